@@ -1,0 +1,1 @@
+"""The field's words as frozen values. Standard library and msgspec only."""

@@ -1,0 +1,77 @@
+"""One request and its answer, as the dialects and the wire hand them to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from pytest_llmserve.domain.target import Target
+
+Prompt = str | list[dict[str, Any]]
+"""A text, or chat messages ``[{"role": "user", "content": "..."}]``."""
+
+# How the transport of an answer ended. The dialect turns this, and the bytes, into an outcome.
+COMPLETE = "complete"
+CLOSED_EARLY = "closed_early"
+CONNECTION_RESET = "connection_reset"
+TIME_LIMIT = "time_limit"
+NOT_HTTP = "not_http"
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """What a dialect wants sent. Host, Content-Length and the target's headers are added by the wire."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How the transport ended: one word of this module and a sentence for people."""
+
+    how: str
+    detail: str = ""
+
+
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer understood.
+
+    Attributes:
+        outcome: one word of `domain.outcome`.
+        token_ns: the stamp of every chunk with non-empty content, reasoning or tool-call text.
+        output_tokens: from the server's usage field, else the number of token chunks, else None.
+        tokens_from: "usage", "estimated" or None.
+    """
+
+    outcome: str
+    error: str | None = None
+    text: str = ""
+    token_ns: tuple[int, ...] = ()
+    output_tokens: int | None = None
+    tokens_from: str | None = None
+    finish_reason: str | None = None
+
+
+class Decoder(Protocol):
+    """Takes the body of one answer in pieces, cut anywhere."""
+
+    def feed(self, stamp_ns: int, data: bytes) -> str:
+        """Take bytes that arrived at `stamp_ns`; return the answer text they completed."""
+
+    def finish(self, ending: Ending) -> Decoded:
+        """Say what the answer was. Called once, after the last `feed`."""
+
+
+class Dialect(Protocol):
+    """How one API speaks. No socket, no clock."""
+
+    name: str
+
+    def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
+        """Turn a prompt into a request; `params` go into the body as they are."""
+
+    def decoder(self, target: Target, status: int, headers: Sequence[tuple[str, str]]) -> Decoder:
+        """Return a decoder for an answer with this status and these headers (names in lower case)."""

@@ -1,0 +1,93 @@
+"""The record of one request: raw stamps, kept for as long as the run is."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from pytest_llmserve.domain.outcome import OK
+from pytest_llmserve.domain.units import NS_PER_MS
+
+
+class Texts(Protocol):
+    """Where the answers of a run lie."""
+
+    def read(self, shard: int, offset: int, size_bytes: int) -> str:
+        """Return one answer."""
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """One request. Stamps are of one host's monotonic clock, in nanoseconds; None = did not happen.
+
+    Attributes:
+        scheduled_ns: when the plan wanted it sent.
+        sent_ns: when the socket had accepted the request's bytes.
+        token_ns: stamp of each chunk that carries tokens. Chunks of one read share a stamp.
+        tokens_from: "usage" (the server's count), "estimated" (number of chunks) or None.
+        warm_up: sent during warm-up, so not part of any figure.
+        attempt: 1 for the first try; higher when the load tries failed requests again.
+    """
+
+    id: int
+    scheduled_ns: int
+    sent_ns: int | None
+    first_byte_ns: int | None
+    end_ns: int | None
+    token_ns: tuple[int, ...]
+    status: int | None
+    outcome: str
+    error: str | None
+    input_chars: int
+    output_chars: int
+    output_tokens: int | None
+    tokens_from: str | None
+    finish_reason: str | None
+    task: str | None = None
+    warm_up: bool = False
+    attempt: int = 1
+    text_at: tuple[int, int, int] | None = None
+    texts: Any = msgspec.UNSET
+
+    @property
+    def ok(self) -> bool:
+        """True when answered in full."""
+        return self.outcome == OK
+
+    @property
+    def first_token_ns(self) -> int | None:
+        """Stamp of the first chunk that carries tokens."""
+        return self.token_ns[0] if self.token_ns else None
+
+    @property
+    def last_token_ns(self) -> int | None:
+        """Stamp of the last chunk that carries tokens."""
+        return self.token_ns[-1] if self.token_ns else None
+
+    @property
+    def text(self) -> str:
+        """The answer, read from the run's private folder when asked for."""
+        if self.text_at is None or self.texts is msgspec.UNSET:
+            return ""
+        return str(self.texts.read(*self.text_at))
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """first_token - sent, or None without a token."""
+        if self.first_token_ns is None or self.sent_ns is None:
+            return None
+        return (self.first_token_ns - self.sent_ns) / NS_PER_MS
+
+    @property
+    def e2e_ms(self) -> float | None:
+        """end - sent, or None when never sent or never ended."""
+        if self.end_ns is None or self.sent_ns is None:
+            return None
+        return (self.end_ns - self.sent_ns) / NS_PER_MS
+
+    @property
+    def tpot_ms(self) -> float | None:
+        """(last_token - first_token) / (output_tokens - 1), or None below two tokens."""
+        if not self.token_ns or self.output_tokens is None or self.output_tokens < 2:
+            return None
+        return (self.token_ns[-1] - self.token_ns[0]) / NS_PER_MS / (self.output_tokens - 1)

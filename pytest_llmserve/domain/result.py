@@ -1,0 +1,216 @@
+"""What one load run found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from pytest_llmserve.domain import metrics
+from pytest_llmserve.domain.metrics import Distribution, Throughput
+from pytest_llmserve.domain.outcome import DROPPED
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
+
+
+class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How well the load generator itself did.
+
+    Attributes:
+        clock: where receive stamps came from: "kernel", "user", or "mixed".
+        send_lag_ms: delay of sends that is ours, p50, p99 and max.
+        receive_lag_ms: from the kernel's stamp to our read.
+        cpu_percent: share of one core, of the busiest worker.
+        dropped: requests never sent because we were late.
+        reopened: connections the server closed while idle, opened again without a failure.
+        unfinished: requests under way when the run was cut short; not in the records.
+        saturated: why the generator may have been the bottleneck, or None.
+        ended: why the run ended: "complete", "interrupted", or a sentence.
+    """
+
+    clock: str = "user"
+    send_lag_ms: dict[str, float] = msgspec.field(default_factory=dict)
+    receive_lag_ms: dict[str, float] = msgspec.field(default_factory=dict)
+    cpu_percent: float = 0.0
+    cpu_s: float = 0.0
+    chunks: int = 0
+    workers: int = 1
+    dropped: int = 0
+    reopened: int = 0
+    unfinished: int = 0
+    saturated: str | None = None
+    ended: str = "complete"
+
+
+class LoadResult:
+    """Records of one run, and the figures made of them.
+
+    Warm-up requests are in `warm_up` and in no figure.
+
+    Args:
+        plan: what was asked for.
+        records: all requests, warm-up too.
+        generator: health of the load generator.
+        steady_ns: (start, stop) of the steady window, monotonic clock.
+        resources: the server's samples during the run.
+        memory: the server's memory before the run and after settling, when it was watched.
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        records: list[RequestRecord],
+        generator: GeneratorHealth,
+        steady_ns: tuple[int, int] = (0, 0),
+        resources: ResourceWindow | None = None,
+        memory: MemoryChange | None = None,
+    ) -> None:
+        self.plan = plan
+        self.requests = [r for r in records if not r.warm_up]
+        self.warm_up = [r for r in records if r.warm_up]
+        self.generator = generator
+        self.steady_ns = steady_ns
+        self.resources = resources or ResourceWindow(missing="not watched")
+        self.memory = memory
+
+    @property
+    def judged(self) -> list[RequestRecord]:
+        """The last try of each request: what a user with retries would see."""
+        if not self.plan.retries:
+            return self.requests
+        last = {r.id: r for r in sorted(self.requests, key=lambda r: r.attempt)}
+        return list(last.values())
+
+    @cached_property
+    def ok(self) -> list[RequestRecord]:
+        """Requests answered in full."""
+        return [r for r in self.requests if r.ok]
+
+    @cached_property
+    def failed(self) -> list[RequestRecord]:
+        """Requests that ended in any other way."""
+        return [r for r in self.requests if not r.ok]
+
+    @property
+    def error_rate(self) -> float:
+        """Failed / all; NaN when nothing was sent, so that no limit holds."""
+        return len(self.failed) / len(self.requests) if self.requests else float("nan")
+
+    @cached_property
+    def by_outcome(self) -> dict[str, int]:
+        """Number of requests by outcome, most frequent first."""
+        return dict(Counter(r.outcome for r in self.requests).most_common())
+
+    @cached_property
+    def ttft_ms(self) -> Distribution:
+        """Time to first token; a failed request counts as infinitely slow."""
+        return metrics.distribution((r.ttft_ms for r in self.ok), len(self.failed))
+
+    @cached_property
+    def e2e_ms(self) -> Distribution:
+        """End-to-end latency; a failed request counts as infinitely slow."""
+        return metrics.distribution((r.e2e_ms for r in self.ok), len(self.failed))
+
+    @cached_property
+    def tpot_ms(self) -> Distribution:
+        """Time per output token; a failed request counts as infinitely slow."""
+        return metrics.distribution((r.tpot_ms for r in self.ok), len(self.failed))
+
+    @cached_property
+    def itl_ms(self) -> Distribution:
+        """All gaps between chunks of answered requests. A failed request has no gaps to count."""
+        return metrics.distribution(chain.from_iterable(map(metrics.itl_ms, self.ok)))
+
+    @cached_property
+    def throughput(self) -> Throughput:
+        """Completions per second in the steady window."""
+        return metrics.throughput(self.requests, *self.steady_ns)
+
+    @property
+    def duration_s(self) -> float:
+        """From the first send to the last end, warm-up left out."""
+        sent = [r.sent_ns for r in self.requests if r.sent_ns is not None]
+        ended = [r.end_ns for r in self.requests if r.end_ns is not None]
+        return (max(ended) - min(sent)) / 1e9 if sent and ended else 0.0
+
+    def goodput(
+        self, *, ttft_ms: float | None = None, tpot_ms: float | None = None, e2e_ms: float | None = None
+    ) -> float:
+        """Share of requests that meet all limits at once; NaN when nothing was sent."""
+        if not self.requests:
+            return float("nan")
+        good = sum(metrics.within_all(r, ttft_ms, tpot_ms, e2e_ms) for r in self.requests)
+        return good / len(self.requests)
+
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """One row a stage; a run without stages has one."""
+        return [
+            {
+                "users": self.plan.users,
+                "n": len(self.requests),
+                "error_rate": self.error_rate if self.requests else None,
+                "e2e_ms": self.e2e_ms.summary(),
+                "requests_per_s": self.throughput.requests_per_s,
+            }
+        ]
+
+    def to_frame(self) -> Any:
+        """All measured requests as a pandas DataFrame, one row a request, without texts.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            from pytest_llmserve.domain.errors import MissingExtra
+
+            raise MissingExtra("pandas", "pip install pandas") from None
+        return pandas.DataFrame([record_row(r) for r in self.requests])
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Sent, ok, failed, by outcome: the counts of the JSON report."""
+        sent = sum(1 for r in self.requests if r.outcome != DROPPED)
+        return {
+            "sent": sent,
+            "ok": len(self.ok),
+            "failed": len(self.failed),
+            "warm_up": len(self.warm_up),
+            "by_outcome": self.by_outcome,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"LoadResult({self.plan.describe()}: {len(self.requests)} requests, {len(self.failed)} failed,"
+            f" ttft p95 {self.ttft_ms.p95:.4g} ms, e2e p95 {self.e2e_ms.p95:.4g} ms)"
+        )
+
+
+def record_row(record: RequestRecord) -> dict[str, Any]:
+    """A record as a flat row, in the documented order, without its text."""
+    return {
+        "id": record.id,
+        "task": record.task,
+        "scheduled_ns": record.scheduled_ns,
+        "sent_ns": record.sent_ns,
+        "first_byte_ns": record.first_byte_ns,
+        "first_token_ns": record.first_token_ns,
+        "last_token_ns": record.last_token_ns,
+        "end_ns": record.end_ns,
+        "token_ns": list(record.token_ns),
+        "status": record.status,
+        "outcome": record.outcome,
+        "error": record.error,
+        "input_chars": record.input_chars,
+        "output_chars": record.output_chars,
+        "output_tokens": record.output_tokens,
+        "tokens_from": record.tokens_from,
+        "finish_reason": record.finish_reason,
+        "attempt": record.attempt,
+    }
