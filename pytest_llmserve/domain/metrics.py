@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -12,13 +13,17 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 
 DEFINITIONS: dict[str, str] = {
-    "ttft_ms": "time to first token: first chunk with non-empty content, reasoning or tool-call text, minus sent",
+    "ttft_ms": (
+        "time to first token: first chunk with non-empty content, reasoning or tool-call text, minus sent"
+    ),
     "itl_ms": "inter-token latency: each gap between chunks that carry tokens",
     "tpot_ms": "time per output token: (last token - first token) / (output tokens - 1), per request",
     "e2e_ms": "end-to-end latency: last byte minus sent",
     "sent": "the socket accepted the request's bytes",
     "output_tokens": "the server's usage field; where absent the number of chunks, marked estimated",
-    "percentile": "nearest rank on raw values, all workers together; a failed request counts as infinitely slow",
+    "percentile": (
+        "nearest rank on raw values, all workers together; a failed request counts as infinitely slow"
+    ),
     "mean_min_max": "over requests that were answered",
     "throughput": "completions within the steady window: after warm-up and ramp-up, before the last drain",
     "goodput": "share of requests that meet all limits at once; a failed request meets none",
@@ -120,7 +125,7 @@ def distribution(values_ms: Iterable[float | None], failed: int = 0) -> Distribu
 def itl_ms(record: RequestRecord) -> list[float]:
     """Gaps between the chunks of one answer."""
     stamps = record.token_ns
-    return [(b - a) / NS_PER_MS for a, b in zip(stamps, stamps[1:], strict=False)]
+    return [(b - a) / NS_PER_MS for a, b in pairwise(stamps)]
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ class Outcome(str):
     def __new__(
         cls, word: str, *, status: int | None = None, error: str | None = None, body: bytes = b""
     ) -> Outcome:
+        """Raise ValueError for a word that is not an outcome."""
         if word not in OUTCOMES:
             raise ValueError(f"{word!r} is not an outcome: one of {', '.join(OUTCOMES)}")
         self = super().__new__(cls, word)

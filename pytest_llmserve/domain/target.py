@@ -66,7 +66,9 @@ def target_from_url(url: str) -> Target:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SetupError(f"endpoint {url!r} is not an http or https URL; {hint}")
     if parts.username or parts.password:
-        raise SetupError("endpoint URL holds a user or password: use --llm-api-key-env or --llm-header instead")
+        raise SetupError(
+            "endpoint URL holds a user or password: use --llm-api-key-env or --llm-header instead"
+        )
     if parts.query or parts.fragment:
         raise SetupError(f"endpoint {url!r} has a query or fragment; give it without")
     return Target(

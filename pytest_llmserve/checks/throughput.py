@@ -1,0 +1,165 @@
+"""Requests and tokens per second in the steady window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.checks.finding import (
+    CONFIDENCE,
+    NO_LOAD,
+    NO_REQUEST,
+    Finding,
+    conclude,
+    interval_basis,
+    no_evidence,
+    telling,
+)
+from pytest_llmserve.checks.generator import bottleneck
+from pytest_llmserve.checks.series import uncounted
+from pytest_llmserve.checks.wording import compared, failures, spread
+from pytest_llmserve.domain.keywords import keyword, positive
+from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.domain.verdict import FAIL, Verdict
+from pytest_llmserve.stats.means import Mean, mean_of
+
+MOST_SLICES = 20
+LEAST_SLICES = 5
+ANSWERS_A_SLICE = 5
+
+_WHAT = {"min_rps": "throughput", "min_tokens_per_s": "token throughput"}
+_UNIT = {"min_rps": " requests/s", "min_tokens_per_s": " tokens/s"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """The server answers at least so many requests, or tokens, per second.
+
+    Judged over the steady window, cut into 5 to 20 equal slices with 5 answers or more in
+    each on average; Student's t over the rates of the slices.
+    """
+
+    name: ClassVar[str] = "throughput"
+
+    min_rps: float | None = keyword(positive, doc="least answered requests per second")
+    min_tokens_per_s: float | None = keyword(positive, doc="least output tokens per second")
+
+    def __post_init__(self) -> None:
+        if self.min_rps is None and self.min_tokens_per_s is None:
+            raise ValueError("needs at least one of min_rps, min_tokens_per_s")
+
+    def limits(self) -> Iterator[tuple[str, float]]:
+        """(keyword, limit) of each limit given."""
+        for keyword_name in _WHAT:
+            limit = getattr(self, keyword_name)
+            if limit is not None:
+                yield keyword_name, limit
+
+    def judge(self, evidence: Evidence) -> list[Verdict]:
+        """One verdict for each run and limit."""
+        if not evidence.runs:
+            return [no_evidence(self.name, _WHAT[kind], limit, NO_LOAD) for kind, limit in self.limits()]
+        return conclude(
+            [
+                _judge(run, kind, _WHAT[kind] + evidence.label(index), limit)
+                for index, run in enumerate(evidence.runs)
+                for kind, limit in self.limits()
+            ]
+        )
+
+
+def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Verdict:
+    missing = _missing(run, kind)
+    if missing is not None:
+        return no_evidence(Throughput.name, what, limit, missing)
+    answered = _answered_within(run)
+    slices = slice_rates(run, kind)
+    rates = mean_of(slices) if slices else None
+    figures = run.throughput
+    estimate = figures.requests_per_s if kind == "min_rps" else figures.output_tokens_per_s
+    if not run.ok:
+        estimate = 0.0  # with no answer the tokens are known to be none
+    sample = f"n={len(answered)}" + _source(run, kind)
+    interval = None if rates is None else _interval(rates, limit)
+    return Finding(
+        check=Throughput.name,
+        what=what,
+        limit=limit,
+        estimate=estimate,
+        interval=interval,
+        n=len(answered),
+        holds=estimate >= limit,
+        p_within=1.0 if rates is None else rates.p_at_least(limit),
+        p_beyond=1.0 if rates is None else rates.p_at_most(limit),
+        settled=None if run.ok else FAIL,
+        head=f"{what} {compared(estimate, limit, _UNIT[kind], at_least=True)}",
+        basis=sample if interval is None else interval_basis(spread(*interval, _UNIT[kind]), sample),
+        note=failures(run.requests) or "",
+        doubt=_doubt(rates),
+        spoiled=bottleneck(run.generator),
+    )
+
+
+def _interval(rates: Mean, limit: float) -> tuple[float, float]:
+    one_sided = rates.interval(2 * CONFIDENCE - 1)
+    p_below, p_above = rates.p_at_most(limit), rates.p_at_least(limit)
+    return telling(rates.interval(CONFIDENCE), one_sided, limit, p_below, p_above)
+
+
+def _missing(run: LoadResult, kind: str) -> str | None:
+    if not run.requests:
+        return NO_REQUEST
+    if run.throughput.window_s <= 0:
+        return "the steady window is empty: run longer, or with less warm_up and ramp_up"
+    return uncounted(run.ok) if kind == "min_tokens_per_s" else None
+
+
+def _source(run: LoadResult, kind: str) -> str:
+    estimated = kind == "min_tokens_per_s" and run.throughput.tokens_from == "estimated"
+    return ", tokens estimated from the number of chunks" if estimated else ""
+
+
+def _doubt(rates: Mean | None) -> str:
+    if rates is None:
+        return f"{LEAST_SLICES * ANSWERS_A_SLICE} answers in the steady window are needed"
+    return "a longer run would tell"
+
+
+def _answered_within(run: LoadResult) -> list[int]:
+    start_ns, stop_ns = run.steady_ns
+    return [r.end_ns for r in run.ok if r.end_ns is not None and start_ns <= r.end_ns < stop_ns]
+
+
+def slice_rates(run: LoadResult, kind: str) -> list[float]:
+    """Rate per second in each equal slice of the steady window; none with too few answers for five.
+
+    A token counts where its chunk arrived, as in `domain.metrics.throughput`.
+    """
+    answered = _answered_within(run)
+    slices = min(MOST_SLICES, len(answered) // ANSWERS_A_SLICE)
+    if slices < LEAST_SLICES:
+        return []
+    weights = [(stamp, 1.0) for stamp in answered] if kind == "min_rps" else _token_weights(run.ok)
+    slice_s = (run.steady_ns[1] - run.steady_ns[0]) / NS_PER_S / slices
+    return [total / slice_s for total in _binned(weights, run.steady_ns, slices)]
+
+
+def _token_weights(records: Sequence[RequestRecord]) -> list[tuple[int, float]]:
+    """Each chunk's stamp with its even share of the request's tokens."""
+    return [
+        (stamp, r.output_tokens / len(r.token_ns)) for r in records if r.output_tokens for stamp in r.token_ns
+    ]
+
+
+def _binned(weights: Sequence[tuple[int, float]], window_ns: tuple[int, int], slices: int) -> list[float]:
+    start_ns, stop_ns = window_ns
+    parts: list[list[float]] = [[] for _ in range(slices)]
+    for stamp, weight in weights:
+        if start_ns <= stamp < stop_ns:
+            parts[(stamp - start_ns) * slices // (stop_ns - start_ns)].append(weight)
+    return [math.fsum(part) for part in parts]

@@ -1,0 +1,220 @@
+"""The decoder all dialects share: unpacks, frames, asks the dialect's reader, keeps the tally."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_llmserve.dialects.errors import one_line, sentence_from_body
+from pytest_llmserve.dialects.framing import Framing, declared, framing, is_json, sniff
+from pytest_llmserve.dialects.piece import SHOWN_CHARS, Reader, Unreadable, parse_json, shown
+from pytest_llmserve.dialects.tally import Tally
+from pytest_llmserve.dialects.unpack import Unpacker, unpacker
+from pytest_llmserve.domain.exchange import COMPLETE, Decoded, Decoder, Ending
+from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX
+
+_ERROR_BODY_BYTES = 65_536  # enough for any sentence; a proxy's error page may be endless
+
+
+def make_decoder(reader: Reader, status: int, headers: Sequence[tuple[str, str]]) -> Decoder:
+    """The decoder for an answer with this status and these headers.
+
+    Args:
+        reader: the dialect's own part, made for this answer.
+        status: HTTP status; 0 when the connection ended before a header came.
+        headers: (lower-case name, value) pairs.
+    """
+    if status >= 400:
+        return ErrorDecoder(status, headers)
+    return AnswerDecoder(reader, status, headers)
+
+
+class AnswerDecoder:
+    """Decodes the body of an answer that is not an error. Lives as long as that answer."""
+
+    def __init__(self, reader: Reader, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        self._reader = reader
+        self._read_event = reader.event
+        self._tally = Tally(status)
+        self._content_type = header(headers, "content-type")
+        self._unpacker: Unpacker | None = None
+        self._framing: Framing | None = None
+        self._head = b""
+        self._last_ns = 0
+        self._deaf = False
+        if 300 <= status < 400:
+            self._refuse(_redirect(status, headers))
+        try:
+            self._unpacker = unpacker(header(headers, "content-encoding"))
+        except Unreadable as error:
+            self._refuse(str(error))
+        kind = declared(self._content_type, reader.takes_lines)
+        if kind is not None:
+            self._frame_as(kind)
+
+    def feed(self, stamp_ns: int, data: bytes) -> str:
+        """Take bytes that arrived at `stamp_ns`; return the answer text they completed.
+
+        An unstreamed answer completes nothing before `finish`.
+        """
+        if not data:
+            return ""
+        self._tally.began = True
+        self._last_ns = stamp_ns
+        if self._deaf:
+            return ""
+        if self._unpacker is not None:
+            try:
+                data = self._unpacker.feed(data)
+            except Unreadable as error:
+                self._refuse(str(error))
+                return ""
+        if self._framing is None:
+            return self._recognise(stamp_ns, data)
+        frames = self._framing.feed(data)
+        if len(frames) == 1:
+            return self._take(stamp_ns, *frames[0])
+        return "".join([self._take(stamp_ns, name, event) for name, event in frames])
+
+    def finish(self, ending: Ending) -> Decoded:
+        """Say what the answer was. Called once, after the last `feed`."""
+        tally = self._tally
+        if self._framing is None and self._head.strip() and not self._deaf:
+            self._leave_unrecognised(ending)
+        if self._unpacker is not None and tally.began and not self._deaf:
+            tally.torn = self._unpacker.torn()
+        left = self._framing.close() if self._framing is not None and not self._deaf else None
+        if left is not None and self._framing is not None:
+            if self._framing.streamed:
+                self._take_unended(*left)
+            else:
+                self._take_whole(left[1], ending)
+        tally.needs_end_mark = self._reader.needs_end_mark
+        if tally.streamed and tally.began and not tally.frames and tally.missed is None:
+            tally.missed = "empty answer: an event stream without any event"
+        return tally.decoded(ending)
+
+    def _refuse(self, sentence: str) -> None:
+        """Keep the first fault and read no further."""
+        self._tally.fault = self._tally.fault or sentence
+        self._deaf = True
+
+    def _frame_as(self, kind: str) -> Framing:
+        self._framing = made = framing(kind)
+        self._tally.streamed = made.streamed
+        return made
+
+    def _recognise(self, stamp_ns: int, data: bytes) -> str:
+        """Hold bytes back until they show which form the body has."""
+        self._head += data
+        kind = sniff(self._head, is_json(self._content_type))
+        if kind is None:
+            return ""
+        if not kind:
+            if len(self._head) >= 4 * SHOWN_CHARS:  # enough to show them, whatever the alphabet
+                self._refuse(self._unknown_form())
+            return ""
+        frames = self._frame_as(kind).feed(self._head)
+        self._head = b""
+        return "".join([self._take(stamp_ns, name, event) for name, event in frames])
+
+    def _leave_unrecognised(self, ending: Ending) -> None:
+        # A beginning too short to tell is the fault of a cut, if there was one.
+        undecided = sniff(self._head, is_json(self._content_type)) is None
+        if ending.how == COMPLETE or not undecided:
+            self._refuse(self._unknown_form())
+
+    def _unknown_form(self) -> str:
+        label = self._content_type or "no Content-Type"
+        return f"neither an event stream nor JSON ({one_line(label)}): {shown(self._head)}"
+
+    def _take(self, stamp_ns: int, name: bytes, data: bytes) -> str:
+        """Take one event or line."""
+        tally = self._tally
+        if tally.done:
+            return ""
+        if data[:1] != b"{" or name:
+            stripped = data.strip()
+            if name == b"error":
+                tally.frames += 1
+                tally.server_error = tally.server_error or sentence_from_body(stripped)
+                return ""
+            if not stripped:  # a keep-alive
+                return ""
+            if stripped == b"[DONE]":
+                tally.frames += 1
+                tally.ended = tally.done = True
+                return ""
+        try:
+            piece = self._read_event(data)
+        except Unreadable as error:
+            tally.frames += 1
+            tally.fault = tally.fault or f"event {tally.frames}: {error}"
+            return ""
+        return tally.add(stamp_ns, piece)
+
+    def _take_unended(self, name: bytes, data: bytes) -> None:
+        """Take the last event, which no blank line ended, when it is complete in itself."""
+        if data.strip() not in (b"", b"[DONE]") and not self._tally.done:
+            try:
+                parse_json(data)
+            except Unreadable:
+                self._tally.torn = self._tally.torn or f"the stream ended inside an event: {shown(data)}"
+                return
+        self._take(self._last_ns, name, data)
+
+    def _take_whole(self, data: bytes, ending: Ending) -> None:
+        try:
+            piece = self._reader.body(data)
+        except Unreadable as error:
+            # Half a body is no JSON: the cut is the fault, not the bytes.
+            if ending.how == COMPLETE and self._tally.torn is None:
+                self._tally.fault = self._tally.fault or str(error)
+            return
+        self._tally.add(self._last_ns, piece)
+
+
+class ErrorDecoder:
+    """Decodes an answer with status 400 or above: only its reason is wanted."""
+
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        self._status = status
+        self._pieces: list[bytes] = []
+        self._size_bytes = 0
+        self._unreadable: str | None = None
+        self._unpacker: Unpacker | None = None
+        try:
+            self._unpacker = unpacker(header(headers, "content-encoding"))
+        except Unreadable as error:
+            self._unreadable = str(error)
+
+    def feed(self, stamp_ns: int, data: bytes) -> str:  # noqa: ARG002
+        """Keep the beginning of the body; an error has no answer text."""
+        if self._unreadable is not None or self._size_bytes >= _ERROR_BODY_BYTES:
+            return ""
+        if self._unpacker is not None:
+            try:
+                data = self._unpacker.feed(data)
+            except Unreadable as error:
+                self._unreadable = str(error)
+                return ""
+        self._pieces.append(data)
+        self._size_bytes += len(data)
+        return ""
+
+    def finish(self, ending: Ending) -> Decoded:
+        """The status decides the outcome, however the transport ended."""
+        body = b"".join(self._pieces)[:_ERROR_BODY_BYTES]
+        reason = self._unreadable or (sentence_from_body(body) if body.strip() else "no body")
+        cut = f" ({ending.detail or ending.how})" if ending.how != COMPLETE else ""
+        outcome = HTTP_5XX if self._status >= 500 else HTTP_4XX
+        return Decoded(outcome=outcome, error=f"{self._status}: {reason}{cut}")
+
+
+def header(headers: Sequence[tuple[str, str]], name: str) -> str:
+    """The value of a header, "" when absent."""
+    return next((value for key, value in headers if key == name), "")
+
+
+def _redirect(status: int, headers: Sequence[tuple[str, str]]) -> str:
+    where = one_line(header(headers, "location")) or "nowhere"
+    return f"redirect {status} to {where}: give the final URL as the endpoint"

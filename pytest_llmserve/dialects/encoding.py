@@ -1,0 +1,49 @@
+"""Parts of a request that every dialect writes the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.exchange import Prompt
+
+
+def json_body(value: Any) -> bytes:
+    """JSON in UTF-8. NaN and infinities are written as they are, so that servers can be tried with them.
+
+    Raises:
+        SetupError: something in it is no JSON value.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8; JSON has an escape for it
+        return json.dumps(value, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SetupError(f"the request cannot be written as JSON: {error}") from None
+
+
+def json_headers(accept: str) -> tuple[tuple[str, str], ...]:
+    """The headers of a JSON request."""
+    return (("Content-Type", "application/json"), ("Accept", accept))
+
+
+def messages(prompt: Prompt) -> list[dict[str, Any]]:
+    """A prompt as chat messages: a text is one message of the user."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """A prompt as one text: the contents of the messages, a line each."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(content_text(message.get("content")) for message in prompt)
+
+
+def content_text(content: Any) -> str:
+    """The text of a message's content: a text, or a list of parts of which the text parts count."""
+    if isinstance(content, list):
+        return "".join(content_text(part.get("text")) for part in content if isinstance(part, Mapping))
+    return content if isinstance(content, str) else ""

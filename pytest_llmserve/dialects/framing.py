@@ -1,0 +1,128 @@
+"""The other forms of a body: JSON lines and one whole JSON; and telling them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pytest_llmserve.dialects.sse import EventSplitter, Frame
+
+EVENTS = "events"
+LINES = "lines"
+WHOLE = "whole"
+
+_LINE_TYPES = {
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonl",
+    "application/jsonlines",
+    "application/x-jsonlines",
+    "application/json-lines",
+    "application/stream+json",
+}
+_EVENT_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+class Framing(Protocol):
+    """Splits one body, cut anywhere, into frames.
+
+    Attributes:
+        streamed: its frames are the parts of an answer, not the whole of it.
+    """
+
+    streamed: bool
+
+    def feed(self, data: bytes) -> Sequence[Frame]:
+        """Take the next bytes; return the frames they completed."""
+
+    def close(self) -> Frame | None:
+        """What is left at the end of the body, or None."""
+
+
+class LineSplitter:
+    """Newline-delimited JSON: one frame a line that is not blank."""
+
+    streamed = True
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+
+    def feed(self, data: bytes) -> Sequence[Frame]:
+        """Take the next bytes; return the lines they completed."""
+        if b"\n" not in data:
+            self._rest.append(data)
+            return ()
+        lines = data.split(b"\n")
+        lines[0] = b"".join((*self._rest, lines[0]))
+        self._rest = [lines.pop()]
+        return [(b"", line) for line in lines if line.strip()]
+
+    def close(self) -> Frame | None:
+        """The last line, when no newline ends it."""
+        line = b"".join(self._rest)
+        return (b"", line) if line.strip() else None
+
+
+class WholeBody:
+    """One JSON text: a single frame, at the end."""
+
+    streamed = False
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> Sequence[Frame]:
+        """Keep the bytes."""
+        self._pieces.append(data)
+        return ()
+
+    def close(self) -> Frame | None:
+        """The whole body, or None when it is blank."""
+        body = b"".join(self._pieces).removeprefix(b"\xef\xbb\xbf")
+        return (b"", body) if body.strip() else None
+
+
+_KINDS: dict[str, type[EventSplitter] | type[LineSplitter] | type[WholeBody]] = {
+    EVENTS: EventSplitter,
+    LINES: LineSplitter,
+    WHOLE: WholeBody,
+}
+
+
+def framing(kind: str) -> Framing:
+    """Make a framing of that kind."""
+    return _KINDS[kind]()
+
+
+def declared(content_type: str, takes_lines: bool) -> str | None:
+    """The kind a Content-Type stands for; None = look at the first bytes.
+
+    JSON is looked at too: an event stream is often mislabelled so, and no JSON begins like one.
+    """
+    media = content_type.partition(";")[0].strip().lower()
+    if media == "text/event-stream":
+        return EVENTS
+    return LINES if takes_lines and media in _LINE_TYPES else None
+
+
+def is_json(content_type: str) -> bool:
+    """True for application/json and its relatives (problem+json and so on)."""
+    media = content_type.partition(";")[0].strip().lower()
+    return media == "application/json" or media.endswith("+json") or media in _LINE_TYPES
+
+
+def sniff(head: bytes, json_declared: bool) -> str | None:
+    """The kind of a body by its first bytes.
+
+    Returns:
+        A kind, "" when it is none we know, or None when more bytes are needed.
+    """
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start or b"\xef\xbb\xbf".startswith(start):
+        return None
+    if start.startswith(_EVENT_STARTS):
+        return EVENTS
+    if any(begin.startswith(start) for begin in _EVENT_STARTS):
+        return None
+    return WHOLE if json_declared or start[:1] in (b"{", b"[", b'"') else ""

@@ -1,0 +1,203 @@
+"""`json`: any POST that takes JSON and answers JSON, JSON lines or events with JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from pytest_llmserve.dialects.decoding import make_decoder
+from pytest_llmserve.dialects.encoding import json_body, json_headers, messages, prompt_text
+from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.piece import Piece, Unreadable, keys_of, parse_json
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.exchange import Decoder, HttpRequest, Prompt
+from pytest_llmserve.domain.target import Target
+
+DEFAULT_REQUEST = '{"prompt": "{prompt}"}'
+DEFAULT_PATH = "/generate"
+
+ANSWER_PATHS = (
+    "response",
+    "text",
+    "answer",
+    "output",
+    "generated_text",
+    "completion",
+    "content",
+    "result",
+    "message.content",
+    "choices.0.message.content",
+    "choices.0.text",
+    "0.generated_text",
+    "data.0",
+)
+"""Where an answer is looked for when `--llm-json-answer` is not given; the first text found."""
+
+EVENT_PATHS = ("token.text", "choices.0.delta.content", "delta", "token", *ANSWER_PATHS, "text_output")
+"""The same for one event or line of a stream."""
+
+_USAGE_PATHS = ("usage.completion_tokens", "usage.output_tokens", "eval_count", "details.generated_tokens")
+_FINISH_PATHS = ("finish_reason", "done_reason", "choices.0.finish_reason", "details.finish_reason")
+_HOLE = re.compile(r"\{(prompt|model)\}")
+
+
+class GenericJson:
+    """A server of no known API, described by a request template and a path to the answer."""
+
+    name = "json"
+
+    def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
+        """Fill the template; `params` go to its top level as they are.
+
+        Raises:
+            SetupError: the template is no JSON, has no place for the prompt, or needs a
+                model that is not known; or a parameter is no JSON value.
+        """
+        body = _filled(template(target.json_request or DEFAULT_REQUEST), target, prompt)
+        if params:
+            if not isinstance(body, dict):
+                names = ", ".join(params)
+                raise SetupError(f"--llm-json-request is not an object: no place for the parameters {names}")
+            body.update(params)
+        accept = "application/json"
+        if target.stream:
+            accept = "text/event-stream, application/x-ndjson, application/json"
+        return HttpRequest("POST", target.path or DEFAULT_PATH, json_body(body), json_headers(accept))
+
+    def decoder(self, target: Target, status: int, headers: Sequence[tuple[str, str]]) -> Decoder:
+        """Return a decoder for an answer with this status and these headers (names in lower case)."""
+        return make_decoder(JsonReader(target.json_answer), status, headers)
+
+
+class JsonReader:
+    """Reads one answer; remembers where in its events the text lies. Lives as long as that answer."""
+
+    takes_lines = True
+
+    def __init__(self, answer_path: str | None) -> None:
+        self._asked = answer_path
+        self._found: str | None = None
+        self._marks_its_end = False
+
+    @property
+    def needs_end_mark(self) -> bool:
+        """True once an event has a field for the end, such as "done": false."""
+        return self._marks_its_end
+
+    def event(self, data: bytes) -> Piece:
+        """Read one event or line. Raises Unreadable."""
+        value = parse_json(data)
+        path = self._asked or self._found
+        if path is None:
+            path = self._found = _first_text(value, EVENT_PATHS)
+        text = value if isinstance(value, str) and self._asked is None else _text_at(value, path)
+        piece = self._piece(value, text)
+        if isinstance(value, dict):
+            piece.ended = value.get("done") is True
+            self._marks_its_end = self._marks_its_end or _has_end_field(value)
+        return piece
+
+    def body(self, data: bytes) -> Piece:
+        """Read a whole answer. Raises Unreadable."""
+        value = parse_json(data)
+        if isinstance(value, str) and self._asked is None:
+            return Piece(value, bool(value))
+        path = self._asked or _first_text(value, ANSWER_PATHS)
+        return self._piece(value, _text_at(value, path))
+
+    def _piece(self, value: Any, text: str | None) -> Piece:
+        error = value.get("error") if isinstance(value, dict) else None
+        if not text and error:
+            return Piece(error=sentence_from_json(error))
+        return Piece(
+            text=text or "",
+            token=bool(text),
+            finish_reason=next((f for p in _FINISH_PATHS if isinstance(f := at(value, p), str)), None),
+            output_tokens=next((n for p in _USAGE_PATHS if type(n := at(value, p)) is int), None),
+            missed=None if text is not None else self._nothing(value),
+        )
+
+    def _nothing(self, value: Any) -> str:
+        place = f"{self._asked!r}" if self._asked else "any usual place"
+        return f"no answer at {place}: the server sent {keys_of(value)}; give --llm-json-answer"
+
+
+@lru_cache(maxsize=16)
+def template(text: str) -> Any:
+    """Parse a request template. The value is shared: do not change it.
+
+    Raises:
+        SetupError: not JSON, or without a place for the prompt; names the position.
+    """
+    like = f"write it like '{DEFAULT_REQUEST}'"
+    try:
+        value = json.loads(text)
+        strings = _strings(value)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno} of {text!r}"
+        raise SetupError(f"--llm-json-request is not JSON: {error.msg} at {where}; {like}") from None
+    except RecursionError:
+        raise SetupError(f"--llm-json-request is nested too deep; {like}") from None
+    if not any("{prompt}" in string or string == "{messages}" for string in strings):
+        raise SetupError(f'--llm-json-request has no "{{prompt}}" in any of its texts: {text!r}; {like}')
+    return value
+
+
+def at(value: Any, path: str) -> Any:
+    """The value at a dotted path, such as "choices.0.text"; None when there is none."""
+    for step in path.split("."):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def _text_at(value: Any, path: str | None) -> str | None:
+    """The answer as text; numbers and truth values are written as in JSON."""
+    found = at(value, path) if path is not None else None
+    if found is None or isinstance(found, str):
+        return found
+    if isinstance(found, (dict, list)):
+        raise Unreadable(f"the answer at {path!r} is {keys_of(found)}, not a text: give --llm-json-answer")
+    return json.dumps(found)
+
+
+def _first_text(value: Any, paths: Sequence[str]) -> str | None:
+    """The first path with a text that is not empty, else the first with an empty one."""
+    texts = {path: found for path in paths if isinstance(found := at(value, path), str)}
+    return next((path for path, found in texts.items() if found), next(iter(texts), None))
+
+
+def _has_end_field(value: dict[str, Any]) -> bool:
+    choice = at(value, "choices.0")
+    return type(value.get("done")) is bool or (isinstance(choice, dict) and "finish_reason" in choice)
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
+
+
+def _filled(value: Any, target: Target, prompt: Prompt) -> Any:
+    """A copy of the template with prompt and model in the places for them."""
+    if isinstance(value, dict):
+        return {key: _filled(item, target, prompt) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, target, prompt) for item in value]
+    if value == "{messages}":
+        return messages(prompt)
+    if not isinstance(value, str):
+        return value
+    if "{model}" in value and target.model is None:
+        raise SetupError('--llm-json-request has a "{model}", but no model is known: give --llm-model')
+    # One pass, so that a prompt which itself says "{model}" stays as it is.
+    return _HOLE.sub(lambda hole: prompt_text(prompt) if hole[1] == "prompt" else target.model or "", value)

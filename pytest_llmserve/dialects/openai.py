@@ -1,0 +1,81 @@
+"""What the two OpenAI dialects share: paths, the request's fields, usage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pytest_llmserve.dialects.encoding import json_body, json_headers
+from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, Unreadable, keys_of, not_json
+from pytest_llmserve.domain.exchange import HttpRequest
+from pytest_llmserve.domain.target import Target
+
+CHAT = "/chat/completions"
+COMPLETIONS = "/completions"
+
+_VERSION = re.compile(r"/v\d+\Z")
+
+
+class Usage(msgspec.Struct, gc=False):
+    """The server's count of tokens."""
+
+    completion_tokens: int | None = None
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """A URL's path as (prefix, endpoint); the endpoint is "" when the path names none."""
+    for endpoint in (CHAT, COMPLETIONS):
+        if path.endswith(endpoint):
+            return path.removesuffix(endpoint), endpoint
+    return path, ""
+
+
+def endpoint_path(path: str, endpoint: str) -> str:
+    """The path to send to, out of the path of the user's URL.
+
+    "" gives /v1/..., a prefix gets what it lacks, a full path stays as it is, and the
+    path of the other endpoint gives its neighbour.
+    """
+    prefix, named = split_path(path)
+    versioned = named or _VERSION.search(prefix)
+    return f"{prefix}{endpoint}" if versioned else f"{prefix}/v1{endpoint}"
+
+
+def openai_request(
+    target: Target, endpoint: str, fields: Mapping[str, Any], params: Mapping[str, Any]
+) -> HttpRequest:
+    """A request with the fewest fields: servers refuse what they do not know. `params` win."""
+    body: dict[str, Any] = {}
+    if target.model is not None:
+        body["model"] = target.model
+    body.update(fields)
+    if target.stream:
+        body["stream"] = True
+        if target.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    body.update(params)
+    accept = "text/event-stream, application/json" if target.stream else "application/json"
+    path = endpoint_path(target.path, endpoint)
+    return HttpRequest("POST", path, json_body(body), json_headers(accept))
+
+
+def unread(data: bytes, error: Exception) -> Unreadable:
+    """The fault of an event or body that did not fit: not JSON, or JSON of wrong types."""
+    if isinstance(error, msgspec.ValidationError):
+        return Unreadable(f"not what the API promises ({error})")
+    return Unreadable(not_json(data, error))
+
+
+def without_choices(data: bytes) -> Piece:
+    """An unstreamed body that has no choices: an error of the older shape, or no answer."""
+    try:
+        value = msgspec.json.decode(data)
+    except UNPARSABLE as error:
+        raise unread(data, error) from None
+    if isinstance(value, dict) and value.get("object") == "error":
+        return Piece(error=sentence_from_json(value))
+    return Piece(missed=f"no answer at choices: the server sent {keys_of(value)}")

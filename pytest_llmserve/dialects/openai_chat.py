@@ -1,0 +1,155 @@
+"""`openai-chat`: POST /v1/chat/completions, streamed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pytest_llmserve.dialects.decoding import make_decoder
+from pytest_llmserve.dialects.encoding import content_text, messages
+from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.openai import CHAT, Usage, openai_request, unread, without_choices
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece
+from pytest_llmserve.domain.exchange import Decoder, HttpRequest, Prompt
+from pytest_llmserve.domain.target import Target
+
+
+class Function(msgspec.Struct, gc=False):
+    """The function of a tool call; both fields come in parts."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(msgspec.Struct, gc=False):
+    """A tool call, or a part of it."""
+
+    function: Function | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """A message, or what an event adds to it."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+
+    def speaks(self) -> bool:
+        """True when it carries anything a model generates."""
+        if self.content or self.reasoning_content or self.reasoning or self.refusal:
+            return True
+        called = [call.function for call in self.tool_calls or () if call.function is not None]
+        if self.function_call is not None:
+            called.append(self.function_call)
+        return any(function.name or function.arguments for function in called)
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One of the answers: `delta` in an event, `message` in a body."""
+
+    index: int = 0
+    delta: Message | None = None
+    message: Message | None = None
+    finish_reason: str | None = None
+
+
+class Answer(msgspec.Struct, gc=False):
+    """An event's data or a whole body: the fields that are looked at."""
+
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(Answer).decode
+
+
+class OpenAIChat:
+    """The chat API of OpenAI, vLLM, llama.cpp, SGLang, transformers and others."""
+
+    name = "openai-chat"
+
+    def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
+        """Turn a prompt into a request; `params` go into the body as they are.
+
+        Raises:
+            SetupError: a parameter is no JSON value.
+        """
+        return openai_request(target, CHAT, {"messages": messages(prompt)}, params)
+
+    def decoder(
+        self,
+        target: Target,  # noqa: ARG002
+        status: int,
+        headers: Sequence[tuple[str, str]],
+    ) -> Decoder:
+        """Return a decoder for an answer with this status and these headers (names in lower case)."""
+        return make_decoder(ChatReader(), status, headers)
+
+
+class ChatReader:
+    """Reads chat events and bodies."""
+
+    takes_lines = False
+    needs_end_mark = True
+
+    def event(self, data: bytes) -> Piece:
+        """Read one event. Raises Unreadable."""
+        answer = _answer(data)
+        usage = answer.usage.completion_tokens if answer.usage is not None else None
+        if answer.error is not None and (answer.error or not answer.choices):
+            return Piece(error=sentence_from_json(answer.error), output_tokens=usage)
+        if not answer.choices:  # the usage chunk has none
+            return Piece(output_tokens=usage)
+        return _merged(answer.choices, [choice.delta for choice in answer.choices], usage)
+
+    def body(self, data: bytes) -> Piece:
+        """Read a whole answer. Raises Unreadable."""
+        answer = _answer(data)
+        if answer.error is not None and (answer.error or not answer.choices):
+            return Piece(error=sentence_from_json(answer.error))
+        if not answer.choices:
+            return without_choices(data)
+        usage = answer.usage.completion_tokens if answer.usage is not None else None
+        return _merged(answer.choices, [choice.message for choice in answer.choices], usage)
+
+
+def _merged(choices: list[Choice], said: list[Message | None], usage: int | None) -> Piece:
+    """Tokens of any choice count; the text is that of the first (several only with n > 1)."""
+    text, token, finish = "", False, None
+    for choice, message in zip(choices, said, strict=True):
+        if message is not None:
+            token = token or message.speaks()
+            if message.content and choice.index == 0:
+                text += message.content
+        finish = finish or choice.finish_reason
+    return Piece(text, token, finish, False, usage)
+
+
+def _answer(data: bytes) -> Answer:
+    try:
+        return _decode(data)
+    except msgspec.ValidationError as error:
+        return _with_parts(data, error)
+    except UNPARSABLE as error:
+        raise unread(data, error) from None
+
+
+def _with_parts(data: bytes, error: msgspec.ValidationError) -> Answer:
+    """Second try: some servers send content as a list of parts."""
+    value = msgspec.json.decode(data)
+    choices = value.get("choices") if isinstance(value, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        for field in ("delta", "message"):
+            message = choice.get(field) if isinstance(choice, dict) else None
+            if isinstance(message, dict) and isinstance(message.get("content"), list):
+                message["content"] = content_text(message["content"])
+    try:
+        return msgspec.convert(value, Answer)
+    except UNPARSABLE:
+        raise unread(data, error) from None

@@ -1,0 +1,100 @@
+"""`openai-completions`: POST /v1/completions, streamed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pytest_llmserve.dialects.decoding import make_decoder
+from pytest_llmserve.dialects.encoding import prompt_text
+from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.openai import (
+    COMPLETIONS,
+    Usage,
+    openai_request,
+    unread,
+    without_choices,
+)
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece
+from pytest_llmserve.domain.exchange import Decoder, HttpRequest, Prompt
+from pytest_llmserve.domain.target import Target
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One of the answers, or what an event adds to it."""
+
+    index: int = 0
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Answer(msgspec.Struct, gc=False):
+    """An event's data or a whole body: the fields that are looked at."""
+
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(Answer).decode
+
+
+class OpenAICompletions:
+    """The older text API, still spoken by nearly every engine."""
+
+    name = "openai-completions"
+
+    def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
+        """Turn a prompt into a request; the contents of messages are joined, a line each.
+
+        Raises:
+            SetupError: a parameter is no JSON value.
+        """
+        return openai_request(target, COMPLETIONS, {"prompt": prompt_text(prompt)}, params)
+
+    def decoder(
+        self,
+        target: Target,  # noqa: ARG002
+        status: int,
+        headers: Sequence[tuple[str, str]],
+    ) -> Decoder:
+        """Return a decoder for an answer with this status and these headers (names in lower case)."""
+        return make_decoder(CompletionsReader(), status, headers)
+
+
+class CompletionsReader:
+    """Reads completion events and bodies, which have one shape."""
+
+    takes_lines = False
+    needs_end_mark = True
+
+    def event(self, data: bytes) -> Piece:
+        """Read one event. Raises Unreadable."""
+        try:
+            answer = _decode(data)
+        except UNPARSABLE as error:
+            raise unread(data, error) from None
+        usage = answer.usage.completion_tokens if answer.usage is not None else None
+        if answer.error is not None and (answer.error or not answer.choices):
+            return Piece(error=sentence_from_json(answer.error), output_tokens=usage)
+        text, token, finish = "", False, None
+        for choice in answer.choices or ():  # the usage chunk has none
+            if choice.text:
+                token = True
+                if choice.index == 0:
+                    text += choice.text
+            finish = finish or choice.finish_reason
+        return Piece(text, token, finish, False, usage)
+
+    def body(self, data: bytes) -> Piece:
+        """Read a whole answer. Raises Unreadable."""
+        piece = self.event(data)
+        if piece.token or piece.error is not None or piece.finish_reason is not None:
+            return piece
+        return _empty_or_none(data, piece)
+
+
+def _empty_or_none(data: bytes, piece: Piece) -> Piece:
+    return piece if _decode(data).choices else without_choices(data)

@@ -1,0 +1,92 @@
+"""What a dialect reads out of one event or one body, and how it says that it cannot."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+SHOWN_CHARS = 80
+
+UNPARSABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What a JSON parser raises for bytes that are no JSON, no UTF-8, or nested too deep."""
+
+
+class Unreadable(Exception):
+    """The server sent what its API does not allow. The text is the sentence for the record."""
+
+
+class Piece(msgspec.Struct, gc=False):
+    """What one event, one line or one whole body says.
+
+    Attributes:
+        text: answer text it adds.
+        token: it carries non-empty content, reasoning, refusal or tool-call text.
+        finish_reason: why the answer ended, or None.
+        ended: it is an end mark other than a finish_reason.
+        output_tokens: the server's own count so far, or None.
+        error: the server reports an error: its sentence.
+        missed: why no answer was found here, or None.
+    """
+
+    text: str = ""
+    token: bool = False
+    finish_reason: str | None = None
+    ended: bool = False
+    output_tokens: int | None = None
+    error: str | None = None
+    missed: str | None = None
+
+
+class Reader(Protocol):
+    """The part of a dialect that differs: one for each answer, as it may remember.
+
+    Attributes:
+        takes_lines: newline-delimited JSON is one of the API's forms.
+    """
+
+    takes_lines: bool
+
+    @property
+    def needs_end_mark(self) -> bool:
+        """True when a stream that ends without finish_reason or end mark was cut off."""
+
+    def event(self, data: bytes) -> Piece:
+        """Read one event or line of a stream. Raises Unreadable."""
+
+    def body(self, data: bytes) -> Piece:
+        """Read a whole unstreamed answer. Raises Unreadable."""
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse JSON of any shape.
+
+    Raises:
+        Unreadable: not JSON; says why and shows its beginning.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except UNPARSABLE as error:
+        raise Unreadable(not_json(data, error)) from None
+
+
+def not_json(data: bytes, error: Exception) -> str:
+    """The sentence for bytes that are not JSON."""
+    why = "nested too deep" if isinstance(error, RecursionError) else str(error)
+    return f"not valid JSON ({why}): {shown(data)}"
+
+
+def shown(data: bytes) -> str:
+    """The first 80 characters, quoted, for an error sentence."""
+    text = data[: SHOWN_CHARS * 4].decode("utf-8", "replace")
+    return repr(text[:SHOWN_CHARS]) + ("..." if len(text) > SHOWN_CHARS else "")
+
+
+def keys_of(value: Any) -> str:
+    """Say what was sent instead of the expected: "the keys id, model"."""
+    if isinstance(value, dict):
+        names = [str(key)[:40] for key in list(value)[:10]]
+        return "the keys " + ", ".join(names) + (", ..." if len(value) > 10 else "") if names else "{}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return f"a bare {'null' if value is None else type(value).__name__}"

@@ -1,0 +1,91 @@
+"""Server-sent events out of bytes cut anywhere.
+
+Rules: WHATWG HTML, section 9.2 "Server-sent events". Lines end with LF, CRLF or CR and with
+nothing else: U+2028 and U+0085 may stand raw inside JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Frame = tuple[bytes, bytes]
+"""(event name, data). The name is empty for an unnamed event."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventSplitter:
+    """Splits the bytes of one stream into events. Lives as long as the stream."""
+
+    streamed = True
+
+    def __init__(self) -> None:
+        self._idle = True  # between two events, nothing kept back
+        self._started = False
+        self._rest: list[bytes] = []  # the beginning of a line, without any line end
+        self._after_cr = False
+        self._name = b""
+        self._data: list[bytes] = []
+
+    def feed(self, data: bytes) -> Sequence[Frame]:
+        """Take the next bytes; return the events they completed."""
+        # The usual case: a server writes one event with one write, and one read brings it.
+        if (
+            self._idle
+            and data[:6] == b"data: "
+            and data[-2:] == b"\n\n"
+            and data.find(b"\n") == len(data) - 2
+            and b"\r" not in data
+        ):
+            self._started = True
+            return ((b"", data[6:-2]),)
+        events: list[Frame] = []
+        for line in self._lines(data):
+            self._take(line, events)
+        self._idle = not (self._rest or self._after_cr or self._name or self._data)
+        return events
+
+    def close(self) -> Frame | None:
+        """The event that was begun and not ended by a blank line, or None.
+
+        The standard drops it. Many servers leave out the last blank line, so the caller
+        takes it when it is complete in itself.
+        """
+        if self._rest:
+            self._take(b"".join(self._rest), [])
+            self._rest = []
+        return (self._name, b"\n".join(self._data)) if self._data else None
+
+    def _lines(self, data: bytes) -> list[bytes]:
+        if self._after_cr and data:
+            self._after_cr = False
+            data = data.removeprefix(b"\n")  # the second half of a CRLF
+        if b"\n" not in data and b"\r" not in data:
+            if data:
+                self._rest.append(data)
+            return []
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = data.split(b"\n")
+        if self._rest:
+            lines[0] = b"".join((*self._rest, lines[0]))
+        rest = lines.pop()
+        self._rest = [rest] if rest else []
+        return lines
+
+    def _take(self, line: bytes, events: list[Frame]) -> None:
+        if not self._started:
+            self._started = True
+            line = line.removeprefix(_BOM)
+        if not line:
+            if self._data:
+                events.append((self._name, b"\n".join(self._data)))
+                self._data = []
+            self._name = b""
+            return
+        field, _, value = line.partition(b":")  # a comment has an empty field name
+        if field == b"data":
+            self._data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            self._name = value.removeprefix(b" ")

@@ -1,0 +1,1 @@
+"""The load generator: worker processes over bare sockets, stamped by the kernel."""

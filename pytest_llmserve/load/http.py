@@ -1,0 +1,132 @@
+"""HTTP/1.1 as bytes and states: no socket, no clock."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import httptools
+
+from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, NOT_HTTP, Ending, HttpRequest
+from pytest_llmserve.domain.target import Target
+
+_USER_AGENT = "pytest-llmserve"
+
+
+def request_bytes(target: Target, request: HttpRequest) -> bytes:
+    """The request as it goes over the wire. The target's headers win over the dialect's."""
+    head = _head(target, request.method, request.path, request.headers)
+    return b"%b%d\r\n\r\n%b" % (head, len(request.body), request.body)
+
+
+@lru_cache(maxsize=64)
+def _head(target: Target, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    merged = {"Host": target.authority, "User-Agent": _USER_AGENT, "Connection": "keep-alive"}
+    names = {name.lower(): name for name in merged}
+    for name, value in (*headers, *target.headers):
+        merged[names.setdefault(name.lower(), name)] = value
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in merged.items())]
+    return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")
+
+
+class Answer:
+    """One answer on its way in: fed with stamped bytes, cut anywhere.
+
+    Keeps every piece of the body beside its stamp; nothing is decoded here.
+
+    Attributes:
+        status: HTTP status, or None before the header is complete.
+        headers: (lower-case name, value) pairs.
+        stamps, pieces: the body, as it came.
+        complete: the message has ended by its own framing.
+        keep_alive: the server promises to keep the connection.
+        broken: why this is not HTTP, or None.
+    """
+
+    __slots__ = (
+        "_feed",
+        "_framed",
+        "_parser",
+        "_stamp_ns",
+        "broken",
+        "complete",
+        "first_byte_ns",
+        "headers",
+        "keep_alive",
+        "pieces",
+        "stamps",
+        "status",
+    )
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._feed = self._parser.feed_data
+        self.status: int | None = None
+        self.headers: list[tuple[str, str]] = []
+        self.stamps: list[int] = []
+        self.pieces: list[bytes] = []
+        self.first_byte_ns: int | None = None
+        self.complete = False
+        self.keep_alive = False
+        self.broken: str | None = None
+        self._framed = False
+        self._stamp_ns = 0
+
+    def feed(self, stamp_ns: int, data: bytes) -> None:
+        """Take bytes that arrived at `stamp_ns`."""
+        if self.first_byte_ns is None:
+            self.first_byte_ns = stamp_ns
+        self._stamp_ns = stamp_ns
+        try:
+            self._feed(data)
+        except httptools.HttpParserUpgrade:
+            self.broken = "the server switched protocols (101)"
+        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
+            if self.complete:  # bytes behind a whole answer: it stands, the connection does not
+                self.keep_alive = False
+            else:
+                self.broken = f"not HTTP: {error} at {data[:40]!r}"
+
+    def ending(self) -> Ending | None:
+        """How the answer has ended so far, or None when more is to come."""
+        if self.broken is not None:
+            return Ending(NOT_HTTP, self.broken)
+        return Ending(COMPLETE) if self.complete else None
+
+    def closed(self) -> Ending:
+        """How the answer ended now that the server has closed the connection."""
+        ending = self.ending()
+        if ending is not None:
+            return ending
+        if self.status is not None and not self._framed:
+            return Ending(COMPLETE)  # a body without length or chunks ends with the connection
+        return Ending(CLOSED_EARLY, "the server closed the connection")
+
+    def release(self) -> None:
+        """Break the circle between parser and answer: the collector is off while measuring."""
+        self._parser = self._feed = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Parser callback."""
+        key = name.decode("latin-1").lower()
+        if key in {"content-length", "transfer-encoding"}:
+            self._framed = True
+        self.headers.append((key, value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        """Parser callback."""
+        self.status = self._parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        """Parser callback."""
+        self.stamps.append(self._stamp_ns)
+        self.pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        """Parser callback."""
+        if self.complete:  # an answer nobody asked for
+            self.keep_alive = False
+        elif self.status is not None and self.status < 200:  # 100 Continue, 103 Early Hints
+            self.status, self.headers, self._framed = None, [], False
+        else:
+            self.complete = True
+            self.keep_alive = bool(self._parser.should_keep_alive())

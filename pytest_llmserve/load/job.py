@@ -1,0 +1,67 @@
+"""What a worker is told, and what it tells: plain data over its pipes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.target import Target
+
+Address = tuple[int, tuple[str, int]]
+"""(address family, (numeric host, port))."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's part of a run. Sent through its stdin, never by a command line or a file.
+
+    Attributes:
+        tasks: task name of each prompt, or empty.
+        index: this worker's number, 0 <= index < plan.workers.
+        shard: path prefix of the files the worker writes.
+    """
+
+    target: Target
+    plan: LoadPlan
+    prompts: list[Prompt]
+    tasks: list[str]
+    address: Address
+    index: int
+    shard: str
+
+
+class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself when it is done.
+
+    Attributes:
+        start_ns, drain_ns, end_ns: monotonic; `drain_ns` is when no further request was begun.
+        stamped_reads, unstamped_reads: reads with and without a kernel stamp.
+        send_lag_ns, receive_lag_ns: samples, not sorted.
+    """
+
+    index: int
+    start_ns: int
+    drain_ns: int
+    end_ns: int
+    cpu_ns: int
+    chunks: int
+    stamped_reads: int
+    unstamped_reads: int
+    send_lag_ns: list[int]
+    receive_lag_ns: list[int]
+    reopened: int
+    unfinished: int
+    ended: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One line a worker writes to its stdout.
+
+    Attributes:
+        kind: "ready", "progress" or "done".
+    """
+
+    kind: str
+    ended: int = 0
+    failed: int = 0
+    summary: WorkerSummary | None = None

@@ -1,0 +1,92 @@
+"""Which prompt a request carries, and the nonce before it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from pytest_llmserve.domain.exchange import Prompt
+
+_MASK = 0xFFFFFFFF
+# Odd, so that multiplying by it permutes the 32-bit numbers: nonces never repeat within a run.
+_STEP = 0x9E3779B1
+
+DEFAULT_PROMPTS: tuple[str, ...] = (
+    "Name three rivers and the seas they flow into.",
+    "Explain in two sentences why the sky is blue.",
+    "Write a short poem about a lighthouse.",
+    "What is the capital of France?",
+    "List five uses of a paper clip.",
+    "Translate into French: where is the railway station?",
+    "Give a recipe for pancakes in four steps.",
+    "How does a bicycle stay upright?",
+    "Summarise the story of Robinson Crusoe in one sentence.",
+    "What is the difference between a lake and a pond?",
+    "Suggest a name for a small bakery and say why.",
+    "Why do leaves change colour in autumn?",
+)
+
+
+def prompt_order(count: int, seed: int) -> list[int]:
+    """A seeded order of all prompts; request i takes entry i modulo `count`."""
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def nonce(salt: str, request_id: int) -> str:
+    """Eight hex digits that no other request of the run carries.
+
+    `salt` is a hexadecimal number, new for each run.
+    """
+    return f"{(int(salt, 16) + request_id * _STEP) & _MASK:08x}"
+
+
+def with_nonce(prompt: Prompt, salt: str | None, request_id: int) -> Prompt:
+    """Put "[nonce] " before the prompt, or before the last message's text.
+
+    So that no two requests share their whole text, and a prefix cache does not
+    flatter the figures.
+    """
+    if salt is None:
+        return prompt
+    mark = f"[{nonce(salt, request_id)}] "
+    if isinstance(prompt, str):
+        return mark + prompt
+    *earlier, last = prompt
+    content = last.get("content")
+    if not isinstance(content, str):
+        return prompt
+    return [*earlier, {**last, "content": mark + content}]
+
+
+def prompt_chars(prompt: Prompt) -> int:
+    """Length of the text sent, in characters."""
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(len(text) for message in prompt if isinstance(text := message.get("content"), str))
+
+
+def as_prompts(prompts: object) -> list[Prompt]:
+    """Accept one prompt or a sequence of them; None = a small mixed set.
+
+    Raises:
+        ValueError: empty, or an entry that is neither text nor chat messages.
+    """
+    if prompts is None:
+        return list(DEFAULT_PROMPTS)
+    entries: Sequence[object] = [prompts] if isinstance(prompts, str) else list(prompts)  # type: ignore[call-overload]
+    if not entries:
+        raise ValueError("prompts is empty: give a text, or a list of texts or of chat message lists")
+    if all(isinstance(entry, dict) for entry in entries):
+        entries = [entries]
+    checked: list[Prompt] = []
+    for position, entry in enumerate(entries):
+        chat = isinstance(entry, list) and entry and all(isinstance(m, dict) for m in entry)
+        if not isinstance(entry, str) and not chat:
+            raise ValueError(
+                f"prompts[{position}] is {entry!r}: a prompt is a text, or a list of messages"
+                ' such as [{"role": "user", "content": "..."}]'
+            )
+        checked.append(entry)  # type: ignore[arg-type]
+    return checked

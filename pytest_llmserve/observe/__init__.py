@@ -1,0 +1,1 @@
+"""Eyes on the server's side. psutil is imported when first used."""

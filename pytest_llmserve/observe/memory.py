@@ -1,0 +1,90 @@
+"""Memory before a run and after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Protocol
+
+from pytest_llmserve.domain.errors import ProbeLost
+from pytest_llmserve.domain.samples import MemoryChange
+from pytest_llmserve.domain.units import NS_PER_MS
+from pytest_llmserve.observe.settling import READINGS, settle
+
+USS_AND_SWAP = "USS + swap"
+RSS = "RSS"
+
+
+class MemorySource(Protocol):
+    """Where memory is read from, such as a `ProcessTree`."""
+
+    def memory_bytes(self, full: bool) -> int | None:
+        """USS + swap when `full`, else RSS; None when the system does not tell."""
+
+
+class MemoryReader:
+    """Reads one and the same measure every time: USS + swap where the system tells it, else RSS.
+
+    Raises:
+        ProbeLost: nothing can be read.
+    """
+
+    def __init__(self, source: MemorySource) -> None:
+        self._source = source
+        self._full = source.memory_bytes(full=True) is not None
+        self.measure = USS_AND_SWAP if self._full else RSS
+
+    def __call__(self) -> int:
+        """Bytes now.
+
+        Raises:
+            ProbeLost: the server has ended, or no longer tells.
+        """
+        value = self._source.memory_bytes(full=self._full)
+        if value is None:
+            raise ProbeLost(f"the server's memory ({self.measure}) can no longer be read")
+        return value
+
+
+def take_baseline(
+    read_memory: Callable[[], int],
+    readings: int = READINGS,
+    *,
+    period_ns: int = 50 * NS_PER_MS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[int, ...]:
+    """Read memory a few times in a row, before the load.
+
+    Raises:
+        ProbeLost: passed on from `read_memory`.
+    """
+    values = [read_memory()]
+    while len(values) < readings:
+        sleep(period_ns / 1e9)
+        values.append(read_memory())
+    return tuple(values)
+
+
+def memory_change(
+    reader: MemoryReader,
+    before: tuple[int, ...],
+    limit_ns: int,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], int] = time.monotonic_ns,
+) -> MemoryChange:
+    """Wait after a load until memory has settled, and say what it was before and after.
+
+    A probe lost meanwhile is told in `missing`, not raised: the run itself stays valid.
+    """
+    try:
+        settled = settle(reader, limit_ns, sleep=sleep, clock=clock, baseline_bytes=median(before))
+    except ProbeLost as lost:
+        return MemoryChange(measure=reader.measure, before=before, missing=str(lost))
+    return MemoryChange(
+        measure=reader.measure,
+        before=before,
+        after=settled.last,
+        settled_after_ns=settled.after_ns,
+    )

@@ -1,0 +1,1 @@
+"""Finds, starts, asks and stops the server under test."""

@@ -1,0 +1,127 @@
+"""One request in a dialect: encoded, sent, decoded. Sync and async faces share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pytest_llmserve.domain.exchange import Decoded, Decoder, Dialect, HttpRequest, Prompt
+from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OK, SERVER_ERROR_IN_STREAM, Outcome
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.serve.faults import no_answer
+from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.reply import Reply, make_record
+from pytest_llmserve.serve.wire import Exchange
+
+
+class Call:
+    """A prompt on its way, and the answer as far as it has come. Is the exchange's sink.
+
+    Args:
+        on_text: gets each piece of text when it comes, on the wire's thread.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        target: Target,
+        prompt: Prompt,
+        params: Mapping[str, Any],
+        limit_s: float,
+        on_text: Callable[[str], None] | None = None,
+    ) -> None:
+        self._dialect = dialect
+        self._target = target
+        self._prompt = prompt
+        self._on_text = on_text
+        self._decoder: Decoder | None = None
+        self._finished: Decoded | None = None
+        self.exchange = Exchange(dialect.encode(target, prompt, params), self, limit_s)
+
+    def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        """Take status and headers."""
+        self._decoder = self._dialect.decoder(self._target, status, headers)
+
+    def feed(self, stamp_ns: int, data: bytes) -> None:
+        """Take a piece of the body."""
+        assert self._decoder is not None, "body before headers"
+        text = self._decoder.feed(stamp_ns, data)
+        if text and self._on_text is not None:
+            self._on_text(text)
+
+    def reply(self, request_id: int) -> Reply:
+        """The answer, once the exchange is over."""
+        exchange = self.exchange
+        if self._finished is None:
+            decoder = self._decoder
+            self._finished = decoder.finish(exchange.ending) if decoder else no_answer(exchange.ending)
+        decoded = self._finished
+        error = None if decoded.error is None else redact(decoded.error, self._target)
+        record = make_record(request_id, self._prompt, exchange.stamps, exchange.status, decoded, error)
+        return Reply(record, decoded.text)
+
+
+class Body:
+    """A sink that keeps the raw answer."""
+
+    def __init__(self) -> None:
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.pieces: list[bytes] = []
+
+    def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:  # noqa: ARG002 - the exchange has it
+        """Take the headers."""
+        self.headers = tuple(headers)
+
+    def feed(self, stamp_ns: int, data: bytes) -> None:  # noqa: ARG002 - raw bodies need no stamps
+        """Take a piece of the body."""
+        self.pieces.append(data)
+
+    @property
+    def content_type(self) -> str:
+        """The header, or an empty text."""
+        return dict(self.headers).get("content-type", "")
+
+    @property
+    def raw(self) -> bytes:
+        """The body so far."""
+        return b"".join(self.pieces)
+
+
+def raw_outcome(dialect: Dialect, target: Target, exchange: Exchange, body: Body) -> Outcome:
+    """How a raw request ended: by status and transport; what a 2xx says is the test's to judge.
+
+    Only an error that the server reports inside a 200 answer counts as one.
+    """
+    status, ending = exchange.status, exchange.ending
+    if status is None:
+        decoded = no_answer(ending)
+    else:
+        decoder = dialect.decoder(target, status, body.headers)
+        decoder.feed(exchange.stamps.end_ns or 0, body.raw)
+        decoded = decoder.finish(ending)
+        judged = {HTTP_4XX, HTTP_5XX, SERVER_ERROR_IN_STREAM}
+        if 200 <= status < 300 and exchange.complete and decoded.outcome not in judged:
+            return Outcome(OK, status=status, body=body.raw)
+    error = None if decoded.error is None else redact(decoded.error, target)
+    return Outcome(decoded.outcome, status=status, error=error, body=body.raw)
+
+
+def raw_request(path: str, body: Any, headers: Mapping[str, str] | None, method: str = "POST") -> HttpRequest:
+    """A request with this body: text and bytes as they are, anything else as JSON."""
+    return HttpRequest(
+        method=method,
+        path=path,
+        body=_body_bytes(body),
+        headers=(("Content-Type", "application/json"), *(headers or {}).items()),
+    )
+
+
+def _body_bytes(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogatepass")
+    import json
+
+    # The standard library's: it writes NaN and lone surrogates, which a hostile body may hold.
+    return json.dumps(body).encode("ascii")

@@ -1,0 +1,166 @@
+"""The server under test, as a test asks it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
+from pytest_llmserve.domain.outcome import Outcome
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.units import NS_PER_S, duration_ns
+from pytest_llmserve.serve.call import Body, Call, raw_outcome, raw_request
+from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.reply import Reply
+from pytest_llmserve.serve.stream import AsyncStream, MakeCall, Stream
+from pytest_llmserve.serve.wire import Exchange, Wire
+
+_SIGNS_OF_LIFE = ("/health", "/v1/models", "/")
+
+
+class Endpoint:
+    """The server under test.
+
+    Faults of the server are told in what comes back, never raised.
+
+    Args:
+        target: where the server is and how it speaks; its `api` is decided.
+        because: why this API was chosen, in words for people.
+        wire: HTTP client to take over; a new one by default.
+
+    Raises:
+        SetupError: no such API.
+    """
+
+    def __init__(self, target: Target, because: str = "", *, wire: Wire | None = None) -> None:
+        self.target = target
+        self.because = because
+        self._dialect = dialect(target.api)
+        self._wire = wire or Wire(target)
+        self._ids = itertools.count(1)
+
+    @property
+    def url(self) -> str:
+        """The URL as the user gave it."""
+        return self.target.url
+
+    @property
+    def api(self) -> str:
+        """Name of the dialect."""
+        return self.target.api
+
+    @property
+    def model(self) -> str | None:
+        """Name of the model that is asked for, or None when the server was named none."""
+        return self.target.model
+
+    def generate(self, prompt: Prompt, *, timeout: float | str = 120, **params: Any) -> Reply:
+        """Ask one question and wait for the whole answer.
+
+        Args:
+            prompt: a text, or chat messages.
+            timeout: limit from the call to the last byte, in seconds or as "90s".
+            params: go into the request's body as they are, such as max_tokens=16.
+
+        Raises:
+            SetupError: the request cannot be built.
+        """
+        call = self._call(prompt, timeout, params)
+        self._wire.perform(call.exchange)
+        return call.reply(next(self._ids))
+
+    async def agenerate(self, prompt: Prompt, *, timeout: float | str = 120, **params: Any) -> Reply:
+        """Do as `generate`, from async code."""
+        call = self._call(prompt, timeout, params)
+        await self._wire.aperform(call.exchange)
+        return call.reply(next(self._ids))
+
+    def stream(self, prompt: Prompt, *, timeout: float | str = 120, **params: Any) -> Stream:
+        """Ask one question and return its answer as an iterator over text pieces.
+
+        A server that does not stream gives one piece. Arguments as for `generate`.
+        """
+        return Stream(self._wire, self._call_maker(prompt, timeout, params), next(self._ids))
+
+    def astream(self, prompt: Prompt, *, timeout: float | str = 120, **params: Any) -> AsyncStream:
+        """Do as `stream`, from async code: ``async for piece in endpoint.astream(...)``."""
+        return AsyncStream(self._wire, self._call_maker(prompt, timeout, params), next(self._ids))
+
+    def send(
+        self,
+        body: Any,
+        *,
+        path: str | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | str = 30,
+        method: str = "POST",
+    ) -> Outcome:
+        """Send a raw body.
+
+        Args:
+            body: bytes and str are sent as they are, anything else as JSON.
+            path: by default that of the API.
+            headers: win over the target's; Content-Type is application/json by default.
+            timeout: limit from the call to the last byte, in seconds or as "90s".
+            method: of HTTP.
+
+        Returns:
+            "ok" for a 2xx answer that came whole, whatever it says; `.status`, `.error` and
+            `.body` beside it.
+        """
+        if path is None:
+            path = self._dialect.encode(self.target, "", {}).path
+        sink = Body()
+        exchange = Exchange(raw_request(path, body, headers, method), sink, _seconds(timeout))
+        exchange.own_headers_win = True
+        self._wire.perform(exchange)
+        return raw_outcome(self._dialect, self.target, exchange, sink)
+
+    def is_alive(self, timeout: float | str = 5) -> bool:
+        """True when the server answers a plain GET in time with a status below 500.
+
+        Nothing that a server does makes it raise.
+        """
+        deadline = time.monotonic() + _seconds(timeout)
+        for path in _SIGNS_OF_LIFE:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            exchange = Exchange(HttpRequest(method="GET", path=path), Body(), left_s)
+            self._wire.perform(exchange)
+            if exchange.status is None:
+                return False
+            if exchange.status < 500:
+                return True
+        return False
+
+    def close(self) -> None:
+        """Close the connections. The next question opens new ones."""
+        self._wire.close()
+
+    def redact(self, text: str) -> str:
+        """The text without the secrets that this endpoint sends."""
+        return redact(text, self.target)
+
+    def _call(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> Call:
+        return Call(self._dialect, self.target, prompt, params, _seconds(timeout))
+
+    def _call_maker(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> MakeCall:
+        limit_s = _seconds(timeout)
+        return lambda on_text: Call(self._dialect, self.target, prompt, params, limit_s, on_text)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url}, api={self.api}, model={self.model})"
+
+
+def _seconds(timeout: float | str) -> float:
+    try:
+        limit_ns = duration_ns(timeout)
+    except ValueError as error:
+        raise SetupError(f"timeout: {error}") from None
+    if limit_ns == 0:
+        raise SetupError("timeout: 0 leaves no time to answer")
+    return limit_ns / NS_PER_S

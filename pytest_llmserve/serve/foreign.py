@@ -1,0 +1,72 @@
+"""A process behind the endpoint that was there before us."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.serve import guard
+from pytest_llmserve.serve.stacks import stacks, tail
+
+
+class ForeignServer:
+    """A server that was there before us: watched, never stopped.
+
+    Args:
+        pid: its process.
+        log: its log, when the user names one.
+    """
+
+    def __init__(self, pid: int, log: Path | None = None) -> None:
+        self.pid = pid
+        self.log = log
+        self._started = guard.start_mark(pid)
+
+    @property
+    def alive(self) -> bool:
+        """True while this very process runs; a later one with the same pid does not count."""
+        return self._started is not None and guard.start_mark(self.pid) == self._started
+
+    @property
+    def exit_status(self) -> str | None:
+        """The word "ended" when it is gone (how, only its parent knows); None while it runs."""
+        return None if self.alive else "ended"
+
+    @property
+    def death(self) -> str | None:
+        """The same as `exit_status`."""
+        return self.exit_status
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines of its log; empty when no log is known."""
+        if self.log is None:
+            return ""
+        return tail(self.log, lines)
+
+    def stacks(self) -> str:
+        """Stacks of its Python processes.
+
+        Raises:
+            MissingExtra: py-spy is not installed.
+        """
+        return stacks([self.pid, *sorted(guard.descendants(self.pid, guard.process_table()))])
+
+    def stop(self) -> None:
+        """Raise SetupError: it is not ours to stop."""
+        raise SetupError(self._not_ours("stopped"))
+
+    def restart(self) -> None:
+        """Raise SetupError: it is not ours to restart."""
+        raise SetupError(self._not_ours("restarted"))
+
+    def close(self) -> None:
+        """Do nothing: it stays."""
+
+    def _not_ours(self, done: str) -> str:
+        return (
+            f"the server (pid {self.pid}) was not started by this test run, so it is not {done}:"
+            " let --llm-serve 'CMD --port {port}' start it"
+        )
+
+    def __repr__(self) -> str:
+        return f"ForeignServer(pid={self.pid}, {self.exit_status or 'running'})"

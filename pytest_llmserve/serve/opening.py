@@ -1,0 +1,141 @@
+"""How to open the conversation with an unknown server: what to try next, what to say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, NOT_HTTP, Ending
+from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OUTCOMES, TIMED_OUT
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.units import duration_text
+from pytest_llmserve.serve.faults import NOT_CONNECTED
+from pytest_llmserve.serve.reply import Reply
+
+FIRST_PROMPT = "Say hi."
+_FIRST_TOKENS = 4
+_NOT_FOUND = frozenset({404, 405})
+_KEY_WANTED = frozenset({401, 403})
+_NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
+_LOADING = frozenset({502, 503, 504})
+_SEE_LOG = "see the server's log"
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """A way to ask.
+
+    Attributes:
+        stream_usage: ask for token counts with `stream_options`, which some servers refuse.
+        short: ask for few tokens with `max_tokens`, which some servers refuse.
+    """
+
+    api: str
+    stream: bool
+    stream_usage: bool
+    short: bool
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters of the first request."""
+        return {"max_tokens": _FIRST_TOKENS} if self.short else {}
+
+    def apply(self, target: Target) -> Target:
+        """The target asked in this manner."""
+        return msgspec.structs.replace(
+            target, api=self.api, stream=self.stream, stream_usage=self.stream_usage
+        )
+
+    def describe(self) -> str:
+        """For people: "streamed, with token counts"."""
+        if not self.stream:
+            return "not streamed"
+        return "streamed, with token counts" if self.stream_usage else "streamed"
+
+
+def first_manner(api: str, stream: bool) -> Manner:
+    """The most that a server of this API may take."""
+    openai = api.startswith("openai-")
+    return Manner(api=api, stream=stream, stream_usage=openai and stream, short=openai)
+
+
+def next_manner(tried: Manner, reply: Reply, fallback_api: str | None, stream: bool) -> Manner | None:
+    """What to try after an answer; None when asking otherwise would not help."""
+    status = reply.status
+    if reply.outcome != HTTP_4XX or status in _NOT_THE_REQUEST:
+        return None
+    if status in _NOT_FOUND and fallback_api not in {None, tried.api}:
+        return first_manner(str(fallback_api), stream)
+    if tried.short and "max_tokens" in (reply.error or ""):
+        return msgspec.structs.replace(tried, short=False)
+    if tried.stream_usage:
+        return msgspec.structs.replace(tried, stream_usage=False)
+    if tried.stream and tried.api.startswith("openai-"):
+        return msgspec.structs.replace(tried, stream=False)
+    return None
+
+
+def refusal(url: str, replies: Sequence[Reply]) -> str:
+    """Why the server is unusable, from the answers to all manners tried; the last one failed."""
+    # A last 404 comes from the fallback API: what the wanted one said tells more.
+    told = replies[0] if replies[-1].status in _NOT_FOUND else replies[-1]
+    said = f": {told.error}" if told.error else ""
+    if told.status in _KEY_WANTED:
+        return (
+            f"{url} answered {told.status} to a one-line prompt{said}; give the environment variable that"
+            " holds a valid key with --llm-api-key-env VAR"
+        )
+    if told.outcome in {HTTP_4XX, HTTP_5XX}:
+        return f"{url} answered {told.status} to a one-line prompt{said}; {_SEE_LOG}"
+    if told.outcome == TIMED_OUT:
+        return f"{url} did not answer a one-line prompt in time{said}; {_SEE_LOG}"
+    return f"{url} failed on a one-line prompt, {OUTCOMES[told.outcome]}{said}; {_SEE_LOG}"
+
+
+def is_loading(status: int | None) -> bool:
+    """True for a status of a server, or a proxy before it, that is not up yet."""
+    return status in _LOADING
+
+
+def hopeless(ending: Ending) -> bool:
+    """True when waiting longer cannot help: not HTTP, or TLS that does not match."""
+    # A handshake that is cut off may be a server, or a proxy before it, that is not up yet.
+    return _other_protocol(ending) and "EOF" not in ending.detail
+
+
+def _other_protocol(ending: Ending) -> bool:
+    return ending.how == NOT_HTTP or (ending.how == NOT_CONNECTED and "SSL" in ending.detail)
+
+
+def unreachable(url: str, path: str, status: int | None, ending: Ending, limit_ns: int) -> str:
+    """Why the wait ended: the last thing seen, and what to do."""
+    limit = duration_text(limit_ns)
+    if status is not None:
+        return f"{url} still answered {status} to GET {path} after {limit}: is it still loading? {_SEE_LOG}"
+    if ending.how == NOT_CONNECTED and not _other_protocol(ending):
+        seen = (
+            "refused the connection"
+            if ending.detail == "connection refused"
+            else f"could not be reached ({ending.detail})"
+        )
+        return (
+            f"{url} {seen} for {limit}: start the server first,"
+            " or let --llm-serve 'CMD --port {port}' start it"
+        )
+    if _other_protocol(ending):
+        return f"{url} does not answer as its URL says ({ending.detail}): check the port, and http or https"
+    if ending.how in {CLOSED_EARLY, CONNECTION_RESET}:
+        return (
+            f"{url} accepted the connection but closed it without an answer for {limit}:"
+            " is it an HTTP server, and is http or https right?"
+        )
+    return (
+        f"{url} accepted the connection but did not answer GET {path} within {limit}:"
+        f" does it hang, or is another program there? {_SEE_LOG}"
+    )
+
+
+def several_models(url: str, models: Sequence[str]) -> str:
+    """What to say when the choice of the model is the user's."""
+    return f"{url} serves several models: {', '.join(models)}; choose one with --llm-model NAME"

@@ -1,0 +1,185 @@
+"""Waits until the server answers, and learns how it wants to be asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.detect import Choice, ProbeAnswer, choose, probe_paths
+from pytest_llmserve.domain.errors import ServerUnusable
+from pytest_llmserve.domain.exchange import HttpRequest
+from pytest_llmserve.domain.outcome import CUT_OFF, RESET
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.serve.addresses import local_address, resolve
+from pytest_llmserve.serve.call import Body
+from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.opening import (
+    FIRST_PROMPT,
+    first_manner,
+    hopeless,
+    is_loading,
+    next_manner,
+    refusal,
+    several_models,
+    unreachable,
+)
+from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.reply import Reply
+from pytest_llmserve.serve.wire import Exchange, Wire
+
+__all__ = ["local_address", "resolve", "wait_ready"]
+
+_PAUSE_S = 0.1
+_TRY_LIMIT_S = 10.0
+_FIRST_ANSWER_LIMIT_S = 60.0
+_LEAST_S = 0.05
+_CRASH_NEWS_S = 1.0
+
+Death = Callable[[], str | None]
+
+
+def wait_ready(target: Target, *, limit_ns: int, alive: Death = lambda: None) -> Endpoint:
+    """Wait for the server, decide dialect and model, and have one real question answered.
+
+    Args:
+        target: as the user named it; `api` may be "auto".
+        limit_ns: for all of it together.
+        alive: returns how the server's process ended, or None while it lives or is not known.
+
+    Returns:
+        An endpoint whose target has all that was learnt.
+
+    Raises:
+        ServerUnusable: what was seen, and what to do.
+        SetupError: no such API, or a request that cannot be built.
+    """
+    if target.api != "auto":
+        dialect(target.api)
+    resolve(target.host, target.port)
+    opening = _Opening(target, limit_ns, alive)
+    try:
+        opening.await_http()
+        choice = opening.decide()
+        return opening.first_request(choice)
+    except BaseException:
+        opening.wire.close()
+        raise
+
+
+class _Opening:
+    """The first minutes with a server. Lives as long as `wait_ready`."""
+
+    def __init__(self, target: Target, limit_ns: int, alive: Death) -> None:
+        self.target = target
+        self.limit_ns = limit_ns
+        self.alive = alive
+        self.wire = Wire(target)
+        self.deadline = time.monotonic() + limit_ns / NS_PER_S
+
+    def left_s(self, most_s: float) -> float:
+        return max(_LEAST_S, min(most_s, self.deadline - time.monotonic()))
+
+    def get(self, path: str) -> tuple[Exchange, Body]:
+        """Ask; a server process that dies meanwhile ends it."""
+        body = Body()
+        exchange = Exchange(HttpRequest(method="GET", path=path), body, self.left_s(_TRY_LIMIT_S))
+        self.wire.submit(exchange)
+        while not self.wire.over(exchange, _PAUSE_S):
+            self.check_alive()
+        exchange.done.result()
+        return exchange, body
+
+    def check_alive(self) -> None:
+        death = self.alive()
+        if death is not None:
+            raise ServerUnusable(redact(f"the server ended before it was ready: {death}", self.target))
+
+    def check_death_after(self, reply: Reply) -> None:
+        """A connection that broke may be a crash, which the system reports a moment later."""
+        deadline = time.monotonic() + (_CRASH_NEWS_S if reply.outcome in {RESET, CUT_OFF} else 0)
+        self.check_alive()
+        while time.monotonic() < deadline:
+            time.sleep(_PAUSE_S / 2)
+            self.check_alive()
+
+    def await_http(self) -> None:
+        """Wait for any HTTP answer but "loading"."""
+        models_path = probe_paths(self.target.path)[0]
+        path = "/health" if models_path == "/v1/models" else models_path
+        while True:
+            self.check_alive()
+            exchange, _ = self.get(path)
+            if exchange.status is not None and not is_loading(exchange.status):
+                self.check_alive()  # else what answers is another program on the same port
+                return
+            if hopeless(exchange.ending) or time.monotonic() > self.deadline:
+                self.check_alive()
+                raise ServerUnusable(
+                    unreachable(self.target.url, path, exchange.status, exchange.ending, self.limit_ns)
+                )
+            time.sleep(_PAUSE_S)
+
+    def decide(self) -> Choice:
+        """Choose dialect, path and model."""
+        target = self.target
+        if target.api == "auto" and target.json_request is not None:
+            return self._named("json", "--llm-json-request is given")
+        if target.api == "json":
+            return self._named("json", "--llm-api names it")
+        answers = {path: self._probe(path) for path in probe_paths(target.path)}
+        try:
+            choice = choose(target.path, answers)
+        except ServerUnusable as error:
+            if target.api == "auto":
+                raise ServerUnusable(redact(f"{target.url}: {error}", target)) from None
+            return self._named(target.api, "--llm-api names it")
+        if target.api == "auto":
+            return choice
+        return msgspec.structs.replace(self._named(target.api, "--llm-api names it"), models=choice.models)
+
+    def _named(self, api: str, because: str) -> Choice:
+        return Choice(api=api, path=self.target.path, because=because)
+
+    def _probe(self, path: str) -> ProbeAnswer:
+        exchange, body = self.get(path)
+        error = exchange.ending.detail or None
+        if exchange.status is None:
+            return ProbeAnswer(error=error)
+        return ProbeAnswer(status=exchange.status, content_type=body.content_type, body=body.raw, error=error)
+
+    def first_request(self, choice: Choice) -> Endpoint:
+        """Ask one real question, in less and less demanding manners while the server refuses."""
+        target = self._with_model(choice)
+        manner = first_manner(choice.api, target.stream)
+        replies: list[Reply] = []
+        while True:
+            asked = manner.apply(target)
+            endpoint = Endpoint(asked, wire=self.wire)
+            limit_s = self.left_s(_FIRST_ANSWER_LIMIT_S)
+            replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
+            if replies[-1].ok:
+                because = f"{choice.because}; a one-line prompt was answered, {manner.describe()}"
+                return Endpoint(asked, because, wire=self.wire)
+            following = next_manner(manner, replies[-1], choice.fallback_api, target.stream)
+            if following is None:
+                self.check_death_after(replies[-1])
+                raise ServerUnusable(refusal(target.url, replies))
+            manner = following
+
+    def _with_model(self, choice: Choice) -> Target:
+        target = self.target
+        model = target.model
+        if model is None and choice.models:
+            if len(choice.models) > 1:
+                raise ServerUnusable(several_models(target.url, choice.models))
+            model = choice.models[0]
+        return msgspec.structs.replace(
+            target,
+            path=choice.path,
+            model=model,
+            json_request=target.json_request or choice.json_request,
+        )

@@ -1,0 +1,160 @@
+"""The answer to one request, as the user's test sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pytest_llmserve.domain.exchange import Decoded, Prompt
+from pytest_llmserve.domain.outcome import Outcome
+from pytest_llmserve.domain.record import RequestRecord
+
+_SHOWN_CHARS = 200
+
+
+class OneText(msgspec.Struct, frozen=True):
+    """The text of one answer, in memory; stands where a run has its folder of texts."""
+
+    text: str
+
+    def read(self, shard: int, offset: int, size_bytes: int) -> str:  # noqa: ARG002 - the protocol's
+        """Return the text."""
+        return self.text
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One answer. A fault of the server is told in `outcome` and `error`, never raised.
+
+    Attributes:
+        record: stamps, counts and outcome, as a load run records them.
+        text: the answer, or what came of it.
+    """
+
+    record: RequestRecord
+    text: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """One word of `domain.outcome`; compares as the word."""
+        return Outcome(self.record.outcome, status=self.record.status, error=self.record.error)
+
+    @property
+    def ok(self) -> bool:
+        """True when answered in full."""
+        return self.record.ok
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status, or None when no answer came."""
+        return self.record.status
+
+    @property
+    def error(self) -> str | None:
+        """One line for people, or None."""
+        return self.record.error
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """Time to first token, from the moment the request was sent."""
+        return self.record.ttft_ms
+
+    @property
+    def e2e_ms(self) -> float | None:
+        """From the moment the request was sent to the last byte."""
+        return self.record.e2e_ms
+
+    @property
+    def tpot_ms(self) -> float | None:
+        """Time per output token after the first."""
+        return self.record.tpot_ms
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Number of tokens of the answer, see `tokens_from`."""
+        return self.record.output_tokens
+
+    @property
+    def tokens_from(self) -> str | None:
+        """Who counted: "usage" (the server), "estimated" (number of chunks) or None."""
+        return self.record.tokens_from
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the server stopped, in its own word."""
+        return self.record.finish_reason
+
+    def __repr__(self) -> str:
+        parts = [f"{self.record.outcome}"]
+        if not self.ok:
+            parts += [f"status={self.status}", f"error={self.error!r}"]
+        shown = self.text if len(self.text) <= _SHOWN_CHARS else self.text[:_SHOWN_CHARS] + "..."
+        if self.ok or shown:
+            parts.append(f"text={shown!r}")
+        if self.output_tokens is not None:
+            parts.append(f"output_tokens={self.output_tokens}")
+        for name in ("ttft_ms", "e2e_ms"):
+            value = getattr(self, name)
+            if value is not None:
+                parts.append(f"{name}={value:.1f}")
+        return f"Reply({', '.join(parts)})"
+
+
+class Stamps:
+    """What happened on the wire so far, monotonic clock; one request long.
+
+    Attributes:
+        connected: a new connection was opened for it.
+        reopened: the server had closed the connection while idle, so it was sent again.
+    """
+
+    __slots__ = ("connected", "end_ns", "first_byte_ns", "reopened", "sending_ns", "sent_ns", "started_ns")
+
+    def __init__(self, started_ns: int) -> None:
+        self.started_ns = started_ns
+        self.sending_ns: int | None = None
+        self.sent_ns: int | None = None
+        self.first_byte_ns: int | None = None
+        self.end_ns: int | None = None
+        self.connected = False
+        self.reopened = False
+
+
+def make_record(
+    request_id: int, prompt: Prompt, stamps: Stamps, status: int | None, decoded: Decoded, error: str | None
+) -> RequestRecord:
+    """The record of a request that is over; `error` is that of `decoded` without secrets."""
+    sent_ns = stamps.sent_ns
+    if sent_ns is None and stamps.first_byte_ns is not None:
+        sent_ns = stamps.sending_ns  # answered before it had read the whole request
+    return RequestRecord(
+        id=request_id,
+        scheduled_ns=stamps.started_ns,
+        sent_ns=sent_ns,
+        first_byte_ns=stamps.first_byte_ns,
+        end_ns=stamps.end_ns,
+        token_ns=decoded.token_ns,
+        status=status,
+        outcome=decoded.outcome,
+        error=error,
+        input_chars=prompt_chars(prompt),
+        output_chars=len(decoded.text),
+        output_tokens=decoded.output_tokens,
+        tokens_from=decoded.tokens_from,
+        finish_reason=decoded.finish_reason,
+        text_at=(0, 0, 0),
+        texts=OneText(decoded.text),
+    )
+
+
+def prompt_chars(prompt: Prompt) -> int:
+    """Number of characters of a prompt; of messages, those of their texts."""
+    return len(prompt) if isinstance(prompt, str) else sum(_chars(m.get("content")) for m in prompt)
+
+
+def _chars(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, list):
+        return sum(_chars(part.get("text")) for part in content if isinstance(part, dict))
+    return 0

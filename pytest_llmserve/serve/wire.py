@@ -1,0 +1,308 @@
+"""The one HTTP client of an endpoint, on a thread of its own, for sync and async callers alike."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import itertools
+import re
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_llmserve.domain.errors import LlmServeError, SetupError
+from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, TIME_LIMIT, Ending, HttpRequest
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.serve.faults import closed_while_idle, ending_of
+from pytest_llmserve.serve.reply import Stamps
+
+if TYPE_CHECKING:
+    import httpx
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_DEFAULT_HEADERS = (("Accept-Encoding", "identity"), ("User-Agent", "pytest-llmserve"))
+_CLOSE_LIMIT_S = 5.0
+GRACE_S = 10.0
+"""How much longer than an exchange's own limit to wait for the wire's thread."""
+
+
+class Sink(Protocol):
+    """Takes an answer as it comes. Called on the wire's thread."""
+
+    def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        """Take status and headers (names in lower case)."""
+
+    def feed(self, stamp_ns: int, data: bytes) -> None:
+        """Take a piece of the body."""
+
+
+class Exchange:
+    """One request on the wire.
+
+    Attributes:
+        stamps: what has happened so far.
+        ending: how the transport ended; "closed_early" until it has.
+        done: set when nothing more will come; holds an exception only for faults that are not
+            the server's.
+    """
+
+    def __init__(self, request: HttpRequest, sink: Sink, limit_s: float) -> None:
+        self.request = request
+        self.sink = sink
+        self.limit_s = limit_s
+        self.own_headers_win = False
+        self.stamps = Stamps(time.monotonic_ns())
+        self.status: int | None = None
+        self.ending = Ending(CLOSED_EARLY, "the client closed the connection")
+        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        # A running future cannot be cancelled: an async caller that is must not end it by half.
+        self.done.set_running_or_notify_cancel()
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """True when the answer came to its end."""
+        return self.ending.how == COMPLETE
+
+
+def merged_headers(
+    target: Target, request: HttpRequest, *, own_headers_win: bool = False
+) -> list[tuple[str, str]]:
+    """The request's headers: ours, the request's, the target's; of one name the last wins.
+
+    With `own_headers_win` the request's come last.
+
+    Raises:
+        SetupError: a header cannot be sent; its value is not shown, it may be a secret.
+    """
+    merged: dict[str, tuple[str, str]] = {}
+    layers = (target.headers, request.headers) if own_headers_win else (request.headers, target.headers)
+    for name, value in itertools.chain(_DEFAULT_HEADERS, *layers):
+        if not _NAME.match(name):
+            raise SetupError(f"header name {name!r} is not allowed in HTTP: write --llm-header 'Name: value'")
+        if _BAD_VALUE.search(value):
+            raise SetupError(f"the value of header {name!r} holds a line break or another control character")
+        merged[name.lower()] = (name, value)
+    length = merged.get("content-length", ("", ""))[1]
+    if length and length != str(len(request.body)):
+        raise SetupError(
+            f"header Content-Length is {length!r} but the body has {len(request.body)} bytes:"
+            " leave the header out"
+        )
+    return list(merged.values())
+
+
+class Wire:
+    """Sends requests to one target and hands the answers to sinks, with kept connections.
+
+    The thread starts with the first request. `close` ends it.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._starting = threading.Lock()
+
+    def submit(self, exchange: Exchange) -> None:
+        """Begin an exchange; `exchange.done` tells its end, whatever the ending.
+
+        Raises:
+            SetupError: a header cannot be sent.
+        """
+        headers = merged_headers(self._target, exchange.request, own_headers_win=exchange.own_headers_win)
+        self._running_loop().call_soon_threadsafe(self._begin, exchange, headers)
+
+    def cut(self, exchange: Exchange) -> None:
+        """Close the connection of an exchange under way, and wait until that is done."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(_cancel, exchange)
+        self.wait(exchange, _CLOSE_LIMIT_S)
+
+    def over(self, exchange: Exchange, limit_s: float) -> bool:
+        """Wait for the end of an exchange for a while; True when it has come."""
+        return bool(concurrent.futures.wait([exchange.done], limit_s).done)
+
+    def wait(self, exchange: Exchange, limit_s: float) -> None:
+        """Wait for the end of an exchange.
+
+        Raises:
+            LlmServeError: our own thread does not answer.
+        """
+        if not self.over(exchange, limit_s):
+            raise LlmServeError("the HTTP client's thread does not answer: was this process forked?")
+
+    def perform(self, exchange: Exchange) -> None:
+        """Run an exchange to its end.
+
+        Raises:
+            SetupError: the request cannot be sent as HTTP.
+        """
+        self.submit(exchange)
+        try:
+            # The exchange keeps its own limit; the grace is for a thread that died.
+            self.wait(exchange, exchange.limit_s + GRACE_S)
+        except KeyboardInterrupt:
+            self.cut(exchange)
+            raise
+        exchange.done.result()
+
+    async def aperform(self, exchange: Exchange) -> None:
+        """Run an exchange to its end, from the caller's event loop."""
+        self.submit(exchange)
+        try:
+            await asyncio.wrap_future(exchange.done)
+        except asyncio.CancelledError:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(_cancel, exchange)
+            raise
+
+    def close(self) -> None:
+        """Close all connections and end the thread."""
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        asyncio.run_coroutine_threadsafe(self._shut(), loop).result(_CLOSE_LIMIT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_CLOSE_LIMIT_S)
+        loop.close()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            # A forked child has the object but not the thread.
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._clients = {}
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="llmserve-endpoint", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    async def _shut(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients = {}
+
+    def _client(self, *, fresh: bool) -> httpx.AsyncClient:
+        """The client that keeps connections, or the one that never does."""
+        import httpx
+
+        if fresh not in self._clients:
+            # The system's certificates, which know a company's own authority, not certifi's.
+            verify = ssl.create_default_context() if self._target.scheme == "https" else False
+            self._clients[fresh] = httpx.AsyncClient(
+                verify=verify,
+                trust_env=False,
+                follow_redirects=False,
+                timeout=httpx.Timeout(None),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0 if fresh else 20),
+            )
+        return self._clients[fresh]
+
+    def _begin(self, exchange: Exchange, headers: list[tuple[str, str]]) -> None:
+        exchange.task = asyncio.get_running_loop().create_task(self._run(exchange, headers))
+        exchange.task.add_done_callback(lambda task: _report(task, exchange.done))
+
+    async def _run(self, exchange: Exchange, headers: list[tuple[str, str]]) -> None:
+        import httpx
+
+        stamps = exchange.stamps
+        try:
+            async with asyncio.timeout(exchange.limit_s):
+                try:
+                    await self._attempt(exchange, headers, fresh=False)
+                except httpx.TransportError as error:
+                    if stamps.connected or exchange.status is not None or not closed_while_idle(error):
+                        raise
+                    stamps.reopened = True
+                    await self._attempt(exchange, headers, fresh=True)
+            exchange.ending = Ending(COMPLETE)
+        except TimeoutError:
+            exchange.ending = Ending(TIME_LIMIT, _limit_text(exchange))
+        except httpx.LocalProtocolError:  # its text quotes header values
+            raise SetupError("the request cannot be sent as HTTP: its headers contradict its body") from None
+        except httpx.TransportError as error:
+            exchange.ending = ending_of(error)
+        except httpx.InvalidURL as error:
+            raise SetupError(f"path {exchange.request.path!r} is not allowed in a URL: {error}") from None
+        finally:
+            stamps.end_ns = stamps.end_ns or time.monotonic_ns()
+
+    async def _attempt(self, exchange: Exchange, headers: list[tuple[str, str]], *, fresh: bool) -> None:
+        async with self._answer(exchange, headers, fresh=fresh) as response:
+            exchange.status = response.status_code
+            names = [(name.lower(), value) for name, value in response.headers.multi_items()]
+            exchange.sink.begin(response.status_code, names)
+            async for piece in response.aiter_raw():
+                exchange.sink.feed(time.monotonic_ns(), piece)
+            exchange.stamps.end_ns = time.monotonic_ns()
+
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self, exchange: Exchange, headers: list[tuple[str, str]], *, fresh: bool
+    ) -> AsyncIterator[httpx.Response]:
+        client = self._client(fresh=fresh)
+        request = client.build_request(
+            exchange.request.method,
+            self._target.origin + exchange.request.path,
+            content=exchange.request.body,
+            headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers],
+            extensions={"trace": _tracer(exchange.stamps)},
+        )
+        response = await client.send(request, stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+
+def _cancel(exchange: Exchange) -> None:
+    if exchange.task is not None:
+        exchange.task.cancel()
+
+
+def _report(task: asyncio.Task[None], done: concurrent.futures.Future[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+
+
+def _limit_text(exchange: Exchange) -> str:
+    seen = (
+        "no connection"
+        if exchange.stamps.sending_ns is None
+        else "no answer"
+        if exchange.status is None
+        else "the answer has not ended"
+    )
+    return f"{seen} within {exchange.limit_s:g} s"
+
+
+def _tracer(stamps: Stamps) -> Any:
+    """Stamps at the instants that httpcore tells of."""
+
+    async def trace(event: str, info: dict[str, Any]) -> None:  # noqa: ARG001 - httpcore's signature
+        now_ns = time.monotonic_ns()
+        if event == "connection.connect_tcp.started":
+            stamps.connected = True
+        elif event == "http11.send_request_headers.started":
+            stamps.sending_ns = now_ns
+        elif event == "http11.send_request_body.complete":
+            stamps.sent_ns = now_ns
+        elif event == "http11.receive_response_headers.complete":
+            stamps.first_byte_ns = now_ns
+
+    return trace

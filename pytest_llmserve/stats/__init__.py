@@ -1,0 +1,1 @@
+"""Intervals and bounds for shares, quantiles and means. Pure; scipy.special only, imported when used."""

@@ -1,0 +1,47 @@
+"""When the load generator, not the server, is to blame."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.checks.generator import bottleneck
+from pytest_llmserve.domain.result import GeneratorHealth
+
+
+def said(reason: str) -> str:
+    return f"the load generator was the bottleneck ({reason}); add --llm-load-workers"
+
+
+@pytest.mark.parametrize(
+    ("lag_ms", "limit_ms", "reason"),
+    [
+        (4.9, None, None),
+        (5.0, None, None),
+        (5.1, None, "send lag p99 5.1 ms"),
+        (5.1, 100_000, "send lag p99 5.1 ms"),
+        (3.0, 300, None),
+        (3.1, 300, "send lag p99 3.1 ms, over 1% of the limit"),
+        (0.5, 10, None),
+        (0.6, 10, "send lag p99 0.6 ms, over 1% of the limit"),
+    ],
+)
+def test_late_sends_spoil_a_run_beyond_5_ms_or_1_percent_of_the_limit(lag_ms, limit_ms, reason):
+    health = GeneratorHealth(send_lag_ms={"p50": 0.1, "p99": lag_ms})
+    assert bottleneck(health, limit_ms) == (None if reason is None else said(reason))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "reason"),
+    [(90.0, None), (90.5, "busiest load worker at 90% CPU"), (99.7, "busiest load worker at 100% CPU")],
+)
+def test_a_busy_core_spoils_a_run_beyond_90_percent(cpu, reason):
+    assert bottleneck(GeneratorHealth(cpu_percent=cpu)) == (None if reason is None else said(reason))
+
+
+def test_the_generators_own_word_comes_first():
+    health = GeneratorHealth(saturated="send lag 40 ms", send_lag_ms={"p99": 40.0}, cpu_percent=99.0)
+    assert bottleneck(health, 100) == said("send lag 40 ms")
+
+
+def test_a_healthy_generator_is_not_accused():
+    assert bottleneck(GeneratorHealth(), 1.0) is None

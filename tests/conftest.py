@@ -1,0 +1,90 @@
+"""Servers for tests: each in a process of its own, on a free loopback port, gone when the test is over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+SERVERS = Path(__file__).parent / "servers"
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 10.0
+
+
+class MockServer:
+    """A running tests/servers/mock_server.py."""
+
+    def __init__(self, options: tuple[str, ...], folder: Path) -> None:
+        folder.mkdir()
+        self.log = folder / "requests.jsonl"
+        self.output = folder / "output.txt"
+        self._port_file = folder / "port"
+        command = [sys.executable, str(SERVERS / "mock_server.py"), "--log", str(self.log)]
+        command += ["--port-file", str(self._port_file), *options]
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            self.port = self._wait_for_port()
+        except BaseException:
+            self.stop()
+            raise
+        self.url = f"{'https' if '--tls' in options else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """End the process, by force when asking did not help."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(STOP_LIMIT_S)
+
+    def log_rows(self, count: int = 0) -> list[dict[str, Any]]:
+        """The rows of the requests that are over; waits until there are `count` of them."""
+        deadline = time.monotonic() + STOP_LIMIT_S
+        while True:
+            text = self.log.read_text() if self.log.exists() else ""
+            rows = [json.loads(line) for line in text.split("\n")[:-1]]
+            if len(rows) >= count:
+                return rows
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(rows)} requests in the server's log, not {count}: {rows}")
+            time.sleep(0.01)
+
+    def _wait_for_port(self) -> int:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self._port_file.exists():
+            if not self.is_alive() or time.monotonic() > deadline:
+                raise AssertionError(f"mock server did not start: {self.output.read_text()}")
+            time.sleep(0.01)
+        return int(self._port_file.read_text())
+
+
+@pytest.fixture
+def mock_server(tmp_path: Path) -> Iterator[Callable[..., MockServer]]:
+    """Start mock servers: ``mock_server("--ttft-ms", 20, "--crlf")`` -> a `MockServer`."""
+    running: list[MockServer] = []
+
+    def start(*options: object) -> MockServer:
+        folder = tmp_path / f"mock-server-{len(running)}"
+        running.append(MockServer(tuple(map(str, options)), folder))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()

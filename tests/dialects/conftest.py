@@ -1,0 +1,48 @@
+"""Short ways to make a target and to run bytes through a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.exchange import COMPLETE, Decoded, Ending
+from pytest_llmserve.domain.target import Target
+
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+def _target(**fields: Any) -> Target:
+    return Target(**{"scheme": "http", "host": "127.0.0.1", "port": 8000, **fields})
+
+
+def _decode(
+    api: str,
+    body: bytes | Iterable[bytes],
+    *,
+    content_type: str | None = EVENT_STREAM,
+    status: int = 200,
+    headers: Sequence[tuple[str, str]] = (),
+    ending: Ending | str = COMPLETE,
+    **fields: Any,
+) -> Decoded:
+    """Run a body through a dialect, piece k stamped 1000 + k; check that feed and finish agree."""
+    pieces = [body] if isinstance(body, bytes) else list(body)
+    typed = (("content-type", content_type),) if content_type is not None else ()
+    decoder = dialect(api).decoder(_target(**fields), status, (*typed, *headers))
+    fed = "".join([decoder.feed(1000 + k, piece) for k, piece in enumerate(pieces)])
+    decoded = decoder.finish(ending if isinstance(ending, Ending) else Ending(ending))
+    assert decoded.text.startswith(fed), "feed returned text that the answer does not have"
+    return decoded
+
+
+@pytest.fixture(scope="session")
+def make_target() -> Callable[..., Target]:
+    return _target
+
+
+@pytest.fixture(scope="session")
+def decode() -> Callable[..., Decoded]:
+    return _decode

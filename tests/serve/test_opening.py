@@ -1,0 +1,187 @@
+"""What to try next with an unknown server, and what to say in the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.domain.exchange import (
+    CLOSED_EARLY,
+    CONNECTION_RESET,
+    NOT_HTTP,
+    TIME_LIMIT,
+    Decoded,
+    Ending,
+)
+from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.serve.faults import NOT_CONNECTED
+from pytest_llmserve.serve.opening import (
+    Manner,
+    first_manner,
+    hopeless,
+    next_manner,
+    refusal,
+    several_models,
+    unreachable,
+)
+from pytest_llmserve.serve.reply import Reply, Stamps, make_record
+
+URL = "http://127.0.0.1:9"
+CHAT, COMPLETIONS = "openai-chat", "openai-completions"
+
+
+def answered(status: int | None, error: str | None = None, outcome: str | None = None) -> Reply:
+    word = outcome or ("ok" if status == 200 else f"http_{str(status)[0]}xx")
+    record = make_record(1, "x", Stamps(0), status, Decoded(outcome=word, error=error), error)
+    return Reply(record, "")
+
+
+def test_first_manner_asks_for_all():
+    """OpenAI servers are first asked streamed, with token counts; others plainly."""
+    assert first_manner(CHAT, True) == Manner(CHAT, stream=True, stream_usage=True, short=True)
+    assert first_manner(CHAT, False) == Manner(CHAT, stream=False, stream_usage=False, short=True)
+    assert first_manner("json", True) == Manner("json", stream=True, stream_usage=False, short=False)
+
+
+def test_refused_manners_are_dropped_one_by_one():
+    """Every 4xx takes one wish away: token counts, then the stream; then there is nothing left."""
+    manner, seen = first_manner(CHAT, True), []
+    while manner is not None:
+        seen.append(manner.describe())
+        manner = next_manner(manner, answered(422, "extra fields"), None, True)
+    assert seen == ["streamed, with token counts", "streamed", "not streamed"]
+
+
+def test_server_that_names_max_tokens_is_asked_without():
+    """A server that knows another name for it gets none."""
+    tried = first_manner(CHAT, True)
+    following = next_manner(tried, answered(400, "Unsupported parameter: 'max_tokens'"), None, True)
+    assert following == Manner(CHAT, stream=True, stream_usage=True, short=False)
+    assert following.params == {}
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_missing_chat_falls_back_to_completions(status):
+    """A server without chat is asked for completions, from the start; not back again."""
+    following = next_manner(first_manner(CHAT, True), answered(status), COMPLETIONS, True)
+    assert following == first_manner(COMPLETIONS, True)
+    after = next_manner(following, answered(status), COMPLETIONS, True)
+    assert after == Manner(COMPLETIONS, stream=True, stream_usage=False, short=True)
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
+def test_what_is_not_about_the_request_ends_the_search(status):
+    """A wrong key, a full queue or a crash would be the same in every manner."""
+    assert next_manner(first_manner(CHAT, True), answered(status), COMPLETIONS, True) is None
+
+
+def test_broken_stream_is_not_hidden():
+    """A stream that breaks is a fault to tell, not a reason to do without streams."""
+    broken = answered(200, "cut", outcome="cut_off")
+    assert next_manner(first_manner(CHAT, True), broken, COMPLETIONS, True) is None
+
+
+def test_json_servers_have_one_manner():
+    """The user's own request is sent as it is, once."""
+    assert next_manner(first_manner("json", True), answered(400), None, True) is None
+
+
+@pytest.mark.parametrize(
+    ("replies", "message"),
+    [
+        (
+            [answered(500, "500: out of memory")],
+            f"{URL} answered 500 to a one-line prompt: 500: out of memory; see the server's log",
+        ),
+        (
+            [answered(401, "no key")],
+            f"{URL} answered 401 to a one-line prompt: no key; give the environment variable that"
+            " holds a valid key with --llm-api-key-env VAR",
+        ),
+        (
+            [answered(404, "model m is not here"), answered(404, "no such path")],
+            f"{URL} answered 404 to a one-line prompt: model m is not here; see the server's log",
+        ),
+        (
+            [answered(400, "no stream_options"), answered(500, "crash")],
+            f"{URL} answered 500 to a one-line prompt: crash; see the server's log",
+        ),
+        (
+            [answered(None, "no answer within 60 s", "timed_out")],
+            f"{URL} did not answer a one-line prompt in time: no answer within 60 s; see the server's log",
+        ),
+        (
+            [answered(200, None, "cut_off")],
+            f"{URL} failed on a one-line prompt, the answer began and ended early; see the server's log",
+        ),
+    ],
+)
+def test_refusal_says_what_was_seen_and_what_to_do(replies, message):
+    """Each way to fail the first question has its sentence."""
+    assert refusal(URL, replies) == message
+
+
+@pytest.mark.parametrize(
+    ("status", "ending", "message"),
+    [
+        (
+            None,
+            Ending(NOT_CONNECTED, "connection refused"),
+            f"{URL} refused the connection for 10 s: start the server first,"
+            " or let --llm-serve 'CMD --port {port}' start it",
+        ),
+        (
+            None,
+            Ending(NOT_CONNECTED, "no route to host"),
+            f"{URL} could not be reached (no route to host) for 10 s: start the server first,"
+            " or let --llm-serve 'CMD --port {port}' start it",
+        ),
+        (
+            None,
+            Ending(NOT_CONNECTED, "[SSL: WRONG_VERSION_NUMBER] wrong version number"),
+            f"{URL} does not answer as its URL says ([SSL: WRONG_VERSION_NUMBER] wrong version number):"
+            " check the port, and http or https",
+        ),
+        (
+            None,
+            Ending(NOT_HTTP, "not HTTP: illegal status line"),
+            f"{URL} does not answer as its URL says (not HTTP: illegal status line):"
+            " check the port, and http or https",
+        ),
+        (
+            None,
+            Ending(CONNECTION_RESET, "connection reset by peer"),
+            f"{URL} accepted the connection but closed it without an answer for 10 s:"
+            " is it an HTTP server, and is http or https right?",
+        ),
+        (
+            None,
+            Ending(TIME_LIMIT, "no answer within 10 s"),
+            f"{URL} accepted the connection but did not answer GET /health within 10 s:"
+            " does it hang, or is another program there? see the server's log",
+        ),
+        (
+            503,
+            Ending("complete"),
+            f"{URL} still answered 503 to GET /health after 10 s: is it still loading? see the server's log",
+        ),
+    ],
+)
+def test_unreachable_says_what_was_seen_and_what_to_do(status, ending, message):
+    """Each way not to come up has its sentence."""
+    assert unreachable(URL, "/health", status, ending, 10 * NS_PER_S) == message
+
+
+def test_waiting_helps_unless_it_is_no_http_or_wrong_tls():
+    """A refused or closed connection may be a server that starts; other bytes are another program."""
+    assert hopeless(Ending(NOT_HTTP, "x"))
+    assert hopeless(Ending(NOT_CONNECTED, "[SSL: CERTIFICATE_VERIFY_FAILED]"))
+    assert not hopeless(Ending(NOT_CONNECTED, "connection refused"))
+    assert not hopeless(Ending(NOT_CONNECTED, "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"))
+    assert not hopeless(Ending(CLOSED_EARLY, "the server closed the connection"))
+
+
+def test_choice_of_models_is_the_users():
+    """Several models are listed with the option that chooses."""
+    assert several_models(URL, ["a", "b"]) == (
+        f"{URL} serves several models: a, b; choose one with --llm-model NAME"
+    )
