@@ -78,7 +78,7 @@ class AnswerDecoder:
     def finish(self, ending: Ending) -> Decoded:
         """Say what the answer was. Called once, after the last `feed`."""
         tally = self._tally
-        if self._framing is None and self._head.strip() and not self._deaf:
+        if self._framing is None and self._head and not self._deaf:
             self._leave_unrecognised(ending)
         if self._unpacker is not None and tally.began and not self._deaf:
             tally.torn = self._unpacker.torn()
@@ -105,7 +105,8 @@ class AnswerDecoder:
 
     def _recognise(self, stamp_ns: int, data: bytes) -> str:
         """Hold bytes back until they show which form the body has."""
-        self._head += data
+        # Blanks before the body are a keep-alive of some servers: kept, they would pile up.
+        self._head = (self._head + data).lstrip()
         kind = sniff(self._head, is_json(self._content_type))
         if kind is None:
             return ""
@@ -154,7 +155,8 @@ class AnswerDecoder:
 
     def _take_unended(self, name: bytes, data: bytes) -> None:
         """Take the last event, which no blank line ended, when it is complete in itself."""
-        if data.strip() not in (b"", b"[DONE]") and not self._tally.done:
+        complete = name == b"error" or data.strip() in (b"", b"[DONE]")  # half an error is one too
+        if not complete and not self._tally.done:
             try:
                 parse_json(data)
             except Unreadable:

@@ -45,5 +45,6 @@ def prompt_text(prompt: Prompt) -> str:
 def content_text(content: Any) -> str:
     """The text of a message's content: a text, or a list of parts of which the text parts count."""
     if isinstance(content, list):
-        return "".join(content_text(part.get("text")) for part in content if isinstance(part, Mapping))
+        texts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        return "".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else ""

@@ -47,8 +47,12 @@ def sentence_from_json(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Join to one line and cut to 200 characters."""
-    line = " ".join(text.split())
+    """Join to one line and cut to 200 characters; what cannot be printed becomes U+FFFD.
+
+    A terminal obeys control characters, and an error is text of the server's choosing.
+    """
+    line = " ".join(text.split())[: LONGEST_CHARS + 1]
+    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
     return line if len(line) <= LONGEST_CHARS else line[: LONGEST_CHARS - 3] + "..."
 
 

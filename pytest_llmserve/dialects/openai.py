@@ -10,7 +10,7 @@ import msgspec
 
 from pytest_llmserve.dialects.encoding import json_body, json_headers
 from pytest_llmserve.dialects.errors import sentence_from_json
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, Unreadable, keys_of, not_json
+from pytest_llmserve.dialects.piece import Piece, Unreadable, keys_of, not_json, parse_json
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
 
@@ -70,12 +70,19 @@ def unread(data: bytes, error: Exception) -> Unreadable:
     return Unreadable(not_json(data, error))
 
 
+def event_without_choices(data: bytes, usage: Usage | None) -> Piece:
+    """The chunk of usage, or an error of the older shape; what else has no choices says nothing."""
+    if usage is not None:
+        return Piece(output_tokens=usage.completion_tokens)
+    return Piece(error=without_choices(data).error)
+
+
 def without_choices(data: bytes) -> Piece:
-    """An unstreamed body that has no choices: an error of the older shape, or no answer."""
-    try:
-        value = msgspec.json.decode(data)
-    except UNPARSABLE as error:
-        raise unread(data, error) from None
+    """A body that has no choices: an error of the older shape, or no answer.
+
+    The older shape, {"object": "error", "message": "..."}, is that of FastChat and of older vLLM.
+    """
+    value = parse_json(data)
     if isinstance(value, dict) and value.get("object") == "error":
         return Piece(error=sentence_from_json(value))
     return Piece(missed=f"no answer at choices: the server sent {keys_of(value)}")

@@ -10,8 +10,15 @@ import msgspec
 from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import content_text, messages
 from pytest_llmserve.dialects.errors import sentence_from_json
-from pytest_llmserve.dialects.openai import CHAT, Usage, openai_request, unread, without_choices
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece
+from pytest_llmserve.dialects.openai import (
+    CHAT,
+    Usage,
+    event_without_choices,
+    openai_request,
+    unread,
+    without_choices,
+)
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json
 from pytest_llmserve.domain.exchange import Decoder, HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
@@ -52,7 +59,7 @@ class Message(msgspec.Struct, gc=False):
 class Choice(msgspec.Struct, gc=False):
     """One of the answers: `delta` in an event, `message` in a body."""
 
-    index: int = 0
+    index: int | None = 0
     delta: Message | None = None
     message: Message | None = None
     finish_reason: str | None = None
@@ -104,8 +111,8 @@ class ChatReader:
         usage = answer.usage.completion_tokens if answer.usage is not None else None
         if answer.error is not None and (answer.error or not answer.choices):
             return Piece(error=sentence_from_json(answer.error), output_tokens=usage)
-        if not answer.choices:  # the usage chunk has none
-            return Piece(output_tokens=usage)
+        if not answer.choices:
+            return event_without_choices(data, answer.usage)
         return _merged(answer.choices, [choice.delta for choice in answer.choices], usage)
 
     def body(self, data: bytes) -> Piece:
@@ -125,7 +132,7 @@ def _merged(choices: list[Choice], said: list[Message | None], usage: int | None
     for choice, message in zip(choices, said, strict=True):
         if message is not None:
             token = token or message.speaks()
-            if message.content and choice.index == 0:
+            if message.content and not choice.index:
                 text += message.content
         finish = finish or choice.finish_reason
     return Piece(text, token, finish, False, usage)
@@ -142,7 +149,7 @@ def _answer(data: bytes) -> Answer:
 
 def _with_parts(data: bytes, error: msgspec.ValidationError) -> Answer:
     """Second try: some servers send content as a list of parts."""
-    value = msgspec.json.decode(data)
+    value = parse_json(data)  # the typed decoder may have given up before the end of the bytes
     choices = value.get("choices") if isinstance(value, dict) else None
     for choice in choices if isinstance(choices, list) else ():
         for field in ("delta", "message"):

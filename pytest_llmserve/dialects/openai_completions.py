@@ -13,6 +13,7 @@ from pytest_llmserve.dialects.errors import sentence_from_json
 from pytest_llmserve.dialects.openai import (
     COMPLETIONS,
     Usage,
+    event_without_choices,
     openai_request,
     unread,
     without_choices,
@@ -25,7 +26,7 @@ from pytest_llmserve.domain.target import Target
 class Choice(msgspec.Struct, gc=False):
     """One of the answers, or what an event adds to it."""
 
-    index: int = 0
+    index: int | None = 0
     text: str | None = None
     finish_reason: str | None = None
 
@@ -72,29 +73,36 @@ class CompletionsReader:
 
     def event(self, data: bytes) -> Piece:
         """Read one event. Raises Unreadable."""
-        try:
-            answer = _decode(data)
-        except UNPARSABLE as error:
-            raise unread(data, error) from None
-        usage = answer.usage.completion_tokens if answer.usage is not None else None
-        if answer.error is not None and (answer.error or not answer.choices):
-            return Piece(error=sentence_from_json(answer.error), output_tokens=usage)
-        text, token, finish = "", False, None
-        for choice in answer.choices or ():  # the usage chunk has none
-            if choice.text:
-                token = True
-                if choice.index == 0:
-                    text += choice.text
-            finish = finish or choice.finish_reason
-        return Piece(text, token, finish, False, usage)
+        answer = _answer(data)
+        if not answer.choices and answer.error is None:
+            return event_without_choices(data, answer.usage)
+        return _piece(answer)
 
     def body(self, data: bytes) -> Piece:
         """Read a whole answer. Raises Unreadable."""
-        piece = self.event(data)
-        if piece.token or piece.error is not None or piece.finish_reason is not None:
-            return piece
-        return _empty_or_none(data, piece)
+        answer = _answer(data)
+        if not answer.choices and answer.error is None:
+            return without_choices(data)
+        return _piece(answer)
 
 
-def _empty_or_none(data: bytes, piece: Piece) -> Piece:
-    return piece if _decode(data).choices else without_choices(data)
+def _answer(data: bytes) -> Answer:
+    try:
+        return _decode(data)
+    except UNPARSABLE as error:
+        raise unread(data, error) from None
+
+
+def _piece(answer: Answer) -> Piece:
+    """Tokens of any choice count; the text is that of the first (several only with n > 1)."""
+    usage = answer.usage.completion_tokens if answer.usage is not None else None
+    if answer.error is not None and (answer.error or not answer.choices):
+        return Piece(error=sentence_from_json(answer.error), output_tokens=usage)
+    text, token, finish = "", False, None
+    for choice in answer.choices or ():
+        if choice.text:
+            token = True
+            if not choice.index:
+                text += choice.text
+        finish = finish or choice.finish_reason
+    return Piece(text, token, finish, False, usage)

@@ -1,0 +1,246 @@
+"""Starts load workers, waits for them, and puts their records together."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.load.addresses import pick_address
+from pytest_llmserve.load.job import Address, Job, Message, WorkerSummary
+from pytest_llmserve.load.merge import merge
+from pytest_llmserve.load.worker import LENGTH
+
+_READY_LIMIT_S = 30.0
+_SILENCE_LIMIT_S = 60.0
+_STOP_LIMIT_S = 1.5
+_HEAD_START_NS = 20_000_000
+
+Progress = Callable[[int, int], None]
+
+
+class LoadRun:
+    """One run. `start`, then `wait` or `stop`, then `result`; in a `with` statement no process stays.
+
+    Args:
+        target: a server whose dialect is decided.
+        prompts: sent in a seeded order, over and over.
+        folder: private to the run; records and texts are written there.
+        tasks: task name of each prompt, or empty.
+        address: of the server; looked up when not given.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        plan: LoadPlan,
+        prompts: Sequence[Prompt],
+        folder: Path,
+        *,
+        tasks: Sequence[str] = (),
+        address: Address | None = None,
+    ) -> None:
+        self.plan = plan
+        workers = max(1, min(plan.workers, plan.users))
+        self._plan = msgspec.structs.replace(plan, workers=workers)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
+        where = address or pick_address(target.host, target.port)
+        self._jobs = [
+            Job(
+                target=target,
+                plan=self._plan,
+                prompts=list(prompts),
+                tasks=list(tasks),
+                address=where,
+                index=index,
+                shard=shard,
+            )
+            for index, shard in enumerate(self._shards)
+        ]
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> LoadRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the workers, wait until all are ready, and give them one instant to begin at.
+
+        Raises:
+            GeneratorError: a worker did not start.
+        """
+        for job in self._jobs:
+            worker = _Worker(job)
+            self._workers.append(worker)
+            self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
+        self._pump(lambda w: w.ready, _READY_LIMIT_S)
+        begin_ns = time.monotonic_ns() + _HEAD_START_NS
+        for worker in self._workers:
+            worker.tell(LENGTH.pack(begin_ns))
+
+    def wait(self, progress: Progress | None = None) -> None:
+        """Wait until every worker is done.
+
+        Raises:
+            GeneratorError: a worker died or fell silent; the run is void.
+        """
+        self._pump(lambda w: w.summary is not None, None, progress)
+
+    def stop(self) -> None:
+        """End the load now; what was measured stays.
+
+        Raises:
+            GeneratorError: a worker did not end in time.
+        """
+        for worker in self._workers:
+            worker.stop()
+        self._pump(lambda w: w.summary is not None, _STOP_LIMIT_S)
+
+    def result(self) -> LoadResult:
+        """All records, merged. Call after `wait` or `stop`.
+
+        Raises:
+            GeneratorError: a shard is missing or damaged.
+        """
+        summaries = [w.summary for w in self._workers if w.summary is not None]
+        return merge(self._plan, self._shards, summaries)
+
+    def close(self) -> None:
+        """End every worker for certain."""
+        for worker in self._workers:
+            worker.kill()
+        self._selector.close()
+
+    def _pump(
+        self, done: Callable[[_Worker], bool], limit_s: float | None, progress: Progress | None = None
+    ) -> None:
+        """Read messages until `done` holds for every worker."""
+        started = time.monotonic()
+        while waiting := [worker for worker in self._workers if not done(worker)]:
+            for key, _ in self._selector.select(0.2):
+                key.data.read()
+                if key.data.ended:
+                    self._selector.unregister(key.fileobj)
+            now = time.monotonic()
+            for worker in waiting:
+                if not done(worker):
+                    worker.check(now)
+            if limit_s is not None and now - started > limit_s:
+                raise GeneratorError(f"a load worker did not answer within {limit_s:g} s; the run is void")
+            if progress is not None:
+                progress(sum(w.done_count for w in self._workers), sum(w.failed for w in self._workers))
+
+
+class _Worker:
+    """A worker process as its parent sees it."""
+
+    def __init__(self, job: Job) -> None:
+        self._index = job.index
+        self._stderr = Path(job.shard + ".stderr")
+        with self._stderr.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pytest_llmserve.load.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                bufsize=0,
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self.stdout = self._process.stdin, self._process.stdout
+        self._pending = b""
+        self._heard = time.monotonic()
+        self.ready = self.ended = False
+        self.summary: WorkerSummary | None = None
+        self.done_count = self.failed = 0
+        raw = msgspec.msgpack.encode(job)
+        self.tell(LENGTH.pack(len(raw)) + raw)
+
+    def tell(self, data: bytes) -> None:
+        """Write to the worker; one that is gone is noticed by `check`."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._stdin.write(view) or 0 :]
+        except BrokenPipeError:
+            return
+
+    def stop(self) -> None:
+        """The end of its stdin tells a worker to stop."""
+        self._stdin.close()
+
+    def read(self) -> None:
+        """Take what the worker has written."""
+        data = os.read(self.stdout.fileno(), 1 << 20)
+        if not data:
+            self.ended = True
+            return
+        self._heard = time.monotonic()
+        self._pending += data
+        while len(self._pending) >= LENGTH.size:
+            size = LENGTH.unpack_from(self._pending)[0]
+            if len(self._pending) < LENGTH.size + size:
+                return
+            raw, self._pending = self._pending[8 : 8 + size], self._pending[8 + size :]
+            self._take(msgspec.msgpack.decode(raw, type=Message))
+
+    def _take(self, message: Message) -> None:
+        self.ready = True
+        self.done_count, self.failed = message.ended, message.failed
+        if message.summary is not None:
+            self.summary = message.summary
+
+    def check(self, now: float) -> None:
+        """Raise GeneratorError when the worker can no longer finish."""
+        if self.ended:
+            code = self._process.wait(5)
+            raise GeneratorError(f"load worker {self._index} ended with {code}; the run is void.\n{self._said()}")
+        if now - self._heard > _SILENCE_LIMIT_S:
+            raise GeneratorError(
+                f"load worker {self._index} has said nothing for {_SILENCE_LIMIT_S:g} s; the run is void"
+            )
+
+    def _said(self) -> str:
+        return self._stderr.read_text("utf-8", "replace")[-2000:].strip()
+
+    def kill(self) -> None:
+        """End the process and wait for it."""
+        self._stdin.close()
+        if self.summary is None and self._process.poll() is None:
+            self._process.kill()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+        self.stdout.close()
+
+
+def run_load(
+    target: Target, plan: LoadPlan, prompts: Sequence[Prompt], folder: Path, *, tasks: Sequence[str] = ()
+) -> LoadResult:
+    """Run a load from beginning to end.
+
+    Raises:
+        GeneratorError: a worker died; the run is void.
+    """
+    with LoadRun(target, plan, prompts, folder, tasks=tasks) as run:
+        run.start()
+        run.wait()
+        return run.result()

@@ -1,0 +1,161 @@
+"""Requests under way, and their records when they are over."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.exchange import (
+    CLOSED_EARLY,
+    COMPLETE,
+    CONNECTION_RESET,
+    TIME_LIMIT,
+    Decoded,
+    Ending,
+)
+from pytest_llmserve.domain.outcome import MALFORMED, REFUSED, RESET, TIMED_OUT
+from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.load.http import Answer
+from pytest_llmserve.load.shard import ShardWriter
+
+NO_CONNECTION = "no_connection"
+"""An ending before anything was sent, beside those of `domain.exchange`."""
+
+_UNANSWERED = {
+    NO_CONNECTION: REFUSED,
+    CONNECTION_RESET: RESET,
+    CLOSED_EARLY: RESET,
+    TIME_LIMIT: TIMED_OUT,
+}
+
+
+class Flight:
+    """One request on its way. Mutable: lives from its turn to its end.
+
+    Attributes:
+        raw: the request as sent.
+        resent: sent again because the server had closed the idle connection.
+    """
+
+    __slots__ = (
+        "attempt",
+        "id",
+        "input_chars",
+        "raw",
+        "resent",
+        "scheduled_ns",
+        "sent_ns",
+        "task",
+        "warm_up",
+    )
+
+    def __init__(self, request_id: int, raw: bytes, input_chars: int, task: str | None, warm_up: bool) -> None:
+        self.id = request_id
+        self.raw = raw
+        self.input_chars = input_chars
+        self.task = task
+        self.warm_up = warm_up
+        self.scheduled_ns = 0
+        self.sent_ns: int | None = None
+        self.attempt = 1
+        self.resent = False
+
+    def next_attempt(self) -> None:
+        """Make ready to be sent again after a failure."""
+        self.attempt += 1
+        self.sent_ns = None
+        self.resent = False
+
+
+class Landed:
+    """A request that is over, not yet decoded."""
+
+    __slots__ = ("answer", "attempt", "end_ns", "ending", "flight", "scheduled_ns", "sent_ns")
+
+    def __init__(self, flight: Flight, answer: Answer | None, ending: Ending, end_ns: int) -> None:
+        self.flight = flight
+        self.answer = answer
+        self.ending = ending
+        self.end_ns = end_ns
+        # A request tried again flies on under the same Flight with new stamps.
+        self.scheduled_ns = flight.scheduled_ns
+        self.sent_ns = flight.sent_ns
+        self.attempt = flight.attempt
+
+
+class Recorder:
+    """Decodes landed requests when there is time, and writes their records."""
+
+    def __init__(self, target: Target, writer: ShardWriter) -> None:
+        self._target = target
+        self._dialect = dialect(target.api)
+        self._writer = writer
+        self._waiting: deque[Landed] = deque()
+        self.waiting_bytes = 0
+        self.ended = 0
+        self.failed = 0
+        self.chunks = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def keep(self, landed: Landed) -> None:
+        """Put aside for later."""
+        self._waiting.append(landed)
+        if landed.answer is not None:
+            self.waiting_bytes += sum(map(len, landed.answer.pieces))
+
+    def work(self) -> None:
+        """Decode and write one request."""
+        landed = self._waiting.popleft()
+        if landed.answer is not None:
+            self.waiting_bytes -= sum(map(len, landed.answer.pieces))
+        self.record(landed)
+
+    def record(self, landed: Landed) -> bool:
+        """Decode and write a request now; True when it was answered in full."""
+        decoded = self._decode(landed)
+        flight = landed.flight
+        answer = landed.answer
+        record = RequestRecord(
+            id=flight.id,
+            scheduled_ns=landed.scheduled_ns,
+            sent_ns=landed.sent_ns,
+            first_byte_ns=None if answer is None else answer.first_byte_ns,
+            end_ns=landed.end_ns,
+            token_ns=decoded.token_ns,
+            status=None if answer is None else answer.status,
+            outcome=decoded.outcome,
+            error=decoded.error,
+            input_chars=flight.input_chars,
+            output_chars=len(decoded.text),
+            output_tokens=decoded.output_tokens,
+            tokens_from=decoded.tokens_from,
+            finish_reason=decoded.finish_reason,
+            task=flight.task,
+            warm_up=flight.warm_up,
+            attempt=landed.attempt,
+            text_at=self._writer.add_text(decoded.text),
+        )
+        self._writer.add(record)
+        self.ended += 1
+        self.failed += not record.ok
+        return record.ok
+
+    def _decode(self, landed: Landed) -> Decoded:
+        answer, ending = landed.answer, landed.ending
+        if answer is None or answer.status is None:
+            outcome = _UNANSWERED.get(ending.how, MALFORMED)
+            return Decoded(outcome=outcome, error=ending.detail or ending.how)
+        self.chunks += len(answer.pieces)
+        decoder = self._dialect.decoder(self._target, answer.status, answer.headers)
+        feed = decoder.feed
+        for stamp_ns, piece in zip(answer.stamps, answer.pieces, strict=True):
+            feed(stamp_ns, piece)
+        return decoder.finish(ending)
+
+
+def complete_or(answer: Answer | None, ending: Ending) -> Ending:
+    """The answer's own end when it had come whole before the connection ended."""
+    return Ending(COMPLETE) if answer is not None and answer.complete else ending

@@ -1,0 +1,161 @@
+"""A worker's event loop: users take turns, the transport carries their requests.
+
+Everything that decides is elsewhere (pacing, http, dialects); here it is only done.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending
+from pytest_llmserve.domain.units import duration_text
+from pytest_llmserve.load.flight import NO_CONNECTION, Flight, Landed, Recorder
+from pytest_llmserve.load.http import Answer, request_bytes
+from pytest_llmserve.load.job import Job
+from pytest_llmserve.load.pacing import backoff_ns, next_turn, requests_of, start_ns, think_ns, users_of
+from pytest_llmserve.load.prompts import prompt_chars, prompt_order, with_nonce
+from pytest_llmserve.load.transport import Transport, User
+
+monotonic_ns = time.monotonic_ns
+
+_IDLE_WAIT_S = 0.25
+_BACKLOG_BYTES = 32_000_000
+_GIVE_UP_NS = 5_000_000_000
+
+INTERRUPTED = "interrupted"
+
+
+class LoadLoop:
+    """Plays this worker's users. One run long.
+
+    Attributes:
+        ended: why the load ended; "complete" by default.
+        unfinished: requests under way when the load was cut.
+        drain_ns: when the first user found that no request was left to begin.
+    """
+
+    def __init__(self, job: Job, recorder: Recorder, control_fd: int | None = None) -> None:
+        self.job, self.plan, self.recorder = job, job.plan, recorder
+        self.transport = Transport(job, self._landed, control_fd)
+        self.ended = "complete"
+        self.unfinished = 0
+        self.start_ns = self.drain_ns = 0
+        self._dialect = dialect(job.target.api)
+        self._order = prompt_order(len(job.prompts), job.plan.seed)
+        self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)
+        self._share = requests_of(job.index, job.plan.workers, job.plan.requests)
+        self._begun = self._next_number = 0
+        self._turns: list[tuple[int, int, User]] = []
+        self._active = 0
+        self._refused_since_ns: int | None = None
+
+    def run(self, begin_ns: int) -> None:
+        """Play all users from `begin_ns` (monotonic) on, until the plan is done or `cut` is called."""
+        self.start_ns = begin_ns
+        for number in users_of(self.job.index, self.plan.workers, self.plan.users):
+            self._active += 1
+            self._push(begin_ns + start_ns(self.plan, number), User(number))
+        while self._active > 0:
+            self._fire_due(monotonic_ns())
+            ready, told = self.transport.wait(0 if self.recorder else self._wait_s())
+            if told:
+                self.cut(INTERRUPTED)
+            if self.recorder and (not ready or self.recorder.waiting_bytes > _BACKLOG_BYTES):
+                self.recorder.work()
+        self.drain_ns = self.drain_ns or monotonic_ns()
+        self.unfinished = self.transport.under_way()
+        self.transport.close()
+
+    def decode_rest(self) -> None:
+        """Decode what is left, after the load."""
+        while self.recorder:
+            self.recorder.work()
+
+    def cut(self, why: str) -> None:
+        """End now; what is under way is dropped and counted as unfinished."""
+        self.ended = why
+        self._active = 0
+
+    def _push(self, at_ns: int, user: User) -> None:
+        heapq.heappush(self._turns, (at_ns, user.number, user))
+
+    def _wait_s(self) -> float:
+        if self._active <= 0:
+            return 0.0
+        due = [at for at in (self.transport.next_limit_ns(), self._turns[0][0] if self._turns else None) if at]
+        return min(_IDLE_WAIT_S, max(0.0, (min(due) - monotonic_ns()) / 1e9)) if due else _IDLE_WAIT_S
+
+    def _fire_due(self, now_ns: int) -> None:
+        while self._turns and self._turns[0][0] <= now_ns:
+            at_ns, _, user = heapq.heappop(self._turns)
+            self._begin(user, at_ns)
+        self.transport.expire(now_ns)
+
+    def _begin(self, user: User, at_ns: int) -> None:
+        """A user's turn has come."""
+        if user.flight is None:
+            turn = next_turn(self.plan, at_ns - self.start_ns, 0, self._begun, self._share)
+            if turn is None:
+                self._retire()
+                return
+            user.flight = self._make_flight(turn.warm_up)
+        user.flight.scheduled_ns = at_ns
+        self.transport.carry(user)
+
+    def _make_flight(self, warm_up: bool) -> Flight:
+        job = self.job
+        request_id = job.index + self._next_number * self.plan.workers
+        self._next_number += 1
+        self._begun += not warm_up
+        entry = self._order[request_id % len(self._order)]
+        prompt = with_nonce(job.prompts[entry], self.plan.salt, request_id)
+        request = self._dialect.encode(job.target, prompt, self.plan.params)
+        task = job.tasks[entry] if job.tasks else None
+        raw = request_bytes(job.target, request)
+        return Flight(request_id, raw, prompt_chars(prompt), task, warm_up)
+
+    def _landed(self, user: User, answer: Answer | None, ending: Ending, end_ns: int) -> None:
+        """A request is over: record it, plan the user's next."""
+        flight = user.flight
+        assert flight is not None
+        unanswered = answer is None or answer.status is None
+        user.failures = user.failures + 1 if unanswered and ending.how != TIME_LIMIT else 0
+        self._watch_refusals(ending, end_ns)
+        landed = Landed(flight, answer, ending, end_ns)
+        if self.plan.retries:
+            if not self.recorder.record(landed) and flight.attempt <= self.plan.retries:
+                flight.next_attempt()
+                self._push(end_ns + backoff_ns(user.failures), user)
+                return
+        else:
+            self.recorder.keep(landed)
+        user.flight = None
+        self._next(user, end_ns)
+
+    def _next(self, user: User, from_ns: int) -> None:
+        """Plan a user's next turn after a request that ended at `from_ns`."""
+        pause = max(think_ns(self.plan, self._rng), backoff_ns(user.failures))
+        turn = next_turn(self.plan, from_ns - self.start_ns, pause, self._begun, self._share)
+        if turn is None:
+            self._retire()
+        else:
+            self._push(self.start_ns + turn.at_ns, user)
+
+    def _retire(self) -> None:
+        self.drain_ns = self.drain_ns or monotonic_ns()
+        self._active -= 1
+
+    def _watch_refusals(self, ending: Ending, now_ns: int) -> None:
+        """Give up on a server that is gone: nothing heard, no connection for some seconds."""
+        if ending.how != NO_CONNECTION:
+            self._refused_since_ns = None
+            return
+        since = self._refused_since_ns
+        if since is None or self.transport.heard_ns > since:
+            self._refused_since_ns = now_ns
+        elif now_ns - since > _GIVE_UP_NS and not self.transport.under_way():
+            at, seconds = duration_text(max(0, since - self.start_ns)), duration_text(_GIVE_UP_NS)
+            self.cut(f"gave up: from {at} on, no connection for {seconds} ({ending.detail})")

@@ -1,0 +1,118 @@
+"""A load worker: `python -m pytest_llmserve.load.worker`, driven through its pipes.
+
+stdin:  the length of the job (8 bytes), the job, then the start instant (8 bytes, monotonic
+        ns) once all workers are ready. Anything after that, its end included, means: stop
+        now. So a worker never outlives the process that started it.
+stdout: messages, each behind its length.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import struct
+import sys
+import threading
+import time
+
+import msgspec
+
+from pytest_llmserve.load.flight import Recorder
+from pytest_llmserve.load.job import Job, Message, WorkerSummary
+from pytest_llmserve.load.loop import LoadLoop
+from pytest_llmserve.load.shard import ShardWriter
+
+LENGTH = struct.Struct("<Q")
+_PROGRESS_S = 0.5
+
+
+def main() -> None:
+    """Run one job."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    _raise_file_limit()
+    job = msgspec.msgpack.decode(_read(LENGTH.unpack(_read(8))[0]), type=Job)
+    writer = ShardWriter(job.shard, job.index)
+    recorder = Recorder(job.target, writer)
+    loop = LoadLoop(job, recorder, control_fd=0)
+    _say(Message(kind="ready"))
+    begin_ns = LENGTH.unpack(_read(8))[0]
+    _report_progress(recorder)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    cpu_before_ns = time.process_time_ns()
+    loop.run(begin_ns)
+    end_ns = time.monotonic_ns()
+    loop.decode_rest()
+    cpu_ns = time.process_time_ns() - cpu_before_ns
+    writer.close()
+    _say(Message(kind="done", ended=recorder.ended, failed=recorder.failed, summary=_summary(loop, end_ns, cpu_ns)))
+
+
+def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int) -> WorkerSummary:
+    transport = loop.transport
+    return WorkerSummary(
+        index=loop.job.index,
+        start_ns=loop.start_ns,
+        drain_ns=loop.drain_ns,
+        end_ns=end_ns,
+        cpu_ns=cpu_ns,
+        chunks=loop.recorder.chunks,
+        stamped_reads=transport.stamped,
+        unstamped_reads=transport.unstamped,
+        send_lag_ns=transport.send_lag.sample(),
+        receive_lag_ns=transport.receive_lag.sample(),
+        reopened=transport.reopened,
+        unfinished=loop.unfinished,
+        ended=loop.ended,
+    )
+
+
+def _read(size: int) -> bytes:
+    """Exactly so many bytes of stdin; the end of stdin ends the worker."""
+    data = b""
+    while len(data) < size:
+        piece = os.read(0, size - len(data))
+        if not piece:
+            sys.exit("the test process is gone")
+        data += piece
+    return data
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_stdout_lock = threading.Lock()
+
+
+def _say(message: Message) -> None:
+    raw = _encode(message)
+    data = LENGTH.pack(len(raw)) + raw
+    with _stdout_lock:
+        while data:
+            data = data[os.write(1, data) :]
+
+
+def _report_progress(recorder: Recorder) -> None:
+    """Say twice a second how far it is; this is also the sign of life the parent waits for."""
+
+    def tell() -> None:
+        while True:
+            time.sleep(_PROGRESS_S)
+            try:
+                _say(Message(kind="progress", ended=recorder.ended, failed=recorder.failed))
+            except OSError:  # the parent is gone; the loop sees the end of stdin
+                return
+
+    threading.Thread(target=tell, daemon=True).start()
+
+
+def _raise_file_limit() -> None:
+    """A connection a user: take as many descriptors as the system lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard not in {soft, resource.RLIM_INFINITY}:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Whatever bytes come, in whatever pieces: nothing is raised, and the answer has exactly one outcome."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_llmserve.dialects import DIALECTS, dialect
+from pytest_llmserve.domain import exchange
+from pytest_llmserve.domain.exchange import Decoded, Ending
+from pytest_llmserve.domain.outcome import MALFORMED, OK, OUTCOMES
+
+EVENT_STREAM = "text/event-stream"
+ENDINGS = [
+    exchange.COMPLETE,
+    exchange.CLOSED_EARLY,
+    exchange.CONNECTION_RESET,
+    exchange.TIME_LIMIT,
+    exchange.NOT_HTTP,
+]
+TYPES = [None, EVENT_STREAM, "application/json", "application/x-ndjson", "text/plain", "text/html", ";;\x00"]
+PACKED = [None, "gzip", "deflate", "br", "identity", "GZIP"]
+CHAT = (
+    b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
+    b'data: {"choices":[{"delta":{"content":"caf\xc3\xa9 \xe2\x80\xa8"}}],"usage":null}\r\n\r\n'
+    b": ping\n\n"
+    b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}]}\n\n'
+    b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+    b'data: {"choices":[],"usage":{"completion_tokens":3}}\n\n'
+    b"data: [DONE]\n\n"
+)
+STREAMS = {
+    "openai-chat": CHAT,
+    "openai-completions": (
+        b'data: {"choices":[{"index":0,"text":"a \\ud83d\\ude00"}]}\n\n'
+        b'data: {"choices":[{"text":"b","finish_reason":"stop"}],"usage":{"completion_tokens":2}}\n\n'
+        b"data: [DONE]\n\n"
+    ),
+    "json": (
+        b'data: {"token":{"text":"Deep"},"details":null}\n\n'
+        b'data: {"token":{"text":" end"},"details":{"finish_reason":"length","generated_tokens":2}}\n\n'
+    ),
+}
+DICTIONARY = [
+    *(b"data:", b"data: ", b"event: error\n", b"[DONE]", b"\n\n", b"\r", b"\r\n", b":", b"{", b"}", b"null"),
+    *(b'{"error":{"message":"x"}}', b'{"choices":[', b'"usage":{"completion_tokens":0}', b"\xff", b"\x00"),
+    *(
+        b"\xef\xbb\xbf",
+        b"\xe2\x80\xa8",
+        b"\\ud800",
+        b"\\u0000",
+        b"[" * 2000,
+        b"1e999",
+        b"-1",
+        b'"',
+        b"\x1f\x8b",
+    ),
+]
+every_api = pytest.mark.parametrize("api", DIALECTS)
+modest = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+Decode = Callable[..., Decoded]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, stream: bytes) -> bytes:
+    """A good stream with a few spans replaced, dropped or doubled."""
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(0, len(stream)))
+        stop = draw(st.integers(start, min(len(stream), start + 40)))
+        new = draw(st.sampled_from(DICTIONARY) | st.binary(max_size=6) | st.just(stream[start:stop] * 2))
+        stream = stream[:start] + new + stream[stop:]
+    return stream
+
+
+@st.composite
+def answers(draw: st.DrawFn, fields: tuple[str, ...]) -> bytes:
+    """JSON where the API's own fields stand, with values of any type."""
+    shape = st.dictionaries(st.sampled_from(fields), json_values, max_size=4)
+    choices = st.lists(shape | json_values, max_size=2)
+    body = draw(
+        st.fixed_dictionaries({}, optional={"choices": choices, "usage": shape, "error": json_values})
+    )
+    return json.dumps({**body, **draw(shape)}).encode("utf-8", "replace")
+
+
+def pieces_of(data: st.DataObject, body: bytes) -> list[bytes]:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=12), label="cuts"))
+    return [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+
+def run(data: st.DataObject, api: str, body: bytes, decode: Decode, make_target: Any) -> Decoded:
+    """Decode under any headers and ending; what holds of every answer is asserted here."""
+    status = data.draw(st.sampled_from([200, 200, 200, 0, 204, 302, 400, 503]), label="status")
+    packing = data.draw(st.sampled_from([None, None, *PACKED]), label="encoding")
+    if packing == "deflate" and data.draw(st.booleans(), label="really packed"):
+        body = zlib.compress(body)
+    decoded = decode(
+        api,
+        pieces_of(data, body),
+        status=status,
+        content_type=data.draw(st.sampled_from(TYPES), label="type"),
+        headers=[("content-encoding", packing)] if packing else (),
+        ending=Ending(data.draw(st.sampled_from(ENDINGS), label="ending"), "why"),
+        json_answer=data.draw(st.sampled_from([None, None, "choices.0.text", "a..9"]), label="answer path"),
+    )
+    holds_of_every_answer(decoded, status)
+    return decoded
+
+
+def holds_of_every_answer(decoded: Decoded, status: int) -> None:
+    assert decoded.outcome in OUTCOMES
+    assert (decoded.error is None) == (decoded.outcome == OK), "a sentence for every failure, none for ok"
+    assert decoded.error is None or (decoded.error.strip() and "\n" not in decoded.error)
+    assert (decoded.output_tokens is None) == (decoded.tokens_from is None)
+    assert decoded.output_tokens is None or decoded.output_tokens > 0
+    assert list(decoded.token_ns) == sorted(decoded.token_ns)
+    assert decoded.outcome != OK or (decoded.token_ns and status < 300), "an answer without a token is not ok"
+    (decoded.text + (decoded.error or "")).encode()  # raises when no report could be written
+
+
+@every_api
+@modest
+@given(data=st.data())
+def test_any_bytes_have_one_outcome(api: str, data: st.DataObject, decode: Decode, make_target: Any) -> None:
+    """Noise is judged, never raised."""
+    noise = st.lists(st.sampled_from(DICTIONARY) | st.binary(max_size=20), max_size=12).map(b"".join)
+    run(data, api, data.draw(noise, label="body"), decode, make_target)
+
+
+@every_api
+@modest
+@given(data=st.data())
+def test_a_mutated_stream_has_one_outcome(
+    api: str, data: st.DataObject, decode: Decode, make_target: Any
+) -> None:
+    """A stream damaged anywhere is judged, never raised."""
+    run(data, api, data.draw(mutated(STREAMS[api]), label="body"), decode, make_target)
+
+
+@every_api
+@modest
+@given(data=st.data())
+def test_json_of_any_types_has_one_outcome(
+    api: str, data: st.DataObject, decode: Decode, make_target: Any
+) -> None:
+    """The API's own fields with values of any type are judged, never raised."""
+    fields = ("delta", "message", "content", "text", "index", "finish_reason", "completion_tokens", "done")
+    body = data.draw(answers(fields), label="answer")
+    if data.draw(st.booleans(), label="as an event"):
+        body = b"data: " + body + b"\n\n"
+    run(data, api, body, decode, make_target)
+
+
+@every_api
+@modest
+@given(data=st.data())
+def test_cuts_never_change_the_answer(api: str, data: st.DataObject, decode: Decode) -> None:
+    """However a damaged stream is cut, it is the same answer as in one piece."""
+    body = data.draw(mutated(STREAMS[api]), label="body")
+    ending = data.draw(st.sampled_from(ENDINGS), label="ending")
+    kind = data.draw(st.sampled_from(TYPES), label="type")
+    whole = decode(api, body, content_type=kind, ending=ending)
+    cut = decode(api, pieces_of(data, body), content_type=kind, ending=ending)
+    assert essence(cut) == essence(whole)
+
+
+@modest
+@given(prompt=st.text(st.characters(codec=None)), params=st.dictionaries(st.text(), json_values, max_size=3))
+def test_any_prompt_is_written_and_read_back(prompt: str, params: dict[str, Any], make_target: Any) -> None:
+    """A prompt of any characters, lone surrogates too, arrives as it was."""
+    for api in DIALECTS:
+        body = json.loads(dialect(api).encode(make_target(), prompt, {}).body.decode("utf-8"))
+        assert prompt in (body.get("prompt"), (body.get("messages") or [{}])[0].get("content"))
+        top = json.loads(dialect(api).encode(make_target(), prompt, params).body)
+        assert {key: top[key] for key in params} == params
+
+
+def test_noise_is_really_judged(decode: Decode) -> None:
+    """The fuzz streams are good ones before they are damaged; damage is seen."""
+    for api, stream in STREAMS.items():
+        assert decode(api, stream, content_type=EVENT_STREAM).outcome == OK
+        assert decode(api, stream.replace(b"}", b"", 1), content_type=EVENT_STREAM).outcome == MALFORMED
+
+
+def essence(decoded: Decoded) -> tuple[Any, ...]:
+    return (
+        decoded.outcome,
+        decoded.error,
+        decoded.text,
+        len(decoded.token_ns),
+        decoded.output_tokens,
+        decoded.finish_reason,
+    )

@@ -1,0 +1,246 @@
+"""The generic JSON dialect: templates, and answers found by path or by habit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.json_generic import ANSWER_PATHS, at
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.exchange import Decoded
+
+Decode = Callable[..., Decoded]
+JSON = "application/json"
+LINES = "application/x-ndjson"
+
+
+def sent(make_target: Any, prompt: Any = "hi", params: Any = None, **fields: Any) -> Any:
+    return json.loads(dialect("json").encode(make_target(**fields), prompt, params or {}).body)
+
+
+def test_the_path_is_the_users_or_generate(make_target: Any) -> None:
+    assert dialect("json").encode(make_target(), "hi", {}).path == "/generate"
+    assert dialect("json").encode(make_target(path="/api/ask"), "hi", {}).path == "/api/ask"
+
+
+MESSAGES = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "body"),
+    [
+        (None, "hi", {"prompt": "hi"}),
+        ('{"q": "{prompt}"}', 'say "}"', {"q": 'say "}"'}),
+        ('{"a": {"b": ["x {prompt} y", 1, null]}}', "hi", {"a": {"b": ["x hi y", 1, None]}}),
+        ('{"q": "{prompt}", "m": "{model}"}', "{model}", {"q": "{model}", "m": "tiny"}),
+        ('{"q": "{prompt}"}', MESSAGES, {"q": "be brief\nhi"}),
+        ('{"chat": "{messages}"}', MESSAGES, {"chat": MESSAGES}),
+        ('{"chat": "{messages}"}', "hi", {"chat": [{"role": "user", "content": "hi"}]}),
+        ('["{prompt}"]', "hi", ["hi"]),
+        ('{"{prompt}": "{prompt}", "other": "{other}"}', "hi", {"{prompt}": "hi", "other": "{other}"}),
+    ],
+)
+def test_the_template_is_filled_in_its_texts(
+    template: str | None, prompt: Any, body: Any, make_target: Any
+) -> None:
+    assert sent(make_target, prompt, json_request=template, model="tiny") == body
+
+
+def test_parameters_lie_on_top_of_the_template(make_target: Any) -> None:
+    template = '{"prompt": "{prompt}", "n": 1}'
+    assert sent(make_target, params={"n": 2, "k": 3}, json_request=template) == {
+        "prompt": "hi",
+        "n": 2,
+        "k": 3,
+    }
+
+
+def test_filling_leaves_the_template_as_it_was(make_target: Any) -> None:
+    template = '{"prompt": "{prompt}"}'
+    sent(make_target, params={"k": 3}, json_request=template)
+    assert sent(make_target, json_request=template) == {"prompt": "hi"}
+
+
+LIKE = """write it like '{"prompt": "{prompt}"}'"""
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            '{"prompt": {prompt}}',
+            "--llm-json-request is not JSON: Expecting property name enclosed in double quotes"
+            f" at line 1 column 13 of '{{\"prompt\": {{prompt}}}}'; {LIKE}",
+        ),
+        (
+            '{"prompt": "hi"}',
+            f'--llm-json-request has no "{{prompt}}" in any of its texts: \'{{"prompt": "hi"}}\'; {LIKE}',
+        ),
+        (
+            '{"chat": "all {messages}"}',
+            '--llm-json-request has no "{prompt}" in any of its texts: '
+            f'\'{{"chat": "all {{messages}}"}}\'; {LIKE}',
+        ),
+        ("[" * 100_000, f"--llm-json-request is nested too deep; {LIKE}"),
+        (
+            '{"prompt": "{prompt}", "model": "{model}"}',
+            '--llm-json-request has a "{model}", but no model is known: give --llm-model',
+        ),
+        (
+            '["{prompt}"]',
+            "--llm-json-request is not an object: no place for the parameters max_tokens",
+        ),
+    ],
+)
+def test_a_template_that_cannot_work_is_the_users_fault(
+    template: str, message: str, make_target: Any
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        sent(make_target, json_request=template, params={"max_tokens": 1})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("path", ANSWER_PATHS)
+def test_the_answer_is_found_at_every_usual_place(path: str, decode: Decode) -> None:
+    value: Any = "found"
+    for step in reversed(path.split(".")):
+        value = [value] if step.isdecimal() else {step: value}
+    decoded = decode("json", json.dumps(value).encode(), content_type=JSON)
+    assert (decoded.outcome, decoded.text, len(decoded.token_ns)) == ("ok", "found", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "text"),
+    [
+        ('"bare"', None, "bare"),
+        ('{"text": "", "output": "x"}', None, "x"),
+        ('{"a": {"b": ["x", "y"]}}', "a.b.1", "y"),
+        ('{"a": {"0": "x"}}', "a.0", "x"),
+        ('{"label": 3.5}', "label", "3.5"),
+        ('{"label": true}', "label", "true"),
+        ('{"response": "no", "mine": "yes"}', "mine", "yes"),
+        ('{"response": "yes", "error": ""}', None, "yes"),
+        ('{"response": "yes", "error": "a warning"}', None, "yes"),
+    ],
+)
+def test_the_answer_is_taken_as_text(body: str, path: str | None, text: str, decode: Decode) -> None:
+    decoded = decode("json", body.encode(), content_type=JSON, json_answer=path)
+    assert (decoded.outcome, decoded.text) == ("ok", text)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "error"),
+    [
+        (
+            '{"id": 1, "reply": "x"}',
+            None,
+            "no answer at any usual place: the server sent the keys id, reply; give --llm-json-answer",
+        ),
+        (
+            '{"id": 1}',
+            "choices.0.text",
+            "no answer at 'choices.0.text': the server sent the keys id; give --llm-json-answer",
+        ),
+        (
+            "[1, 2]",
+            "5",
+            "no answer at '5': the server sent a list of 2; give --llm-json-answer",
+        ),
+        (
+            "null",
+            None,
+            "no answer at any usual place: the server sent a bare null; give --llm-json-answer",
+        ),
+        (
+            '{"a": {"b": 1, "c": 2}}',
+            "a",
+            "the answer at 'a' is the keys b, c, not a text: give --llm-json-answer",
+        ),
+        ('{"response": ""}', None, "empty answer: status 200 with no text, reasoning or tool call"),
+        (
+            json.dumps(dict.fromkeys("abcdefghijkl")),
+            None,
+            "no answer at any usual place: the server sent the keys a, b, c, d, e, f, g, h, i, j, ...;"
+            " give --llm-json-answer",
+        ),
+    ],
+)
+def test_an_answer_that_is_not_there_is_malformed(
+    body: str, path: str | None, error: str, decode: Decode
+) -> None:
+    decoded = decode("json", body.encode(), content_type=JSON, json_answer=path)
+    assert (decoded.outcome, decoded.error) == ("malformed", error)
+
+
+@pytest.mark.parametrize(
+    ("field", "count"),
+    [
+        ('"usage": {"completion_tokens": 7}', 7),
+        ('"usage": {"output_tokens": 7}', 7),
+        ('"eval_count": 7', 7),
+        ('"usage": {"completion_tokens": 0}', None),
+        ('"usage": {"completion_tokens": true}', None),
+        ('"usage": "lots"', None),
+    ],
+)
+def test_the_servers_count_is_taken_where_it_is_plain(field: str, count: int | None, decode: Decode) -> None:
+    decoded = decode("json", f'{{"text": "x", {field}}}'.encode(), content_type=JSON)
+    assert (decoded.output_tokens, decoded.tokens_from) == (count, "usage" if count else None)
+
+
+def test_lines_of_chat_are_read(decode: Decode) -> None:
+    body = (
+        b'{"message":{"role":"assistant","content":"a"},"done":false}\n\n'
+        b'{"message":{"role":"assistant","content":"b"},"done":false}\n'
+        b'{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","eval_count":5}'
+    )
+    decoded = decode("json", body, content_type=LINES)
+    assert (decoded.outcome, decoded.text, decoded.output_tokens) == ("ok", "ab", 5)
+    assert (decoded.finish_reason, len(decoded.token_ns)) == ("stop", 2)
+
+
+def test_lines_without_their_done_were_cut(decode: Decode) -> None:
+    body = b'{"response":"a","done":false}\n{"response":"b","done":false}\n'
+    decoded = decode("json", body, content_type=LINES)
+    assert (decoded.outcome, decoded.error) == (
+        "cut_off",
+        "the stream ended without a finish_reason or an end mark, after 2 token chunks",
+    )
+
+
+def test_a_stream_whose_events_promise_no_end_mark_needs_none(decode: Decode) -> None:
+    decoded = decode("json", b'data: {"delta":"a"}\n\ndata: {"delta":"b"}\n\n')
+    assert (decoded.outcome, decoded.text) == ("ok", "ab")
+
+
+def test_events_may_be_bare_strings(decode: Decode) -> None:
+    assert decode("json", b'data: "a"\n\ndata: "b"\n\n').text == "ab"
+
+
+def test_the_place_of_the_text_is_kept_through_a_stream(decode: Decode) -> None:
+    body = b'data: {"text":""}\n\ndata: {"delta":"a"}\n\ndata: {"delta":"b","text":"whole"}\n\n'
+    decoded = decode("json", body, json_answer="delta")
+    assert (decoded.outcome, decoded.text) == ("ok", "ab")
+
+
+def test_events_before_the_first_text_do_not_matter(decode: Decode) -> None:
+    body = b'data: {"event":"start"}\n\ndata: {"token":"a"}\n\ndata: {"event":"end"}\n\n'
+    decoded = decode("json", body)
+    assert (decoded.outcome, decoded.text, len(decoded.token_ns)) == ("ok", "a", 1)
+
+
+def test_a_stream_without_the_answer_names_what_came(decode: Decode) -> None:
+    decoded = decode("json", b'data: {"piece":"a"}\n\ndata: {"piece":"b"}\n\n')
+    assert (decoded.outcome, decoded.error) == (
+        "malformed",
+        "no answer at any usual place: the server sent the keys piece; give --llm-json-answer",
+    )
+
+
+@pytest.mark.parametrize("path", ["a.9", "a.-1", "a.x", "b", "a.0.c.d", ""])
+def test_a_path_that_leads_nowhere_finds_nothing(path: str) -> None:
+    assert at({"a": [{"c": 1}]}, path) is None

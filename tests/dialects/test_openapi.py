@@ -1,0 +1,125 @@
+"""Finding the POST that takes a prompt in an OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.dialects.openapi import JsonPost, find_endpoint, find_json_posts
+
+TEXT = {"type": "string"}
+NUMBER = {"type": "integer"}
+
+
+def post(properties: Any, required: Any = ()) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}
+
+
+def found(properties: Any, required: Any = (), path: str = "/x") -> list[JsonPost]:
+    return find_json_posts({"paths": {path: post(properties, required)}})
+
+
+@pytest.mark.parametrize(
+    ("properties", "required", "field"),
+    [
+        ({"prompt": TEXT}, ["prompt"], "prompt"),
+        ({"prompt": TEXT}, [], "prompt"),
+        ({"question": TEXT, "user": TEXT}, ["question"], "question"),
+        ({"query": TEXT, "k": NUMBER}, [], "query"),
+        ({"text": TEXT, "prompt": TEXT}, ["text", "prompt"], "prompt"),
+        ({"inputs": {"anyOf": [TEXT, {"type": "null"}]}}, [], "inputs"),
+        ({"input": {"type": ["string", "null"]}}, ["input"], "input"),
+    ],
+)
+def test_a_text_that_is_required_or_alone_takes_the_prompt(
+    properties: Any, required: list[str], field: str
+) -> None:
+    assert [item.field for item in found(properties, required)] == [field]
+
+
+@pytest.mark.parametrize(
+    ("properties", "required"),
+    [
+        ({"prompt": NUMBER}, ["prompt"]),
+        ({"name": TEXT}, ["name"]),
+        ({"text": TEXT, "user": TEXT}, []),
+        ({"text": {"type": "string", "format": "binary"}}, ["text"]),
+        ({"message": {"type": "string", "enum": ["on", "off"]}}, ["message"]),
+        ({}, []),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_anything_else_does_not(properties: Any, required: Any) -> None:
+    assert found(properties, required) == []
+
+
+def test_what_only_the_user_can_fill_is_named() -> None:
+    properties = {"prompt": TEXT, "user_id": NUMBER, "k": {"type": "integer", "default": 3}}
+    (item,) = found(properties, ["prompt", "user_id", "k"])
+    assert item.missing == ("user_id",)
+
+
+def test_the_template_holds_the_property() -> None:
+    assert found({"question": TEXT})[0].request == '{"question": "{prompt}"}'
+
+
+def test_a_path_with_parameters_cannot_be_called() -> None:
+    assert found({"prompt": TEXT}, path="/models/{name}/generate") == []
+    document = {"paths": {"/{model}/v1/chat/completions": post({})}}
+    assert find_endpoint(document, "/chat/completions") is None
+
+
+def test_the_likeliest_path_comes_first() -> None:
+    paths = ("/feedback", "/api/query", "/predict", "/v2/generate", "/generate", "/chat")
+    document = {"paths": {path: post({"text": TEXT}) for path in paths}}
+    ranked = ["/generate", "/v2/generate", "/chat", "/predict", "/api/query", "/feedback"]
+    assert [item.path for item in find_json_posts(document)] == ranked
+
+
+def test_references_and_all_of_are_followed() -> None:
+    schemas = {
+        "Base": {"properties": {"user": {"$ref": "#/components/schemas/Name"}}},
+        "Name": TEXT,
+        "Ask": {
+            "allOf": [{"$ref": "#/components/schemas/Base"}, {"required": ["prompt"]}],
+            "properties": {"prompt": {"$ref": "#/components/schemas/Name"}},
+        },
+    }
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ask"}}}}
+    document = {"paths": {"/ask": {"post": {"requestBody": body}}}, "components": {"schemas": schemas}}
+    assert find_json_posts(document) == [JsonPost("/ask", "prompt")]
+
+
+def test_references_in_a_circle_end() -> None:
+    loop = {"allOf": [{"$ref": "#/components/schemas/Loop"}, {"$ref": "#/components/schemas/Loop"}]}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Loop"}}}}
+    document = {
+        "paths": {"/ask": {"post": {"requestBody": body}}},
+        "components": {"schemas": {"Loop": loop}},
+    }
+    assert find_json_posts(document) == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "endpoint", "path"),
+    [
+        (["/v1/chat/completions", "/v1/completions"], "/chat/completions", "/v1/chat/completions"),
+        (["/v1/chat/completions", "/v1/completions"], "/completions", "/v1/completions"),
+        (["/v1/chat/completions"], "/completions", None),
+        (["/a/chat/completions", "/v1/chat/completions"], "/chat/completions", "/v1/chat/completions"),
+        (["/api/v1/chat/completions"], "/chat/completions", "/api/v1/chat/completions"),
+        ([], "/chat/completions", None),
+    ],
+)
+def test_an_openai_endpoint_is_found(paths: list[str], endpoint: str, path: str | None) -> None:
+    assert find_endpoint({"paths": {name: post({}) for name in paths}}, endpoint) == path
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"paths": None}, {"paths": {"/x": []}}, {"paths": {"/x": {"get": {}}}}]
+)
+def test_a_document_of_odd_shape_has_no_posts(document: dict[str, Any]) -> None:
+    assert find_json_posts(document) == []
+    assert find_endpoint(document, "/completions") is None

@@ -1,0 +1,220 @@
+"""Answers as real servers send them, cut anywhere. A new dialect adds its streams to RECORDED."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from pytest_llmserve.dialects import DIALECTS
+from pytest_llmserve.domain.exchange import CLOSED_EARLY, Decoded
+
+SSE = "text/event-stream"
+JSON = "application/json"
+
+
+class Recorded(NamedTuple):
+    """A body as a server sends it, and what it says."""
+
+    api: str
+    content_type: str
+    body: bytes
+    text: str
+    chunks: int
+    output_tokens: int | None
+    tokens_from: str | None
+    finish_reason: str | None
+
+
+def events(*data: str, end: str = "\n\n", prefix: str = "data: ") -> bytes:
+    return "".join(prefix + item + end for item in data).encode()
+
+
+LLAMACPP_HEAD = (
+    '"created":1795226322,"id":"chatcmpl-wy7CTi1K6XMCX5CCPxoGuK15kfT3yfTO","model":"smollm2-135m",'
+    '"system_fingerprint":"b0-unknown","object":"chat.completion.chunk"'
+)
+LLAMACPP_CHAT = events(
+    '{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}],%s}'
+    % LLAMACPP_HEAD,
+    '{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"The"}}],%s}' % LLAMACPP_HEAD,
+    '{"choices":[{"finish_reason":null,"index":0,"delta":{"content":" caf\u00e9"}}],%s}' % LLAMACPP_HEAD,
+    '{"choices":[{"finish_reason":null,"index":0,"delta":{"content":" \U0001f600"}}],%s}' % LLAMACPP_HEAD,
+    '{"choices":[{"finish_reason":"stop","index":0,"delta":{}}],%s}' % LLAMACPP_HEAD,
+    '{"choices":[],%s,"usage":{"completion_tokens":4,"prompt_tokens":30,"total_tokens":34},'
+    '"timings":{"prompt_n":1,"prompt_ms":116.617,"predicted_n":4,"predicted_ms":0.001}}' % LLAMACPP_HEAD,
+    "[DONE]",
+)
+VLLM_HEAD = (
+    '"id":"chatcmpl-8e2b5f21fedd9055","object":"chat.completion.chunk","created":1795229096,'
+    '"model":"smollm2-135m"'
+)
+VLLM_CHAT = events(
+    '{%s,"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,'
+    '"finish_reason":null}],"prompt_token_ids":null}' % VLLM_HEAD,
+    '{%s,"choices":[{"index":0,"delta":{"reasoning":"Well"},"logprobs":null,"finish_reason":null,'
+    '"token_ids":null}]}' % VLLM_HEAD,
+    '{%s,"choices":[{"index":0,"delta":{"content":"I\'m here\\n"},"logprobs":null,"finish_reason":null,'
+    '"token_ids":null}]}' % VLLM_HEAD,
+    '{%s,"choices":[{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"length",'
+    '"stop_reason":null,"token_ids":null}]}' % VLLM_HEAD,
+    "[DONE]",
+)
+TRANSFORMERS_HEAD = (
+    '"created":1795230191,"model":"HF_FOLDER@main","object":"chat.completion.chunk","system_fingerprint":""'
+)
+TRANSFORMERS_CHAT = events(
+    '{"id":"6db7","choices":[{"delta":{"role":"assistant"},"index":0}],%s}' % TRANSFORMERS_HEAD,
+    '{"id":"6db7","choices":[{"delta":{"content":"Hello there"},"index":0}],%s}' % TRANSFORMERS_HEAD,
+    '{"id":"6db7","choices":[{"delta":{"content":"!"},"index":0}],%s}' % TRANSFORMERS_HEAD,
+    '{"id":"6db7","choices":[{"delta":{},"finish_reason":"stop","index":0}],%s,'
+    '"usage":{"completion_tokens":8,"prompt_tokens":31,"total_tokens":39}}' % TRANSFORMERS_HEAD,
+)
+ODD_CHAT = (  # comments, CRLF, no space, an event name, several lines of data, line separators inside JSON
+    b": keep-alive\r\n\r\n"
+    b'event: message\r\ndata:{"choices":\r\ndata:[{"delta":{"content":"a\xe2\x80\xa8b\xc2\x85c"}}]}\r\n\r\n'
+    b":\r\n\r\n"
+    b'id: 7\r\nretry: 10\r\ndata:{"choices":[{"delta":{"content":"d"},"finish_reason":"stop"}]}\r\n\r\n'
+    b"data:[DONE]\r\n\r\n"
+)
+CHAT_BODY = (
+    b'{"choices":[{"finish_reason":"length","index":0,"message":{"role":"assistant","content":"Hello you"}}],'
+    b'"created":1795226332,"model":"-","object":"chat.completion",'
+    b'"usage":{"completion_tokens":2,"prompt_tokens":31,"total_tokens":33}}'
+)
+COMPLETIONS_HEAD = '"id":"cmpl-8ec197920f798691","object":"text_completion","created":1795229100'
+COMPLETIONS_STREAM = events(
+    '{%s,"choices":[{"index":0,"text":"Once","logprobs":null,"finish_reason":null}]}' % COMPLETIONS_HEAD,
+    '{%s,"choices":[{"index":0,"text":" upon a","logprobs":null,"finish_reason":"length"}]}'
+    % COMPLETIONS_HEAD,
+    '{%s,"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":3}}' % COMPLETIONS_HEAD,
+    "[DONE]",
+)
+COMPLETIONS_BODY = (
+    b'{"id":"ee22f839","choices":[{"finish_reason":"stop","index":0,"text":"\\n"}],'
+    b'"object":"text_completion","usage":{"completion_tokens":2,"prompt_tokens":3,"total_tokens":5}}'
+)
+OLLAMA_LINES = (
+    b'{"model":"m","response":"The","done":false}\n'
+    b'{"model":"m","response":" sky","done":false}\n'
+    b'{"model":"m","response":"","done":true,"done_reason":"stop","eval_count":9}\n'
+)
+TGI_STREAM = events(
+    '{"index":1,"token":{"id":1,"text":"Deep","special":false},"generated_text":null,"details":null}',
+    '{"index":2,"token":{"id":2,"text":" \u2028end","special":false},"generated_text":"Deep \u2028end",'
+    '"details":{"finish_reason":"length","generated_tokens":2}}',
+)
+
+RECORDED: dict[str, Recorded] = {
+    "llama.cpp": Recorded(
+        "openai-chat", SSE, LLAMACPP_CHAT, "The caf\u00e9 \U0001f600", 3, 4, "usage", "stop"
+    ),
+    "vLLM": Recorded("openai-chat", SSE, VLLM_CHAT, "I'm here\n", 2, 2, "estimated", "length"),
+    "transformers": Recorded("openai-chat", SSE, TRANSFORMERS_CHAT, "Hello there!", 2, 8, "usage", "stop"),
+    "odd": Recorded("openai-chat", SSE, ODD_CHAT, "a\u2028b\u0085cd", 2, 2, "estimated", "stop"),
+    "chat body": Recorded("openai-chat", JSON, CHAT_BODY, "Hello you", 1, 2, "usage", "length"),
+    "completions": Recorded(
+        "openai-completions", SSE, COMPLETIONS_STREAM, "Once upon a", 2, 3, "usage", "length"
+    ),
+    "completions body": Recorded("openai-completions", JSON, COMPLETIONS_BODY, "\n", 1, 2, "usage", "stop"),
+    "json body": Recorded(
+        "json", JSON, '{"response": "gr\u00fcn"}'.encode(), "gr\u00fcn", 1, None, None, None
+    ),
+    "json lines": Recorded("json", "application/x-ndjson", OLLAMA_LINES, "The sky", 2, 9, "usage", "stop"),
+    "json events": Recorded("json", SSE, TGI_STREAM, "Deep \u2028end", 2, 2, "usage", "length"),
+}
+Decode = Callable[..., Decoded]
+every_recorded = pytest.mark.parametrize("recorded", RECORDED.values(), ids=RECORDED)
+
+
+def essence(decoded: Decoded) -> tuple[Any, ...]:
+    """Everything but the stamps, which tell where the cuts were."""
+    return (
+        decoded.outcome,
+        decoded.error,
+        decoded.text,
+        len(decoded.token_ns),
+        decoded.output_tokens,
+        decoded.tokens_from,
+        decoded.finish_reason,
+    )
+
+
+def expected(recorded: Recorded) -> tuple[Any, ...]:
+    return ("ok", None, *recorded[3:])
+
+
+def test_every_dialect_is_recorded_streamed_and_unstreamed() -> None:
+    for content_type in (SSE, JSON):
+        assert {item.api for item in RECORDED.values() if item.content_type == content_type} == set(DIALECTS)
+
+
+@every_recorded
+def test_an_answer_in_one_piece_is_understood(recorded: Recorded, decode: Decode) -> None:
+    decoded = decode(recorded.api, recorded.body, content_type=recorded.content_type)
+    assert essence(decoded) == expected(recorded)
+
+
+@every_recorded
+def test_an_answer_cut_at_any_byte_is_the_same_answer(recorded: Recorded, decode: Decode) -> None:
+    body = recorded.body
+    for cut in range(len(body) + 1):
+        decoded = decode(recorded.api, [body[:cut], body[cut:]], content_type=recorded.content_type)
+        assert essence(decoded) == expected(recorded), f"cut at byte {cut}"
+
+
+@every_recorded
+def test_an_answer_byte_by_byte_is_the_same_answer(recorded: Recorded, decode: Decode) -> None:
+    pieces = [recorded.body[k : k + 1] for k in range(len(recorded.body))]
+    decoded = decode(recorded.api, pieces, content_type=recorded.content_type)
+    assert essence(decoded) == expected(recorded)
+    assert list(decoded.token_ns) == sorted(decoded.token_ns)
+
+
+@pytest.mark.parametrize(  # JSON lines are known by their type alone
+    "recorded", [item for item in RECORDED.values() if item.content_type in (SSE, JSON)]
+)
+@pytest.mark.parametrize("content_type", [None, "text/plain; charset=utf-8", "application/json"])
+def test_a_wrong_or_missing_content_type_is_seen_through(
+    recorded: Recorded, content_type: str | None, decode: Decode
+) -> None:
+    for size in (1, len(recorded.body)):
+        pieces = [recorded.body[k : k + size] for k in range(0, len(recorded.body), size)]
+        decoded = decode(recorded.api, pieces, content_type=content_type)
+        assert essence(decoded) == expected(recorded)
+
+
+@every_recorded
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "raw deflate"])
+def test_a_compressed_answer_is_the_same_answer(recorded: Recorded, encoding: str, decode: Decode) -> None:
+    raw = zlib.compressobj(wbits=-15)
+    packed = {
+        "gzip": gzip.compress(recorded.body),
+        "x-gzip": gzip.compress(recorded.body[:9]) + gzip.compress(recorded.body[9:]) + b"\0\0",
+        "deflate": zlib.compress(recorded.body),
+        "raw deflate": raw.compress(recorded.body) + raw.flush(),
+    }[encoding]
+    headers = [("content-encoding", encoding.removeprefix("raw "))]
+    for size in (1, len(packed)):
+        pieces = [packed[k : k + size] for k in range(0, len(packed), size)]
+        decoded = decode(recorded.api, pieces, content_type=recorded.content_type, headers=headers)
+        assert essence(decoded) == expected(recorded)
+
+
+@every_recorded
+def test_a_connection_closed_at_any_byte_is_never_a_full_answer(recorded: Recorded, decode: Decode) -> None:
+    for cut in range(len(recorded.body) + 1):
+        decoded = decode(
+            recorded.api, recorded.body[:cut], content_type=recorded.content_type, ending=CLOSED_EARLY
+        )
+        assert decoded.outcome == ("cut_off" if cut else "reset"), f"cut at byte {cut}: {decoded.error}"
+        assert recorded.text.startswith(decoded.text)
+
+
+@every_recorded
+def test_one_piece_bears_one_stamp(recorded: Recorded, decode: Decode) -> None:
+    decoded = decode(recorded.api, recorded.body, content_type=recorded.content_type)
+    assert decoded.token_ns == (1000,) * recorded.chunks
