@@ -1,16 +1,22 @@
-"""One non-blocking socket to the server, plain or TLS."""
+"""One user and its non-blocking socket to the server, plain or TLS."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
-import ssl
 import struct
 import sys
+import time
+from typing import TYPE_CHECKING
 
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Address
+from pytest_llmserve.load.tls import Tls
+
+if TYPE_CHECKING:
+    from pytest_llmserve.load.flight import Flight
 
 READ_BYTES = 65536
 # asm-generic/socket.h; the socket module does not export it. Linux on x86 and ARM.
@@ -30,51 +36,22 @@ CLOSED = "closed"
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 
 
-class Tls:
-    """TLS over memory, so that the socket, and its kernel stamps, stay ours."""
+class User:
+    """One user of the closed loop: at most one request under way, one connection kept.
 
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+    Attributes:
+        limit_ns: when the request under way runs out of time; 0 while none is.
+        failures: connection failures in a row.
+    """
 
-    def handshake(self, data: bytes) -> tuple[bool, bytes]:
-        """Take bytes from the peer; return (done, bytes for the peer).
+    __slots__ = ("connection", "failures", "flight", "limit_ns", "number")
 
-        Raises:
-            ssl.SSLError: the peer is not trusted or does not speak TLS.
-        """
-        self._incoming.write(data)
-        try:
-            self._session.do_handshake()
-        except ssl.SSLWantReadError:
-            return False, self._outgoing.read()
-        return True, self._outgoing.read()
-
-    def encrypt(self, data: bytes) -> bytes:
-        """Bytes for the wire."""
-        view = memoryview(data)
-        while view:
-            view = view[self._session.write(view) :]
-        return self._outgoing.read()
-
-    def decrypt(self, data: bytes) -> tuple[bytes, bool]:
-        """What the bytes from the wire complete, and whether the peer has ended the session.
-
-        Raises:
-            ssl.SSLError: the stream is damaged.
-        """
-        self._incoming.write(data)
-        parts = []
-        while True:
-            try:
-                part = self._session.read(READ_BYTES)
-            except ssl.SSLWantReadError:
-                return b"".join(parts), False
-            except ssl.SSLZeroReturnError:
-                part = b""
-            if not part:
-                return b"".join(parts), True
-            parts.append(part)
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.connection: Connection | None = None
+        self.flight: Flight | None = None
+        self.limit_ns = 0
+        self.failures = 0
 
 
 class Connection:
@@ -83,28 +60,41 @@ class Connection:
     Attributes:
         served: answers finished on it; over 0 means the server has kept it open at least once.
         answer: the answer on its way in, or None while idle.
-        ready_ns: when it was connected.
+        opened_ns, ready_ns: when it was asked for, and when it stood.
     """
 
-    __slots__ = ("_out", "answer", "fd", "ready_ns", "recvmsg", "served", "sock", "state", "tls", "user")
+    __slots__ = (
+        "_out",
+        "answer",
+        "fd",
+        "opened_ns",
+        "ready_ns",
+        "recvmsg",
+        "served",
+        "sock",
+        "state",
+        "tls",
+        "user",
+    )
 
-    def __init__(self, address: Address, tls: Tls | None, user: object) -> None:
-        family, self_address = address
+    def __init__(self, address: Address, tls: Tls | None, user: User) -> None:
+        family, where = address
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.fd = self.sock.fileno()
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if sys.platform == "linux":
-            self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            with contextlib.suppress(OSError):  # some sandboxes have no stamps: the read's own count then
+                self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.recvmsg = self.sock.recvmsg
         self.state = CONNECTING
         self.tls = tls
         self.user = user
         self.answer: Answer | None = None
         self.served = 0
-        self.ready_ns = 0
-        self._out = b""
-        code = self.sock.connect_ex(self_address)
+        self.opened_ns, self.ready_ns = time.monotonic_ns(), 0
+        self._out = memoryview(b"")
+        code = self.sock.connect_ex(where)
         if code not in {0, errno.EINPROGRESS}:
             self.close()
             raise OSError(code, os.strerror(code))
@@ -119,7 +109,7 @@ class Connection:
         Raises:
             OSError: the connection is gone.
         """
-        self._out = self._out + data if self._out else data
+        self._out = memoryview(data)
         return self.flush()
 
     def flush(self) -> bool:
@@ -153,4 +143,6 @@ class Connection:
     def close(self) -> None:
         """Close the socket. The poller forgets a closed descriptor by itself."""
         self.state = CLOSED
+        self.tls = None
+        self._out = memoryview(b"")
         self.sock.close()

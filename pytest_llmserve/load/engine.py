@@ -210,7 +210,9 @@ class _Worker:
         """Raise GeneratorError when the worker can no longer finish."""
         if self.ended:
             code = self._process.wait(5)
-            raise GeneratorError(f"load worker {self._index} ended with {code}; the run is void.\n{self._said()}")
+            raise GeneratorError(
+                f"load worker {self._index} ended with {code}; the run is void.\n{self._said()}"
+            )
         if now - self._heard > _SILENCE_LIMIT_S:
             raise GeneratorError(
                 f"load worker {self._index} has said nothing for {_SILENCE_LIMIT_S:g} s; the run is void"

@@ -50,7 +50,9 @@ class Flight:
         "warm_up",
     )
 
-    def __init__(self, request_id: int, raw: bytes, input_chars: int, task: str | None, warm_up: bool) -> None:
+    def __init__(
+        self, request_id: int, raw: bytes, input_chars: int, task: str | None, warm_up: bool
+    ) -> None:
         self.id = request_id
         self.raw = raw
         self.input_chars = input_chars

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import httptools
 
@@ -58,8 +59,8 @@ class Answer:
     )
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._feed = self._parser.feed_data
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._feed: Any = self._parser.feed_data
         self.status: int | None = None
         self.headers: list[tuple[str, str]] = []
         self.stamps: list[int] = []
@@ -105,6 +106,11 @@ class Answer:
         """Break the circle between parser and answer: the collector is off while measuring."""
         self._parser = self._feed = None
 
+    def on_message_begin(self) -> None:
+        """Parser callback. Raises ValueError on an answer nobody asked for: the one before it stands."""
+        if self.complete:
+            raise ValueError("bytes behind the answer")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Parser callback."""
         key = name.decode("latin-1").lower()
@@ -123,9 +129,7 @@ class Answer:
 
     def on_message_complete(self) -> None:
         """Parser callback."""
-        if self.complete:  # an answer nobody asked for
-            self.keep_alive = False
-        elif self.status is not None and self.status < 200:  # 100 Continue, 103 Early Hints
+        if self.status is not None and self.status < 200:  # 100 Continue, 103 Early Hints
             self.status, self.headers, self._framed = None, [], False
         else:
             self.complete = True

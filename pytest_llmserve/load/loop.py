@@ -17,12 +17,14 @@ from pytest_llmserve.load.http import Answer, request_bytes
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.pacing import backoff_ns, next_turn, requests_of, start_ns, think_ns, users_of
 from pytest_llmserve.load.prompts import prompt_chars, prompt_order, with_nonce
-from pytest_llmserve.load.transport import Transport, User
+from pytest_llmserve.load.connection import User
+from pytest_llmserve.load.transport import Transport
 
 monotonic_ns = time.monotonic_ns
 
 _IDLE_WAIT_S = 0.25
-_BACKLOG_BYTES = 32_000_000
+# Decoded in a fraction of a second, so that a stop is not kept waiting.
+_BACKLOG_BYTES = 4_000_000
 _GIVE_UP_NS = 5_000_000_000
 
 INTERRUPTED = "interrupted"
@@ -75,9 +77,10 @@ class LoadLoop:
             self.recorder.work()
 
     def cut(self, why: str) -> None:
-        """End now; what is under way is dropped and counted as unfinished."""
-        self.ended = why
-        self._active = 0
+        """End now; what is under way is dropped and counted as unfinished. The first reason stands."""
+        if self._active > 0:
+            self.ended = why
+            self._active = 0
 
     def _push(self, at_ns: int, user: User) -> None:
         heapq.heappush(self._turns, (at_ns, user.number, user))
@@ -85,11 +88,13 @@ class LoadLoop:
     def _wait_s(self) -> float:
         if self._active <= 0:
             return 0.0
-        due = [at for at in (self.transport.next_limit_ns(), self._turns[0][0] if self._turns else None) if at]
+        due = [
+            at for at in (self.transport.next_limit_ns(), self._turns[0][0] if self._turns else None) if at
+        ]
         return min(_IDLE_WAIT_S, max(0.0, (min(due) - monotonic_ns()) / 1e9)) if due else _IDLE_WAIT_S
 
     def _fire_due(self, now_ns: int) -> None:
-        while self._turns and self._turns[0][0] <= now_ns:
+        while self._active > 0 and self._turns and self._turns[0][0] <= now_ns:
             at_ns, _, user = heapq.heappop(self._turns)
             self._begin(user, at_ns)
         self.transport.expire(now_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -19,8 +20,8 @@ class ShardWriter:
 
     def __init__(self, prefix: str, index: int) -> None:
         self._index = index
-        self._records = Path(prefix + ".records").open("wb", buffering=1 << 18)
-        self._texts = Path(prefix + ".texts").open("wb", buffering=1 << 18)
+        self._records = _open(prefix + ".records")
+        self._texts = _open(prefix + ".texts")
         self._text_end = 0
         self._encode = msgspec.msgpack.Encoder().encode
 
@@ -43,6 +44,10 @@ class ShardWriter:
         """Flush and close both files."""
         self._records.close()
         self._texts.close()
+
+
+def _open(path: str) -> BinaryIO:
+    return Path(path).open("wb", buffering=1 << 18)  # noqa: SIM115  # the writer closes it
 
 
 class ShardTexts:
@@ -71,7 +76,7 @@ def read_shard(prefix: str, texts: ShardTexts) -> Iterator[RequestRecord]:
     """Yield the records of one shard.
 
     Raises:
-        GeneratorError: the file is missing or cut off.
+        GeneratorError: the file is missing, cut off or damaged.
     """
     decode = msgspec.msgpack.Decoder(RequestRecord).decode
     try:
@@ -82,7 +87,10 @@ def read_shard(prefix: str, texts: ShardTexts) -> Iterator[RequestRecord]:
     while at < len(raw):
         if at + 4 > len(raw) or at + 4 + (size := _LENGTH.unpack_from(raw, at)[0]) > len(raw):
             raise GeneratorError(f"the records of a load worker are cut off at byte {at} of {len(raw)}")
-        record = decode(view[at + 4 : at + 4 + size])
+        try:
+            record = decode(view[at + 4 : at + 4 + size])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise GeneratorError(f"the records of a load worker are damaged at byte {at}: {error}") from None
         msgspec.structs.force_setattr(record, "texts", texts)
         yield record
         at += 4 + size

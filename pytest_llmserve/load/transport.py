@@ -5,7 +5,6 @@ Acts on the state of `Connection`; what the bytes mean is decided in `http`.
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 from collections import deque
@@ -15,8 +14,9 @@ from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, TIME
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load import connection as wire
 from pytest_llmserve.load.clock import clock_offset
-from pytest_llmserve.load.connection import Connection, Tls
-from pytest_llmserve.load.flight import NO_CONNECTION, Flight, complete_or
+from pytest_llmserve.load.connection import RECEIVING, Connection, User
+from pytest_llmserve.load.dialler import Dialler
+from pytest_llmserve.load.flight import NO_CONNECTION, complete_or
 from pytest_llmserve.load.health import Lateness
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
@@ -26,24 +26,17 @@ monotonic_ns = time.monotonic_ns
 
 # A send that takes longer than this was interrupted by the scheduler; the bytes left at its beginning.
 _SEND_CALL_NS = 200_000
-
-
-class User:
-    """One user of the closed loop: at most one request under way, one connection kept."""
-
-    __slots__ = ("connection", "failures", "flight", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.connection: Connection | None = None
-        self.flight: Flight | None = None
-        self.failures = 0
+# The clocks drift by some microseconds a second; a step of the wall clock is caught this soon.
+_OFFSET_AGE_NS = 10_000_000
+# A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
+_CROSSING_NS = 100_000_000
 
 
 class Landing(Protocol):
     """What is called when a request is over; the user's flight is still set."""
 
-    def __call__(self, user: User, answer: Answer | None, ending: Ending, end_ns: int) -> None: ...
+    def __call__(self, user: User, answer: Answer | None, ending: Ending, end_ns: int) -> None:
+        """Take the answer, as far as it came, and how it ended."""
 
 
 class Transport:
@@ -57,17 +50,17 @@ class Transport:
     """
 
     def __init__(self, job: Job, landed: Landing, control_fd: int | None) -> None:
-        self._job = job
+        self._timeout_ns = job.plan.timeout_ns
         self._landed = landed
         self._poller = Poller()
         self._control_fd = control_fd
         if control_fd is not None:
             self._poller.register(control_fd, IN)
         self._connections: dict[int, Connection] = {}
-        self._limits: deque[tuple[int, Connection, Flight]] = deque()
-        self._connect_limits: deque[tuple[int, Connection]] = deque()
-        self._offset = clock_offset()
-        self._tls = ssl.create_default_context() if job.target.scheme == "https" else None
+        self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
+        # Of a user, not of its request: a long prompt would be kept for as long as its limit.
+        self._limits: deque[tuple[int, User]] = deque()
+        self._offset, self._offset_ns = clock_offset(), 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
 
@@ -77,24 +70,26 @@ class Transport:
         """Send the user's flight, over its kept connection if that still stands."""
         connection = user.connection
         if connection is None:
-            self._connect(user)
+            self._dialler.dial(user)
         elif connection.usable():
             self._send(connection)
         else:
-            self._reopen(user)
+            self._reopen(connection)
 
     def wait(self, timeout_s: float) -> tuple[bool, bool]:
         """Wait for sockets and act on them; return (any was ready, the control pipe was)."""
         ready = self._poller.wait(timeout_s)
         if not ready:
             return False, False
-        self._offset = clock_offset(self._offset)
+        now_ns = monotonic_ns()
+        if now_ns - self._offset_ns > _OFFSET_AGE_NS:
+            self._offset, self._offset_ns = clock_offset(self._offset), now_ns
         told = False
         for fd, mask in ready:
             connection = self._connections.get(fd)
             if connection is None:
                 told = told or fd == self._control_fd
-            elif connection.state is wire.RECEIVING:
+            elif connection.state is RECEIVING:
                 self._receive(connection)
             else:
                 self._progress(connection, mask)
@@ -102,21 +97,20 @@ class Transport:
 
     def next_limit_ns(self) -> int | None:
         """The next instant at which a request or connection may run out of time."""
-        due = [queue[0][0] for queue in (self._limits, self._connect_limits) if queue]
-        return min(due) if due else None
+        connecting = self._dialler.next_limit_ns()
+        if not self._limits:
+            return connecting
+        due_ns = self._limits[0][0]
+        return due_ns if connecting is None else min(due_ns, connecting)
 
     def expire(self, now_ns: int) -> None:
         """End what has run out of time."""
         while self._limits and self._limits[0][0] <= now_ns:
-            _, connection, flight = self._limits.popleft()
-            if connection.user.flight is flight and connection.user.connection is connection:
-                limit = duration_text(self._job.plan.timeout_ns)
-                self._land(connection.user, Ending(TIME_LIMIT, f"no full answer within {limit}"), now_ns)
-        while self._connect_limits and self._connect_limits[0][0] <= now_ns:
-            connection = self._connect_limits.popleft()[1]
-            if connection.state in {wire.CONNECTING, wire.HANDSHAKE}:
-                limit = duration_text(self._job.plan.connect_timeout_ns)
-                self._no_connection(connection, f"no connection within {limit}")
+            due_ns, user = self._limits.popleft()
+            if user.limit_ns == due_ns:
+                limit = duration_text(self._timeout_ns)
+                self._land(user, Ending(TIME_LIMIT, f"no full answer within {limit}"), now_ns)
+        self._dialler.expire(now_ns)
 
     def under_way(self) -> int:
         """Requests that are with the server now."""
@@ -128,100 +122,41 @@ class Transport:
             self._drop(connection)
         self._poller.close()
 
-    # -- connecting ----------------------------------------------------------------------------
-
-    def _connect(self, user: User) -> None:
-        tls = Tls(self._tls, self._job.target.host) if self._tls is not None else None
-        try:
-            connection = Connection(self._job.address, tls, user)
-        except OSError as error:
-            if error.errno in wire.OURS:
-                raise
-            ending = Ending(NO_CONNECTION, error.strerror or str(error))
-            self._landed(user, None, ending, monotonic_ns())
-            return
-        user.connection = connection
-        self._connections[connection.fd] = connection
-        self._poller.register(connection.fd, OUT)
-        self._connect_limits.append((monotonic_ns() + self._job.plan.connect_timeout_ns, connection))
-
-    def _reopen(self, user: User) -> None:
-        self.reopened += 1
-        assert user.connection is not None
-        self._drop(user.connection)
-        self._connect(user)
-
     def _progress(self, connection: Connection, mask: int) -> None:
         """A socket is ready that is not simply receiving."""
-        if connection.state is wire.CONNECTING:
-            code = connection.connect_error()
-            if code:
-                self._no_connection(connection, os.strerror(code))
-            elif connection.tls is None:
-                self._connected(connection)
-            else:
-                connection.state = wire.HANDSHAKE
-                self._poller.modify(connection.fd, IN)
-                self._shake_hands(connection, b"")
-        elif connection.state is wire.HANDSHAKE:
-            self._read_handshake(connection)
-        elif connection.state is wire.SENDING:
+        if connection.state is wire.SENDING:
             self._resume_sending(connection, mask)
         elif connection.state is wire.IDLE:  # closed by the server, or bytes nobody asked for
             self.reopened += 1
             self._drop(connection)
-
-    def _no_connection(self, connection: Connection, why: str) -> None:
-        self._land(connection.user, Ending(NO_CONNECTION, why), monotonic_ns())
-
-    def _connected(self, connection: Connection) -> None:
-        connection.ready_ns = monotonic_ns()
-        self._send(connection)
-
-    def _read_handshake(self, connection: Connection) -> None:
-        try:
-            data = connection.sock.recv(wire.READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self._no_connection(connection, f"TLS handshake: {error.strerror}")
-            return
-        if data:
-            self._shake_hands(connection, data)
         else:
-            self._no_connection(connection, "TLS handshake: the server closed the connection")
+            self._dialler.progress(connection)
 
-    def _shake_hands(self, connection: Connection, data: bytes) -> None:
-        assert connection.tls is not None
-        try:
-            done, out = connection.tls.handshake(data)
-            if out:
-                connection.sock.sendall(out)
-        except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", "") or error.reason or str(error)
-            self._no_connection(connection, f"TLS handshake: {reason}")
-            return
-        except OSError as error:
-            self._no_connection(connection, f"TLS handshake: {error.strerror}")
-            return
-        if done:
-            self._connected(connection)
+    def _reopen(self, connection: Connection) -> None:
+        self.reopened += 1
+        self._drop(connection)
+        self._dialler.dial(connection.user)
+
+    def _no_connection(self, user: User, why: str) -> None:
+        self._land(user, Ending(NO_CONNECTION, why), monotonic_ns())
 
     # -- requests ------------------------------------------------------------------------------
 
     def _send(self, connection: Connection) -> None:
-        flight = connection.user.flight
+        user = connection.user
+        flight = user.flight
         assert flight is not None
         connection.answer = Answer()
         connection.state = wire.SENDING
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
         before_ns = monotonic_ns()
         self.send_lag.add(before_ns - max(flight.scheduled_ns, connection.ready_ns))
-        self._limits.append((before_ns + self._job.plan.timeout_ns, connection, flight))
+        user.limit_ns = before_ns + self._timeout_ns
+        self._limits.append((user.limit_ns, user))
         try:
             whole = connection.send(data)
-        except OSError as error:
-            self._lost(connection, error)
+        except OSError:
+            self._poller.modify(connection.fd, IN)
             return
         if whole:
             self._sent(connection, before_ns)
@@ -235,8 +170,9 @@ class Transport:
             before_ns = monotonic_ns()
             try:
                 whole = connection.flush()
-            except OSError as error:
-                self._lost(connection, error)
+            except OSError:
+                # The server may have said why before it closed: read on, to the answer or the end.
+                self._poller.modify(connection.fd, IN)
                 return
             if whole:
                 self._sent(connection, before_ns)
@@ -322,27 +258,32 @@ class Transport:
         """The server closed a kept connection before it read the request: no fault, send it again.
 
         Only on a connection that has served before, only before the first byte of an
-        answer, and only once: a fresh connection that breaks is a reset.
+        answer, only within a round trip of sending, and only once: a fresh connection
+        that breaks is a reset, and so is a request the server had time to read.
         """
         user, answer = connection.user, connection.answer
         flight = user.flight
         untouched = answer is None or answer.first_byte_ns is None
         if flight is None or flight.resent or not connection.served or not untouched:
             return False
-        flight.resent, flight.sent_ns = True, None
-        self._reopen(user)
+        crossing_ns = max(_CROSSING_NS, 2 * (connection.ready_ns - connection.opened_ns))
+        if flight.sent_ns is not None and monotonic_ns() - flight.sent_ns > crossing_ns:
+            return False
+        flight.resent, flight.sent_ns, user.limit_ns = True, None, 0
+        self._reopen(connection)
         return True
 
     def _land(self, user: User, ending: Ending, end_ns: int, keep: bool = False) -> None:
         """A user's request is over; `keep` its connection for the next."""
-        connection = user.connection
-        assert connection is not None
-        answer = connection.take_answer()
-        if keep:
-            connection.state = wire.IDLE
-            connection.served += 1
-        else:
-            self._drop(connection)
+        connection, answer = user.connection, None
+        user.limit_ns = 0
+        if connection is not None:
+            answer = connection.take_answer()
+            if keep:
+                connection.state = wire.IDLE
+                connection.served += 1
+            else:
+                self._drop(connection)
         self._landed(user, answer, ending, end_ns)
 
     def _drop(self, connection: Connection) -> None:

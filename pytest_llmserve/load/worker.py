@@ -48,7 +48,11 @@ def main() -> None:
     loop.decode_rest()
     cpu_ns = time.process_time_ns() - cpu_before_ns
     writer.close()
-    _say(Message(kind="done", ended=recorder.ended, failed=recorder.failed, summary=_summary(loop, end_ns, cpu_ns)))
+    _say(
+        Message(
+            kind="done", ended=recorder.ended, failed=recorder.failed, summary=_summary(loop, end_ns, cpu_ns)
+        )
+    )
 
 
 def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int) -> WorkerSummary:

@@ -227,6 +227,21 @@ def test_the_place_of_the_text_is_kept_through_a_stream(decode: Decode) -> None:
     assert (decoded.outcome, decoded.text) == ("ok", "ab")
 
 
+def test_the_place_of_the_first_text_holds_for_the_stream(decode: Decode) -> None:
+    """A last event that repeats the whole answer elsewhere does not double it."""
+    body = (
+        b'data: {"token":{"text":"a"}}\n\ndata: {"token":{"text":"b"}}\n\ndata: {"generated_text":"ab"}\n\n'
+    )
+    decoded = decode("json", body)
+    assert (decoded.outcome, decoded.text, len(decoded.token_ns)) == ("ok", "ab", 2)
+
+
+def test_a_place_that_was_named_goes_before_the_usual_ones(decode: Decode) -> None:
+    body = b'data: {"mine":"a","text":"no"}\n\ndata: {"text":"no"}\n\n'
+    decoded = decode("json", body, json_answer="mine")
+    assert (decoded.outcome, decoded.text, len(decoded.token_ns)) == ("ok", "a", 1)
+
+
 def test_events_before_the_first_text_do_not_matter(decode: Decode) -> None:
     body = b'data: {"event":"start"}\n\ndata: {"token":"a"}\n\ndata: {"event":"end"}\n\n'
     decoded = decode("json", body)

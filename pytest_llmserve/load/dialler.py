@@ -1,0 +1,134 @@
+"""Opens connections: connect, TLS handshake, time limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+
+from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.units import duration_text
+from pytest_llmserve.load import connection as wire
+from pytest_llmserve.load.connection import Connection, User
+from pytest_llmserve.load.job import Job
+from pytest_llmserve.load.poller import IN, OUT, Poller
+from pytest_llmserve.load.tls import Tls
+
+
+class Dialler:
+    """Carries a connection from its first packet to where it can take a request.
+
+    Args:
+        job: the address, and the limit of an attempt.
+        poller: told of each new socket.
+        connections: every open connection by its descriptor; a new one is added.
+        connected: called with a connection that stands.
+        failed: called with a user and a sentence when there will be none.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        poller: Poller,
+        connections: dict[int, Connection],
+        connected: Callable[[Connection], None],
+        failed: Callable[[User, str], None],
+    ) -> None:
+        self._job = job
+        self._poller = poller
+        self._connections = connections
+        self._connected = connected
+        self._failed = failed
+        self._limits: deque[tuple[int, Connection]] = deque()
+        self._tls = ssl.create_default_context() if job.target.scheme == "https" else None
+
+    def dial(self, user: User) -> None:
+        """Begin to connect.
+
+        Raises:
+            GeneratorError: this machine has no socket or port left.
+        """
+        tls = Tls(self._tls, self._job.target.host) if self._tls is not None else None
+        try:
+            connection = Connection(self._job.address, tls, user)
+        except OSError as error:
+            if error.errno in wire.OURS:
+                raise GeneratorError(out_of_sockets(len(self._connections), error)) from None
+            self._failed(user, error.strerror or str(error))
+            return
+        user.connection = connection
+        self._connections[connection.fd] = connection
+        self._poller.register(connection.fd, OUT)
+        self._limits.append((connection.opened_ns + self._job.plan.connect_timeout_ns, connection))
+
+    def progress(self, connection: Connection) -> None:
+        """The socket of a connection that does not stand yet is ready."""
+        if connection.state is wire.HANDSHAKE:
+            self._read_handshake(connection)
+            return
+        code = connection.connect_error()
+        if code:
+            self._failed(connection.user, os.strerror(code))
+        elif connection.tls is None:
+            self._stands(connection)
+        else:
+            connection.state = wire.HANDSHAKE
+            self._poller.modify(connection.fd, IN)
+            self._shake_hands(connection, connection.tls, b"")
+
+    def next_limit_ns(self) -> int | None:
+        """The next instant at which an attempt may run out of time."""
+        return self._limits[0][0] if self._limits else None
+
+    def expire(self, now_ns: int) -> None:
+        """Give up the attempts that have run out of time."""
+        while self._limits and self._limits[0][0] <= now_ns:
+            connection = self._limits.popleft()[1]
+            if connection.state in {wire.CONNECTING, wire.HANDSHAKE}:
+                limit = duration_text(self._job.plan.connect_timeout_ns)
+                self._failed(connection.user, f"no connection within {limit}")
+
+    def _stands(self, connection: Connection) -> None:
+        connection.ready_ns = time.monotonic_ns()
+        self._connected(connection)
+
+    def _read_handshake(self, connection: Connection) -> None:
+        try:
+            data = connection.sock.recv(wire.READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._failed(connection.user, f"TLS handshake: {error.strerror}")
+            return
+        if not data:
+            self._failed(connection.user, "TLS handshake: the server closed the connection")
+        elif connection.tls is not None:
+            self._shake_hands(connection, connection.tls, data)
+
+    def _shake_hands(self, connection: Connection, tls: Tls, data: bytes) -> None:
+        try:
+            done, out = tls.handshake(data)
+            if out:
+                connection.sock.sendall(out)  # a few hundred bytes: a fresh socket takes them at once
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or str(error)
+            self._failed(connection.user, f"TLS handshake: {reason}")
+            return
+        except OSError as error:
+            self._failed(connection.user, f"TLS handshake: {error.strerror}")
+            return
+        if done:
+            self._stands(connection)
+
+
+def out_of_sockets(opened: int, error: OSError) -> str:
+    """The sentence for a machine that gives no further socket."""
+    way_out = "raise the limit of open files (ulimit -n), or test with fewer users"
+    if error.errno == errno.EADDRNOTAVAIL:
+        way_out = (
+            "its ports are used up by closed connections: send fewer requests, or let the server keep them"
+        )
+    return f"this machine gives no socket beside {opened} open ones ({error.strerror or error}): {way_out}"

@@ -1,0 +1,138 @@
+"""From what the user asked for to a server that answers, and the process behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.target import Target, target_from_url
+from pytest_llmserve.observe.port_owner import pid_listening_on
+from pytest_llmserve.serve import embedded
+from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
+from pytest_llmserve.serve.ready import wait_ready
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerWish:
+    """The server options, as given.
+
+    Attributes:
+        endpoint: a URL, "embedded", or None with `serve`.
+        headers: "Name: value" lines.
+        ready_ns: longest wait until the server answers; None = by kind.
+    """
+
+    endpoint: str | None
+    serve: str | None = None
+    api: str = "auto"
+    model: str | None = None
+    headers: tuple[str, ...] = ()
+    api_key_env: str | None = None
+    server_pid: int | None = None
+    json_request: str | None = None
+    json_answer: str | None = None
+    ready_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenServer:
+    """A server that answers.
+
+    Attributes:
+        server: the process behind it, None when not known.
+        pid: of that process.
+        why: why it is known, or why not.
+    """
+
+    endpoint: Endpoint
+    server: ServerProcess | ForeignServer | None
+    pid: int | None
+    why: str
+
+    def close(self) -> None:
+        """Close connections; end the server if it is ours."""
+        self.endpoint.close()
+        if isinstance(self.server, ServerProcess):
+            self.server.close()
+
+
+def open_server(wish: ServerWish, folder: Path) -> OpenServer:
+    """Start or find the server and wait until it has answered one real request.
+
+    Raises:
+        SetupError: an option is wrong.
+        ServerUnusable: what was seen, and what to do.
+        MissingExtra: the embedded server's packages are not installed.
+    """
+    headers = request_headers(wish)
+    if wish.serve is not None or wish.endpoint == EMBEDDED:
+        return _open_own(wish, folder, headers)
+    if wish.endpoint is None:
+        raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
+    endpoint = wait_ready(_target(wish, target_from_url(wish.endpoint), headers), limit_ns=wish.ready_ns)
+    target = endpoint.target
+    if wish.server_pid is not None:
+        server = ForeignServer(wish.server_pid)
+        return OpenServer(endpoint=endpoint, server=server, pid=wish.server_pid, why="--llm-server-pid")
+    owner = pid_listening_on(target.host, target.port)
+    found = None if owner.pid is None else ForeignServer(owner.pid)
+    return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why)
+
+
+def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...]) -> OpenServer:
+    make: Callable[[int], list[str]]
+    if wish.serve is not None:
+        template = wish.serve
+        make = lambda port: command_from(template, port)  # noqa: E731
+    else:
+        make = embedded.command
+    server, port = shared_start(wish.serve or EMBEDDED, folder, make)
+    try:
+        target = _target(wish, target_from_url(f"http://127.0.0.1:{port}"), headers)
+        endpoint = wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death)
+    except BaseException:
+        server.close()
+        raise
+    pid = wish.server_pid or server.pid
+    return OpenServer(endpoint=endpoint, server=server, pid=pid, why="started by this test session")
+
+
+def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ...]) -> Target:
+    return msgspec.structs.replace(
+        target,
+        api=wish.api,
+        model=wish.model,
+        headers=headers,
+        json_request=wish.json_request,
+        json_answer=wish.json_answer,
+    )
+
+
+def request_headers(wish: ServerWish, env: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
+    """Parse the header options.
+
+    Raises:
+        SetupError: a header without a colon, or with a line break; a variable that is not set.
+    """
+    headers = []
+    for line in wish.headers:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or any(mark in line for mark in "\r\n"):
+            raise SetupError(f"--llm-header {name.strip()!r}: write 'Name: value' on one line")
+        headers.append((name.strip(), value.strip()))
+    if wish.api_key_env is not None:
+        key = env.get(wish.api_key_env, "").strip()
+        if not key:
+            raise SetupError(
+                f"--llm-api-key-env {wish.api_key_env}: the environment variable is not set, or empty"
+            )
+        headers.append(("Authorization", f"Bearer {key}"))
+    return tuple(headers)

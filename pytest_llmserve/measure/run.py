@@ -1,0 +1,95 @@
+"""One run: the load, and what the server's side looked like meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.samples import MemoryChange
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.load.engine import LoadRun
+from pytest_llmserve.measure.watch import MemoryWatch, Watch
+
+Keep = Callable[[LoadResult], None]
+
+
+class Stopped(Exception):
+    """The run was told to stop from another thread."""
+
+
+def measured_run(
+    target: Target,
+    plan: LoadPlan,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    watch: Watch,
+    keep: Keep,
+    *,
+    settle_ns: int | None = None,
+    stop: threading.Event | None = None,
+) -> LoadResult:
+    """Run a load and keep its result, also when it is interrupted.
+
+    Args:
+        target: a server whose dialect is decided.
+        plan: of the load.
+        prompts: sent in a seeded order.
+        folder: private to the run.
+        watch: of the server, already started.
+        keep: takes the result; called exactly once unless the run is void.
+        settle_ns: wait so long for memory to settle; None = memory is not judged.
+        stop: set from another thread to end the run.
+
+    Raises:
+        GeneratorError: a worker died; nothing is kept, the run is void.
+        Stopped: `stop` was set; what was measured has been kept.
+    """
+    asked = msgspec.structs.replace(target, stream=target.stream and plan.stream)
+    memory = None if settle_ns is None else watch.memory()
+    started_ns = time.monotonic_ns()
+    with LoadRun(asked, plan, prompts, folder) as run:
+        try:
+            if memory is not None and not plan.warm_up_ns:
+                memory.take_baseline()
+            run.start()
+            run.wait(_During(plan, memory if plan.warm_up_ns else None, stop))
+        except (KeyboardInterrupt, Stopped):
+            run.stop()
+            keep(_with_server(run.result(), watch, started_ns, None))
+            raise
+        change = None if memory is None or settle_ns is None else memory.change(settle_ns)
+        result = _with_server(run.result(), watch, started_ns, change)
+        keep(result)
+        return result
+
+
+class _During:
+    """Called a few times a second while the load runs."""
+
+    def __init__(self, plan: LoadPlan, memory: MemoryWatch | None, stop: threading.Event | None) -> None:
+        self._baseline_ns = time.monotonic_ns() + plan.warm_up_ns
+        self._memory = memory
+        self._stop = stop
+
+    def __call__(self, ended: int, failed: int) -> None:  # noqa: ARG002 - the engine's progress
+        if self._stop is not None and self._stop.is_set():
+            raise Stopped
+        if self._memory is not None and time.monotonic_ns() >= self._baseline_ns:
+            self._memory.take_baseline()
+            self._memory = None
+
+
+def _with_server(
+    result: LoadResult, watch: Watch, started_ns: int, change: MemoryChange | None
+) -> LoadResult:
+    watch.sample_now()
+    result.resources = watch.window(started_ns)
+    result.memory = change
+    return result

@@ -1,0 +1,89 @@
+"""What the tests of the session found, where their reports come together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.plugin.options import value
+
+
+class Collected:
+    """A plugin of its own, one a session. Under xdist the controller's has all tests."""
+
+    NAME = "llmserve-collected"
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._tests: list[dict[str, Any]] = []
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Collected:
+        """The session's."""
+        found = config.pluginmanager.get_plugin(cls.NAME)
+        assert isinstance(found, cls)
+        return found
+
+    def keep(self, document: dict[str, Any]) -> None:
+        """Keep the document of one attempt."""
+        self._tests.append(document)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what came along with a report."""
+        document = getattr(report, "_llmserve", None)
+        if document is not None:
+            self.keep(document | {"outcome": _outcome(report)})
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Write the llmserve section; nothing when no test of ours ran."""
+        paths = value(self._config, "--llm-report") or []
+        if not self._tests and not paths:
+            return
+        from pytest_llmserve.reports.terminal import summary_lines
+
+        terminalreporter.section("llmserve")
+        lines = summary_lines(
+            self._tests,
+            width=terminalreporter._tw.fullwidth,
+            colour=terminalreporter.hasmarkup,
+            verbosity=self._config.get_verbosity(),
+        )
+        for line in [*lines, *(f"report: {path}" for path in paths)]:
+            terminalreporter.write_line(line)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the reports, before the summary that names them."""
+        if not hasattr(self._config, "workerinput") and value(self._config, "--llm-report"):
+            self._write()
+
+    def _write(self) -> None:
+        """Write every file that was asked for.
+
+        Raises:
+            pytest.UsageError: a file cannot be written.
+        """
+        from importlib import import_module
+
+        from pytest_llmserve.plugin.settings import report_paths
+        from pytest_llmserve.reports import REPORTS
+        from pytest_llmserve.reports.document import SCHEMA
+        from pytest_llmserve.reports.environment import environment
+
+        document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
+        for path in report_paths(self._config):
+            module, _, function = REPORTS[path.suffix].partition(":")
+            try:
+                getattr(import_module(module), function)(document, path)
+            except OSError as error:
+                raise pytest.UsageError(f"--llm-report {path}: cannot be written: {error}") from None
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    outcome = str(report.outcome)
+    if hasattr(report, "wasxfail"):
+        return "xfailed" if outcome == "skipped" else "xpassed"
+    if report.when != "call" and outcome == "failed":
+        return "error"
+    return outcome

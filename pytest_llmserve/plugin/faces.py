@@ -1,0 +1,82 @@
+"""What the fixtures hand to a test."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
+from pytest_llmserve.plugin.testrun import TestRun
+
+if TYPE_CHECKING:
+    from pytest_llmserve.plugin.state import State
+
+_CUT_LIMIT_S = 5.0
+
+
+def _current(state: State, fixture: str) -> TestRun:
+    test = state.current
+    if test is None or test.watch is None:
+        pytest.fail(f"{fixture} works inside a test, not in another fixture's setup", pytrace=False)
+    return test
+
+
+class LoadFace:
+    """The load generator. Several calls in a test are several runs; the markers judge each."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def __call__(self, prompts: object = None, **keywords: Any) -> LoadResult:
+        """Run a load and wait for its end.
+
+        Args:
+            prompts: a text, a list of texts, or of chat message lists; by default a small mixed set.
+            keywords: those of the `load` marker; they win over the marker's.
+
+        Raises:
+            pytest.UsageError: a keyword or prompt is wrong; all faults at once.
+            GeneratorError: a load worker died; the run is void.
+        """
+        return _current(self._state, "llm_load").load(prompts, keywords)
+
+    async def arun(self, prompts: object = None, **keywords: Any) -> LoadResult:
+        """Do as a call does, from async code; cancelling it ends the load."""
+        test = _current(self._state, "llm_load")
+        stop = threading.Event()
+        task = asyncio.ensure_future(asyncio.to_thread(test.load, prompts, keywords, stop))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([task], timeout=_CUT_LIMIT_S)
+            raise
+
+
+class ResourcesFace:
+    """The sampler of the server's processes; runs through the whole test by itself."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def samples(self) -> tuple[ResourceSample, ...]:
+        """All samples of this test so far."""
+        return self.window().samples
+
+    @property
+    def missing(self) -> str | None:
+        """Why there are no (or no more) samples, or None."""
+        return self.window().missing
+
+    def peak(self, figure: str) -> float | None:
+        """The highest reading of a figure such as "rss_mb" in this test; None when there is none."""
+        return self.window().peak(figure)
+
+    def window(self) -> ResourceWindow:
+        """The samples of this test so far."""
+        return _current(self._state, "llm_resources").window()

@@ -1,0 +1,51 @@
+"""The fixtures. Session scope, so that hypothesis takes them; what is heavy is imported when used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_llmserve.plugin.faces import LoadFace, ResourcesFace
+    from pytest_llmserve.serve.endpoint import Endpoint
+
+
+@pytest.fixture(scope="session")
+def llm_endpoint(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
+    """The server under test: .url .api .model .generate() .stream() .send() .is_alive()."""
+    from pytest_llmserve.plugin.state import state_of
+
+    state = state_of(request.config)
+    yield state.open().endpoint
+    state.close_server()
+
+
+@pytest.fixture(scope="session")
+def llm_load(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> LoadFace:  # noqa: ARG001 - order
+    """The load generator; call it with prompts and keywords such as users=20, duration="60s"."""
+    from pytest_llmserve.plugin.faces import LoadFace
+    from pytest_llmserve.plugin.state import state_of
+
+    return LoadFace(state_of(request.config))
+
+
+@pytest.fixture(scope="session")
+def llm_resources(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> ResourcesFace:  # noqa: ARG001
+    """The sampler of the server's processes: .samples .peak("rss_mb") .window()."""
+    from pytest_llmserve.plugin.faces import ResourcesFace
+    from pytest_llmserve.plugin.state import state_of
+
+    return ResourcesFace(state_of(request.config))
+
+
+@pytest.fixture(scope="session")
+def llm_server(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> Any:  # noqa: ARG001
+    """The process behind the endpoint, when known: .pid .log .restart() .stop() .stacks()."""
+    from pytest_llmserve.plugin.state import state_of
+
+    opened = state_of(request.config).open()
+    if opened.server is None:
+        pytest.skip(f"the server's process is not known: {opened.why}")
+    return opened.server

@@ -1,0 +1,150 @@
+"""The hooks. Each asks first, cheaply, whether the test is one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmserve.plugin.collected import Collected
+from pytest_llmserve.plugin.options import add_options, has_server, ini, value
+
+if TYPE_CHECKING:
+    from pytest_llmserve.plugin.state import State
+
+FIXTURES = frozenset({"llm_endpoint", "llm_load", "llm_resources", "llm_server"})
+MARKERS = ("load", "latency", "throughput", "goodput", "error_rate", "no_leak", "resources")
+NO_ENDPOINT = (
+    "no model server to test: give --llm-endpoint=URL, --llm-endpoint=embedded,"
+    " --llm-serve='CMD --port {port}', or set LLM_ENDPOINT"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the options."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; check at the start what would else fail at the end."""
+    for name in MARKERS:
+        config.addinivalue_line("markers", _marker_line(config, name))
+    config.pluginmanager.register(Collected(config), Collected.NAME)
+    if value(config, "--llm-report") or has_server(config):
+        from pytest_llmserve.plugin.settings import check_options
+
+        check_options(config)
+
+
+def _marker_line(config: pytest.Config, name: str) -> str:
+    if not config.getoption("markers", False):
+        return f"{name}(...): pytest-llmserve"
+    from pytest_llmserve.plugin.markers import marker_line
+
+    return marker_line(name)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """One line, when a server is named."""
+    if not has_server(config):
+        return None
+    named = value(config, "--llm-serve") or value(config, "--llm-endpoint")
+    return f"llmserve: {named}, api {value(config, '--llm-api')}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Read the markers of all tests; all faults of all markers are told at once."""
+    marked = [item for item in items if any(mark.name in MARKERS for mark in item.iter_markers())]
+    if marked:
+        from pytest_llmserve.plugin.markers import read_markers
+
+        read_markers(marked)
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    if not FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        return True
+    if not any(mark.name in MARKERS for mark in item.iter_markers()):
+        return False
+    from pytest_llmserve.plugin.markers import wishes_of
+
+    return wishes_of(item).active
+
+
+def _state(config: pytest.Config) -> State:
+    from pytest_llmserve.plugin.state import state_of
+
+    return state_of(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Beside other xdist workers, a load test has the server for itself."""
+    if not hasattr(item.config, "workerinput") or not _is_ours(item):
+        return (yield)
+    with _state(item.config).turn(alone="llm_load" in getattr(item, "fixturenames", ())):
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or refuse, tests that have no server."""
+    if not _is_ours(item):
+        return
+    if not has_server(item.config):
+        if ini(item.config, "llm_require_endpoint"):
+            pytest.fail(f"{NO_ENDPOINT} (llm_require_endpoint is set)", pytrace=False)
+        pytest.skip(NO_ENDPOINT)
+    _state(item.config).begin_test(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Watch the server through the test, then judge, in the call phase: xfail and reruns see it."""
+    test = _state(item.config).test_of(item) if _is_ours(item) else None
+    if test is None:
+        return (yield)
+    test.start()
+    try:
+        result = yield
+    except KeyboardInterrupt:
+        test.abandon()
+        raise
+    except BaseException:
+        test.finish()
+        raise
+    message = test.finish()
+    if message is not None:
+        pytest.fail(message, pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send what was measured along with the report, so that it reaches the xdist controller."""
+    report = yield
+    if (call.when == "call" or report.failed) and _is_ours(item) and has_server(item.config):
+        test = _state(item.config).test_of(item)
+        if test is not None:
+            test.attach(report)
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the server and remove the session's folder."""
+    from pytest_llmserve.plugin.keys import STATE
+
+    state = config.stash.get(STATE, None)
+    if state is not None:
+        state.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: all workers share one folder, and so one server."""
+    if has_server(node.config):
+        node.workerinput["llmserve_folder"] = str(_state(node.config).folder)

@@ -1,0 +1,127 @@
+"""Markers to checks, at collection: every fault is told at once, with its line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.checks import CHECKS, Check, check_class
+from pytest_llmserve.domain.errors import MarkerError
+from pytest_llmserve.domain.keywords import build, signature
+from pytest_llmserve.load.spec import LoadSpec
+from pytest_llmserve.plugin.keys import WISHES
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a test's markers ask for.
+
+    Attributes:
+        load: keywords of the `load` marker, merged; None without one.
+        checks: the promises, in the order of the check table.
+    """
+
+    load: Mapping[str, Any] | None = None
+    checks: tuple[Check, ...] = field(default_factory=tuple)
+
+    @property
+    def active(self) -> bool:
+        """The test has a load or a promise; bare markers only select."""
+        return self.load is not None or bool(self.checks)
+
+    def check(self, name: str) -> Any:
+        """The check of that name, or None."""
+        return next((check for check in self.checks if check.name == name), None)
+
+
+def wishes_of(item: pytest.Item) -> Wishes:
+    """What was read at collection; a test that was added later is read now."""
+    if WISHES not in item.stash:
+        wishes, faults = _read(item)
+        if faults:
+            raise pytest.UsageError("\n".join(faults))
+        item.stash[WISHES] = wishes
+    return item.stash[WISHES]
+
+
+def read_markers(items: list[pytest.Item]) -> None:
+    """Read the markers of these tests.
+
+    Raises:
+        pytest.UsageError: one line for each faulty marker, with every fault it has.
+    """
+    told: dict[str, None] = {}
+    for item in items:
+        wishes, faults = _read(item)
+        told.update(dict.fromkeys(faults))
+        item.stash[WISHES] = wishes
+    if told:
+        raise pytest.UsageError("\n".join(["markers of pytest-llmserve that cannot be used:", *told]))
+
+
+def marker_line(name: str) -> str:
+    """The line of `pytest --markers`, made from the signature."""
+    return signature(LoadSpec if name == "load" else check_class(name), name)
+
+
+def _read(item: pytest.Item) -> tuple[Wishes, list[str]]:
+    faults: list[str] = []
+    load = _merged(item, "load")
+    if load is not None:
+        _build(LoadSpec, item, "load", load, faults)
+    checks = []
+    for name in CHECKS:
+        given = _merged(item, name)
+        if given is not None:
+            check = _build(check_class(name), item, name, given, faults)
+            if check is not None:
+                checks.append(check)
+    return Wishes(load[1] if load else None, tuple(checks)), faults
+
+
+Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _merged(item: pytest.Item, name: str) -> Given | None:
+    """Arguments of a marker on the test, its class and its module, closest first; None when bare."""
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    found = False
+    for mark in item.iter_markers(name):
+        found = found or bool(mark.args or mark.kwargs)
+        args = args or mark.args
+        kwargs = {**mark.kwargs, **kwargs}
+    return (args, kwargs) if found else None
+
+
+def _build(cls: type[Any], item: pytest.Item, name: str, given: Given, faults: list[str]) -> Any:
+    try:
+        return build(cls, name, *given)
+    except MarkerError as error:
+        faults.append(f"{_place(item, name)}: {error}")
+        return None
+
+
+def _place(item: pytest.Item, name: str) -> str:
+    """Path and line of the marker: the last one of that name above the test, or in its decorators."""
+    path, line, _ = item.reportinfo()
+    shown = os.path.relpath(path, item.config.invocation_params.dir)
+    text = f"mark.{name}"
+    function = getattr(item, "function", None)
+    first = getattr(getattr(function, "__code__", None), "co_firstlineno", (line or 0) + 1)
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return f"{shown}:{first}"
+    end = first
+    while end < len(lines) and not lines[end - 1].lstrip().startswith(("def ", "async def ")):
+        end += 1
+    for number in range(min(end, len(lines)), 0, -1):
+        if text in lines[number - 1]:
+            return f"{shown}:{number}"
+    return f"{shown}:{first}"

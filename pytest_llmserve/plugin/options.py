@@ -1,0 +1,124 @@
+"""The options: command line over environment over ini."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any, NamedTuple
+
+import pytest
+
+
+class Option(NamedTuple):
+    """One option and its ini key.
+
+    Attributes:
+        kind: of the ini key and the value: "string", "int", "float", "bool" or "linelist".
+        secret: the value is not repeated in messages.
+    """
+
+    flag: str
+    kind: str
+    metavar: str
+    help: str
+    default: Any = None
+    secret: bool = False
+    env: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The ini key, and the attribute of `config.option`."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "--llm-endpoint",
+        "string",
+        "URL",
+        "server under test; 'embedded' starts a small real model. Also env LLM_ENDPOINT",
+        env="LLM_ENDPOINT",
+    ),
+    Option("--llm-api", "string", "NAME", "openai-chat, openai-completions, json; default: auto", "auto"),
+    Option("--llm-model", "string", "NAME", "model to ask for; default: the server's only one"),
+    Option("--llm-header", "linelist", "'K: V'", "sent with each request; repeatable", secret=True),
+    Option("--llm-api-key-env", "string", "VAR", "environment variable that holds the API key"),
+    Option("--llm-serve", "string", "'CMD --port {port}'", "start this server and stop it at the end"),
+    Option(
+        "--llm-server-pid", "int", "PID", "process to watch; found by its port when it is on this machine"
+    ),
+    Option(
+        "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
+    ),
+    Option("--llm-json-answer", "string", "PATH", "where the json API's answer lies, such as choices.0.text"),
+    Option("--llm-report", "linelist", "PATH", "write a report; the ending chooses: .json; repeatable"),
+    Option("--llm-scale", "float", "F", "multiply all durations and request counts", 1.0),
+    Option("--llm-strict", "bool", "", "undecided fails", False),
+    Option("--llm-load-workers", "int", "N", "processes that send the load; default: 1", 1),
+    Option("--llm-keep-text", "bool", "", "keep answers in reports", False),
+)
+
+INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
+    ("llm_require_endpoint", "bool", "tests without an endpoint are errors, not skipped", False),
+    ("llm_ready_timeout", "string", "longest wait for the server, such as 30s or 5m", ""),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register options and ini keys."""
+    group = parser.getgroup("llmserve", "acceptance tests of model servers")
+    for option in OPTIONS:
+        if option.kind == "bool":
+            group.addoption(option.flag, action="store_const", const=True, default=None, help=option.help)
+        elif option.kind == "linelist":
+            group.addoption(
+                option.flag, action="append", metavar=option.metavar, default=None, help=option.help
+            )
+        else:
+            convert = {"int": int, "float": float}.get(option.kind, str)
+            group.addoption(option.flag, metavar=option.metavar, type=convert, default=None, help=option.help)
+        parser.addini(option.key, option.help, type=_ini_type(option.kind), default=None)
+    for key, kind, text, default in INI_ONLY:
+        parser.addini(key, text, type=_ini_type(kind), default=default)
+
+
+def _ini_type(kind: str) -> Any:
+    return kind
+
+
+def value(config: pytest.Config, flag: str) -> Any:
+    """The value in force: command line, then environment, then ini, then default."""
+    option = next(option for option in OPTIONS if option.flag == flag)
+    given = config.getoption(option.key)
+    if given not in (None, []):
+        return given
+    if option.env is not None and os.environ.get(option.env):
+        return os.environ[option.env]
+    from_ini = config.getini(option.key)
+    return option.default if from_ini in (None, "", []) else from_ini
+
+
+def ini(config: pytest.Config, key: str) -> Any:
+    """The value of a key that has no option."""
+    return config.getini(key)
+
+
+def has_server(config: pytest.Config) -> bool:
+    """A server to test was named."""
+    return bool(value(config, "--llm-endpoint") or value(config, "--llm-serve"))
+
+
+def repeat_command(config: pytest.Config, nodeid: str) -> str:
+    """The command that runs one test again with the options in force; secrets left out."""
+    parts = ["pytest", nodeid]
+    for option in OPTIONS:
+        given = value(config, option.flag)
+        if option.flag == "--llm-report" or given in (None, option.default, []):
+            continue
+        if option.kind == "bool":
+            parts.append(option.flag)
+            continue
+        for single in given if isinstance(given, list) else [given]:
+            shown = str(single).partition(":")[0] + ": ***" if option.secret else str(single)
+            parts.append(f"{option.flag}={shown}")
+    return shlex.join(parts)

@@ -1,0 +1,104 @@
+"""Options, checked and turned into what the rooms below take."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.domain.units import NS_PER_S, duration_ns
+from pytest_llmserve.measure.opening import EMBEDDED, ServerWish
+from pytest_llmserve.plugin.options import ini, value
+
+_READY_URL_NS = 30 * NS_PER_S
+_READY_OWN_NS = 300 * NS_PER_S
+
+
+def check_options(config: pytest.Config) -> None:
+    """Tell wrong options at once.
+
+    Raises:
+        pytest.UsageError: names every fault.
+    """
+    faults = []
+    for check in (_check_server, _check_numbers, _check_reports):
+        try:
+            check(config)
+        except SetupError as error:
+            faults.append(str(error))
+    if faults:
+        raise pytest.UsageError("\n".join(faults))
+
+
+def _check_server(config: pytest.Config) -> None:
+    from pytest_llmserve.dialects import dialect
+    from pytest_llmserve.serve.command import command_from
+
+    if value(config, "--llm-serve") and config.getoption("llm_endpoint"):
+        raise SetupError(
+            "--llm-serve and --llm-endpoint name two servers: --llm-serve chooses a free port itself,"
+            " leave --llm-endpoint out"
+        )
+    wish = server_wish(config)
+    if wish.serve is not None:
+        command_from(wish.serve, 1)
+    elif wish.endpoint is not None and wish.endpoint != EMBEDDED:
+        target_from_url(wish.endpoint)
+    if wish.api != "auto":
+        dialect(wish.api)
+
+
+def _check_numbers(config: pytest.Config) -> None:
+    factor = value(config, "--llm-scale")
+    if not math.isfinite(factor) or factor <= 0:
+        raise SetupError(f"--llm-scale {factor}: give a number over 0, such as 0.1")
+    workers = value(config, "--llm-load-workers")
+    if workers < 1:
+        raise SetupError(f"--llm-load-workers {workers}: give 1 or more")
+    _ready_ns(config, 0)
+
+
+def _check_reports(config: pytest.Config) -> None:
+    from pytest_llmserve.reports import REPORTS
+
+    for path in report_paths(config):
+        if path.suffix not in REPORTS:
+            raise SetupError(f"--llm-report {path}: the ending must be one of {', '.join(REPORTS)}")
+        if path.is_dir():
+            raise SetupError(f"--llm-report {path}: is a folder; name a file")
+
+
+def report_paths(config: pytest.Config) -> list[Path]:
+    """Where reports go; relative paths from where pytest was started."""
+    return [config.invocation_params.dir / name for name in value(config, "--llm-report") or []]
+
+
+def _ready_ns(config: pytest.Config, default: int) -> int:
+    given = ini(config, "llm_ready_timeout")
+    if not given:
+        return default
+    try:
+        return duration_ns(given)
+    except ValueError as error:
+        raise SetupError(f"llm_ready_timeout: {error}") from None
+
+
+def server_wish(config: pytest.Config) -> ServerWish:
+    """The server options as one value."""
+    endpoint, serve = value(config, "--llm-endpoint"), value(config, "--llm-serve")
+    own = bool(serve) or endpoint == EMBEDDED
+    return ServerWish(
+        endpoint=None if serve else endpoint,
+        serve=serve,
+        api=value(config, "--llm-api"),
+        model=value(config, "--llm-model"),
+        headers=tuple(value(config, "--llm-header") or ()),
+        api_key_env=value(config, "--llm-api-key-env"),
+        server_pid=value(config, "--llm-server-pid"),
+        json_request=value(config, "--llm-json-request"),
+        json_answer=value(config, "--llm-json-answer"),
+        ready_ns=_ready_ns(config, _READY_OWN_NS if own else _READY_URL_NS),
+    )

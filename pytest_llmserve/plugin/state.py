@@ -1,0 +1,105 @@
+"""What lives as long as the session: the server, its folder, and the test that runs now."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_llmserve.domain.errors import LlmServeError
+from pytest_llmserve.measure.opening import OpenServer, open_server
+from pytest_llmserve.plugin.keys import STATE
+from pytest_llmserve.plugin.settings import server_wish
+from pytest_llmserve.plugin.testrun import TestRun
+
+
+def state_of(config: pytest.Config) -> State:
+    """The session's state, made when first asked for."""
+    if STATE not in config.stash:
+        config.stash[STATE] = State(config)
+    return config.stash[STATE]
+
+
+class State:
+    """Mutable; one a process. Under xdist all workers share the controller's folder.
+
+    Attributes:
+        folder: private to the session; removed at its end by the one that made it.
+        current: the test that runs now.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        shared = getattr(config, "workerinput", {}).get("llmserve_folder")
+        self._owns_folder = shared is None
+        self.folder = Path(shared or tempfile.mkdtemp(prefix="pytest-llmserve-"))
+        self.current: TestRun | None = None
+        self._open: OpenServer | None = None
+        self._failure: str | None = None
+        self._lock = threading.Lock()
+        self._attempts: dict[str, int] = {}
+        self._numbers = itertools.count(1)
+
+    def open(self) -> OpenServer:
+        """The server, started or found when first asked for.
+
+        Fails the test with what was seen and what to do; asked again, it says the same at once.
+        """
+        with self._lock:
+            if self._failure is not None:
+                pytest.fail(self._failure, pytrace=False)
+            if self._open is None:
+                try:
+                    self._open = open_server(server_wish(self.config), self.folder)
+                except LlmServeError as error:
+                    self._failure = str(error)
+                    pytest.fail(self._failure, pytrace=False)
+            return self._open
+
+    @property
+    def opened(self) -> OpenServer | None:
+        """The server, if it has been asked for."""
+        return self._open
+
+    def run_folder(self) -> Path:
+        """A new folder for one run."""
+        return Path(tempfile.mkdtemp(prefix=f"run-{next(self._numbers)}-", dir=self.folder))
+
+    def begin_test(self, item: pytest.Item) -> None:
+        """A test, or another attempt at it, begins."""
+        attempt = self._attempts.get(item.nodeid, 0) + 1
+        self._attempts[item.nodeid] = attempt
+        self.current = TestRun(self, item, attempt)
+
+    def test_of(self, item: pytest.Item) -> TestRun | None:
+        """The record of this test, if it is the one that runs."""
+        current = self.current
+        return current if current is not None and current.item is item else None
+
+    @contextmanager
+    def turn(self, alone: bool) -> Iterator[None]:
+        """Hold the server beside others, or alone, among the workers that share the folder."""
+        import fcntl
+
+        with (self.folder / "turn.lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+
+    def close_server(self) -> None:
+        """Give the server up."""
+        with self._lock:
+            opened, self._open = self._open, None
+        if opened is not None:
+            opened.close()
+
+    def close(self) -> None:
+        """Give the server up; remove the folder if it is ours."""
+        self.close_server()
+        if self._owns_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,160 @@
+"""One attempt at one test: its runs, what the server did meanwhile, and the verdicts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.domain.errors import MarkerError, ProbeLost
+from pytest_llmserve.domain.keywords import build
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.load.prompts import as_prompts
+from pytest_llmserve.load.spec import LoadSpec
+from pytest_llmserve.measure.run import measured_run
+from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.plugin.collected import Collected
+from pytest_llmserve.plugin.markers import wishes_of
+from pytest_llmserve.plugin.options import repeat_command, value
+from pytest_llmserve.reports.document import run_document, verdict_documents
+from pytest_llmserve.reports.failure import failure_text
+
+if TYPE_CHECKING:
+    from pytest_llmserve.plugin.state import State
+
+
+class TestRun:
+    """Mutable; lives from a test's setup to its report."""
+
+    __test__ = False
+
+    def __init__(self, state: State, item: pytest.Item, attempt: int) -> None:
+        self.state, self.item, self.attempt = state, item, attempt
+        self.wishes = wishes_of(item)
+        self.runs: list[LoadResult] = []
+        self.verdicts: list[Verdict] = []
+        self.watch: Watch | None = None
+        self._window: ResourceWindow | None = None
+
+    def start(self) -> None:
+        """The test's own code begins: watch the server."""
+        opened = self.state.opened
+        self.watch = (
+            Watch(opened.pid, opened.why) if opened else Watch(None, "no fixture asked for the server")
+        )
+        self.watch.start()
+
+    def load(
+        self, prompts: object, keywords: Mapping[str, Any], stop: threading.Event | None = None
+    ) -> LoadResult:
+        """Run a load: the marker's keywords, those of the call over them."""
+        merged = {**(self.wishes.load or {}), **keywords}
+        try:
+            spec = build(LoadSpec, "llm_load", (), merged)
+            entries = as_prompts(prompts)
+        except (MarkerError, ValueError) as error:
+            raise pytest.UsageError(str(error)) from None
+        assert self.watch is not None
+        config = self.state.config
+        errors, leak = self.wishes.check("error_rate"), self.wishes.check("no_leak")
+        plan = spec.plan(
+            scale=value(config, "--llm-scale"),
+            workers=value(config, "--llm-load-workers"),
+            retries=errors.retries if errors is not None else 0,
+        )
+        return measured_run(
+            self.state.open().endpoint.target,
+            plan,
+            entries,
+            self.state.run_folder(),
+            self.watch,
+            self.runs.append,
+            settle_ns=leak.settle if leak is not None else None,
+            stop=stop,
+        )
+
+    def window(self) -> ResourceWindow:
+        """The server's samples through this test so far."""
+        if self._window is not None:
+            return self._window
+        return self.watch.window() if self.watch is not None else ResourceWindow(missing="not watched yet")
+
+    def finish(self) -> str | None:
+        """End watching and judge; return the text of the failure, or None."""
+        self._stop_watching()
+        started_ns = self.watch.started_ns if self.watch is not None else None
+        evidence = Evidence(tuple(self.runs), self.window(), started_ns)
+        self.verdicts = [verdict for check in self.wishes.checks for verdict in check.judge(evidence)]
+        self._add_properties()
+        config = self.state.config
+        strict = bool(value(config, "--llm-strict"))
+        if not any(verdict.fails(strict) for verdict in self.verdicts):
+            return None
+        repeat = repeat_command(config, self.item.nodeid)
+        return self._redacted(failure_text(self.verdicts, self.runs, self.window(), repeat, strict))
+
+    def abandon(self) -> None:
+        """Ctrl-C: nothing is judged; what was measured is told in the summary."""
+        self._stop_watching()
+        Collected.of(self.state.config).keep(self.document() | {"outcome": "interrupted"})
+
+    def _stop_watching(self) -> None:
+        if self.watch is None or self._window is not None:
+            return
+        self.watch.sample_now()
+        try:
+            self.watch.stop()
+            self._window = self.watch.window()
+        except ProbeLost as lost:
+            self._window = ResourceWindow(samples=self.watch.window().samples, missing=str(lost))
+
+    def _redacted(self, text: str) -> str:
+        opened = self.state.opened
+        return opened.endpoint.redact(text) if opened is not None else text
+
+    def _add_properties(self) -> None:
+        """Scalars for JUnit: the figures of the last run, and each verdict."""
+        properties: list[tuple[str, object]] = []
+        if self.runs:
+            run = self.runs[-1]
+            for name in ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms"):
+                figures = getattr(run, name).summary()
+                properties += [(f"llmserve.{name}.{q}", figures[q]) for q in ("p50", "p95", "p99")]
+            properties.append(("llmserve.requests", len(run.requests)))
+            properties.append(("llmserve.failed", len(run.failed)))
+        properties += [(f"llmserve.verdict.{v.what}", v.verdict) for v in self.verdicts]
+        known = {name for name, _ in properties}
+        kept = [entry for entry in self.item.user_properties if entry[0] not in known]
+        self.item.user_properties[:] = [*kept, *properties]
+
+    def document(self) -> dict[str, Any]:
+        """This attempt for the JSON report; plain data that travels with pytest's report."""
+        keep_text = bool(value(self.state.config, "--llm-keep-text"))
+        opened = self.state.opened
+        server = None
+        if opened is not None:
+            endpoint = opened.endpoint
+            server = {
+                "url": endpoint.url,
+                "api": endpoint.api,
+                "model": endpoint.model,
+                "because": endpoint.because,
+                "pid": opened.pid,
+            }
+        return {
+            "nodeid": self.item.nodeid,
+            "attempt": self.attempt,
+            "server": server,
+            "runs": [run_document(run, keep_text) for run in self.runs],
+            "verdicts": verdict_documents(self.verdicts),
+            "resources": self.window().summary(),
+        }
+
+    def attach(self, report: pytest.TestReport) -> None:
+        """Put the document on pytest's report."""
+        report._llmserve = self.document()  # type: ignore[attr-defined]

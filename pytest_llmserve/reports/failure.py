@@ -1,0 +1,92 @@
+"""The text of a failed check: promised and found first, then the evidence, last the way to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.units import NS_PER_S, ms_text
+from pytest_llmserve.domain.verdict import Verdict
+
+_SLOWEST = 5
+_SHOWN_ERRORS = 4
+
+
+def failure_text(
+    verdicts: Sequence[Verdict],
+    runs: Sequence[LoadResult],
+    resources: ResourceWindow,
+    repeat: str,
+    strict: bool,
+) -> str:
+    """All that failed, then what it rests on."""
+    failed = [v for v in verdicts if v.fails(strict)]
+    lines = [v.sentence for v in failed]
+    if strict and any(v.verdict == "undecided" for v in failed):
+        lines.append("undecided counts as failed (--llm-strict)")
+    for number, run in enumerate(runs, 1):
+        lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
+    server = server_line(resources)
+    if server:
+        lines += ["", server]
+    others = [v for v in verdicts if not v.fails(strict)]
+    if others:
+        lines += ["", "other limits:", *(f"  {v.verdict}: {v.sentence}" for v in others)]
+    return "\n".join([*lines, "", f"repeat: {repeat}"])
+
+
+def _run_lines(run: LoadResult, title: str) -> list[str]:
+    lines = [f"{title}: {run.plan.describe()}: {len(run.requests)} requests, {len(run.failed)} failed"]
+    if run.generator.ended != "complete":
+        lines.append(f"  ended early: {run.generator.ended}")
+    lines += error_lines(run)
+    slowest = sorted(run.ok, key=lambda r: r.e2e_ms or 0.0, reverse=True)[:_SLOWEST]
+    if slowest:
+        begin_ns = min(r.scheduled_ns for r in run.requests)
+        lines.append("  slowest requests:")
+        lines += [f"    {_request(r, begin_ns)}" for r in slowest]
+    if run.generator.saturated:
+        lines.append(f"  load generator: {run.generator.saturated}; add --llm-load-workers")
+    return lines
+
+
+def error_lines(run: LoadResult) -> list[str]:
+    """One line for each kind of failure, with an example."""
+    lines = []
+    for outcome, number in run.by_outcome.items():
+        examples = [r for r in run.failed if r.outcome == outcome]
+        if examples:
+            seen = list(dict.fromkeys(r.error or "" for r in examples))
+            lines.append(f"  {outcome}: {number}, first id {examples[0].id}: {seen[0]}")
+    return lines[:_SHOWN_ERRORS]
+
+
+def _request(record: RequestRecord, begin_ns: int) -> str:
+    at_s = (record.scheduled_ns - begin_ns) / NS_PER_S
+    parts = [f"id {record.id}", f"at {at_s:.1f} s", f"e2e {ms_text(record.e2e_ms or 0.0)}"]
+    if record.ttft_ms is not None:
+        parts.append(f"ttft {ms_text(record.ttft_ms)}")
+    if record.output_tokens is not None:
+        parts.append(f"{record.output_tokens} tokens")
+    return ", ".join(parts)
+
+
+def server_line(resources: ResourceWindow) -> str:
+    """The server's peaks, or why they are not known."""
+    peaks = []
+    for figure, name, unit in (
+        ("rss_mb", "RSS", " MB"),
+        ("memory_mb", "USS + swap", " MB"),
+        ("cpu_percent", "CPU", " %"),
+        ("threads", "threads", ""),
+        ("open_files", "open files", ""),
+    ):
+        peak = resources.peak(figure)
+        if peak is not None:
+            peaks.append(f"{name} {peak:.0f}{unit}")
+    if peaks:
+        lost = f"; no longer watched: {resources.missing}" if resources.missing else ""
+        return f"server, peaks: {', '.join(peaks)}{lost}"
+    return f"server: not watched: {resources.missing}" if resources.missing else ""

@@ -1,0 +1,115 @@
+"""The section at the end of a test session, made from the documents of its tests."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_ROWS = (("ttft_ms", "TTFT"), ("itl_ms", "ITL"), ("tpot_ms", "TPOT"), ("e2e_ms", "e2e"))
+_COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
+_COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
+
+
+def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, verbosity: int) -> list[str]:
+    """The lines to print; with verbosity below 0 one line a test."""
+    from rich.console import Console
+
+    console = Console(
+        file=io.StringIO(), width=max(60, width), force_terminal=colour, no_color=not colour, highlight=False
+    )
+    for test in tests:
+        attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
+        if verbosity < 0:
+            _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{_short(test)}")
+            continue
+        _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
+        for run in test["runs"]:
+            _print_run(console, run)
+        for verdict in test["verdicts"]:
+            _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
+    return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+
+
+def _plain(console: Any, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, markup=False, emoji=False, soft_wrap=True)
+
+
+def _short(test: Mapping[str, Any]) -> str:
+    words = [verdict["verdict"] for verdict in test["verdicts"]]
+    counted = [f"{words.count(word)} {word}" for word in _COLOURS if word in words]
+    return f" ({', '.join(counted)})" if counted else ""
+
+
+def _print_run(console: Any, run: Mapping[str, Any]) -> None:
+    counts = run["counts"]
+    by_outcome = {k: v for k, v in counts["by_outcome"].items() if k != "ok"}
+    errors = ", ".join(f"{outcome} {number}" for outcome, number in by_outcome.items())
+    _plain(
+        console,
+        f"  {run['plan']['text']}: {counts['sent']} sent, {counts['failed']} failed"
+        + (f" ({errors})" if errors else "")
+        + f", {run['duration_s']:.1f} s",
+    )
+    if run["generator"]["ended"] != "complete":
+        _plain(console, f"  ended early: {run['generator']['ended']}", "yellow")
+    _print_table(console, run["metrics"])
+    for line in (_throughput(run), _server(run["resources"]), _generator(run["generator"])):
+        _plain(console, f"  {line}")
+
+
+def _print_table(console: Any, metrics: Mapping[str, Any]) -> None:
+    from rich import box
+    from rich.padding import Padding
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    table.add_column("ms")
+    for column in _COLUMNS:
+        table.add_column(column, justify="right")
+    for name, title in _ROWS:
+        table.add_row(title, *(_figure(metrics[name][column], column) for column in _COLUMNS))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _figure(value: float | None, column: str) -> str:
+    if value is None:
+        return "-"
+    if column == "n":
+        return str(int(value))
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _throughput(run: Mapping[str, Any]) -> str:
+    found = run["throughput"]
+    requests, tokens = found["requests_per_s"], found["output_tokens_per_s"]
+    said = ["throughput:", "-" if requests is None else f"{requests:.2f} requests/s,"]
+    said.append("tokens/s not known" if tokens is None else f"{tokens:.1f} tokens/s")
+    if found["tokens_from"] == "estimated":
+        said.append("(tokens estimated from chunks)")
+    return " ".join(said)
+
+
+def _server(resources: Mapping[str, Any]) -> str:
+    if not resources.get("n"):
+        return f"server: not watched: {resources.get('missing')}"
+    parts = [f"RSS {resources['rss_mb_median']:.0f} MB, peak {resources['rss_mb_peak']:.0f} MB"]
+    if "memory_mb_peak" in resources:
+        parts.append(f"USS + swap peak {resources['memory_mb_peak']:.0f} MB")
+    if "cpu_percent_median" in resources:
+        parts.append(f"CPU {resources['cpu_percent_median']:.0f} %")
+    if resources.get("retained_mb") is not None:
+        parts.append(f"retained {resources['retained_mb']:.1f} MB")
+    return "server: " + ", ".join(parts)
+
+
+def _generator(generator: Mapping[str, Any]) -> str:
+    lag = generator["send_lag_ms"].get("p99")
+    parts = [f"{generator['clock']} stamps", f"CPU {generator['cpu_percent']:.0f} %"]
+    if lag is not None:
+        parts.append(f"send lag p99 {lag:.2f} ms")
+    if generator["reopened"]:
+        parts.append(f"{generator['reopened']} connections closed by the server while idle")
+    if generator["saturated"]:
+        parts.append(f"bottleneck: {generator['saturated']}")
+    return "generator: " + ", ".join(parts)
