@@ -24,7 +24,7 @@ from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import compared, spread
 from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import QUANTILES
-from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
 from pytest_llmserve.stats.dependence import beyond_chance, upper_inflation, variance_inflation
 from pytest_llmserve.stats.means import mean_of
@@ -125,8 +125,7 @@ class Latency:
             if missing is not None:
                 yield no_evidence(self.name, what, limit_ms, missing)
             else:
-                spoiled = bottleneck(run.generator, limit_ms)
-                yield _finding(known[figure], what, statistic, limit_ms, spoiled)
+                yield _finding(known[figure], what, statistic, limit_ms, run.generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +141,9 @@ class _Statistic:
     doubt: str = ""
 
 
-def _finding(series: Series, what: str, statistic: str, limit_ms: float, spoiled: str | None) -> Finding:
+def _finding(
+    series: Series, what: str, statistic: str, limit_ms: float, generator: GeneratorHealth
+) -> Finding:
     found = _statistic(series, statistic, limit_ms)
     return Finding(
         check=Latency.name,
@@ -159,7 +160,7 @@ def _finding(series: Series, what: str, statistic: str, limit_ms: float, spoiled
         basis=found.basis,
         note=series.failures or "",
         doubt=found.doubt,
-        spoiled=spoiled,
+        spoiled=bottleneck(generator, limit_ms, found.estimate),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import subprocess
@@ -12,12 +13,15 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.addresses import pick_address
+from pytest_llmserve.load.http import request_bytes
 from pytest_llmserve.load.job import Address, Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.worker import LENGTH
@@ -26,6 +30,14 @@ _READY_LIMIT_S = 30.0
 _SILENCE_LIMIT_S = 60.0
 _STOP_LIMIT_S = 1.5
 _HEAD_START_NS = 20_000_000
+
+# The worker imports the very package that runs here, wherever it lies, and nothing else from beside it:
+# neither the working directory nor the neighbours of the package may shadow the standard library.
+_WORKER = (
+    "import sys; sys.path.insert(0, sys.argv[1]); import pytest_llmserve; del sys.path[0];"
+    " from pytest_llmserve.load.worker import main; main()"
+)
+_PACKAGE_ROOT = str(Path(__file__).parents[2])
 
 Progress = Callable[[int, int], None]
 
@@ -39,6 +51,10 @@ class LoadRun:
         folder: private to the run; records and texts are written there.
         tasks: task name of each prompt, or empty.
         address: of the server; looked up when not given.
+
+    Raises:
+        SetupError: no prompts, or a parameter or header that cannot be sent.
+        ServerUnusable: the host's name is not known.
     """
 
     def __init__(
@@ -52,16 +68,19 @@ class LoadRun:
         address: Address | None = None,
     ) -> None:
         self.plan = plan
+        target = msgspec.structs.replace(target, stream=target.stream and plan.stream)
+        _try_encoding(target, plan, prompts)
         workers = max(1, min(plan.workers, plan.users))
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
+        prompts_json = json.dumps(list(prompts)).encode()
         where = address or pick_address(target.host, target.port)
         self._jobs = [
             Job(
                 target=target,
                 plan=self._plan,
-                prompts=list(prompts),
+                prompts_json=prompts_json,
                 tasks=list(tasks),
                 address=where,
                 index=index,
@@ -97,9 +116,9 @@ class LoadRun:
         """Wait until every worker is done.
 
         Raises:
-            GeneratorError: a worker died or fell silent; the run is void.
+            GeneratorError: a worker died, fell silent or does not end; the run is void.
         """
-        self._pump(lambda w: w.summary is not None, None, progress)
+        self._pump(lambda w: w.summary is not None, _wait_limit_s(self._plan), progress)
 
     def stop(self) -> None:
         """End the load now; what was measured stays.
@@ -154,7 +173,7 @@ class _Worker:
         self._stderr = Path(job.shard + ".stderr")
         with self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pytest_llmserve.load.worker"],
+                [sys.executable, "-P", "-c", _WORKER, _PACKAGE_ROOT],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -210,9 +229,8 @@ class _Worker:
         """Raise GeneratorError when the worker can no longer finish."""
         if self.ended:
             code = self._process.wait(5)
-            raise GeneratorError(
-                f"load worker {self._index} ended with {code}; the run is void.\n{self._said()}"
-            )
+            why = f"load worker {self._index} ended with {code}; the run is void"
+            raise GeneratorError(": ".join(part for part in (why, self._said()) if part))
         if now - self._heard > _SILENCE_LIMIT_S:
             raise GeneratorError(
                 f"load worker {self._index} has said nothing for {_SILENCE_LIMIT_S:g} s; the run is void"
@@ -234,12 +252,29 @@ class _Worker:
         self.stdout.close()
 
 
+def _try_encoding(target: Target, plan: LoadPlan, prompts: Sequence[Prompt]) -> None:
+    """Let the user's faults show here, not in a worker. Raises SetupError."""
+    if not prompts:
+        raise SetupError("no prompts: give at least one")
+    request_bytes(target, dialect(target.api).encode(target, prompts[0], plan.params))
+
+
+def _wait_limit_s(plan: LoadPlan) -> float | None:
+    """When a run of that plan is over for certain, its decoding too; None when only requests bound it."""
+    if plan.deadline_ns is None:
+        return None
+    retries_ns = plan.retries * (plan.timeout_ns + plan.connect_timeout_ns + NS_PER_S)
+    return (plan.deadline_ns + retries_ns) / NS_PER_S + _SILENCE_LIMIT_S
+
+
 def run_load(
     target: Target, plan: LoadPlan, prompts: Sequence[Prompt], folder: Path, *, tasks: Sequence[str] = ()
 ) -> LoadResult:
     """Run a load from beginning to end.
 
     Raises:
+        SetupError: no prompts, or a parameter or header that cannot be sent.
+        ServerUnusable: the host's name is not known.
         GeneratorError: a worker died; the run is void.
     """
     with LoadRun(target, plan, prompts, folder, tasks=tasks) as run:

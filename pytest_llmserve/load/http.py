@@ -7,6 +7,7 @@ from typing import Any
 
 import httptools
 
+from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, NOT_HTTP, Ending, HttpRequest
 from pytest_llmserve.domain.target import Target
 
@@ -14,7 +15,11 @@ _USER_AGENT = "pytest-llmserve"
 
 
 def request_bytes(target: Target, request: HttpRequest) -> bytes:
-    """The request as it goes over the wire. The target's headers win over the dialect's."""
+    """The request as it goes over the wire. The target's headers win over the dialect's.
+
+    Raises:
+        SetupError: a header or the path cannot be sent as HTTP.
+    """
     head = _head(target, request.method, request.path, request.headers)
     return b"%b%d\r\n\r\n%b" % (head, len(request.body), request.body)
 
@@ -26,7 +31,16 @@ def _head(target: Target, method: str, path: str, headers: tuple[tuple[str, str]
     for name, value in (*headers, *target.headers):
         merged[names.setdefault(name.lower(), name)] = value
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in merged.items())]
-    return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")
+    try:
+        return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")
+    except UnicodeEncodeError as error:  # the text may be a key: say where, never what
+        names_hit = [name for name, value in merged.items() if not _is_latin1(name + value)]
+        where = f"header {names_hit[0]!a}" if names_hit else "the path of the endpoint"
+        raise SetupError(f"{where} holds a character that HTTP cannot carry ({error.reason})") from None
+
+
+def _is_latin1(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)
 
 
 class Answer:

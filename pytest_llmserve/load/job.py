@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 
 from pytest_llmserve.domain.exchange import Prompt
@@ -16,6 +18,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's part of a run. Sent through its stdin, never by a command line or a file.
 
     Attributes:
+        prompts_json: a list; JSON, because msgpack has no form for a lone surrogate.
         tasks: task name of each prompt, or empty.
         index: this worker's number, 0 <= index < plan.workers.
         shard: path prefix of the files the worker writes.
@@ -23,11 +26,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     target: Target
     plan: LoadPlan
-    prompts: list[Prompt]
+    prompts_json: bytes
     tasks: list[str]
     address: Address
     index: int
     shard: str
+
+    def prompts(self) -> list[Prompt]:
+        """The prompts, read anew at each call."""
+        found: list[Prompt] = json.loads(self.prompts_json)
+        return found
 
 
 class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):

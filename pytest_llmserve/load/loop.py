@@ -12,12 +12,12 @@ import time
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending
 from pytest_llmserve.domain.units import duration_text
+from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import NO_CONNECTION, Flight, Landed, Recorder
 from pytest_llmserve.load.http import Answer, request_bytes
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.pacing import backoff_ns, next_turn, requests_of, start_ns, think_ns, users_of
 from pytest_llmserve.load.prompts import prompt_chars, prompt_order, with_nonce
-from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.transport import Transport
 
 monotonic_ns = time.monotonic_ns
@@ -36,7 +36,8 @@ class LoadLoop:
     Attributes:
         ended: why the load ended; "complete" by default.
         unfinished: requests under way when the load was cut.
-        drain_ns: when the first user found that no request was left to begin.
+        drain_ns: when the first user would have begun a request and none was left, or the
+            measured time was over.
     """
 
     def __init__(self, job: Job, recorder: Recorder, control_fd: int | None = None) -> None:
@@ -46,7 +47,8 @@ class LoadLoop:
         self.unfinished = 0
         self.start_ns = self.drain_ns = 0
         self._dialect = dialect(job.target.api)
-        self._order = prompt_order(len(job.prompts), job.plan.seed)
+        self._prompts = job.prompts()
+        self._order = prompt_order(len(self._prompts), job.plan.seed)
         self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)
         self._share = requests_of(job.index, job.plan.workers, job.plan.requests)
         self._begun = self._next_number = 0
@@ -104,7 +106,7 @@ class LoadLoop:
         if user.flight is None:
             turn = next_turn(self.plan, at_ns - self.start_ns, 0, self._begun, self._share)
             if turn is None:
-                self._retire()
+                self._retire(at_ns)
                 return
             user.flight = self._make_flight(turn.warm_up)
         user.flight.scheduled_ns = at_ns
@@ -116,7 +118,7 @@ class LoadLoop:
         self._next_number += 1
         self._begun += not warm_up
         entry = self._order[request_id % len(self._order)]
-        prompt = with_nonce(job.prompts[entry], self.plan.salt, request_id)
+        prompt = with_nonce(self._prompts[entry], self.plan.salt, request_id)
         request = self._dialect.encode(job.target, prompt, self.plan.params)
         task = job.tasks[entry] if job.tasks else None
         raw = request_bytes(job.target, request)
@@ -145,12 +147,15 @@ class LoadLoop:
         pause = max(think_ns(self.plan, self._rng), backoff_ns(user.failures))
         turn = next_turn(self.plan, from_ns - self.start_ns, pause, self._begun, self._share)
         if turn is None:
-            self._retire()
+            self._retire(from_ns + pause)
         else:
             self._push(self.start_ns + turn.at_ns, user)
 
-    def _retire(self) -> None:
-        self.drain_ns = self.drain_ns or monotonic_ns()
+    def _retire(self, at_ns: int) -> None:
+        """A user's request due at `at_ns` is not in the plan any more: from there on the load is less."""
+        if self.plan.duration_ns is not None:
+            at_ns = min(at_ns, self.start_ns + self.plan.warm_up_ns + self.plan.duration_ns)
+        self.drain_ns = min(self.drain_ns or at_ns, at_ns)
         self._active -= 1
 
     def _watch_refusals(self, ending: Ending, now_ns: int) -> None:

@@ -55,6 +55,8 @@ def with_nonce(prompt: Prompt, salt: str | None, request_id: int) -> Prompt:
         return mark + prompt
     *earlier, last = prompt
     content = last.get("content")
+    if isinstance(content, list):  # parts: texts and images
+        return [*earlier, {**last, "content": [{"type": "text", "text": mark}, *content]}]
     if not isinstance(content, str):
         return prompt
     return [*earlier, {**last, "content": mark + content}]
@@ -64,7 +66,13 @@ def prompt_chars(prompt: Prompt) -> int:
     """Length of the text sent, in characters."""
     if isinstance(prompt, str):
         return len(prompt)
-    return sum(len(text) for message in prompt if isinstance(text := message.get("content"), str))
+    return sum(_content_chars(message.get("content")) for message in prompt)
+
+
+def _content_chars(content: object) -> int:
+    if isinstance(content, list):
+        return sum(_content_chars(part.get("text")) for part in content if isinstance(part, dict))
+    return len(content) if isinstance(content, str) else 0
 
 
 def as_prompts(prompts: object) -> list[Prompt]:

@@ -37,7 +37,13 @@ class ShardWriter:
 
     def add(self, record: RequestRecord) -> None:
         """Keep a record."""
-        raw = self._encode(record)
+        try:
+            raw = self._encode(record)
+        except (
+            UnicodeEncodeError
+        ):  # what the server says may hold a lone surrogate; msgpack has no form for it
+            texts = {name: _escaped(getattr(record, name)) for name in ("error", "finish_reason", "task")}
+            raw = self._encode(msgspec.structs.replace(record, **texts))
         self._records.write(_LENGTH.pack(len(raw)) + raw)
 
     def close(self) -> None:
@@ -46,8 +52,12 @@ class ShardWriter:
         self._texts.close()
 
 
+def _escaped(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _open(path: str) -> BinaryIO:
-    return Path(path).open("wb", buffering=1 << 18)  # noqa: SIM115  # the writer closes it
+    return Path(path).open("wb", buffering=1 << 18)  # the writer closes it
 
 
 class ShardTexts:

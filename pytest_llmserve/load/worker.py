@@ -1,4 +1,4 @@
-"""A load worker: `python -m pytest_llmserve.load.worker`, driven through its pipes.
+"""A load worker: a process of its own that runs `main`, driven through its pipes.
 
 stdin:  the length of the job (8 bytes), the job, then the start instant (8 bytes, monotonic
         ns) once all workers are ready. Anything after that, its end included, means: stop
@@ -19,6 +19,7 @@ import time
 
 import msgspec
 
+from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.load.flight import Recorder
 from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.loop import LoadLoop
@@ -43,16 +44,16 @@ def main() -> None:
     gc.freeze()
     gc.disable()
     cpu_before_ns = time.process_time_ns()
-    loop.run(begin_ns)
+    try:
+        loop.run(begin_ns)
+    except GeneratorError as error:
+        sys.exit(str(error))
     end_ns = time.monotonic_ns()
     loop.decode_rest()
     cpu_ns = time.process_time_ns() - cpu_before_ns
     writer.close()
-    _say(
-        Message(
-            kind="done", ended=recorder.ended, failed=recorder.failed, summary=_summary(loop, end_ns, cpu_ns)
-        )
-    )
+    summary = _summary(loop, end_ns, cpu_ns)
+    _say(Message(kind="done", ended=recorder.ended, failed=recorder.failed, summary=summary))
 
 
 def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int) -> WorkerSummary:
@@ -76,13 +77,13 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int) -> WorkerSummary:
 
 def _read(size: int) -> bytes:
     """Exactly so many bytes of stdin; the end of stdin ends the worker."""
-    data = b""
+    data = bytearray()
     while len(data) < size:
         piece = os.read(0, size - len(data))
         if not piece:
             sys.exit("the test process is gone")
         data += piece
-    return data
+    return bytes(data)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -116,7 +117,3 @@ def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard not in {soft, resource.RLIM_INFINITY}:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def open_server(wish: ServerWish, folder: Path) -> OpenServer:
         ServerUnusable: what was seen, and what to do.
         MissingExtra: the embedded server's packages are not installed.
     """
-    headers = request_headers(wish)
+    headers = request_headers(wish.headers, wish.api_key_env)
     if wish.serve is not None or wish.endpoint == EMBEDDED:
         return _open_own(wish, folder, headers)
     if wish.endpoint is None:
@@ -116,23 +116,25 @@ def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ..
     )
 
 
-def request_headers(wish: ServerWish, env: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
-    """Parse the header options.
+def request_headers(
+    lines: Sequence[str], key_env: str | None, env: Mapping[str, str] = os.environ
+) -> tuple[tuple[str, str], ...]:
+    """Parse the header options: "Name: value" lines, and the variable that holds the API key.
 
     Raises:
         SetupError: a header without a colon, or with a line break; a variable that is not set.
     """
     headers = []
-    for line in wish.headers:
+    for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name.strip() or any(mark in line for mark in "\r\n"):
-            raise SetupError(f"--llm-header {name.strip()!r}: write 'Name: value' on one line")
+            # Without a colon the text may be a key that was meant for another option.
+            shown = f" {name.strip()!r}" if colon else ""
+            raise SetupError(f"--llm-header{shown}: write 'Name: value' on one line")
         headers.append((name.strip(), value.strip()))
-    if wish.api_key_env is not None:
-        key = env.get(wish.api_key_env, "").strip()
+    if key_env is not None:
+        key = env.get(key_env, "").strip()
         if not key:
-            raise SetupError(
-                f"--llm-api-key-env {wish.api_key_env}: the environment variable is not set, or empty"
-            )
+            raise SetupError(f"--llm-api-key-env {key_env}: the environment variable is not set, or empty")
         headers.append(("Authorization", f"Bearer {key}"))
     return tuple(headers)

@@ -53,13 +53,25 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"llmserve: {named}, api {value(config, '--llm-api')}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Read the markers of all tests; all faults of all markers are told at once."""
     marked = [item for item in items if any(mark.name in MARKERS for mark in item.iter_markers())]
     if marked:
         from pytest_llmserve.plugin.markers import read_markers
 
-        read_markers(marked)
+        faults = read_markers(marked)
+        if faults and hasattr(config, "workerinput"):
+            _report_faults(config, items, faults)
+        elif faults:
+            raise pytest.UsageError("\n".join(["markers of pytest-llmserve that cannot be used:", *faults]))
+
+
+def _report_faults(config: pytest.Config, items: list[pytest.Item], faults: list[str]) -> None:
+    """An xdist worker cannot end the session with a usage error: it reports errors of collection."""
+    items.clear()
+    for fault in faults:
+        report = pytest.CollectReport(fault.partition(": ")[0], "failed", fault, [])
+        config.hook.pytest_collectreport(report=report)
 
 
 def _is_ours(item: pytest.Item) -> bool:

@@ -103,16 +103,32 @@ def ini(config: pytest.Config, key: str) -> Any:
     return config.getini(key)
 
 
+def named_server(config: pytest.Config) -> tuple[str | None, str | None]:
+    """Endpoint and command to serve it, as the nearest source names them.
+
+    Both only where one source names both: that is the user's fault, see `check_options`.
+    """
+    endpoint, serve = "llm_endpoint", "llm_serve"
+    for source in (config.getoption, lambda key: os.environ.get("LLM_ENDPOINT") if key == endpoint else None):
+        named = (source(endpoint) or None, source(serve) or None)
+        if any(named):
+            return named
+    return config.getini(endpoint) or None, config.getini(serve) or None
+
+
 def has_server(config: pytest.Config) -> bool:
     """A server to test was named."""
-    return bool(value(config, "--llm-endpoint") or value(config, "--llm-serve"))
+    return any(named_server(config))
 
 
 def repeat_command(config: pytest.Config, nodeid: str) -> str:
     """The command that runs one test again with the options in force; secrets left out."""
-    parts = ["pytest", nodeid]
+    path, colons, rest = nodeid.partition("::")
+    # Node ids count from the root folder, arguments from where pytest was started.
+    parts = ["pytest", os.path.relpath(config.rootpath / path, config.invocation_params.dir) + colons + rest]
+    servers = dict(zip(("--llm-endpoint", "--llm-serve"), named_server(config), strict=True))
     for option in OPTIONS:
-        given = value(config, option.flag)
+        given = servers[option.flag] if option.flag in servers else value(config, option.flag)
         if option.flag == "--llm-report" or given in (None, option.default, []):
             continue
         if option.kind == "bool":

@@ -10,8 +10,8 @@ import pytest
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
-from pytest_llmserve.measure.opening import EMBEDDED, ServerWish
-from pytest_llmserve.plugin.options import ini, value
+from pytest_llmserve.measure.opening import EMBEDDED, ServerWish, request_headers
+from pytest_llmserve.plugin.options import has_server, ini, named_server, value
 
 _READY_URL_NS = 30 * NS_PER_S
 _READY_OWN_NS = 300 * NS_PER_S
@@ -24,7 +24,15 @@ def check_options(config: pytest.Config) -> None:
         pytest.UsageError: names every fault.
     """
     faults = []
-    for check in (_check_server, _check_numbers, _check_reports):
+    for check in (
+        _check_server,
+        _check_api,
+        _check_headers,
+        _check_scale,
+        _check_workers,
+        _check_ready,
+        _check_reports,
+    ):
         try:
             check(config)
         except SetupError as error:
@@ -34,30 +42,45 @@ def check_options(config: pytest.Config) -> None:
 
 
 def _check_server(config: pytest.Config) -> None:
-    from pytest_llmserve.dialects import dialect
     from pytest_llmserve.serve.command import command_from
 
-    if value(config, "--llm-serve") and config.getoption("llm_endpoint"):
+    endpoint, serve = named_server(config)
+    if serve and endpoint:
         raise SetupError(
             "--llm-serve and --llm-endpoint name two servers: --llm-serve chooses a free port itself,"
             " leave --llm-endpoint out"
         )
-    wish = server_wish(config)
-    if wish.serve is not None:
-        command_from(wish.serve, 1)
-    elif wish.endpoint is not None and wish.endpoint != EMBEDDED:
-        target_from_url(wish.endpoint)
-    if wish.api != "auto":
-        dialect(wish.api)
+    if serve is not None:
+        command_from(serve, 1)
+    elif endpoint is not None and endpoint != EMBEDDED:
+        target_from_url(endpoint)
 
 
-def _check_numbers(config: pytest.Config) -> None:
+def _check_api(config: pytest.Config) -> None:
+    from pytest_llmserve.dialects import dialect
+
+    if value(config, "--llm-api") != "auto":
+        dialect(value(config, "--llm-api"))
+
+
+def _check_headers(config: pytest.Config) -> None:
+    if has_server(config):
+        request_headers(_header_lines(config), value(config, "--llm-api-key-env"))
+
+
+def _check_scale(config: pytest.Config) -> None:
     factor = value(config, "--llm-scale")
     if not math.isfinite(factor) or factor <= 0:
         raise SetupError(f"--llm-scale {factor}: give a number over 0, such as 0.1")
+
+
+def _check_workers(config: pytest.Config) -> None:
     workers = value(config, "--llm-load-workers")
     if workers < 1:
         raise SetupError(f"--llm-load-workers {workers}: give 1 or more")
+
+
+def _check_ready(config: pytest.Config) -> None:
     _ready_ns(config, 0)
 
 
@@ -86,16 +109,20 @@ def _ready_ns(config: pytest.Config, default: int) -> int:
         raise SetupError(f"llm_ready_timeout: {error}") from None
 
 
+def _header_lines(config: pytest.Config) -> tuple[str, ...]:
+    return tuple(value(config, "--llm-header") or ())
+
+
 def server_wish(config: pytest.Config) -> ServerWish:
     """The server options as one value."""
-    endpoint, serve = value(config, "--llm-endpoint"), value(config, "--llm-serve")
+    endpoint, serve = named_server(config)
     own = bool(serve) or endpoint == EMBEDDED
     return ServerWish(
-        endpoint=None if serve else endpoint,
+        endpoint=endpoint,
         serve=serve,
         api=value(config, "--llm-api"),
         model=value(config, "--llm-model"),
-        headers=tuple(value(config, "--llm-header") or ()),
+        headers=_header_lines(config),
         api_key_env=value(config, "--llm-api-key-env"),
         server_pid=value(config, "--llm-server-pid"),
         json_request=value(config, "--llm-json-request"),

@@ -52,15 +52,14 @@ class State:
         Fails the test with what was seen and what to do; asked again, it says the same at once.
         """
         with self._lock:
-            if self._failure is not None:
-                pytest.fail(self._failure, pytrace=False)
-            if self._open is None:
+            if self._open is None and self._failure is None:
                 try:
                     self._open = open_server(server_wish(self.config), self.folder)
                 except LlmServeError as error:
                     self._failure = str(error)
-                    pytest.fail(self._failure, pytrace=False)
-            return self._open
+        if self._open is None:
+            pytest.fail(self._failure or "the server has been given up", pytrace=False)
+        return self._open
 
     @property
     def opened(self) -> OpenServer | None:

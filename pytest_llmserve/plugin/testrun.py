@@ -96,7 +96,15 @@ class TestRun:
         if not any(verdict.fails(strict) for verdict in self.verdicts):
             return None
         repeat = repeat_command(config, self.item.nodeid)
-        return self._redacted(failure_text(self.verdicts, self.runs, self.window(), repeat, strict))
+        return self._redacted(
+            failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._death())
+        )
+
+    def _death(self) -> str | None:
+        """How a server of ours ended meanwhile."""
+        opened = self.state.opened
+        death: str | None = getattr(opened.server, "death", None) if opened is not None else None
+        return death
 
     def abandon(self) -> None:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""

@@ -20,14 +20,21 @@ def failure_text(
     resources: ResourceWindow,
     repeat: str,
     strict: bool,
+    death: str | None = None,
 ) -> str:
-    """All that failed, then what it rests on."""
+    """All that failed, then what it rests on.
+
+    Args:
+        death: how the server ended during the test, or None.
+    """
     failed = [v for v in verdicts if v.fails(strict)]
     lines = [v.sentence for v in failed]
     if strict and any(v.verdict == "undecided" for v in failed):
         lines.append("undecided counts as failed (--llm-strict)")
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
+    if death is not None:
+        lines += ["", f"the server's process ended during the test: {death}"]
     server = server_line(resources)
     if server:
         lines += ["", server]

@@ -31,6 +31,21 @@ def test_late_sends_spoil_a_run_beyond_5_ms_or_1_percent_of_the_limit(lag_ms, li
 
 
 @pytest.mark.parametrize(
+    ("found_ms", "health", "accused"),
+    [
+        (107.1, GeneratorHealth(send_lag_ms={"p99": 7.0}, saturated="sent late"), False),
+        (106.9, GeneratorHealth(send_lag_ms={"p99": 7.0}, saturated="sent late"), True),
+        (90.0, GeneratorHealth(send_lag_ms={"p99": 7.0}), True),
+        (float("inf"), GeneratorHealth(send_lag_ms={"p99": 7.0}), False),
+        (500.0, GeneratorHealth(send_lag_ms={"p99": 7.0}, cpu_percent=95.0), True),
+        (500.0, GeneratorHealth(send_lag_ms={"p99": 7.0}, dropped=3), True),
+    ],
+)
+def test_late_sends_do_not_excuse_a_server_over_its_limit_by_more(found_ms, health, accused):
+    assert (bottleneck(health, 100.0, found_ms) is not None) == accused
+
+
+@pytest.mark.parametrize(
     ("cpu", "reason"),
     [(90.0, None), (90.5, "busiest load worker at 90% CPU"), (99.7, "busiest load worker at 100% CPU")],
 )

@@ -1,0 +1,95 @@
+"""The offset between two clocks, and the ring of delays: with clocks made of lists."""
+
+import pytest
+
+from pytest_llmserve.load import clock
+from pytest_llmserve.load.clock import clock_offset
+from pytest_llmserve.load.health import Lateness
+
+US = 1000
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    """``clocks(widths)``: each try takes so long, real time is 1,000,000 us ahead; returns tries made."""
+
+    class Time:
+        """Monotonic stands still but for the widths; an interruption comes after reading real time."""
+
+        now, tries, widths, within = 0, 0, (), False
+
+        def monotonic_ns(self):
+            if self.within:
+                self.now += self.widths[min(self.tries, len(self.widths) - 1)]
+                self.tries += 1
+            self.within = not self.within
+            return self.now
+
+        def time_ns(self):
+            return self.now + 1_000_000 * US
+
+    fake = Time()
+    monkeypatch.setattr(clock, "time", fake)
+
+    def start(*widths):
+        fake.widths = widths
+        return fake
+
+    return start
+
+
+def test_a_quick_reading_is_taken_at_once(clocks):
+    fake = clocks(200)
+    assert clock_offset() == 1_000_000 * US - 100
+    assert fake.tries == 1
+
+
+def test_an_interrupted_reading_is_made_again(clocks):
+    """Four milliseconds lost between two readings do not become four milliseconds of latency."""
+    fake = clocks(4_000 * US, 200)
+    assert clock_offset() == 1_000_000 * US - 100
+    assert fake.tries == 2
+
+
+def test_the_offset_before_is_kept_when_every_reading_is_interrupted(clocks):
+    fake = clocks(4_000 * US)
+    assert clock_offset(previous=123_456_789) == 123_456_789
+    assert fake.tries == 4
+
+
+def test_a_step_of_the_wall_clock_is_followed_even_then(clocks):
+    clocks(4_000 * US)
+    assert clock_offset(previous=-5_000_000 * US) == 1_000_000 * US - 2_000 * US
+
+
+def test_without_an_offset_before_the_narrowest_reading_counts(clocks):
+    clocks(40 * US, 20 * US, 60 * US)
+    assert clock_offset() == 1_000_000 * US - 10 * US
+
+
+def test_lateness_keeps_the_greatest_and_no_negative():
+    lateness = Lateness()
+    for delay_ns in (5, -3, 9, 1):
+        lateness.add(delay_ns)
+    assert lateness.sample() == [5, 0, 9, 1, 9]
+    assert lateness.most_ns == 9
+
+
+def test_lateness_without_a_delay_has_no_sample():
+    assert Lateness().sample() == []
+
+
+def test_lateness_overwrites_the_oldest(monkeypatch):
+    monkeypatch.setattr("pytest_llmserve.load.health._KEPT", 4)
+    lateness = Lateness()
+    for delay_ns in (100, 1, 2, 3, 4, 5):
+        lateness.add(delay_ns)
+    assert sorted(lateness.sample()) == [2, 3, 4, 5, 100], "the greatest is kept apart"
+
+
+def test_lateness_samples_evenly():
+    lateness = Lateness()
+    for delay_ns in range(1000):
+        lateness.add(delay_ns)
+    sample = lateness.sample(most=100)
+    assert sample == [*range(0, 1000, 10), 999]

@@ -1,0 +1,83 @@
+"""The order of prompts and their nonces."""
+
+import pytest
+
+from pytest_llmserve.load.prompts import (
+    DEFAULT_PROMPTS,
+    as_prompts,
+    nonce,
+    prompt_chars,
+    prompt_order,
+    with_nonce,
+)
+
+CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+PARTS = [{"role": "user", "content": [{"type": "text", "text": "See"}, {"type": "image_url"}]}]
+
+
+def test_order_is_the_seeds_and_holds_every_prompt():
+    assert prompt_order(50, 7) == prompt_order(50, 7)
+    assert prompt_order(50, 7) != prompt_order(50, 8)
+    assert sorted(prompt_order(50, 7)) == list(range(50))
+
+
+def test_nonces_are_unlike_and_reproducible():
+    """Unlike within a run, the same for the same salt, unlike for another."""
+    run = [nonce("5eed0000", n) for n in range(20_000)]
+    assert len(set(run)) == len(run)
+    assert all(len(mark) == 8 and int(mark, 16) >= 0 for mark in run)
+    assert run == [nonce("5eed0000", n) for n in range(20_000)]
+    assert nonce("5eed0000", 1) != nonce("5eed0001", 1)
+
+
+def test_nonce_stands_before_the_text():
+    mark = f"[{nonce('ab', 3)}] "
+    assert with_nonce("Hi", "ab", 3) == mark + "Hi"
+    assert with_nonce(CHAT, "ab", 3) == [CHAT[0], {"role": "user", "content": mark + "Hi"}]
+    assert with_nonce(PARTS, "ab", 3)[0]["content"] == [
+        {"type": "text", "text": mark},
+        *PARTS[0]["content"],
+    ]
+    assert CHAT[1]["content"] == "Hi", "the prompt itself is not touched"
+
+
+def test_without_salt_or_text_a_prompt_stays_as_it_is():
+    assert with_nonce("Hi", None, 3) == "Hi"
+    assert with_nonce([{"role": "user"}], "ab", 3) == [{"role": "user"}]
+
+
+def test_prompt_chars():
+    assert prompt_chars("Hé") == 2
+    assert prompt_chars(CHAT) == len("Be brief.Hi")
+    assert prompt_chars(PARTS) == 3
+    assert prompt_chars([{"role": "user", "content": None}]) == 0
+
+
+def test_as_prompts_takes_what_users_write():
+    assert as_prompts(None) == list(DEFAULT_PROMPTS)
+    assert as_prompts("Hi") == ["Hi"]
+    assert as_prompts(("a", "b")) == ["a", "b"]
+    assert as_prompts(CHAT) == [CHAT]
+    assert as_prompts([CHAT, "Hi"]) == [CHAT, "Hi"]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "sentence"),
+    [
+        ([], "prompts is empty: give a text, or a list of texts or of chat message lists"),
+        (
+            ["a", 3],
+            "prompts[1] is 3: a prompt is a text, or a list of messages"
+            ' such as [{"role": "user", "content": "..."}]',
+        ),
+        (
+            [[]],
+            "prompts[0] is []: a prompt is a text, or a list of messages"
+            ' such as [{"role": "user", "content": "..."}]',
+        ),
+    ],
+)
+def test_as_prompts_says_what_is_wrong(prompts, sentence):
+    with pytest.raises(ValueError, match=r"prompts") as caught:
+        as_prompts(prompts)
+    assert str(caught.value) == sentence

@@ -1,0 +1,106 @@
+"""Workers' records and summaries to one result: the steady window and the generator's health."""
+
+import math
+
+import pytest
+
+from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.load.merge import health, merge, saturation, steady_window
+from pytest_llmserve.load.shard import ShardWriter
+
+
+def record(request_id, sent_ns, end_ns=None, **given):
+    rest = dict.fromkeys(RequestRecord.__struct_fields__)
+    rest |= {"id": request_id, "sent_ns": sent_ns, "end_ns": end_ns, "scheduled_ns": 0, "token_ns": ()}
+    rest |= {"outcome": "ok", "input_chars": 0, "output_chars": 0, "warm_up": False, "attempt": 1}
+    del rest["texts"]
+    return RequestRecord(**{**rest, **given})
+
+
+def test_the_window_begins_after_warm_up_and_ramp_up_and_ends_with_the_first_drain(summary):
+    plan = LoadPlan(users=2, duration_ns=900, warm_up_ns=100, ramp_up_ns=300)
+    summaries = [summary(start_ns=1000, drain_ns=1950), summary(start_ns=1010, drain_ns=1900)]
+    assert steady_window(plan, [], summaries) == (1300, 1900)
+
+
+def test_a_window_is_never_negative(summary):
+    plan = LoadPlan(users=2, duration_ns=900, ramp_up_ns=800)
+    assert steady_window(plan, [], [summary(start_ns=0, drain_ns=500)]) == (800, 800)
+
+
+def test_a_run_of_two_requests_a_user_counts_as_a_whole(summary):
+    """Such a run is never steady: all of it counts, from the first send through the last end."""
+    records = [record(1, 20, 50), record(2, 30, 70), record(3, 5, 90, warm_up=True), record(4, None, 99)]
+    plan = LoadPlan(users=2, requests=4)
+    assert steady_window(plan, records, [summary(drain_ns=40)]) == (20, 71)
+    more = LoadPlan(users=2, requests=5)
+    assert steady_window(more, records, [summary(drain_ns=40)]) == (0, 40)
+
+
+def test_nothing_sent_has_an_empty_window(summary):
+    assert steady_window(LoadPlan(users=2, requests=0), [], [summary()]) == (0, 0)
+    assert steady_window(LoadPlan(users=2), [], []) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("cpu_percent", "lag_ms", "sentence"),
+    [
+        (90.0, 5.0, None),
+        (90.6, 0.0, "a load worker used 91 % of a core"),
+        (10.0, 5.01, "requests were sent 5.0 ms late (p99)"),
+        (99.0, 50.0, "a load worker used 99 % of a core"),
+    ],
+)
+def test_saturation_under_at_and_over_its_limits(cpu_percent, lag_ms, sentence):
+    assert saturation(cpu_percent, lag_ms) == sentence
+
+
+def test_health_takes_the_busiest_worker_and_all_delays(summary):
+    calm = summary(end_ns=1_000_000_000, cpu_ns=100_000_000, send_lag_ns=[1_000_000], chunks=5)
+    busy = summary(end_ns=1_000_000_000, cpu_ns=950_000_000, send_lag_ns=[3_000_000], chunks=7)
+    found = health([calm, busy], [])
+    assert (found.cpu_percent, found.cpu_s, found.chunks, found.workers) == (95.0, 1.05, 12, 2)
+    assert found.send_lag_ms == {"p50": 1.0, "p99": 3.0, "max": 3.0}
+    assert found.receive_lag_ms == {}
+    assert found.saturated == "a load worker used 95 % of a core"
+
+
+@pytest.mark.parametrize(
+    ("stamped", "unstamped", "clock"),
+    [(0, 0, "user"), (0, 9, "user"), (5000, 0, "kernel"), (5000, 5, "kernel"), (5000, 6, "mixed")],
+)
+def test_health_names_the_clock(summary, stamped, unstamped, clock):
+    assert health([summary(stamped_reads=stamped, unstamped_reads=unstamped)], []).clock == clock
+
+
+def test_health_tells_the_first_reason_that_is_not_complete(summary):
+    assert health([summary(), summary()], []).ended == "complete"
+    assert health([summary(), summary(ended="gave up")], []).ended == "gave up"
+
+
+def test_merge_orders_by_sending(tmp_path, summary):
+    """Workers' records are put together by their send stamps; one never sent, by its schedule."""
+    shards = [str(tmp_path / "a"), str(tmp_path / "b")]
+    for index, (shard, sent) in enumerate(zip(shards, ((30, 10), (20, None)), strict=True)):
+        writer = ShardWriter(shard, index)
+        for place, sent_ns in enumerate(sent):
+            at = writer.add_text(f"{index}-{place}")
+            writer.add(record(index * 2 + place, sent_ns, scheduled_ns=25, text_at=at))
+        writer.close()
+    result = merge(LoadPlan(users=2, requests=4), shards, [summary(), summary()])
+    assert [r.sent_ns for r in result.requests] == [10, 20, None, 30]
+    assert [r.text for r in result.requests] == ["0-1", "1-0", "1-1", "0-0"]
+
+
+def test_merge_without_records_has_no_figures(tmp_path, summary):
+    ShardWriter(str(tmp_path / "a"), 0).close()
+    result = merge(LoadPlan(users=2, requests=0), [str(tmp_path / "a")], [summary()])
+    assert result.requests == []
+    assert all(map(math.isnan, (result.ttft_ms.p99, result.error_rate, result.throughput.requests_per_s)))
+
+
+def test_merge_is_void_without_a_shard(tmp_path, summary):
+    with pytest.raises(GeneratorError, match="a load worker left no records"):
+        merge(LoadPlan(users=1), [str(tmp_path / "gone")], [summary()])

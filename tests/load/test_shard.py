@@ -1,0 +1,85 @@
+"""What workers write is what is read; what is damaged is said."""
+
+import pytest
+
+from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.load.shard import ShardTexts, ShardWriter, read_shard
+
+ODD = "a\x00\u2028\ud800é🦜"
+
+
+def record(request_id=1, **given):
+    rest = dict.fromkeys(RequestRecord.__struct_fields__)
+    rest |= {"id": request_id, "scheduled_ns": 5, "token_ns": (7, 9), "outcome": "ok", "input_chars": 3}
+    rest |= {"output_chars": 4, "warm_up": False, "attempt": 1}
+    del rest["texts"]
+    return RequestRecord(**{**rest, **given})
+
+
+@pytest.fixture
+def shard(tmp_path):
+    """Two records with texts and one without, as worker 1 of two writes them."""
+    prefixes = [str(tmp_path / "shard-0"), str(tmp_path / "shard-1")]
+    writer = ShardWriter(prefixes[1], 1)
+    for number, text in enumerate(("first", ODD, "")):
+        writer.add(record(number, text_at=writer.add_text(text)))
+    writer.close()
+    return prefixes
+
+
+def test_round_trip(shard):
+    """Records come back as they were, in order, with their texts."""
+    records = list(read_shard(shard[1], ShardTexts(shard)))
+    assert [r.text for r in records] == ["first", ODD, ""]
+    assert [r.text_at is None for r in records] == [False, False, True]
+    assert (records[0].token_ns, records[0].id, records[2].id) == ((7, 9), 0, 2)
+
+
+def test_an_empty_shard_has_no_records(tmp_path):
+    ShardWriter(str(tmp_path / "s"), 0).close()
+    assert list(read_shard(str(tmp_path / "s"), ShardTexts([]))) == []
+
+
+def test_a_lone_surrogate_in_what_the_server_said_is_escaped(tmp_path):
+    writer = ShardWriter(str(tmp_path / "s"), 0)
+    writer.add(record(error="bad \ud800", finish_reason="st\udfffop"))
+    writer.close()
+    (found,) = read_shard(str(tmp_path / "s"), ShardTexts([]))
+    assert (found.error, found.finish_reason, found.task) == ("bad \\ud800", "st\\udfffop", None)
+
+
+def test_a_shard_cut_off_anywhere_is_void(shard, tmp_path):
+    """Never a smaller run: each cut within a record is an error that says where."""
+    path = tmp_path / "shard-1.records"
+    raw = path.read_bytes()
+    whole = set()
+    for cut in range(len(raw)):
+        path.write_bytes(raw[:cut])
+        try:
+            whole.add(len(list(read_shard(shard[1], ShardTexts(shard)))))
+        except GeneratorError as error:
+            assert str(error).startswith("the records of a load worker are cut off at byte ")
+            assert str(error).endswith(f" of {cut}")
+    assert whole == {0, 1, 2}, "only a cut between two records can be read"
+
+
+def test_a_damaged_record_is_void(shard, tmp_path):
+    path = tmp_path / "shard-1.records"
+    raw = bytearray(path.read_bytes())
+    raw[4] = 0xC1  # never used in msgpack
+    path.write_bytes(raw)
+    with pytest.raises(GeneratorError, match="the records of a load worker are damaged at byte 0: "):
+        list(read_shard(shard[1], ShardTexts(shard)))
+
+
+def test_a_missing_shard_is_void(tmp_path):
+    with pytest.raises(GeneratorError, match=r"a load worker left no records: .*No such file"):
+        list(read_shard(str(tmp_path / "none"), ShardTexts([])))
+
+
+def test_a_text_whose_folder_is_gone(shard, tmp_path):
+    records = list(read_shard(shard[1], ShardTexts(shard)))
+    (tmp_path / "shard-1.texts").unlink()
+    with pytest.raises(GeneratorError, match=r"texts can be read until the test session ends$"):
+        _ = records[0].text

@@ -1,0 +1,109 @@
+"""Runs a user's suite against a server, as the user would."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytest_llmserve
+
+# pytester forgets the modules an in-process run imported; numpy cannot be imported twice.
+for _module in pkgutil.walk_packages(pytest_llmserve.__path__, "pytest_llmserve."):
+    importlib.import_module(_module.name)
+for _name in ("rich.console", "rich.table", "rich.padding", "rich.box", "scipy.stats", "xdist.plugin"):
+    importlib.import_module(_name)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one pytest session said and wrote."""
+
+    result: pytest.RunResult
+    report: Path
+
+    @property
+    def exit(self) -> int:
+        return int(self.result.ret)
+
+    @property
+    def text(self) -> str:
+        """All that was printed."""
+        return "\n".join([*self.result.outlines, *self.result.errlines])
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON report."""
+        found = json.loads(self.report.read_text())
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def tests(self) -> list[dict[str, Any]]:
+        found = self.document["tests"]
+        assert isinstance(found, list)
+        return found
+
+    @property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Those of the first test."""
+        found = self.tests[0]["verdicts"]
+        assert isinstance(found, list)
+        return found
+
+    def failure(self, name: str) -> list[str]:
+        """The lines pytest prints under the failed test's headline."""
+        lines = self.result.outlines
+        start = next(
+            (i for i, line in enumerate(lines) if line.startswith("__") and name in line.split()), None
+        )
+        assert start is not None, f"{name} has no failure in:\n{self.text}"
+        end = next(i for i in range(start + 1, len(lines)) if lines[i].startswith(("__", "==", "--")))
+        return lines[start + 1 : end]
+
+    def assert_outcomes(self, **expected: int) -> None:
+        found = {k: v for k, v in self.result.parseoutcomes().items() if not k.startswith("warning")}
+        assert found == expected, self.text
+
+
+class Suite:
+    """``suite("def test_x(llm_load): ...", "--llm-endpoint", url)`` -> `Run`."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self._number = 0
+
+    def __call__(self, body: str, *options: object, apart: bool = False) -> Run:
+        """Run `body` as test_suite.py; `apart` = in a process of its own."""
+        self._number += 1
+        self.pytester.makepyfile(test_suite="import pytest\n\n" + body)
+        report = self.pytester.path / f"report-{self._number}.json"
+        arguments = [*map(str, options), f"--llm-report={report}", "-p", "no:cacheprovider"]
+        arguments += ["-o", "asyncio_default_fixture_loop_scope=function"]
+        if apart:
+            return Run(self.pytester.runpytest_subprocess(*arguments, timeout=60), report)
+        return Run(self.pytester.runpytest_inprocess(*arguments), report)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer has set is not part of a test."""
+    for name in ("LLM_ENDPOINT", "PYTEST_ADDOPTS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Suite:
+    return Suite(pytester)
+
+
+@pytest.fixture
+def quick(mock_server: Any) -> Any:
+    """A healthy server that answers five tokens in about 6 ms."""
+    return mock_server("--ttft-ms", 2, "--itl-ms", 1, "--tokens", 5)

@@ -1,0 +1,110 @@
+"""A key that is sent is never written."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+KEY = "sk-5f2e9-very-secret"
+HEADER_SECRET = "tenant-8c1d-also-secret"
+BODY = """
+@pytest.mark.load(users=1, requests=5)
+@pytest.mark.latency(p50_ms=0.001)
+def test_slow(llm_load, llm_endpoint):
+    print(llm_endpoint, vars(llm_endpoint.target) if hasattr(llm_endpoint.target, "__dict__") else "")
+    llm_load("Say hi.")
+
+def test_wrong(llm_load):
+    llm_load("Say hi.", user=3)
+
+def test_own_failure(llm_endpoint):
+    reply = llm_endpoint.generate("Say hi.")
+    assert reply.text == "something else", (llm_endpoint, reply)
+"""
+
+
+class Recorder:
+    """A server that keeps the head of each request and echoes it in a 401."""
+
+    def __init__(self, status: str) -> None:
+        self.heads: list[str] = []
+        self._status = status
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._answer, "127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        body = ('{"error": {"message": %r}}' % head.replace('"', "")).replace("'", '"').encode()
+        answer = f"HTTP/1.1 {self._status}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        writer.write(f"{answer}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+
+@pytest.fixture
+def echoing():
+    recorder = Recorder("401 Unauthorized")
+    yield recorder
+    recorder.stop()
+
+
+@pytest.fixture
+def key(monkeypatch):
+    monkeypatch.setenv("MY_LLM_KEY", KEY)
+    return ["--llm-api-key-env=MY_LLM_KEY", f"--llm-header=X-Tenant: {HEADER_SECRET}"]
+
+
+def test_key_and_headers_are_sent(suite, echoing, key):
+    """As a bearer token, and as they stand."""
+    suite(BODY, "--llm-endpoint", echoing.url, *key)
+    assert f"Authorization: Bearer {KEY}" in echoing.heads[-1]
+    assert f"X-Tenant: {HEADER_SECRET}" in echoing.heads[-1]
+
+
+def test_a_server_that_echoes_the_key_does_not_get_it_printed(suite, echoing, key):
+    """Its error message is told with the key struck out."""
+    run = suite(BODY, "--llm-endpoint", echoing.url, *key)
+    assert run.exit == 1
+    assert "answered 401 to a one-line prompt" in run.text
+    for secret in (KEY, HEADER_SECRET):
+        assert secret not in run.text
+        assert secret not in run.report.read_text()
+
+
+def test_no_output_holds_the_key(suite, quick, key):
+    """Not stdout, JSON report, JUnit file, failure text, or the command that repeats a test."""
+    junit = suite.pytester.path / "junit.xml"
+    run = suite(BODY, "--llm-endpoint", quick.url, *key, f"--junitxml={junit}", "-vv", "-rA", "--showlocals")
+    run.assert_outcomes(failed=3)
+    for secret in (KEY, HEADER_SECRET):
+        for where in (run.text, run.report.read_text(), junit.read_text()):
+            assert secret not in where
+
+
+def test_the_repeat_command_names_variable_and_header_only(suite, quick, key):
+    """So that it can be pasted into a ticket."""
+    run = suite(BODY, "--llm-endpoint", quick.url, *key)
+    assert run.failure("test_slow")[-1] == (
+        f"repeat: pytest test_suite.py::test_slow --llm-endpoint={quick.url}"
+        " '--llm-header=X-Tenant: ***' --llm-api-key-env=MY_LLM_KEY"
+    )
