@@ -3,6 +3,8 @@
 cd conftest_examples/fastapi_app && pytest
 """
 
+import time
+
 import pytest
 
 
@@ -41,7 +43,8 @@ def test_memory_comes_back_after_the_load(llm_load, questions):
 def test_it_comes_up_again(llm_server, llm_endpoint):
     before = llm_server.pid
     llm_server.restart()
-    for _ in range(100):
-        if llm_endpoint.is_alive():
-            break
+    deadline = time.monotonic() + 30
+    while not llm_endpoint.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert llm_server.pid != before
+    assert llm_endpoint.generate("one two").ok

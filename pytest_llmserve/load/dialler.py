@@ -87,9 +87,11 @@ class Dialler:
         """Give up the attempts that have run out of time."""
         while self._limits and self._limits[0][0] <= now_ns:
             connection = self._limits.popleft()[1]
-            if connection.state in {wire.CONNECTING, wire.HANDSHAKE}:
-                limit = duration_text(self._job.plan.connect_timeout_ns)
+            limit = duration_text(self._job.plan.connect_timeout_ns)
+            if connection.state is wire.CONNECTING:
                 self._failed(connection.user, f"no connection within {limit}")
+            elif connection.state is wire.HANDSHAKE:
+                self._failed(connection.user, f"TLS handshake: not done within {limit} of connecting")
 
     def _stands(self, connection: Connection) -> None:
         connection.ready_ns = time.monotonic_ns()

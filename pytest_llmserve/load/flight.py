@@ -93,24 +93,21 @@ class Recorder:
         self._target = target
         self._dialect = dialect(target.api)
         self._writer = writer
-        self._waiting: deque[Landed] = deque()
+        self.waiting: deque[Landed] = deque()
         self.waiting_bytes = 0
         self.ended = 0
         self.failed = 0
         self.chunks = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
     def keep(self, landed: Landed) -> None:
         """Put aside for later."""
-        self._waiting.append(landed)
+        self.waiting.append(landed)
         if landed.answer is not None:
             self.waiting_bytes += sum(map(len, landed.answer.pieces))
 
     def work(self) -> None:
         """Decode and write one request."""
-        landed = self._waiting.popleft()
+        landed = self.waiting.popleft()
         if landed.answer is not None:
             self.waiting_bytes -= sum(map(len, landed.answer.pieces))
         self.record(landed)

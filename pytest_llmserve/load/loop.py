@@ -22,7 +22,7 @@ from pytest_llmserve.load.transport import Transport
 
 monotonic_ns = time.monotonic_ns
 
-_IDLE_WAIT_S = 0.25
+_IDLE_WAIT_NS = 250_000_000
 # Decoded in a fraction of a second, so that a stop is not kept waiting.
 _BACKLOG_BYTES = 4_000_000
 _GIVE_UP_NS = 5_000_000_000
@@ -55,6 +55,9 @@ class LoadLoop:
         self._turns: list[tuple[int, int, User]] = []
         self._active = 0
         self._refused_since_ns: int | None = None
+        # A limit set since the last look is at most a tenth of itself late.
+        self._idle_ns = min(_IDLE_WAIT_NS, max(1_000_000, job.plan.timeout_ns // 10))
+        self._due_ns = 0  # nothing but sockets needs a look before
 
     def run(self, begin_ns: int) -> None:
         """Play all users from `begin_ns` (monotonic) on, until the plan is done or `cut` is called."""
@@ -62,20 +65,28 @@ class LoadLoop:
         for number in users_of(self.job.index, self.plan.workers, self.plan.users):
             self._active += 1
             self._push(begin_ns + start_ns(self.plan, number), User(number))
-        while self._active > 0:
-            self._fire_due(monotonic_ns())
-            ready, told = self.transport.wait(0 if self.recorder else self._wait_s())
-            if told:
-                self.cut(INTERRUPTED)
-            if self.recorder and (not ready or self.recorder.waiting_bytes > _BACKLOG_BYTES):
-                self.recorder.work()
+        self._turn_loop()
         self.drain_ns = self.drain_ns or monotonic_ns()
         self.unfinished = self.transport.under_way()
         self.transport.close()
 
+    def _turn_loop(self) -> None:
+        """Run until no user is left. Once for each packet or so: what can wait is asked only when due."""
+        wait, recorder, waiting = self.transport.wait, self.recorder, self.recorder.waiting
+        while self._active > 0:
+            now_ns = monotonic_ns()
+            if now_ns >= self._due_ns:
+                self._fire_due(now_ns)
+                continue
+            ready, told = wait(0 if waiting else (self._due_ns - now_ns) / 1e9)
+            if told:
+                self.cut(INTERRUPTED)
+            if waiting and (not ready or recorder.waiting_bytes > _BACKLOG_BYTES):
+                recorder.work()
+
     def decode_rest(self) -> None:
         """Decode what is left, after the load."""
-        while self.recorder:
+        while self.recorder.waiting:
             self.recorder.work()
 
     def cut(self, why: str) -> None:
@@ -86,20 +97,15 @@ class LoadLoop:
 
     def _push(self, at_ns: int, user: User) -> None:
         heapq.heappush(self._turns, (at_ns, user.number, user))
-
-    def _wait_s(self) -> float:
-        if self._active <= 0:
-            return 0.0
-        due = [
-            at for at in (self.transport.next_limit_ns(), self._turns[0][0] if self._turns else None) if at
-        ]
-        return min(_IDLE_WAIT_S, max(0.0, (min(due) - monotonic_ns()) / 1e9)) if due else _IDLE_WAIT_S
+        self._due_ns = min(self._due_ns, at_ns)
 
     def _fire_due(self, now_ns: int) -> None:
         while self._active > 0 and self._turns and self._turns[0][0] <= now_ns:
             at_ns, _, user = heapq.heappop(self._turns)
             self._begin(user, at_ns)
         self.transport.expire(now_ns)
+        due = (self.transport.next_limit_ns(), self._turns[0][0] if self._turns else None)
+        self._due_ns = min([now_ns + self._idle_ns, *(at for at in due if at is not None)])
 
     def _begin(self, user: User, at_ns: int) -> None:
         """A user's turn has come."""

@@ -25,7 +25,7 @@ from pytest_llmserve.load.poller import IN, OUT, Poller
 monotonic_ns = time.monotonic_ns
 
 # A send that takes longer than this was interrupted by the scheduler; the bytes left at its beginning.
-_SEND_CALL_NS = 200_000
+_SEND_CALL_NS = 50_000
 # The clocks drift by some microseconds a second; a step of the wall clock is caught this soon.
 _OFFSET_AGE_NS = 10_000_000
 # A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def llm_endpoint(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """The server under test: .url .api .model .generate() .stream() .send() .is_alive()."""
+    from pytest_llmserve.plugin.options import require_server
     from pytest_llmserve.plugin.state import state_of
 
+    require_server(request.config)  # asked for by getfixturevalue(), no hook has seen it
     state = state_of(request.config)
     yield state.open().endpoint
     state.close_server()

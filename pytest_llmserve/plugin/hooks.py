@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmserve.plugin.collected import Collected
-from pytest_llmserve.plugin.options import add_options, has_server, ini, value
+from pytest_llmserve.plugin.options import add_options, has_server, named_server, require_server, value
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
 
 FIXTURES = frozenset({"llm_endpoint", "llm_load", "llm_resources", "llm_server"})
 MARKERS = ("load", "latency", "throughput", "goodput", "error_rate", "no_leak", "resources")
-NO_ENDPOINT = (
-    "no model server to test: give --llm-endpoint=URL, --llm-endpoint=embedded,"
-    " --llm-serve='CMD --port {port}', or set LLM_ENDPOINT"
-)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +45,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """One line, when a server is named."""
     if not has_server(config):
         return None
-    named = value(config, "--llm-serve") or value(config, "--llm-endpoint")
+    named = next(filter(None, named_server(config)))
     return f"llmserve: {named}, api {value(config, '--llm-api')}"
 
 
@@ -104,10 +100,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or refuse, tests that have no server."""
     if not _is_ours(item):
         return
-    if not has_server(item.config):
-        if ini(item.config, "llm_require_endpoint"):
-            pytest.fail(f"{NO_ENDPOINT} (llm_require_endpoint is set)", pytrace=False)
-        pytest.skip(NO_ENDPOINT)
+    require_server(item.config)
     _state(item.config).begin_test(item)
 
 

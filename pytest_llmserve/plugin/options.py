@@ -64,6 +64,12 @@ INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
 )
 
 
+NO_ENDPOINT = (
+    "no model server to test: give --llm-endpoint=URL, --llm-endpoint=embedded,"
+    " --llm-serve='CMD --port {port}', or set LLM_ENDPOINT"
+)
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Register options and ini keys."""
     group = parser.getgroup("llmserve", "acceptance tests of model servers")
@@ -119,6 +125,15 @@ def named_server(config: pytest.Config) -> tuple[str | None, str | None]:
 def has_server(config: pytest.Config) -> bool:
     """A server to test was named."""
     return any(named_server(config))
+
+
+def require_server(config: pytest.Config) -> None:
+    """Skip the test, or fail it where the ini says so, when no server was named."""
+    if has_server(config):
+        return
+    if ini(config, "llm_require_endpoint"):
+        pytest.fail(f"{NO_ENDPOINT} (llm_require_endpoint is set)", pytrace=False)
+    pytest.skip(NO_ENDPOINT)
 
 
 def repeat_command(config: pytest.Config, nodeid: str) -> str:

@@ -132,7 +132,8 @@ class TestRun:
             run = self.runs[-1]
             for name in ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms"):
                 figures = getattr(run, name).summary()
-                properties += [(f"llmserve.{name}.{q}", figures[q]) for q in ("p50", "p95", "p99")]
+                told = [(f"llmserve.{name}.{q}", figures[q]) for q in ("p50", "p95", "p99")]
+                properties += [(name, figure) for name, figure in told if figure is not None]
             properties.append(("llmserve.requests", len(run.requests)))
             properties.append(("llmserve.failed", len(run.failed)))
         properties += [(f"llmserve.verdict.{v.what}", v.verdict) for v in self.verdicts]

@@ -47,11 +47,12 @@ class Manner(msgspec.Struct, frozen=True):
             target, api=self.api, stream=self.stream, stream_usage=self.stream_usage
         )
 
-    def describe(self) -> str:
-        """For people: "streamed, with token counts"."""
-        if not self.stream:
-            return "not streamed"
-        return "streamed, with token counts" if self.stream_usage else "streamed"
+
+def pieces(reply: Reply) -> str:
+    """How an answer came: "in 4 chunks, with token counts", "in one piece"."""
+    chunks = len(reply.record.token_ns)
+    how = "in one piece" if chunks <= 1 else f"in {chunks} chunks"
+    return f"{how}, with token counts" if reply.tokens_from == "usage" else how
 
 
 def first_manner(api: str, stream: bool) -> Manner:

@@ -23,6 +23,7 @@ from pytest_llmserve.serve.opening import (
     hopeless,
     is_loading,
     next_manner,
+    pieces,
     refusal,
     several_models,
     unreachable,
@@ -162,7 +163,7 @@ class _Opening:
             limit_s = self.left_s(_FIRST_ANSWER_LIMIT_S)
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
             if replies[-1].ok:
-                because = f"{choice.because}; a one-line prompt was answered, {manner.describe()}"
+                because = f"{choice.because}; a one-line prompt was answered {pieces(replies[-1])}"
                 return Endpoint(asked, because, wire=self.wire)
             following = next_manner(manner, replies[-1], choice.fallback_api, target.stream)
             if following is None:

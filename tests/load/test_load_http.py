@@ -105,7 +105,9 @@ def test_closed_after_a_1xx_is_early():
     assert fed(b"HTTP/1.1 100 Continue\r\n\r\n").closed().how == CLOSED_EARLY
 
 
-@pytest.mark.parametrize("behind", [b"junk", SIZED, b"HTTP/1.1 500 No\r\nX: y\r\nContent-Length: 2\r\n\r\nno"])
+@pytest.mark.parametrize(
+    "behind", [b"junk", SIZED, b"HTTP/1.1 500 No\r\nX: y\r\nContent-Length: 2\r\n\r\nno"]
+)
 def test_bytes_behind_an_answer_end_the_connection_not_the_answer(behind):
     """A second answer never mixes with the first."""
     answer = fed(CHUNKED + behind)

@@ -33,7 +33,9 @@ WARM = LoadPlan(users=2, requests=10, duration_ns=1000, warm_up_ns=500)
         pytest.param(WARM, 499, 0, 0, 10, Turn(499, warm_up=True), id="still warming up"),
         pytest.param(WARM, 499, 1, 0, 10, Turn(500, warm_up=False), id="warm after the pause"),
         pytest.param(WARM, 0, 0, 10, 10, Turn(0, warm_up=True), id="warm-up costs no share"),
-        pytest.param(WARM, 1499, 0, 9, 10, Turn(1499, warm_up=False), id="duration counts from warm-up's end"),
+        pytest.param(
+            WARM, 1499, 0, 9, 10, Turn(1499, warm_up=False), id="duration counts from warm-up's end"
+        ),
         pytest.param(WARM, 1500, 0, 0, 10, None, id="both bounds: time first"),
         pytest.param(WARM, 600, 0, 10, 10, None, id="both bounds: requests first"),
         pytest.param(LoadPlan(users=1), 10**15, 0, 10**9, None, Turn(10**15, False), id="no bound"),

@@ -20,6 +20,9 @@ for _name in ("rich.console", "rich.table", "rich.padding", "rich.box", "scipy.s
     importlib.import_module(_name)
 
 
+BUSY = "the load generator was the bottleneck"
+
+
 @dataclass(frozen=True)
 class Run:
     """What one pytest session said and wrote."""
@@ -55,6 +58,13 @@ class Run:
         found = self.tests[0]["verdicts"]
         assert isinstance(found, list)
         return found
+
+    def judged(self, word: str) -> bool:
+        """All verdicts are `word`, or say that this machine was too busy to give one."""
+        return bool(self.verdicts) and all(
+            v["verdict"] == word or (v["verdict"] == "undecided" and BUSY in v["sentence"])
+            for v in self.verdicts
+        )
 
     def failure(self, name: str) -> list[str]:
         """The lines pytest prints under the failed test's headline."""

@@ -61,6 +61,10 @@ WRONG = {
     "--llm-endpoint=http://me:secret@x": (
         "endpoint URL holds a user or password: use --llm-api-key-env or --llm-header instead"
     ),
+    "--llm-header=sk-a-secret-key": "--llm-header: write 'Name: value' on one line",
+    "--llm-api-key-env=NO_SUCH_KEY": (
+        "--llm-api-key-env NO_SUCH_KEY: the environment variable is not set, or empty"
+    ),
     "--llm-serve=python3 server.py": (
         "--llm-serve 'python3 server.py' has no {port}: write {port} where the server takes its port,"
         " such as 'CMD --port {port}'"
@@ -73,9 +77,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("option", WRONG)
-def test_a_wrong_server_option_is_a_usage_error(option, suite):
-    """Exit 4 at the start, and what to write instead; a password is not repeated."""
-    run = suite(LOAD, option)
+def test_a_wrong_server_option_is_a_usage_error(option, suite, monkeypatch):
+    """Exit 4 at the start, and what to write instead; a password or key is not repeated."""
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    named = [] if "endpoint" in option or "serve" in option else ["--llm-endpoint", NOWHERE]
+    run = suite(LOAD, option, *named)
     assert run.exit == pytest.ExitCode.USAGE_ERROR
     assert f"ERROR: {WRONG[option]}" in run.text
     assert "secret" not in run.text
@@ -126,20 +132,27 @@ def test_a_report_that_is_a_folder_is_a_usage_error(suite):
     assert f"--llm-report {suite.pytester.path / 'out.json'}: is a folder; name a file" in run.text
 
 
-def test_a_header_without_a_colon_is_told_without_its_text(suite):
-    """It may be a key that was meant for another option."""
-    run = suite(LOAD, "--llm-endpoint", NOWHERE, "--llm-header", "sk-a-secret-key")
-    assert run.exit != 0
-    assert "write 'Name: value' on one line" in run.text
-    assert "sk-a-secret-key" not in run.text
+def test_a_server_on_the_command_line_wins_over_the_other_kind(suite, quick, monkeypatch):
+    """--llm-endpoint over an ini llm_serve; and the repeat command names one server."""
+    suite.pytester.makeini("[pytest]\nllm_serve = python3 x.py {port}")
+    run = suite(
+        LOAD.replace("def", "@pytest.mark.latency(max_ms=0.001)\ndef"), "--llm-endpoint", quick.url
+    )
+    assert run.failure("test_it")[-1] == f"repeat: pytest test_suite.py::test_it --llm-endpoint={quick.url}"
+    monkeypatch.setenv("LLM_ENDPOINT", quick.url)
+    assert suite(SHOW.format(url=quick.url)).exit == 0
 
 
-def test_a_key_variable_that_is_not_set_is_named(suite, monkeypatch):
-    """--llm-api-key-env of an empty variable."""
-    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    run = suite(LOAD, "--llm-endpoint", NOWHERE, "--llm-api-key-env", "NO_SUCH_KEY")
-    assert run.exit != 0
-    assert "--llm-api-key-env NO_SUCH_KEY: the environment variable is not set, or empty" in run.text
+def test_the_repeat_command_works_where_pytest_was_started(suite, quick, monkeypatch):
+    """The path counts from the current folder, not from the root folder."""
+    suite.pytester.makeini("[pytest]")
+    folder = suite.pytester.mkdir("deep")
+    (folder / "test_deep.py").write_text(
+        "import pytest\n@pytest.mark.resources(rss_mb=1)\ndef test_it(llm_endpoint):\n    pass\n"
+    )
+    monkeypatch.chdir(folder)
+    result = suite.pytester.runpytest_inprocess("--llm-endpoint", quick.url, "-p", "no:asyncio")
+    result.stdout.fnmatch_lines([f"repeat: pytest test_deep.py::test_it --llm-endpoint={quick.url}"])
 
 
 def test_scale_multiplies_requests_and_durations(suite, quick):

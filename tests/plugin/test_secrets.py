@@ -26,11 +26,10 @@ def test_own_failure(llm_endpoint):
 
 
 class Recorder:
-    """A server that keeps the head of each request and echoes it in a 401."""
+    """A server that keeps the head of each request and echoes it in a 401 to a prompt."""
 
-    def __init__(self, status: str) -> None:
+    def __init__(self) -> None:
         self.heads: list[str] = []
-        self._status = status
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
@@ -51,7 +50,8 @@ class Recorder:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.heads.append(head)
         body = ('{"error": {"message": %r}}' % head.replace('"', "")).replace("'", '"').encode()
-        answer = f"HTTP/1.1 {self._status}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        status = "401 Unauthorized" if head.startswith("POST") else "404 Not Found"
+        answer = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n"
         writer.write(f"{answer}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
         writer.close()
@@ -63,7 +63,7 @@ class Recorder:
 
 @pytest.fixture
 def echoing():
-    recorder = Recorder("401 Unauthorized")
+    recorder = Recorder()
     yield recorder
     recorder.stop()
 
@@ -83,7 +83,7 @@ def test_key_and_headers_are_sent(suite, echoing, key):
 
 def test_a_server_that_echoes_the_key_does_not_get_it_printed(suite, echoing, key):
     """Its error message is told with the key struck out."""
-    run = suite(BODY, "--llm-endpoint", echoing.url, *key)
+    run = suite(BODY, "--llm-endpoint", echoing.url, "--llm-api=openai-chat", "--llm-model=m", *key)
     assert run.exit == 1
     assert "answered 401 to a one-line prompt" in run.text
     for secret in (KEY, HEADER_SECRET):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pytest_llmserve.domain.exchange import (
@@ -19,6 +20,7 @@ from pytest_llmserve.serve.opening import (
     first_manner,
     hopeless,
     next_manner,
+    pieces,
     refusal,
     several_models,
     unreachable,
@@ -46,9 +48,23 @@ def test_refused_manners_are_dropped_one_by_one():
     """Every 4xx takes one wish away: token counts, then the stream; then there is nothing left."""
     manner, seen = first_manner(CHAT, True), []
     while manner is not None:
-        seen.append(manner.describe())
+        seen.append((manner.stream, manner.stream_usage))
         manner = next_manner(manner, answered(422, "extra fields"), None, True)
-    assert seen == ["streamed, with token counts", "streamed", "not streamed"]
+    assert seen == [(True, True), (True, False), (False, False)]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "tokens_from", "said"),
+    [
+        ((), None, "in one piece"),
+        ((5,), "usage", "in one piece, with token counts"),
+        ((5, 6), "estimated", "in 2 chunks"),
+    ],
+)
+def test_how_the_first_answer_came_is_told(stamps, tokens_from, said):
+    reply = answered(200, None)
+    record = msgspec.structs.replace(reply.record, token_ns=stamps, tokens_from=tokens_from)
+    assert pieces(msgspec.structs.replace(reply, record=record)) == said
 
 
 def test_server_that_names_max_tokens_is_asked_without():

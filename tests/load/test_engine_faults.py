@@ -1,0 +1,255 @@
+"""Every planted fault of a server becomes the outcome of its requests, and never an error of ours."""
+
+import contextlib
+import re
+import socket
+import struct
+import time
+
+import pytest
+
+MS = 1_000_000
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+BODY = b'{"choices": [{"message": {"content": "hi"}}], "usage": {"completion_tokens": 1}}'
+ANSWER = HEAD % len(BODY) + BODY
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def break_off(peer):
+    """Close with a reset instead of an end."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def one(result):
+    (record,) = result.requests
+    return record.outcome, record.error
+
+
+def test_a_refused_port_ends_the_load_after_some_seconds(load):
+    """No thousands of failures a second, no wait for the end of the plan, and no sample to judge by."""
+    began = time.monotonic()
+    result = load(f"http://127.0.0.1:{free_port()}", users=3, duration_ns=60_000 * MS)
+    assert 4 < time.monotonic() - began < 15
+    assert 9 <= len(result.requests) <= 45
+    assert {(r.outcome, r.error, r.sent_ns) for r in result.requests} == {
+        ("refused", "Connection refused", None)
+    }
+    ended = r"gave up: from [\d.]+ m?s on, no connection for 5 s \(Connection refused\)"
+    assert re.fullmatch(ended, result.generator.ended)
+    assert result.ttft_ms.p50 == float("inf")
+
+
+def test_a_hanging_server_times_out(mock_server, load):
+    server = mock_server("--hang")
+    result = load(server.url, users=2, requests=4, timeout_ns=400 * MS)
+    assert {(r.outcome, r.error) for r in result.requests} == {("timed_out", "no full answer within 400 ms")}
+    assert all(400 <= r.e2e_ms < 2000 for r in result.requests)
+
+
+def test_a_server_that_hangs_within_its_answer_times_out(mock_server, load):
+    server = mock_server("--hang-after-headers")
+    (record,) = load(server.url, users=1, requests=1, timeout_ns=400 * MS).requests
+    assert (record.outcome, record.status) == ("timed_out", 200)
+
+
+def test_a_kept_connection_that_hangs_times_out_at_its_own_limit(mock_server, load):
+    """The limit counts from each request, not from the connection's first, nor from an earlier try."""
+    server = mock_server("--fail-first", 1, "--slow-every", 2, "--slow-ms", 700, "--tokens", 1)
+    result = load(server.url, users=1, requests=1, retries=1, timeout_ns=1000 * MS)
+    assert [(r.outcome, r.attempt) for r in result.requests] == [("http_5xx", 1), ("ok", 2)]
+    server = mock_server("--ttft-ms", 400, "--tokens", 1)
+    assert load(server.url, users=1, requests=3, timeout_ns=900 * MS).error_rate == 0.0
+
+
+def test_a_connection_that_is_never_taken_times_out(load):
+    """A full backlog: the handshake of TCP is not answered."""
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            peer = stack.enter_context(socket.socket())
+            peer.setblocking(False)
+            peer.connect_ex(full.getsockname())
+        url = "http://127.0.0.1:%d" % full.getsockname()[1]
+        result = load(url, users=1, requests=1, connect_timeout_ns=400 * MS)
+    assert one(result) == ("refused", "no connection within 400 ms")
+
+
+@pytest.mark.parametrize("framing", ["chunked", "content-length"])
+def test_a_truncated_answer_is_cut_off(mock_server, load, framing):
+    server = mock_server("--truncate-after", 2, "--framing", framing)
+    (record,) = load(server.url, users=1, requests=1).requests
+    assert (record.outcome, len(record.token_ns), record.text) == ("cut_off", 2, "red green ")
+
+
+def test_an_error_inside_the_stream(mock_server, load):
+    server = mock_server("--error-in-stream", 2)
+    (record,) = load(server.url, users=1, requests=1).requests
+    assert (record.outcome, record.status) == ("server_error_in_stream", 200)
+    assert "planted error in the stream" in record.error
+
+
+def test_error_statuses(mock_server, load):
+    server = mock_server("--fail-status", 503, "--fail-every", 3)
+    result = load(server.url, users=1, requests=6)
+    assert [r.status for r in result.requests] == [200, 200, 503] * 2
+    assert result.by_outcome == {"ok": 4, "http_5xx": 2}
+    assert result.failed[0].error == "503: planted failure"
+
+
+def test_an_empty_answer_is_malformed(mock_server, load):
+    server = mock_server("--empty-answer")
+    (record,) = load(server.url, users=1, requests=1).requests
+    assert (record.outcome, record.text, record.token_ns) == ("malformed", "", ())
+
+
+def test_a_server_killed_in_mid_run(mock_server, load):
+    """The run ends by itself: what was answered stays, the rest is reset or refused, or cut off."""
+    server = mock_server("--die-after", 10, "--ttft-ms", 30, "--tokens", 3)
+    began = time.monotonic()
+    result = load(server.url, users=4, duration_ns=60_000 * MS)
+    assert time.monotonic() - began < 20
+    assert 9 <= len(result.ok) <= 10
+    assert set(result.by_outcome) <= {"ok", "reset", "refused", "cut_off"}
+    assert result.by_outcome["refused"] >= 4
+    assert result.generator.ended.startswith("gave up: from ")
+
+
+def test_a_connection_closed_after_each_answer_is_no_failure(mock_server, load):
+    server = mock_server("--close-after-answer", "--ttft-ms", 1, "--tokens", 1)
+    result = load(server.url, users=2, requests=20)
+    assert (len(result.ok), result.error_rate) == (20, 0.0)
+    assert result.generator.reopened > 0
+
+
+def test_an_idle_connection_closed_by_the_server_is_no_failure(mock_server, load):
+    server = mock_server("--close-idle-ms", 20, "--ttft-ms", 1, "--tokens", 1)
+    result = load(server.url, users=2, requests=10, think_time_ns=(10 * MS, 60 * MS))
+    assert (len(result.ok), result.error_rate) == (10, 0.0)
+    assert result.generator.reopened > 0
+
+
+def test_a_close_that_crosses_the_request_is_no_failure(raw_server, load):
+    """The kept connection is closed just as the next request arrives: sent again, once, on a fresh one."""
+
+    def handle(peer, number):
+        raw_server.read_request(peer)
+        peer.sendall(ANSWER)
+        if raw_server.read_request(peer):
+            break_off(peer)
+
+    result = load(raw_server(handle).url, users=1, requests=5)
+    assert (len(result.ok), result.error_rate) == (5, 0.0)
+    assert result.generator.reopened == 4
+
+
+def test_a_kept_connection_broken_after_the_request_was_read_is_a_reset(raw_server, load):
+    """The server had its time with the request: sending it again would hide a fault."""
+
+    def handle(peer, number):
+        raw_server.read_request(peer)
+        peer.sendall(ANSWER)
+        if raw_server.read_request(peer):
+            time.sleep(0.4)
+            break_off(peer)
+
+    result = load(raw_server(handle).url, users=1, requests=4)
+    assert [r.outcome for r in result.requests] == ["ok", "reset", "ok", "reset"]
+    assert result.generator.reopened == 0
+
+
+@pytest.mark.parametrize(
+    ("leave", "error"),
+    [(break_off, "Connection reset by peer"), (socket.socket.close, "the server closed the connection")],
+)
+def test_a_fresh_connection_that_breaks_is_a_reset(raw_server, load, leave, error):
+    def handle(peer, number):
+        raw_server.read_request(peer)
+        leave(peer)
+
+    assert one(load(raw_server(handle).url, users=1, requests=1)) == ("reset", error)
+
+
+def test_what_is_not_http_is_malformed(raw_server, load):
+    def handle(peer, number):
+        raw_server.read_request(peer)
+        peer.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    outcome, error = one(load(raw_server(handle).url, users=1, requests=1))
+    assert outcome == "malformed"
+    assert error.startswith("not HTTP: ")
+
+
+def test_an_answer_before_the_request_was_read_stands(raw_server, load):
+    """The server refuses by the length alone: its reason is kept, and the connection is not used again."""
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\ntoo large"
+
+    def handle(peer, number):
+        peer.recv(1000)
+        peer.sendall(refusal)
+        time.sleep(0.2)
+
+    server = raw_server(handle)
+    result = load(server.url, ["x" * 20_000_000], users=1, requests=2)
+    assert [(r.outcome, r.status, r.sent_ns) for r in result.requests] == [("http_4xx", 413, None)] * 2
+    assert result.failed[0].error == "413: too large"
+    assert server.connections == 2
+
+
+def test_an_answer_beside_a_reset_stands(raw_server, load):
+    """The server answers and closes with most of the request unread, which resets the connection."""
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\ntoo large"
+
+    def handle(peer, number):
+        peer.recv(1000)
+        peer.sendall(refusal)
+        peer.close()
+
+    result = load(raw_server(handle).url, ["x" * 20_000_000], users=1, requests=3)
+    assert {r.outcome for r in result.requests} <= {"http_4xx", "reset"}, "a reset may overtake the answer"
+    assert result.generator.ended == "complete"
+
+
+def test_bytes_behind_an_answer_do_not_become_the_next_one(raw_server, load):
+    def handle(peer, number):
+        while raw_server.read_request(peer):
+            peer.sendall(ANSWER + b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+    server = raw_server(handle)
+    result = load(server.url, users=1, requests=4)
+    assert (len(result.ok), server.connections) == (4, 4)
+
+
+def test_failed_requests_are_tried_again(mock_server, load):
+    """Each try is a record; what a user with retries sees is the last one."""
+    server = mock_server("--fail-first", 3)
+    result = load(server.url, users=1, requests=4, retries=2)
+    tries = [(r.id, r.attempt, r.outcome) for r in result.requests]
+    assert tries == [
+        (0, 1, "http_5xx"),
+        (0, 2, "http_5xx"),
+        (0, 3, "http_5xx"),
+        (1, 1, "ok"),
+        (2, 1, "ok"),
+        (3, 1, "ok"),
+    ]
+    assert [(r.id, r.outcome) for r in result.judged] == [(0, "http_5xx"), (1, "ok"), (2, "ok"), (3, "ok")]
+    again = load(server.url, users=2, requests=4, retries=2)
+    assert [r.attempt for r in again.requests] == [1] * 4
+
+
+def test_a_server_error_with_a_lone_surrogate_is_recorded(raw_server, load):
+    body = b'{"error": {"message": "bad \\ud800 token"}}'
+
+    def handle(peer, number):
+        raw_server.read_request(peer)
+        peer.sendall(b"HTTP/1.1 500 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    outcome, error = one(load(raw_server(handle).url, users=1, requests=1))
+    assert outcome == "http_5xx"
+    assert "bad" in error
