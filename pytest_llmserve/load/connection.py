@@ -60,6 +60,7 @@ class Connection:
     Attributes:
         served: answers finished on it; over 0 means the server has kept it open at least once.
         answer: the answer on its way in, or None while idle.
+        interest: what the poller watches it for.
         opened_ns, ready_ns: when it was asked for, and when it stood.
     """
 
@@ -67,6 +68,7 @@ class Connection:
         "_out",
         "answer",
         "fd",
+        "interest",
         "opened_ns",
         "ready_ns",
         "recvmsg",
@@ -88,6 +90,7 @@ class Connection:
                 self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.recvmsg = self.sock.recvmsg
         self.state = CONNECTING
+        self.interest = 0
         self.tls = tls
         self.user = user
         self.answer: Answer | None = None
@@ -141,7 +144,7 @@ class Connection:
         return answer
 
     def close(self) -> None:
-        """Close the socket. The poller forgets a closed descriptor by itself."""
+        """Close the socket."""
         self.state = CLOSED
         self.tls = None
         self._out = memoryview(b"")

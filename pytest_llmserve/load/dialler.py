@@ -62,6 +62,7 @@ class Dialler:
         user.connection = connection
         self._connections[connection.fd] = connection
         self._poller.register(connection.fd, OUT)
+        connection.interest = OUT
         self._limits.append((connection.opened_ns + self._job.plan.connect_timeout_ns, connection))
 
     def progress(self, connection: Connection) -> None:
@@ -77,6 +78,7 @@ class Dialler:
         else:
             connection.state = wire.HANDSHAKE
             self._poller.modify(connection.fd, IN)
+            connection.interest = IN
             self._shake_hands(connection, connection.tls, b"")
 
     def next_limit_ns(self) -> int | None:

@@ -10,7 +10,10 @@ OUT = select.POLLOUT
 
 
 class Poller:
-    """The few calls a loop needs. `wait(timeout_s)` returns the ready (fd, mask) pairs."""
+    """The few calls a loop needs.
+
+    `wait(timeout_s)` returns the ready (fd, mask) pairs; `forget(fd)` is due when a socket is closed.
+    """
 
     def __init__(self) -> None:
         self._poll: select.epoll | select.poll
@@ -18,12 +21,13 @@ class Poller:
         if hasattr(select, "epoll"):
             self._poll = select.epoll()
             self.wait = self._poll.poll
+            self.forget: Callable[[int], None] = lambda _: None  # closing is enough for epoll
         else:
             poll = self._poll = select.poll()
             self.wait = lambda timeout_s: poll.poll(timeout_s * 1000)
+            self.forget = poll.unregister
         self.register = self._poll.register
         self.modify = self._poll.modify
-        self.unregister = self._poll.unregister
 
     def close(self) -> None:
         """Give the kernel object back."""

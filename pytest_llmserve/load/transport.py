@@ -132,6 +132,11 @@ class Transport:
         else:
             self._dialler.progress(connection)
 
+    def _watch(self, connection: Connection, interest: int) -> None:
+        if connection.interest != interest:  # most requests of a kept connection change nothing
+            self._poller.modify(connection.fd, interest)
+            connection.interest = interest
+
     def _reopen(self, connection: Connection) -> None:
         self.reopened += 1
         self._drop(connection)
@@ -156,12 +161,12 @@ class Transport:
         try:
             whole = connection.send(data)
         except OSError:
-            self._poller.modify(connection.fd, IN)
+            self._watch(connection, IN)
             return
         if whole:
             self._sent(connection, before_ns)
         else:
-            self._poller.modify(connection.fd, IN | OUT)
+            self._watch(connection, IN | OUT)
 
     def _resume_sending(self, connection: Connection, mask: int) -> None:
         if mask & ~OUT:  # an answer before the request is whole, or an end
@@ -172,7 +177,7 @@ class Transport:
                 whole = connection.flush()
             except OSError:
                 # The server may have said why before it closed: read on, to the answer or the end.
-                self._poller.modify(connection.fd, IN)
+                self._watch(connection, IN)
                 return
             if whole:
                 self._sent(connection, before_ns)
@@ -182,7 +187,7 @@ class Transport:
         assert flight is not None
         flight.sent_ns = min(monotonic_ns(), before_ns + _SEND_CALL_NS)
         connection.state = wire.RECEIVING
-        self._poller.modify(connection.fd, IN)
+        self._watch(connection, IN)
 
     def _receive(self, connection: Connection) -> None:
         try:
@@ -288,7 +293,8 @@ class Transport:
 
     def _drop(self, connection: Connection) -> None:
         """Close a connection; its user will open another when it needs one."""
-        self._connections.pop(connection.fd, None)
+        if self._connections.pop(connection.fd, None) is not None:
+            self._poller.forget(connection.fd)
         connection.user.connection = None
         connection.take_answer()
         connection.close()

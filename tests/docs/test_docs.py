@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,9 @@ def test_python_in_the_documents_runs(documents, document, mock_server, session,
     assert done.exit == 0, done.text
     ran = {test["nodeid"].partition("::")[0] for test in done.report["tests"]}
     assert ran == set(written)
-    reader = {}
+    reader: dict[str, Any] = {}
     exec(document("docs/report.md").blocks("python")[0], reader)
-    reader["slowest"](tmp_path / "session.json")
+    reader["show_verdicts"](tmp_path / "session.json")
     assert "pass error rate" in capsys.readouterr().out
 
 
@@ -62,7 +63,8 @@ def test_every_option_and_ini_key_has_a_row(document):
 
 def test_environment_variables_are_named(document):
     """An option that also reads the environment says so."""
-    (variables,) = [{option.env for option in OPTIONS if option.env}]
+    variables = {option.env for option in OPTIONS if option.env}
+    assert variables
     assert variables <= document("docs/options.md").words
 
 
@@ -71,7 +73,7 @@ def test_every_keyword_of_a_marker_is_in_its_section(document, marker):
     """The keywords are the fields of its class; none is missing, none invented."""
     section = document("docs/markers.md").section(f"## {marker}")
     rows = [line for line in section.splitlines() if line.startswith("| ")]
-    shown = set(re.findall(r"`(\w+)`", "\n".join(row for row in rows)))
+    shown = set(re.findall(r"`(\w+)`", "\n".join(rows)))
     cls = LoadSpec if marker == "load" else check_class(marker)
     keywords = {field.name for field in fields(cls)}
     assert keywords <= shown
@@ -139,7 +141,7 @@ def test_requests_needed_are_as_the_code_reckons(document):
 
 
 def test_links_lead_somewhere(documents):
-    """Every relative link names a file that is there, and an anchor a heading of it."""
+    """Every relative link names a file that is there."""
     broken = []
     for page in documents:
         for link in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[\w-]+)?\)", page.text):

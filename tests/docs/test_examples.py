@@ -46,7 +46,7 @@ def test_quickstart_passes_against_a_server_by_url(example, mock_server, session
 
 def test_quickstart_finds_a_sick_server(example, mock_server, session):
     """Unchanged, it fails the tests whose promise is broken, and those only."""
-    server = mock_server("--fail-every", 4, "--healthy-first", 5, "--fail-status", 503)
+    server = mock_server("--fail-every", 2, "--healthy-first", 5, "--fail-status", 503)
     done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.2")
     assert done.exit == 1, done.text
     found = outcomes(done)

@@ -87,7 +87,7 @@ def test_a_certificate_of_another_host_is_refused(mock_server, load, issue, monk
     authority, *pair = issue("elsewhere.test")
     monkeypatch.setenv("SSL_CERT_FILE", authority)
     (record,) = load(mock_server("--tls", *pair).url, users=1, requests=1).requests
-    reason = "IP address mismatch, certificate is not valid for '127.0.0.1'"
+    reason = "IP address mismatch, certificate is not valid for '127.0.0.1'."
     assert (record.outcome, record.error) == ("refused", f"TLS handshake: {reason}")
 
 

@@ -1,0 +1,87 @@
+"""pytest-xdist: loads never overlap, one server, everything in the controller's report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import psutil
+
+MOCK = Path(__file__).parents[1] / "servers" / "mock_server.py"
+LOADS = """
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.load(users=2, duration="300ms")
+@pytest.mark.error_rate(max=0.5)
+def test_load(number, llm_load):
+    llm_load(f"number {number}")
+
+def test_ask(llm_endpoint):
+    assert llm_endpoint.generate("Say hi.").ok
+"""
+
+
+def test_loads_of_two_workers_never_overlap(suite, quick):
+    """By the server's own log: between the requests of one load stands none of another."""
+    run = suite(LOADS.replace('(f"number', '(nonce=False, prompts=f"number'), "-n", 2, "--llm-endpoint", quick.url)
+    assert run.exit == 0, run.text
+    run.assert_outcomes(passed=5)
+    names = [f"test_suite.py::test_load[{number}]" for number in range(4)]
+    loads = [t for t in run.tests if t["nodeid"] in names]
+    assert sorted(t["nodeid"] for t in loads) == names
+    windows = sorted((r["received_ns"], r["end_ns"]) for r in quick.log_rows() if r["status"] == 200)
+    busy = 0
+    for begin, end in windows:
+        beside = sum(1 for other in windows if other[0] < end and begin < other[1]) - 1
+        busy = max(busy, beside)
+    # Two users of one load are answered at the same time; a second load would make it four.
+    assert busy <= 2
+
+
+def test_results_reach_the_controller(suite, quick):
+    """Verdicts and figures of every worker stand in the one summary and the one report."""
+    run = suite(LOADS, "-n", 2, "--llm-endpoint", quick.url)
+    assert run.exit == 0, run.text
+    loads = [t for t in run.tests if t["runs"]]
+    assert len(loads) == 4
+    for test in loads:
+        assert test["outcome"] == "passed"
+        assert test["verdicts"][0]["check"] == "error_rate"
+        assert f"{test['nodeid']}: passed" in run.result.outlines
+    assert run.text.count("= llmserve =") == 1
+
+
+def test_one_server_serves_all_workers_and_is_gone_at_the_end(suite):
+    """--llm-serve under -n 2: started once, no process and no folder left behind."""
+    (suite.pytester.path / "server.py").write_text(
+        "import os, runpy, sys\n"
+        "open('pids', 'a').write(f'{os.getpid()}\\n')\n"
+        f"sys.path.insert(0, {str(MOCK.parent)!r})\n"
+        f"runpy.run_path({str(MOCK)!r}, run_name='__main__')\n"
+    )
+    serve = f"{shlex.quote(sys.executable)} server.py --port {{port}}"
+    temporary = suite.pytester.mkdir("temporary")
+    suite.pytester._monkeypatch.setenv("TMPDIR", str(temporary))
+    body = """
+import time
+
+@pytest.mark.parametrize("number", range(4))
+def test_ask(number, llm_endpoint):
+    time.sleep(0.2)
+    assert llm_endpoint.generate("Say hi.").ok
+"""
+    run = suite(body, "-n", 2, "--llm-serve", serve, apart=True)
+    assert run.exit == 0, run.text
+    pids = (suite.pytester.path / "pids").read_text().split()
+    assert len(pids) == 1
+    assert not psutil.pid_exists(int(pids[0]))
+    assert list(temporary.glob("pytest-llmserve-*")) == []
+
+
+def test_a_broken_promise_fails_on_a_worker_too(suite, quick):
+    """Its text is the same, the repeat command has no -n."""
+    run = suite(
+        LOADS.replace("error_rate(max=0.5)", "latency(max_ms=0.001)"), "-n", 2, "--llm-endpoint", quick.url
+    )
+    run.assert_outcomes(failed=4, passed=1)
+    assert f"repeat: pytest 'test_suite.py::test_load[0]' --llm-endpoint={quick.url}" in run.result.outlines
