@@ -22,6 +22,7 @@ def bottleneck(
     late: counted from the send, a latency does not even hold them.
 
     Args:
+        generator: health of the load generator.
         limit_ms: the limit judged.
         found_ms: the latency found, where one is judged.
     """

@@ -25,6 +25,11 @@ def failure_text(
     """All that failed, then what it rests on.
 
     Args:
+        verdicts: of the whole test.
+        runs: of the test, in order.
+        resources: the server's samples through the test.
+        repeat: the command that runs this test again.
+        strict: undecided fails.
         death: how the server ended during the test, or None.
     """
     failed = [v for v in verdicts if v.fails(strict)]

@@ -142,12 +142,13 @@ def test_requests_needed_are_as_the_code_reckons(document):
 
 def test_links_lead_somewhere(documents):
     """Every relative link names a file that is there."""
-    broken = []
-    for page in documents:
-        for link in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[\w-]+)?\)", page.text):
-            if link and not (page.path.parent / link).exists():
-                broken.append(f"{page.name}: {link}")
-    assert broken == []
+    links = [
+        (page, link)
+        for page in documents
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)", page.text)
+    ]
+    assert len(links) > 10
+    assert [f"{page.name}: {to}" for page, to in links if not (page.path.parent / to).exists()] == []
 
 
 def test_servers_page_names_the_versions_in_the_lock(document):

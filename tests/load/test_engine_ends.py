@@ -83,9 +83,9 @@ def test_a_killed_worker_makes_the_run_void(mock_server, new_run):
 
 
 def test_a_worker_that_falls_silent_makes_the_run_void(mock_server, new_run, monkeypatch):
-    monkeypatch.setattr(engine, "_SILENCE_LIMIT_S", 1.0)
     run = new_run(mock_server("--ttft-ms", 20).url, users=1, requests=10**6)
     run.start()
+    monkeypatch.setattr(engine, "_SILENCE_LIMIT_S", 1.0)
     workers_of(os.getpid())[0].suspend()
     with pytest.raises(GeneratorError, match=r"^load worker 0 has said nothing for 1 s; the run is void$"):
         run.wait()

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from pytest_llmserve.load import engine
+
 MS = 1_000_000
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 BODY = b'{"choices": [{"message": {"content": "hi"}}], "usage": {"completion_tokens": 1}}'
@@ -57,13 +59,25 @@ def test_a_server_that_hangs_within_its_answer_times_out(mock_server, load):
     assert (record.outcome, record.status) == ("timed_out", 200)
 
 
-def test_a_kept_connection_that_hangs_times_out_at_its_own_limit(mock_server, load):
-    """The limit counts from each request, not from the connection's first, nor from an earlier try."""
-    server = mock_server("--fail-first", 1, "--slow-every", 2, "--slow-ms", 700, "--tokens", 1)
-    result = load(server.url, users=1, requests=1, retries=1, timeout_ns=1000 * MS)
-    assert [(r.outcome, r.attempt) for r in result.requests] == [("http_5xx", 1), ("ok", 2)]
+def test_the_limit_counts_from_each_request(mock_server, load):
+    """Not from the first on its connection."""
     server = mock_server("--ttft-ms", 400, "--tokens", 1)
     assert load(server.url, users=1, requests=3, timeout_ns=900 * MS).error_rate == 0.0
+
+
+def test_the_limit_counts_from_each_try(raw_server, load):
+    """Not from an earlier one of the same request on the same connection."""
+
+    def handle(peer, number):
+        for answer in (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", ANSWER):
+            raw_server.read_request(peer)
+            time.sleep(0.6)
+            peer.sendall(answer)
+
+    server = raw_server(handle)
+    result = load(server.url, users=1, requests=1, retries=1, timeout_ns=1000 * MS)
+    assert [(r.outcome, r.attempt) for r in result.requests] == [("http_5xx", 1), ("ok", 2)]
+    assert server.connections == 1
 
 
 def test_a_connection_that_is_never_taken_times_out(load):
@@ -114,7 +128,7 @@ def test_a_server_killed_in_mid_run(mock_server, load):
     began = time.monotonic()
     result = load(server.url, users=4, duration_ns=60_000 * MS)
     assert time.monotonic() - began < 20
-    assert 9 <= len(result.ok) <= 10
+    assert 8 <= len(result.ok) <= 12
     assert set(result.by_outcome) <= {"ok", "reset", "refused", "cut_off"}
     assert result.by_outcome["refused"] >= 4
     assert result.generator.ended.startswith("gave up: from ")
@@ -134,8 +148,10 @@ def test_an_idle_connection_closed_by_the_server_is_no_failure(mock_server, load
     assert result.generator.reopened > 0
 
 
-def test_a_close_that_crosses_the_request_is_no_failure(raw_server, load):
+def test_a_close_that_crosses_the_request_is_no_failure(raw_server, load, monkeypatch):
     """The kept connection is closed just as the next request arrives: sent again, once, on a fresh one."""
+    patient = "from pytest_llmserve.load import transport; transport._CROSSING_NS = 10**10; main()"
+    monkeypatch.setattr(engine, "_WORKER", engine._WORKER.removesuffix("main()") + patient)
 
     def handle(peer, number):
         raw_server.read_request(peer)

@@ -48,7 +48,7 @@ def test_tls_keeps_the_kernels_stamps(mock_server, load, certificate, monkeypatc
         wrote = rows[nonce("5eed0000", record.id)]["token_ns"]
         assert len(record.token_ns) == len(wrote) == 4
         assert record.token_ns[0] > wrote[0] - 1 * MS
-    assert 29 < result.ttft_ms.p50 < 60
+    assert 29 < result.ttft_ms.p50 < 100
 
 
 def test_a_large_prompt_under_tls(mock_server, load, certificate, monkeypatch):

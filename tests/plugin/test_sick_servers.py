@@ -39,14 +39,15 @@ def test_a_server_that_dies_in_mid_run_is_told(suite):
     assert "refused" in lines[0]
     assert any("killed by SIGKILL" in line for line in lines)
     counts = run.tests[0]["runs"][0]["counts"]
-    assert counts["sent"] == 40
+    assert counts["sent"] == counts["ok"] + counts["failed"] <= 40
     assert 5 <= counts["ok"] <= 10
+    assert run.result.duration < 30
 
 
 def test_a_foreign_server_that_dies_in_mid_run_is_told(suite, mock_server):
     """One that was there before: the same failure, from what its clients saw."""
     server = mock_server("--die-after", 10)
-    run = suite(LOAD, "--llm-endpoint", server.url)
+    run = suite(LOAD.replace("requests=40", "requests=16"), "--llm-endpoint", server.url)
     assert run.exit == 1, run.text
     assert "refused" in run.failure("test_it")[0]
     assert "refused" in run.tests[0]["runs"][0]["counts"]["by_outcome"]
@@ -103,9 +104,9 @@ def test_a_server_that_always_fails(suite, mock_server):
     server = mock_server("--fail-status", 500)
     run = suite(ASK, "--llm-endpoint", server.url)
     assert run.exit == 1
-    assert run.failure("test_it")[0] == (
-        f"{server.url} answered 500 to a one-line prompt: planted failure; see the server's log"
-    )
+    said = run.failure("test_it")[0]
+    assert said.startswith(f"{server.url} answered 500 to a one-line prompt: ")
+    assert said.endswith("planted failure; see the server's log")
 
 
 class Page(http.server.BaseHTTPRequestHandler):

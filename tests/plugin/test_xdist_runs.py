@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 from pathlib import Path
@@ -22,20 +23,23 @@ def test_ask(llm_endpoint):
 
 
 def test_loads_of_two_workers_never_overlap(suite, quick):
-    """By the server's own log: between the requests of one load stands none of another."""
-    run = suite(LOADS.replace('(f"number', '(nonce=False, prompts=f"number'), "-n", 2, "--llm-endpoint", quick.url)
-    assert run.exit == 0, run.text
-    run.assert_outcomes(passed=5)
-    names = [f"test_suite.py::test_load[{number}]" for number in range(4)]
-    loads = [t for t in run.tests if t["nodeid"] in names]
-    assert sorted(t["nodeid"] for t in loads) == names
-    windows = sorted((r["received_ns"], r["end_ns"]) for r in quick.log_rows() if r["status"] == 200)
-    busy = 0
-    for begin, end in windows:
-        beside = sum(1 for other in windows if other[0] < end and begin < other[1]) - 1
-        busy = max(busy, beside)
-    # Two users of one load are answered at the same time; a second load would make it four.
-    assert busy <= 2
+    """Each load has the server for itself: by one clock, no load begins before another has ended."""
+    body = """
+import os, time
+
+@pytest.mark.parametrize("number", range(4))
+def test_load(number, llm_load):
+    began = time.monotonic_ns()
+    llm_load("Say hi.", users=2, duration="300ms")
+    with open("spans", "a") as file:
+        file.write(f"{began} {time.monotonic_ns()} {os.environ['PYTEST_XDIST_WORKER']}\\n")
+"""
+    run = suite(body, "-n", 2, "--llm-endpoint", quick.url)
+    run.assert_outcomes(passed=4)
+    rows = [line.split() for line in (suite.pytester.path / "spans").read_text().splitlines()]
+    assert len({worker for _, _, worker in rows}) == 2
+    spans = sorted((int(began), int(ended)) for began, ended, _ in rows)
+    assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
 
 
 def test_results_reach_the_controller(suite, quick):

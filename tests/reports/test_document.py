@@ -1,0 +1,88 @@
+"""The JSON document of a run, on literal values."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.reports.document import run_document, verdict_documents
+from pytest_llmserve.reports.environment import environment
+
+
+def strict_json(value):
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def test_a_run_is_plain_data(make):
+    """Counts, figures, plan with its line, resources."""
+    found = strict_json(run_document(make.run([make.record(0), make.record(1, 200), make.failed(2)]), False))
+    assert found["counts"] == {
+        "sent": 3,
+        "ok": 2,
+        "failed": 1,
+        "warm_up": 0,
+        "by_outcome": {"ok": 2, "http_5xx": 1},
+    }
+    assert found["plan"]["text"] == "2 users, 3 requests"
+    assert found["plan"]["seed"] == 3
+    assert found["metrics"]["ttft_ms"]["p50"] == 20.0
+    assert found["metrics"]["e2e_ms"]["min"] == 100.0
+    assert found["throughput"]["requests_per_s"] == 0.2
+    assert found["resources"]["rss_mb_peak"] == 130.0
+    assert found["generator"]["clock"] == "kernel"
+    assert found["generator"]["send_lag_ms"] == {"p50": 0.1, "p99": 0.4, "max": 0.5}
+    assert found["stages"][0]["n"] == 3
+
+
+def test_an_empty_run_has_no_nan(make):
+    """What is not known is null."""
+    run = make.run([], steady_ns=(0, 0), resources=ResourceWindow(missing="not watched"))
+    found = strict_json(run_document(run, False))
+    assert found["metrics"]["e2e_ms"]["p99"] is None
+    assert found["resources"] == {"n": 0, "missing": "not watched"}
+    assert found["counts"]["sent"] == 0
+
+
+def test_a_failed_run_has_no_infinity(make):
+    """Quantiles that failed requests reach are null."""
+    found = strict_json(run_document(make.run([make.failed(i) for i in range(3)]), False))
+    assert found["metrics"]["e2e_ms"]["p50"] is None
+
+
+def test_texts_are_in_it_only_when_kept(make):
+    """One row a request, with the answer."""
+    run = make.run([make.record(0)])
+    assert "requests" not in run_document(run, keep_text=False)
+    (row,) = strict_json(run_document(run, keep_text=True))["requests"]
+    assert (row["id"], row["outcome"], row["text"]) == (0, "ok", "")
+
+
+def test_memory_that_was_kept_is_told(make):
+    """In MB, and what was read."""
+    change = make.memory(measure="RSS", before=(10_000_000,) * 3, after=(12_500_000,) * 3)
+    resources = strict_json(run_document(make.run([make.record(0)], memory=change), False))["resources"]
+    assert (resources["retained_mb"], resources["memory_measure"]) == (2.5, "RSS")
+    lost = make.memory(measure="RSS", missing="process 17 ended")
+    resources = strict_json(run_document(make.run([make.record(0)], memory=lost), False))["resources"]
+    assert (resources["retained_mb"], resources["memory_missing"]) == (None, "process 17 ended")
+
+
+@pytest.mark.parametrize("estimate", [None, math.inf, math.nan])
+def test_a_verdict_without_a_finite_estimate_is_null(make, estimate):
+    """With its sentence as it was printed."""
+    (found,) = strict_json(verdict_documents([make.verdict(estimate=estimate, interval=(1.0, math.inf))]))
+    assert found["estimate"] is None
+    assert found["interval"] == [1.0, None]
+    assert found["sentence"] == "p99 e2e latency 2431 ms > 2200 ms"
+    assert (found["limit"], found["n"], found["confidence"], found["verdict"]) == (2200.0, 812, 0.95, "fail")
+
+
+def test_the_environment_says_where_and_how():
+    """Machine, versions, and the definitions of the figures."""
+    found = strict_json(environment())
+    assert found["cpus"] >= 1
+    assert found["python"].startswith("3.")
+    assert "ttft" in " ".join(found["definitions"]).lower()

@@ -1,0 +1,109 @@
+"""The text of a failed check, on literal runs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pytest_llmserve.domain.result import GeneratorHealth
+from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.reports.failure import failure_text
+
+REPEAT = "pytest test_a.py::test_it"
+
+
+def text(make, verdicts, runs=(), resources=None, strict=False, **more):
+    resources = make.window() if resources is None else resources
+    return failure_text(verdicts, runs, resources, REPEAT, strict, **more)
+
+
+def test_the_whole_text_of_a_typical_failure(make):
+    """Promised and found, the run, errors by kind, the slowest, the server, other limits, the way to repeat."""
+    records = [make.record(0), make.record(1, 2500), make.failed(2), make.record(3, 300), make.failed(4)]
+    verdicts = [make.verdict(), make.verdict("pass", "error rate 40% <= 50%")]
+    assert text(make, verdicts, [make.run(records)]) == (
+        "p99 e2e latency 2431 ms > 2200 ms\n"
+        "\n"
+        "run: 2 users, 5 requests: 5 requests, 2 failed\n"
+        "  http_5xx: 2, first id 2: 500: out of slots\n"
+        "  slowest requests:\n"
+        "    id 1, at 1.0 s, e2e 2500 ms, ttft 20.0 ms, 4 tokens\n"
+        "    id 3, at 3.0 s, e2e 300 ms, ttft 20.0 ms, 4 tokens\n"
+        "    id 0, at 0.0 s, e2e 100 ms, ttft 20.0 ms, 4 tokens\n"
+        "\n"
+        "server, peaks: RSS 130 MB, USS + swap 120 MB, CPU 50 %, threads 8, open files 21\n"
+        "\n"
+        "other limits:\n"
+        "  pass: error rate 40% <= 50%\n"
+        "\n"
+        "repeat: pytest test_a.py::test_it"
+    )
+
+
+def test_every_broken_limit_stands_at_the_top(make):
+    """The first line is the first of them."""
+    verdicts = [make.verdict("pass", "kept"), make.verdict(sentence="one"), make.verdict(sentence="two")]
+    lines = text(make, verdicts).split("\n")
+    assert lines[:2] == ["one", "two"]
+    assert "  pass: kept" in lines
+
+
+def test_undecided_says_that_strict_made_it_fail(make):
+    """Without --llm-strict it stands among the other limits."""
+    doubtful = make.verdict("undecided", "p99 e2e latency 2100 ms <= 2200 ms, undecided", holds=True)
+    lines = text(make, [make.verdict(sentence="broken"), doubtful], strict=True).split("\n")
+    assert lines[:3] == ["broken", doubtful.sentence, "undecided counts as failed (--llm-strict)"]
+    relaxed = text(make, [make.verdict(sentence="broken"), doubtful])
+    assert f"  undecided: {doubtful.sentence}" in relaxed
+    assert "--llm-strict" not in relaxed
+
+
+def test_several_runs_are_numbered(make):
+    """As in the verdicts' sentences."""
+    said = text(make, [make.verdict()], [make.run([make.record(0)]), make.run([make.failed(0)])])
+    assert "\nrun 1: 2 users, 1 requests: 1 requests, 0 failed\n" in said
+    assert "\nrun 2: 2 users, 1 requests: 1 requests, 1 failed\n" in said
+
+
+def test_the_five_slowest_are_shown_and_no_more(make):
+    """Slowest first."""
+    said = text(make, [make.verdict()], [make.run([make.record(i, 100 + i) for i in range(9)])])
+    shown = [line.split(",")[0].strip() for line in said.split("\n") if line.startswith("    id ")]
+    assert shown == ["id 8", "id 7", "id 6", "id 5", "id 4"]
+
+
+def test_a_run_that_ended_early_says_why(make):
+    """Interrupted, or the server was gone."""
+    run = make.run([make.record(0)], generator=GeneratorHealth(ended="gave up: no connection"))
+    assert "  ended early: gave up: no connection" in text(make, [make.verdict()], [run]).split("\n")
+
+
+def test_a_generator_that_was_the_bottleneck_is_named(make):
+    """Ours before the server's."""
+    health = msgspec.structs.replace(GeneratorHealth(), saturated="workers at 99 % CPU")
+    run = make.run([make.record(0)], generator=health)
+    said = text(make, [make.verdict()], [run]).split("\n")
+    assert "  load generator: workers at 99 % CPU; add --llm-load-workers" in said
+
+
+def test_a_server_that_was_not_watched_says_why(make):
+    """Instead of its peaks."""
+    said = text(make, [make.verdict()], resources=ResourceWindow(missing="it is on another machine"))
+    assert "\n\nserver: not watched: it is on another machine\n" in said
+
+
+def test_a_server_that_was_lost_shows_its_peaks_and_why(make):
+    """What was seen until then."""
+    said = text(make, [make.verdict()], resources=make.window("process 17 ended"))
+    assert "open files 21; no longer watched: process 17 ended\n" in said
+
+
+def test_a_server_that_ended_is_told(make):
+    """How, and its last words."""
+    said = text(make, [make.verdict()], death="killed by SIGKILL; its log is empty")
+    assert "\n\nthe server's process ended during the test: killed by SIGKILL; its log is empty\n" in said
+
+
+def test_a_request_without_tokens_shows_what_is_known(make):
+    """No ttft, no count."""
+    run = make.run([make.record(0, token_ns=(), output_tokens=None)])
+    assert "    id 0, at 0.0 s, e2e 100 ms" in text(make, [make.verdict()], [run]).split("\n")

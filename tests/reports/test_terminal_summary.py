@@ -1,0 +1,114 @@
+"""The section at the end of a session, on literal documents."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.domain.result import GeneratorHealth
+from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.reports.document import run_document, verdict_documents
+from pytest_llmserve.reports.terminal import summary_lines
+
+
+def document(make, runs=(), verdicts=(), **changes):
+    return {
+        "nodeid": "test_a.py::test_it",
+        "outcome": "passed",
+        "attempt": 1,
+        "runs": [run_document(run, keep_text=False) for run in runs],
+        "verdicts": verdict_documents(list(verdicts)),
+    } | changes
+
+
+def lines(tests, width=80, colour=False, verbosity=0):
+    return [line.rstrip() for line in summary_lines(tests, width, colour, verbosity)]
+
+
+def test_a_typical_test_is_shown_whole(make):
+    """Outcome, plan and counts, a table, throughput, server, generator, verdicts."""
+    run = make.run([make.record(i, 100 + 50 * i) for i in range(4)] + [make.failed(4)])
+    shown = lines([document(make, [run], [make.verdict("pass", "error rate 20% <= 50%")])])
+    assert shown[0] == "test_a.py::test_it: passed"
+    assert shown[1] == "  2 users, 5 requests: 5 sent, 1 failed (http_5xx 1), 4.1 s"
+    assert shown[2].split() == ["ms", "n", "mean", "p50", "p90", "p95", "p99", "max"]
+    assert [line.split()[0] for line in shown[4:8]] == ["TTFT", "ITL", "TPOT", "e2e"]
+    assert shown[4].split()[1:4] == ["5", "20.0", "20.0"]
+    assert shown[5].split()[1:4] == ["12", "10.0", "10.0"]
+    assert shown[8] == "  throughput: 0.40 requests/s, 1.6 tokens/s"
+    assert shown[9] == "  server: RSS 120 MB, peak 130 MB, USS + swap peak 120 MB, CPU 50 %"
+    assert shown[10] == "  generator: kernel stamps, CPU 7 %, send lag p99 0.40 ms"
+    assert shown[11:] == ["  pass: error rate 20% <= 50%"]
+
+
+def test_the_table_fits_80_columns(make):
+    """Large figures too."""
+    run = make.run([make.record(i, 9_999_999) for i in range(3)])
+    table = lines([document(make, [run])], width=80)[2:8]
+    assert max(map(len, table)) <= 80
+    assert all("…" not in line for line in table)
+
+
+def test_long_sentences_are_not_broken(make):
+    """They can be searched and copied; the terminal wraps them."""
+    sentence = "p99 e2e latency 2431 ms > 2200 ms " * 8
+    assert f"  fail: {sentence.rstrip()}" in lines([document(make, verdicts=[make.verdict(sentence=sentence)])])
+
+
+def test_without_colour_no_escape_is_written(make):
+    """For logs and files."""
+    tests = [document(make, [make.run([make.record(0)])], [make.verdict()])]
+    assert "\x1b" not in "".join(summary_lines(tests, 80, False, 0))
+    assert "\x1b[31m" in "".join(summary_lines(tests, 80, True, 0))
+
+
+@pytest.mark.parametrize("name", ["test_a.py::test_it[[bold]x[/bold]]", "test_a.py::test_it[:smile:]"])
+def test_names_are_printed_as_they_are(make, name):
+    """Brackets of a parametrized test are no markup."""
+    assert lines([document(make, nodeid=name)])[0] == f"{name}: passed"
+
+
+def test_quiet_is_one_line_a_test(make):
+    """With the verdicts counted."""
+    words = [make.verdict("pass"), make.verdict("pass"), make.verdict("undecided"), make.verdict("fail")]
+    tests = [document(make, [make.run([make.record(0)])], words), document(make, outcome="failed")]
+    assert lines(tests, verbosity=-1) == [
+        "test_a.py::test_it: passed (2 pass, 1 fail, 1 undecided)",
+        "test_a.py::test_it: failed",
+    ]
+
+
+def test_a_second_attempt_is_marked(make):
+    """Reruns are told apart."""
+    tests = [document(make, outcome="rerun"), document(make, attempt=2)]
+    assert lines(tests) == ["test_a.py::test_it: rerun", "test_a.py::test_it: passed (attempt 2)"]
+
+
+def test_a_run_of_failures_only_has_no_figures(make):
+    """Dashes, not zeros."""
+    shown = lines([document(make, [make.run([make.failed(0), make.failed(1, "refused", "x")])])])
+    assert shown[1].endswith("2 sent, 2 failed (http_5xx 1, refused 1), 1.1 s")
+    assert [line.split()[2:] for line in shown[4:8]] == [["-"] * 6] * 4
+
+
+def test_an_early_end_and_an_unwatched_server_are_told(make):
+    """So that figures are not taken for more than they are."""
+    run = make.run(
+        [make.record(0)],
+        generator=GeneratorHealth(ended="interrupted", reopened=3, saturated="busy core"),
+        resources=ResourceWindow(missing="on another machine"),
+    )
+    shown = lines([document(make, [run])])
+    assert "  ended early: interrupted" in shown
+    assert "  server: not watched: on another machine" in shown
+    assert (
+        "  generator: user stamps, CPU 0 %, 3 connections closed by the server while idle, bottleneck: busy core"
+        in shown
+    )
+
+
+def test_tokens_that_were_estimated_or_not_counted_are_told(make):
+    """Never passed off as the server's count."""
+    estimated = make.run([make.record(i, tokens_from="estimated") for i in range(3)])
+    uncounted = make.run([make.record(i, tokens_from=None, output_tokens=None) for i in range(3)])
+    assert lines([document(make, [estimated])])[8].endswith("tokens/s (tokens estimated from chunks)")
+    assert lines([document(make, [uncounted])])[8].endswith("requests/s, tokens/s not known")
