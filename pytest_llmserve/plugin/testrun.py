@@ -23,6 +23,7 @@ from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.failure import failure_text
+from pytest_llmserve.serve.process import ServerProcess
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
@@ -103,8 +104,8 @@ class TestRun:
     def _death(self) -> str | None:
         """How a server of ours ended meanwhile."""
         opened = self.state.opened
-        death: str | None = getattr(opened.server, "death", None) if opened is not None else None
-        return death
+        server = opened.server if opened is not None else None
+        return server.death if isinstance(server, ServerProcess) else None
 
     def abandon(self) -> None:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""

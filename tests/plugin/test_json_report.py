@@ -125,3 +125,14 @@ def test_the_summary_is_short_with_q(suite, quick):
         "test_suite.py::test_never_loaded: failed (1 undecided)",
         "test_suite.py::test_plain: passed",
     ]
+
+
+def test_a_report_that_cannot_be_written_is_told(suite, quick):
+    """The tests' results are shown all the same, and the exit is not 0."""
+    (suite.pytester.path / "taken").write_text("")
+    run = suite(
+        "def test_it(llm_endpoint):\n    pass", "--llm-endpoint", quick.url, "--llm-report", "taken/x.json"
+    )
+    assert run.exit not in (0, pytest.ExitCode.INTERNAL_ERROR)
+    assert f"--llm-report {suite.pytester.path / 'taken' / 'x.json'}: cannot be written" in run.text
+    assert "Traceback" not in run.text

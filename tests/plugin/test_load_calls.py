@@ -153,3 +153,18 @@ def test_it(llm_load):
     resources = run.tests[0]["runs"][0]["resources"]
     assert resources["memory_missing"] is None
     assert abs(resources["retained_mb"]) < 500
+
+
+def test_a_load_fetched_by_name_works_inside_a_test(suite, quick):
+    """request.getfixturevalue("llm_load"): either it works, and its run is in the report."""
+    run = suite(
+        """
+def test_it(request):
+    result = request.getfixturevalue("llm_load")("Say hi.", requests=3)
+    assert len(result.ok) == 3
+""",
+        "--llm-endpoint",
+        quick.url,
+    )
+    assert run.exit == 0, run.text
+    assert run.tests[0]["runs"][0]["counts"]["ok"] == 3

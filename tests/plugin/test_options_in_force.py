@@ -245,3 +245,14 @@ def test_a_model_is_asked_for_by_name(suite, quick):
     """--llm-model wins over what the server lists."""
     run = suite(LOAD, "--llm-endpoint", quick.url, "--llm-model", "another")
     assert run.tests[0]["server"]["model"] == "another"
+
+
+@pytest.mark.parametrize(("key", "kind"), [("llm_scale", "float"), ("llm_load_workers", "int")])
+def test_a_wrong_ini_value_is_a_usage_error(key, kind, suite):
+    """As on the command line: exit 4, the key and the value named, no traceback."""
+    suite.pytester.makeini(f"[pytest]\n{key} = many")
+    run = suite(LOAD, "--llm-endpoint", NOWHERE)
+    assert run.exit == pytest.ExitCode.USAGE_ERROR, run.text
+    assert key in run.text
+    assert "many" in run.text
+    assert "Traceback" not in run.text

@@ -89,3 +89,10 @@ def test_a_broken_promise_fails_on_a_worker_too(suite, quick):
     )
     run.assert_outcomes(failed=4, passed=1)
     assert f"repeat: pytest 'test_suite.py::test_load[0]' --llm-endpoint={quick.url}" in run.result.outlines
+
+
+def test_without_a_server_tests_are_skipped_on_workers_too(suite):
+    """With the options to give."""
+    run = suite(LOADS, "-n", 2, "-rs", apart=True)
+    run.assert_outcomes(skipped=5)
+    assert "no model server to test: give --llm-endpoint=URL" in run.text

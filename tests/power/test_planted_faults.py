@@ -1,4 +1,4 @@
-"""One acceptance suite, run against servers with one fault each: the check for it fails, no other one does."""
+"""One acceptance suite against servers with one fault each: the check for it fails, no other one does."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+"""One run with the server watched; kept also when it is interrupted, and not when it is void."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.measure.run import Stopped, measured_run
+from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.serve.ready import wait_ready
+
+
+@pytest.fixture
+def measure(mock_server, tmp_path):
+    """``measure(plan, **more)`` -> (what was kept, what was returned or raised)."""
+    server = mock_server("--ttft-ms", 3, "--tokens", 3)
+    endpoint = wait_ready(target_from_url(server.url), limit_ns=30 * NS_PER_S)
+    watch = Watch(server.pid, "told")
+    watch.start()
+
+    def run(plan, **more):
+        kept = []
+        try:
+            return kept, measured_run(
+                endpoint.target, plan, ["Say hi."], tmp_path / "run", watch, kept.append, **more
+            )
+        except (Stopped, KeyboardInterrupt, GeneratorError) as error:
+            return kept, error
+
+    yield run
+    watch.stop()
+    endpoint.close()
+
+
+def test_a_result_comes_with_the_servers_side(measure):
+    """Samples of the run's own time; kept once."""
+    kept, result = measure(LoadPlan(users=2, requests=20))
+    assert kept == [result]
+    assert len(result.ok) == 20
+    assert result.resources.peak("rss_mb") > 5
+    assert result.memory is None
+
+
+def test_memory_is_judged_only_when_asked_for(measure):
+    """Readings before the run, and after it has settled."""
+    _, result = measure(LoadPlan(users=1, requests=5), settle_ns=100_000_000)
+    assert result.memory.missing is None
+    assert result.memory.retained_bytes is not None
+
+
+def test_the_baseline_of_a_run_with_warm_up_is_read_after_it(measure):
+    """What warming up takes is no leak; and the run is not held up."""
+    _, result = measure(
+        LoadPlan(users=1, duration_ns=NS_PER_S, warm_up_ns=NS_PER_S // 4), settle_ns=100_000_000
+    )
+    assert len(result.memory.before) >= 6
+    assert result.warm_up
+
+
+def test_a_plan_without_streaming_asks_for_whole_answers(measure):
+    """Even where the server can stream."""
+    _, result = measure(LoadPlan(users=1, requests=3, stream=False))
+    assert {len(r.token_ns) for r in result.ok} <= {0, 1}
+
+
+def test_a_stop_from_another_thread_keeps_what_was_measured(measure):
+    """Soon, and with the reason."""
+    stop = threading.Event()
+    timer = threading.Timer(0.8, stop.set)
+    timer.start()
+    began = time.monotonic()
+    kept, raised = measure(LoadPlan(users=1, duration_ns=120 * NS_PER_S), stop=stop)
+    timer.join()
+    assert isinstance(raised, Stopped)
+    assert time.monotonic() - began < 20
+    assert kept[0].ok
+    assert kept[0].generator.ended == "interrupted"
+
+
+def test_an_interrupt_keeps_what_was_measured(measure):
+    """And goes on to pytest."""
+    timer = threading.Timer(0.8, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    kept, raised = measure(LoadPlan(users=1, duration_ns=120 * NS_PER_S))
+    timer.join()
+    assert isinstance(raised, KeyboardInterrupt)
+    assert len(kept) == 1
+    assert kept[0].generator.ended == "interrupted"
+
+
+def test_a_run_whose_worker_dies_is_void(measure, monkeypatch):
+    """Nothing is kept: a smaller run would pass for a whole one."""
+    monkeypatch.setenv("PYTHONHOME", "/nonexistent")
+    kept, raised = measure(LoadPlan(users=1, requests=5))
+    assert isinstance(raised, GeneratorError)
+    assert "the run is void" in str(raised)
+    assert kept == []
