@@ -20,8 +20,12 @@ _CUT_LIMIT_S = 5.0
 
 def _current(state: State, fixture: str) -> TestRun:
     test = state.current
-    if test is None or test.watch is None:
-        pytest.fail(f"{fixture} works inside a test, not in another fixture's setup", pytrace=False)
+    if test is None or not test.runs_now:
+        pytest.fail(
+            f"{fixture} works inside a test that names it among its arguments,"
+            " not in another fixture's setup or teardown",
+            pytrace=False,
+        )
     return test
 
 

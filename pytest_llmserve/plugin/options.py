@@ -100,13 +100,20 @@ def value(config: pytest.Config, flag: str) -> Any:
         return given
     if option.env is not None and os.environ.get(option.env):
         return os.environ[option.env]
-    from_ini = config.getini(option.key)
+    from_ini = ini(config, option.key)
     return option.default if from_ini in (None, "", []) else from_ini
 
 
 def ini(config: pytest.Config, key: str) -> Any:
-    """The value of a key that has no option."""
-    return config.getini(key)
+    """The value of an ini key.
+
+    Raises:
+        pytest.UsageError: not of the key's type.
+    """
+    try:
+        return config.getini(key)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"ini key {key}: {error}") from None
 
 
 def named_server(config: pytest.Config) -> tuple[str | None, str | None]:

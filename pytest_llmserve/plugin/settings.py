@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.measure.opening import EMBEDDED, ServerWish, request_headers
-from pytest_llmserve.plugin.options import has_server, ini, named_server, value
+from pytest_llmserve.plugin.options import OPTIONS, has_server, ini, named_server, value
 
 _READY_URL_NS = 30 * NS_PER_S
 _READY_OWN_NS = 300 * NS_PER_S
@@ -23,8 +24,9 @@ def check_options(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: names every fault.
     """
-    faults = []
+    faults: dict[str, None] = {}
     for check in (
+        *(partial(value, flag=option.flag) for option in OPTIONS),
         _check_server,
         _check_api,
         _check_headers,
@@ -35,8 +37,8 @@ def check_options(config: pytest.Config) -> None:
     ):
         try:
             check(config)
-        except SetupError as error:
-            faults.append(str(error))
+        except (SetupError, pytest.UsageError) as error:
+            faults[str(error)] = None
     if faults:
         raise pytest.UsageError("\n".join(faults))
 

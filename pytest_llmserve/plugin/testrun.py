@@ -50,6 +50,11 @@ class TestRun:
         )
         self.watch.start()
 
+    @property
+    def runs_now(self) -> bool:
+        """The test's own code has begun and not ended."""
+        return self.watch is not None and self._window is None
+
     def load(
         self, prompts: object, keywords: Mapping[str, Any], stop: threading.Event | None = None
     ) -> LoadResult:

@@ -40,7 +40,8 @@ def long_session(pytester):
     """A session in a process of its own, its load under way; and all its descendants."""
     pytester.makepyfile(test_long=LONG)
     served = pytester.path / "served"
-    command = [sys.executable, "-m", "pytest", "--llm-serve", SERVE, "--llm-report=report.json", "-p", "no:asyncio"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "--llm-report=report.json"]
+    command += ["--llm-serve", SERVE]
     with (pytester.path / "out").open("wb") as out:
         session = subprocess.Popen(command, cwd=pytester.path, stdout=out, stderr=out)
     try:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+OUTSIDE = (
+    "llm_load works inside a test that names it among its arguments,"
+    " not in another fixture's setup or teardown"
+)
+
 
 def test_without_arguments_it_takes_the_marker(suite, quick):
     """And a set of prompts of its own."""
@@ -72,10 +77,14 @@ def test_it(llm_load):
     [
         (
             "llm_load('hi', user=3, requests=0.5)",
-            "llm_load: no keyword 'user', did you mean users?; requests: 0.5 is not a whole number of 0 or more",
+            "llm_load: no keyword 'user', did you mean users?;"
+            " requests: 0.5 is not a whole number of 0 or more",
         ),
         ("llm_load('hi', users=3)", 'llm_load: needs an end: requests=300, or duration="60s", or both'),
-        ("llm_load('hi', think_time=('2s', '1s'), requests=1)", "think_time: ('2s', '1s') begins with the longer pause"),
+        (
+            "llm_load('hi', think_time=('2s', '1s'), requests=1)",
+            "think_time: ('2s', '1s') begins with the longer pause",
+        ),
     ],
 )
 def test_wrong_keywords_of_a_call_are_told_at_once(call, faults, suite, quick):
@@ -101,7 +110,7 @@ def test_it(warmed):
         quick.url,
     )
     assert run.exit == 1
-    assert "llm_load works inside a test, not in another fixture's setup" in run.failure("test_it")
+    assert OUTSIDE in run.failure("test_it")
 
 
 def test_plain_asserts_on_a_result_read_well(suite, quick):
@@ -155,16 +164,38 @@ def test_it(llm_load):
     assert abs(resources["retained_mb"]) < 500
 
 
-def test_a_load_fetched_by_name_works_inside_a_test(suite, quick):
-    """request.getfixturevalue("llm_load"): either it works, and its run is in the report."""
+def test_a_load_fetched_by_name_is_refused(suite, quick):
+    """getfixturevalue() comes too late to watch and judge the test; also after a test that was watched."""
     run = suite(
         """
-def test_it(request):
-    result = request.getfixturevalue("llm_load")("Say hi.", requests=3)
-    assert len(result.ok) == 3
+def test_named(llm_load):
+    llm_load("Say hi.", requests=3)
+
+def test_fetched(request):
+    request.getfixturevalue("llm_load")("Say hi.", requests=3)
 """,
         "--llm-endpoint",
         quick.url,
     )
-    assert run.exit == 0, run.text
-    assert run.tests[0]["runs"][0]["counts"]["ok"] == 3
+    run.assert_outcomes(passed=1, failed=1)
+    assert run.failure("test_fetched") == [OUTSIDE]
+    assert [len(test["runs"]) for test in run.tests] == [1]
+
+
+def test_a_load_in_a_teardown_is_refused(suite, quick):
+    """The verdicts have been given."""
+    run = suite(
+        """
+@pytest.fixture
+def after(llm_load):
+    yield
+    llm_load("Say hi.", requests=3)
+
+def test_it(after, llm_load):
+    llm_load("Say hi.", requests=2)
+""",
+        "--llm-endpoint",
+        quick.url,
+    )
+    run.assert_outcomes(passed=1, errors=1)
+    assert OUTSIDE in run.text

@@ -6,7 +6,7 @@ import pytest
 
 HEAD = "ERROR: markers of pytest-llmserve that cannot be used:"
 
-FAULTY = '''
+FAULTY = """
 @pytest.mark.load(user=3, requests=-1, duration="soon")
 @pytest.mark.latency(p95ms=3, p99_ms="fast")
 def test_one(llm_load):
@@ -18,7 +18,7 @@ class TestMore:
     @pytest.mark.no_leak(per="hour", mb=1)
     def test_two(self, llm_load):
         llm_load()
-'''
+"""
 TOLD = (
     "test_suite.py:4: load: no keyword 'user', did you mean users?;"
     " requests: -1 is not a whole number of 0 or more;"
@@ -48,9 +48,15 @@ def test_every_fault_of_every_marker_is_told_with_its_line(suite):
         ("load(users=0, requests=1)", "load: users: 0 is not a whole number of 1 or more"),
         ("load(requests=1, timeout=0)", "load: timeout: 0 leaves no time to answer"),
         ("goodput(min=0.9)", "goodput: needs at least one of ttft_ms, tpot_ms, e2e_ms"),
-        ("goodput(ttft_ms=9)", "goodput: needs min, the share of requests that must be good, such as min=0.99"),
+        (
+            "goodput(ttft_ms=9)",
+            "goodput: needs min, the share of requests that must be good, such as min=0.99",
+        ),
         ("error_rate(max=2)", "error_rate: max: 2 is not a share from 0 to 1 (0.2 % is 0.002)"),
-        ("error_rate(retries=1)", "error_rate: needs max, the share of requests that may fail, such as max=0.002"),
+        (
+            "error_rate(retries=1)",
+            "error_rate: needs max, the share of requests that may fail, such as max=0.002",
+        ),
         ("error_rate(max=1)", "error_rate: max=1 would hold whatever happens"),
         ("no_leak(settle='1s')", "no_leak: needs mb, the memory in MB that may be retained, such as mb=100"),
         ("throughput(min_rps=0)", "throughput: min_rps: 0 is not over 0"),

@@ -25,12 +25,16 @@ BROKEN = {
 FIRST_LINE = {
     "latency": r"p50 e2e latency \S+ ms > 100 ms \(95% interval .+, n=40\b.*\)",
     "throughput": r"throughput \S+ requests/s < 1000000 requests/s \(95% interval .+, n=\d+\)",
-    "goodput": r"goodput 0% < 90% \(95% interval .+, n=40\): 40 of 40 requests over a limit \(e2e_ms > 100: 40\)",
+    "goodput": (
+        r"goodput 0% < 90% \(95% interval .+, n=40\): 40 of 40 requests over a limit \(e2e_ms > 100: 40\)"
+    ),
     "error_rate": r"error rate 50% > 1% \(95% interval .+, n=40\): 20 of 40 requests failed \(http_5xx 20\)",
     "no_leak": r"memory retained \S+ MB > 1 MB \(.+ interval .+, n=\d+ readings\)",
     "resources": r"peak RSS \S+ MB > 1 MB, \d+\.\d s into the test \(n=\d+ samples\)",
 }
-BUSY_MACHINE = r", undecided(?= \()|(: |; )the load generator was the bottleneck \(.+\); add --llm-load-workers$"
+BUSY_MACHINE = (
+    r", undecided(?= \()|(: |; )the load generator was the bottleneck \(.+\); add --llm-load-workers$"
+)
 SICK = {"error_rate": ["--fail-every", 2], "no_leak": ["--leak-kb", 1000]}
 
 

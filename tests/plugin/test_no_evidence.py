@@ -94,6 +94,8 @@ def test_a_process_that_cannot_be_read_keeps_no_promise(promise, suite, quick, d
 
 def test_resources_need_the_server_to_be_watched(suite, quick):
     """A promise about the server, in a test that uses no fixture of ours, is not kept by silence."""
-    run = suite("@pytest.mark.resources(rss_mb=100000)\ndef test_it():\n    pass", "--llm-endpoint", quick.url)
+    run = suite(
+        "@pytest.mark.resources(rss_mb=100000)\ndef test_it():\n    pass", "--llm-endpoint", quick.url
+    )
     assert run.exit == 1, run.text
     assert "no evidence" in run.failure("test_it")[0]

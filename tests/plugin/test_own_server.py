@@ -66,7 +66,9 @@ def test_a_server_that_dies_at_once_is_told_with_its_last_words(suite):
     run = suite(BODY, "--llm-serve", dying)
     assert run.exit == 1
     said = run.failure("test_it")
-    assert said[0].startswith("the server ended before it was ready: exited with code 1; the last lines of its log:")
+    assert said[0].startswith(
+        "the server ended before it was ready: exited with code 1; the last lines of its log:"
+    )
     assert said[1].startswith("no GPU found on port ")
     assert run.result.duration < 20
 

@@ -73,7 +73,9 @@ def load_result(records: list[RequestRecord], **changes: object) -> LoadResult:
     return LoadResult(**(fields | changes))  # type: ignore[arg-type]
 
 
-def verdict(word: str = "fail", sentence: str = "p99 e2e latency 2431 ms > 2200 ms", **changes: object) -> Verdict:
+def verdict(
+    word: str = "fail", sentence: str = "p99 e2e latency 2431 ms > 2200 ms", **changes: object
+) -> Verdict:
     fields: dict[str, object] = {
         "check": "latency",
         "what": "p99 e2e latency",

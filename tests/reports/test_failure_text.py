@@ -17,7 +17,7 @@ def text(make, verdicts, runs=(), resources=None, strict=False, **more):
 
 
 def test_the_whole_text_of_a_typical_failure(make):
-    """Promised and found, the run, errors by kind, the slowest, the server, other limits, the way to repeat."""
+    """Promised and found, the run, errors by kind, slowest, server, other limits, the way to repeat."""
     records = [make.record(0), make.record(1, 2500), make.failed(2), make.record(3, 300), make.failed(4)]
     verdicts = [make.verdict(), make.verdict("pass", "error rate 40% <= 50%")]
     assert text(make, verdicts, [make.run(records)]) == (
