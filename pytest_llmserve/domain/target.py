@@ -33,6 +33,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     json_request: str | None = None
     json_answer: str | None = None
 
+    def __repr__(self) -> str:
+        # Without headers: pytest prints the values of a failed assert.
+        return f"Target(url={self.url!r}, api={self.api!r}, model={self.model!r})"
+
     @property
     def authority(self) -> str:
         """Host and port as they stand in a URL and in the Host header."""

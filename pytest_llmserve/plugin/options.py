@@ -112,7 +112,7 @@ def ini(config: pytest.Config, key: str) -> Any:
     """
     try:
         return config.getini(key)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, pytest.UsageError) as error:  # which one depends on pytest's version
         raise pytest.UsageError(f"ini key {key}: {error}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def check_options(config: pytest.Config) -> None:
         pytest.UsageError: names every fault.
     """
     faults: dict[str, None] = {}
-    for check in (
+    checks: tuple[Callable[[pytest.Config], object], ...] = (
         *(partial(value, flag=option.flag) for option in OPTIONS),
         _check_server,
         _check_api,
@@ -34,7 +35,8 @@ def check_options(config: pytest.Config) -> None:
         _check_workers,
         _check_ready,
         _check_reports,
-    ):
+    )
+    for check in checks:
         try:
             check(config)
         except (SetupError, pytest.UsageError) as error:

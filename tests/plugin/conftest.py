@@ -5,20 +5,20 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import pytest_llmserve
 
-# pytester forgets the modules an in-process run imported; numpy cannot be imported twice.
 for _module in pkgutil.walk_packages(pytest_llmserve.__path__, "pytest_llmserve."):
     importlib.import_module(_module.name)
-for _name in ("rich.console", "rich.table", "rich.padding", "rich.box", "scipy.stats", "xdist.plugin"):
+for _name in ("httpcore", "httpx", "scipy.stats", "xdist.plugin"):
     importlib.import_module(_name)
-
 
 BUSY = "the load generator was the bottleneck"
 
@@ -81,6 +81,25 @@ class Run:
         assert found == expected, self.text
 
 
+class Keeper:
+    """Keeps what an in-process run imported.
+
+    pytester forgets it, but numpy cannot be imported twice, and the errors of a second httpcore are not
+    those that the first one's users catch.
+    """
+
+    def __init__(self) -> None:
+        self._modules: dict[str, ModuleType] = {}
+
+    def pytest_unconfigure(self) -> None:
+        self._modules = dict(sys.modules)
+
+    def put_back(self) -> None:
+        for name, module in self._modules.items():
+            if "site-packages" in (getattr(module, "__file__", None) or ""):
+                sys.modules.setdefault(name, module)
+
+
 class Suite:
     """``suite("def test_x(llm_load): ...", "--llm-endpoint", url)`` -> `Run`."""
 
@@ -97,7 +116,15 @@ class Suite:
         arguments += ["-o", "asyncio_default_fixture_loop_scope=function"]
         if apart:
             return Run(self.pytester.runpytest_subprocess(*arguments, timeout=60), report)
-        return Run(self.pytester.runpytest_inprocess(*arguments), report)
+        return Run(self.in_process(*arguments), report)
+
+    def in_process(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest in this process."""
+        keeper = Keeper()
+        try:
+            return self.pytester.runpytest_inprocess(*arguments, plugins=[keeper])
+        finally:
+            keeper.put_back()
 
 
 @pytest.fixture(autouse=True)

@@ -36,8 +36,10 @@ def wait_for(condition, limit_s, what):
 
 
 @pytest.fixture
-def long_session(pytester):
+def long_session(pytester, monkeypatch):
     """A session in a process of its own, its load under way; and all its descendants."""
+    # What kill -9 leaves behind is the session's folder.
+    monkeypatch.setenv("TMPDIR", str(pytester.mkdir("temporary")))
     pytester.makepyfile(test_long=LONG)
     served = pytester.path / "served"
     command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "--llm-report=report.json"]
@@ -82,6 +84,7 @@ def test_ctrl_c_keeps_what_was_measured(long_session, pytester):
     assert "  ended early: interrupted" in text
     assert "KeyboardInterrupt" in text
     assert gone(family)
+    assert list((pytester.path / "temporary").iterdir()) == []
 
 
 def test_kill_9_of_pytest_leaves_no_process(long_session):

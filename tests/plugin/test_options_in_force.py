@@ -155,7 +155,7 @@ def test_the_repeat_command_works_where_pytest_was_started(suite, quick, monkeyp
         "import pytest\n@pytest.mark.resources(rss_mb=1)\ndef test_it(llm_endpoint):\n    pass\n"
     )
     monkeypatch.chdir(folder)
-    result = suite.pytester.runpytest_inprocess("--llm-endpoint", quick.url, "-p", "no:asyncio")
+    result = suite.in_process("--llm-endpoint", quick.url, "-p", "no:asyncio")
     result.stdout.fnmatch_lines([f"repeat: pytest test_deep.py::test_it --llm-endpoint={quick.url}"])
 
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
 
 KEY = "sk-5f2e9-very-secret"
-HEADER_SECRET = "tenant-8c1d-also-secret"
+HEADER_SECRET = "ak-8c1d-also-secret"
 BODY = """
 @pytest.mark.load(users=1, requests=5)
 @pytest.mark.latency(p50_ms=0.001)
 def test_slow(llm_load, llm_endpoint):
-    print(llm_endpoint, vars(llm_endpoint.target) if hasattr(llm_endpoint.target, "__dict__") else "")
+    target = llm_endpoint.target
+    print(llm_endpoint, target)
     llm_load("Say hi.")
 
 def test_wrong(llm_load):
     llm_load("Say hi.", user=3)
 
 def test_own_failure(llm_endpoint):
+    target = llm_endpoint.target
     reply = llm_endpoint.generate("Say hi.")
-    assert reply.text == "something else", (llm_endpoint, reply)
+    assert (reply.text, target) == "something else", (llm_endpoint, reply)
 """
 
 
@@ -49,7 +52,8 @@ class Recorder:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.heads.append(head)
-        body = ('{"error": {"message": %r}}' % head.replace('"', "")).replace("'", '"').encode()
+        sent = [line for line in head.split("\r\n") if line.startswith(("Authorization", "X-Api-Key"))]
+        body = json.dumps({"error": {"message": f"not accepted: {' and '.join(sent)}"}}).encode()
         status = "401 Unauthorized" if head.startswith("POST") else "404 Not Found"
         answer = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n"
         writer.write(f"{answer}Content-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -71,21 +75,23 @@ def echoing():
 @pytest.fixture
 def key(monkeypatch):
     monkeypatch.setenv("MY_LLM_KEY", KEY)
-    return ["--llm-api-key-env=MY_LLM_KEY", f"--llm-header=X-Tenant: {HEADER_SECRET}"]
+    return ["--llm-api-key-env=MY_LLM_KEY", f"--llm-header=X-Api-Key: {HEADER_SECRET}"]
 
 
 def test_key_and_headers_are_sent(suite, echoing, key):
     """As a bearer token, and as they stand."""
     suite(BODY, "--llm-endpoint", echoing.url, *key)
     assert f"Authorization: Bearer {KEY}" in echoing.heads[-1]
-    assert f"X-Tenant: {HEADER_SECRET}" in echoing.heads[-1]
+    assert f"X-Api-Key: {HEADER_SECRET}" in echoing.heads[-1]
 
 
 def test_a_server_that_echoes_the_key_does_not_get_it_printed(suite, echoing, key):
     """Its error message is told with the key struck out."""
     run = suite(BODY, "--llm-endpoint", echoing.url, "--llm-api=openai-chat", "--llm-model=m", *key)
     assert run.exit == 1
-    assert "answered 401 to a one-line prompt" in run.text
+    assert "answered 401 to a one-line prompt: " in run.text
+    assert "Authorization: ***" in run.text
+    assert "X-Api-Key: ***" in run.text
     for secret in (KEY, HEADER_SECRET):
         assert secret not in run.text
         assert secret not in run.report.read_text()
@@ -106,5 +112,5 @@ def test_the_repeat_command_names_variable_and_header_only(suite, quick, key):
     run = suite(BODY, "--llm-endpoint", quick.url, *key)
     assert run.failure("test_slow")[-1] == (
         f"repeat: pytest test_suite.py::test_slow --llm-endpoint={quick.url}"
-        " '--llm-header=X-Tenant: ***' --llm-api-key-env=MY_LLM_KEY"
+        " '--llm-header=X-Api-Key: ***' --llm-api-key-env=MY_LLM_KEY"
     )
