@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def run(url: str, users: int, requests: int, salt: str) -> LoadResult:
     """The one place that knows how the engine is called."""
     import msgspec
+
     from pytest_llmserve.load.engine import run_load
 
     target = msgspec.structs.replace(target_from_url(url), api="openai-chat", model="timed")
