@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 
 pytest_plugins = ["pytester"]
+
+# A shell that starts a job in the background leaves Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVERS = Path(__file__).parent / "servers"
 START_LIMIT_S = 30.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
+    ALPHA,
     NO_LOAD,
     NO_REQUEST,
     Finding,
@@ -88,8 +90,17 @@ class Goodput:
             basis=interval_basis(spread(*interval, "%", percent), sample),
             note=self._note(records, bad.bad),
             doubt=bad.doubt(f"{percent(self._least)}%", "requests", "over a limit"),
-            spoiled=bottleneck(run.generator, min(self._limits().values())),
+            spoiled=bottleneck(run.generator, min(self._limits().values()), self._plainly_over(run)),
         )
+
+    def _plainly_over(self, run: LoadResult) -> float | None:
+        """Infinite when too many requests are bad even with each limit longer by what sends were late."""
+        lag_ms = run.generator.send_lag_ms.get("p99", 0.0)
+        ttft, tpot, e2e = (
+            None if limit is None else limit + lag_ms for limit in (self.ttft_ms, self.tpot_ms, self.e2e_ms)
+        )
+        bad = [not within_all(r, ttft, tpot, e2e) for r in in_order(run.requests)]
+        return math.inf if share_of(bad, 1 - self._least).p_beyond <= ALPHA else None
 
     def _missing(self, run: LoadResult) -> str | None:
         if not run.requests:

@@ -120,6 +120,12 @@ def test_the_strictest_limit_is_the_one_a_send_lag_is_held_against(make):
     )
 
 
+@pytest.mark.parametrize(("latency_ms", "word"), [(52.1, "fail"), (50.9, "undecided"), ("malformed", "fail")])
+def test_late_sends_do_not_excuse_what_is_over_its_limits_by_more(latency_ms, word, make):
+    run = make.run_of([5.0] * 10 + [latency_ms] * 390, healthy=GeneratorHealth(send_lag_ms={"p99": 2.0}))
+    assert only(Goodput(min=0.9, e2e_ms=50), run).verdict == word
+
+
 @pytest.mark.parametrize(
     ("keywords", "fault"),
     [
