@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
+from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import LoadResult
@@ -51,18 +51,19 @@ def measured_run(
         GeneratorError: a worker died; nothing is kept, the run is void.
         Stopped: `stop` was set; what was measured has been kept.
     """
-    asked = msgspec.structs.replace(target, stream=target.stream and plan.stream)
     memory = None if settle_ns is None else watch.memory()
     started_ns = time.monotonic_ns()
-    with LoadRun(asked, plan, prompts, folder) as run:
+    with LoadRun(target, plan, prompts, folder) as run:
         try:
             if memory is not None and not plan.warm_up_ns:
                 memory.take_baseline()
             run.start()
             run.wait(_During(plan, memory if plan.warm_up_ns else None, stop))
         except (KeyboardInterrupt, Stopped):
-            run.stop()
-            keep(_with_server(run.result(), watch, started_ns, None))
+            # A worker that does not answer loses what was measured, never the interrupt itself.
+            with contextlib.suppress(GeneratorError):
+                run.stop()
+                keep(_with_server(run.result(), watch, started_ns, None))
             raise
         change = None if memory is None or settle_ns is None else memory.change(settle_ns)
         result = _with_server(run.result(), watch, started_ns, change)

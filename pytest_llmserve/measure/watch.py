@@ -54,7 +54,10 @@ class Watch:
         """The samples so far."""
         if self._sampler is None:
             return ResourceWindow(missing=self._missing)
-        return self._sampler.window(start_ns, stop_ns)
+        window = self._sampler.window(start_ns, stop_ns)
+        if window.missing is None and self._missing is not None:
+            return ResourceWindow(samples=window.samples, missing=self._missing)
+        return window
 
     def sample_now(self) -> ResourceSample | None:
         """One more full sample, or None when there is nothing to read."""
@@ -62,7 +65,8 @@ class Watch:
             return None
         try:
             return self._sampler.sample_now()
-        except ProbeLost:  # `window().missing` tells it, or the sampler's next reading will
+        except ProbeLost as lost:  # the sampler may be stopped before it notices: `window` must tell
+            self._missing = str(lost)
             return None
 
     def memory(self) -> MemoryWatch:

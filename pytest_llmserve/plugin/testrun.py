@@ -131,6 +131,14 @@ class TestRun:
         opened = self.state.opened
         return opened.endpoint.redact(text) if opened is not None else text
 
+    def _without_secrets(self, run: dict[str, Any]) -> dict[str, Any]:
+        """A server may repeat the key it was sent, in an error or an answer."""
+        for row in run.get("requests", ()):
+            for name in ("error", "text"):
+                if row[name]:
+                    row[name] = self._redacted(row[name])
+        return run
+
     def _add_properties(self) -> None:
         """Scalars for JUnit: the figures of the last run, and each verdict."""
         properties: list[tuple[str, object]] = []
@@ -165,7 +173,7 @@ class TestRun:
             "nodeid": self.item.nodeid,
             "attempt": self.attempt,
             "server": server,
-            "runs": [run_document(run, keep_text) for run in self.runs],
+            "runs": [self._without_secrets(run_document(run, keep_text)) for run in self.runs],
             "verdicts": verdict_documents(self.verdicts),
             "resources": self.window().summary(),
         }

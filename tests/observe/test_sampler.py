@@ -112,6 +112,7 @@ def test_stopping_twice_or_before_the_start_does_nothing():
     sampler.start()
     sampler.stop()
     sampler.stop()
+    assert sampler.missing is None
 
 
 def test_a_reading_that_hangs_is_said_to():
