@@ -13,6 +13,7 @@ from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.load.engine import LoadRun
 from pytest_llmserve.measure.run import Stopped, measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.serve.ready import wait_ready
@@ -102,4 +103,18 @@ def test_a_run_whose_worker_dies_is_void(measure, monkeypatch):
     kept, raised = measure(LoadPlan(users=1, requests=5))
     assert isinstance(raised, GeneratorError)
     assert "the run is void" in str(raised)
+    assert kept == []
+
+
+def test_a_worker_that_hangs_does_not_swallow_the_interrupt(measure, monkeypatch):
+    """What was measured is lost then; the session must still end."""
+
+    def hang(run):
+        raise GeneratorError("a load worker did not answer")
+
+    monkeypatch.setattr(LoadRun, "stop", hang)
+    stop = threading.Event()
+    stop.set()
+    kept, raised = measure(LoadPlan(users=1, duration_ns=120 * NS_PER_S), stop=stop)
+    assert isinstance(raised, Stopped)
     assert kept == []

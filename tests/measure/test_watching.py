@@ -85,3 +85,13 @@ def test_a_process_that_ends_after_the_baseline_is_told(sleeper):
     change = memory.change(100_000_000)
     assert change.retained_bytes is None
     assert change.missing is not None
+
+
+def test_a_process_lost_at_the_very_end_is_told(sleeper):
+    """After the last reading of the sampler: the sample asked for finds out, and the window says so."""
+    watch = Watch(sleeper.pid, "told")
+    sleeper.kill()
+    sleeper.wait(10)
+    assert watch.sample_now() is None
+    watch.stop()
+    assert str(sleeper.pid) in watch.window().missing
