@@ -33,6 +33,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.heads: list[str] = []
+        self.spared = 0  # prompts still to be answered well
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
@@ -55,6 +56,10 @@ class Recorder:
         sent = [line for line in head.split("\r\n") if line.startswith(("Authorization", "X-Api-Key"))]
         body = json.dumps({"error": {"message": f"not accepted: {' and '.join(sent)}"}}).encode()
         status = "401 Unauthorized" if head.startswith("POST") else "404 Not Found"
+        if head.startswith("POST") and self.spared > 0:
+            self.spared -= 1
+            status = "200 OK"
+            body = b'{"choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}]}'
         answer = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n"
         writer.write(f"{answer}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
@@ -92,6 +97,19 @@ def test_a_server_that_echoes_the_key_does_not_get_it_printed(suite, echoing, ke
     assert "answered 401 to a one-line prompt: " in run.text
     assert "Authorization: ***" in run.text
     assert "X-Api-Key: ***" in run.text
+    for secret in (KEY, HEADER_SECRET):
+        assert secret not in run.text
+        assert secret not in run.report.read_text()
+
+
+def test_a_key_echoed_under_load_is_struck_out_of_kept_texts(suite, echoing, key):
+    """Of the failure text and of the requests that --llm-keep-text keeps."""
+    echoing.spared = 1
+    options = ["--llm-api=openai-chat", "--llm-model=m", "--llm-keep-text", "-k", "slow"]
+    run = suite(BODY, "--llm-endpoint", echoing.url, *options, *key)
+    rows = run.tests[0]["runs"][0]["requests"]
+    assert [row["outcome"] for row in rows] == ["http_4xx"] * 5
+    assert "Authorization: ***" in rows[0]["error"]
     for secret in (KEY, HEADER_SECRET):
         assert secret not in run.text
         assert secret not in run.report.read_text()
