@@ -16,7 +16,12 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
     from rich.console import Console
 
     console = Console(
-        file=io.StringIO(), width=max(60, width), force_terminal=colour, no_color=not colour, highlight=False
+        file=io.StringIO(),
+        width=max(60, width),
+        force_terminal=colour,
+        color_system="standard" if colour else None,  # the caller decides; rich would look at TERM again
+        no_color=not colour,
+        highlight=False,
     )
     for test in tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
