@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pytest_llmserve.dialects.errors import one_line, sentence_from_body
 from pytest_llmserve.dialects.framing import Framing, declared, framing, is_json, sniff
 from pytest_llmserve.dialects.piece import SHOWN_CHARS, Reader, Unreadable, parse_json, shown
+from pytest_llmserve.dialects.sse import EventSplitter, whole_events
 from pytest_llmserve.dialects.tally import Tally
 from pytest_llmserve.dialects.unpack import Unpacker, unpacker
 from pytest_llmserve.domain.exchange import COMPLETE, Decoded, Decoder, Ending
 from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX
 
+_MANY = 4  # fewer are not worth a second look
 _ERROR_BODY_BYTES = 65_536  # enough for any sentence; a proxy's error page may be endless
 
 
@@ -74,6 +76,41 @@ class AnswerDecoder:
         if len(frames) == 1:
             return self._take(stamp_ns, *frames[0])
         return "".join([self._take(stamp_ns, name, event) for name, event in frames])
+
+    def feed_many(self, stamps_ns: Sequence[int], pieces: Sequence[bytes]) -> None:
+        """Take many pieces at once: the same as `feed` for each, at a quarter of its cost.
+
+        A server writes an event with one write, and one read brings it: such pieces are
+        read together. What is left when they end so no longer is fed piece by piece.
+        """
+        at, count = 0, len(pieces)
+        while at < count and not self._takes_many():
+            self.feed(stamps_ns[at], pieces[at])
+            at += 1
+        # Usually only the last piece holds more: the end marks.
+        for end in (count, count - 1):
+            if end - at >= _MANY and self._take_many(stamps_ns[at:end], pieces[at:end]):
+                at = end
+        while at < count:
+            self.feed(stamps_ns[at], pieces[at])
+            at += 1
+
+    def _takes_many(self) -> bool:
+        """True once the body is known to be a plain event stream, and between two events."""
+        plain = self._unpacker is None and not self._deaf and not self._tally.done
+        return plain and isinstance(self._framing, EventSplitter) and self._framing.idle
+
+    def _take_many(self, stamps_ns: Sequence[int], pieces: Sequence[bytes]) -> bool:
+        """Read one event out of each piece; False, with nothing taken, unless all are alike."""
+        if not self._takes_many():
+            return False
+        events = whole_events(pieces)
+        said = None if events is None else self._reader.events(events)
+        if said is None:
+            return False
+        self._tally.add_many(stamps_ns, said)
+        self._last_ns = stamps_ns[-1]
+        return True
 
     def finish(self, ending: Ending) -> Decoded:
         """Say what the answer was. Called once, after the last `feed`."""
@@ -202,6 +239,11 @@ class ErrorDecoder:
         self._pieces.append(data)
         self._size_bytes += len(data)
         return ""
+
+    def feed_many(self, stamps_ns: Sequence[int], pieces: Sequence[bytes]) -> None:
+        """Keep the beginning of the body."""
+        for stamp_ns, piece in zip(stamps_ns, pieces, strict=True):
+            self.feed(stamp_ns, piece)
 
     def finish(self, ending: Ending) -> Decoded:
         """The status decides the outcome, however the transport ended."""

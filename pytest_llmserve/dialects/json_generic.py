@@ -100,6 +100,10 @@ class JsonReader:
             self._marks_its_end = self._marks_its_end or _has_end_field(value)
         return piece
 
+    def events(self, lines: bytes) -> list[str | Piece] | None:  # noqa: ARG002
+        """None: the answer may lie anywhere, so each event is read by itself."""
+        return None
+
     def body(self, data: bytes) -> Piece:
         """Read a whole answer. Raises Unreadable."""
         value = parse_json(data)

@@ -15,6 +15,7 @@ from pytest_llmserve.dialects.openai import (
     Usage,
     event_without_choices,
     openai_request,
+    read_lines,
     unread,
     without_choices,
 )
@@ -73,7 +74,8 @@ class Answer(msgspec.Struct, gc=False):
     error: Any = None
 
 
-_decode = msgspec.json.Decoder(Answer).decode
+_decoder = msgspec.json.Decoder(Answer)
+_decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 
 class OpenAIChat:
@@ -115,6 +117,10 @@ class ChatReader:
             return event_without_choices(data, answer.usage)
         return _merged(answer.choices, [choice.delta for choice in answer.choices], usage)
 
+    def events(self, lines: bytes) -> list[str | Piece] | None:
+        """Read many events at once, their data a line each."""
+        return read_lines(lines, _decode_lines, _token_text, self.event)
+
     def body(self, data: bytes) -> Piece:
         """Read a whole answer. Raises Unreadable."""
         answer = _answer(data)
@@ -124,6 +130,16 @@ class ChatReader:
             return without_choices(data)
         usage = answer.usage.completion_tokens if answer.usage is not None else None
         return _merged(answer.choices, [choice.message for choice in answer.choices], usage)
+
+
+def _token_text(answer: Answer) -> str | None:
+    """The text of an event that holds nothing but a token of the only answer; None for any other."""
+    choices = answer.choices
+    if choices is None or len(choices) != 1 or answer.usage is not None or answer.error is not None:
+        return None
+    choice = choices[0]
+    delta = choice.delta
+    return None if delta is None or choice.finish_reason is not None or choice.index else delta.content
 
 
 def _merged(choices: list[Choice], said: list[Message | None], usage: int | None) -> Piece:

@@ -15,6 +15,7 @@ from pytest_llmserve.dialects.openai import (
     Usage,
     event_without_choices,
     openai_request,
+    read_lines,
     unread,
     without_choices,
 )
@@ -39,7 +40,8 @@ class Answer(msgspec.Struct, gc=False):
     error: Any = None
 
 
-_decode = msgspec.json.Decoder(Answer).decode
+_decoder = msgspec.json.Decoder(Answer)
+_decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 
 class OpenAICompletions:
@@ -78,6 +80,10 @@ class CompletionsReader:
             return event_without_choices(data, answer.usage)
         return _piece(answer)
 
+    def events(self, lines: bytes) -> list[str | Piece] | None:
+        """Read many events at once, their data a line each."""
+        return read_lines(lines, _decode_lines, _token_text, self.event)
+
     def body(self, data: bytes) -> Piece:
         """Read a whole answer. Raises Unreadable."""
         answer = _answer(data)
@@ -91,6 +97,15 @@ def _answer(data: bytes) -> Answer:
         return _decode(data)
     except UNPARSABLE as error:
         raise unread(data, error) from None
+
+
+def _token_text(answer: Answer) -> str | None:
+    """The text of an event that holds nothing but a token of the only answer; None for any other."""
+    choices = answer.choices
+    if choices is None or len(choices) != 1 or answer.usage is not None or answer.error is not None:
+        return None
+    choice = choices[0]
+    return None if choice.finish_reason is not None or choice.index else choice.text
 
 
 def _piece(answer: Answer) -> Piece:

@@ -54,6 +54,14 @@ class Reader(Protocol):
     def event(self, data: bytes) -> Piece:
         """Read one event or line of a stream. Raises Unreadable."""
 
+    def events(self, lines: bytes) -> list[str | Piece] | None:
+        """Read many events at once, their data a line each.
+
+        Returns:
+            For each event its piece, or the text alone when the piece holds nothing but that
+            token; None when they are better read one by one, which then says what is wrong.
+        """
+
     def body(self, data: bytes) -> Piece:
         """Read a whole unstreamed answer. Raises Unreadable."""
 

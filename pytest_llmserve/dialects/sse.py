@@ -14,13 +14,34 @@ Frame = tuple[bytes, bytes]
 _BOM = b"\xef\xbb\xbf"
 
 
+def whole_events(pieces: Sequence[bytes]) -> bytes | None:
+    """The data of pieces of which each is one event, `data: {...}` and a blank line: a line each.
+
+    Returns:
+        JSON lines, one for each piece in their order; None when a piece is anything else.
+    """
+    stream = b"".join(pieces)
+    lines = stream.split(b"\n")
+    events = lines[:-1:2]
+    if any(lines[1::2]) or lines[-1] or b"\r" in stream:
+        return None
+    if [len(event) + 2 for event in events] != list(map(len, pieces)):
+        return None
+    data = [event[6:] for event in events if event.startswith(b"data: {")]
+    return b"\n".join(data) if len(data) == len(events) else None
+
+
 class EventSplitter:
-    """Splits the bytes of one stream into events. Lives as long as the stream."""
+    """Splits the bytes of one stream into events. Lives as long as the stream.
+
+    Attributes:
+        idle: between two events, nothing kept back.
+    """
 
     streamed = True
 
     def __init__(self) -> None:
-        self._idle = True  # between two events, nothing kept back
+        self.idle = True
         self._started = False
         self._rest: list[bytes] = []  # the beginning of a line, without any line end
         self._after_cr = False
@@ -31,7 +52,7 @@ class EventSplitter:
         """Take the next bytes; return the events they completed."""
         # The usual case: a server writes one event with one write, and one read brings it.
         if (
-            self._idle
+            self.idle
             and data[:6] == b"data: "
             and data[-2:] == b"\n\n"
             and data.find(b"\n") == len(data) - 2
@@ -42,7 +63,7 @@ class EventSplitter:
         events: list[Frame] = []
         for line in self._lines(data):
             self._take(line, events)
-        self._idle = not (self._rest or self._after_cr or self._name or self._data)
+        self.idle = not (self._rest or self._after_cr or self._name or self._data)
         return events
 
     def close(self) -> Frame | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from pytest_llmserve.dialects.piece import Piece
@@ -74,6 +76,18 @@ class Tally(msgspec.Struct):
         if piece.text:
             self.texts.append(piece.text)
         return piece.text
+
+    def add_many(self, stamps_ns: Sequence[int], said: Sequence[str | Piece]) -> None:
+        """Take what one event each said; a text stands for a piece with nothing but that token."""
+        try:
+            text = "".join(said)  # type: ignore[arg-type]  # tried: nearly always they are all texts
+        except TypeError:
+            for stamp_ns, piece in zip(stamps_ns, said, strict=True):
+                self.add(stamp_ns, Piece(piece, token=True) if isinstance(piece, str) else piece)
+            return
+        self.frames += len(said)
+        self.token_ns.extend(stamps_ns)
+        self.texts.append(text)
 
     def decoded(self, ending: Ending) -> Decoded:
         """The whole answer, judged."""

@@ -61,6 +61,9 @@ class Decoder(Protocol):
     def feed(self, stamp_ns: int, data: bytes) -> str:
         """Take bytes that arrived at `stamp_ns`; return the answer text they completed."""
 
+    def feed_many(self, stamps_ns: Sequence[int], pieces: Sequence[bytes]) -> None:
+        """Take many pieces at once, cheaper than one by one and with the same result."""
+
     def finish(self, ending: Ending) -> Decoded:
         """Say what the answer was. Called once, after the last `feed`."""
 

@@ -149,9 +149,7 @@ class Recorder:
             return Decoded(outcome=outcome, error=ending.detail or ending.how)
         self.chunks += len(answer.pieces)
         decoder = self._dialect.decoder(self._target, answer.status, answer.headers)
-        feed = decoder.feed
-        for stamp_ns, piece in zip(answer.stamps, answer.pieces, strict=True):
-            feed(stamp_ns, piece)
+        decoder.feed_many(answer.stamps, answer.pieces)
         return decoder.finish(ending)
 
 
