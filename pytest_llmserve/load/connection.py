@@ -18,7 +18,8 @@ from pytest_llmserve.load.tls import Tls
 if TYPE_CHECKING:
     from pytest_llmserve.load.flight import Flight
 
-READ_BYTES = 65536
+READ_BYTES = 4096  # an event or a few; the room for them is taken anew at each read
+MOST_BYTES = 65536
 # asm-generic/socket.h; the socket module does not export it. Linux on x86 and ARM.
 SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("qq")
@@ -60,6 +61,7 @@ class Connection:
     Attributes:
         served: answers finished on it; over 0 means the server has kept it open at least once.
         answer: the answer on its way in, or None while idle.
+        room_bytes: how much one read takes; grows when an answer fills it.
         interest: what the poller watches it for.
         opened_ns, ready_ns: when it was asked for, and when it stood.
     """
@@ -72,6 +74,7 @@ class Connection:
         "opened_ns",
         "ready_ns",
         "recvmsg",
+        "room_bytes",
         "served",
         "sock",
         "state",
@@ -89,6 +92,7 @@ class Connection:
             with contextlib.suppress(OSError):  # some sandboxes have no stamps: the read's own count then
                 self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.recvmsg = self.sock.recvmsg
+        self.room_bytes = READ_BYTES
         self.state = CONNECTING
         self.interest = 0
         self.tls = tls

@@ -53,6 +53,7 @@ class Answer:
         headers: (lower-case name, value) pairs.
         stamps, pieces: the body, as it came.
         complete: the message has ended by its own framing.
+        over: nothing more is wanted: complete, or broken.
         keep_alive: the server promises to keep the connection.
         broken: why this is not HTTP, or None.
     """
@@ -67,6 +68,7 @@ class Answer:
         "first_byte_ns",
         "headers",
         "keep_alive",
+        "over",
         "pieces",
         "stamps",
         "status",
@@ -80,7 +82,7 @@ class Answer:
         self.stamps: list[int] = []
         self.pieces: list[bytes] = []
         self.first_byte_ns: int | None = None
-        self.complete = False
+        self.complete = self.over = False
         self.keep_alive = False
         self.broken: str | None = None
         self._framed = False
@@ -94,12 +96,12 @@ class Answer:
         try:
             self._feed(data)
         except httptools.HttpParserUpgrade:
-            self.broken = "the server switched protocols (101)"
+            self._break("the server switched protocols (101)")
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
             if self.complete:  # bytes behind a whole answer: it stands, the connection does not
                 self.keep_alive = False
             else:
-                self.broken = f"not HTTP: {error} at {data[:40]!r}"
+                self._break(f"not HTTP: {error} at {data[:40]!r}")
 
     def ending(self) -> Ending | None:
         """How the answer has ended so far, or None when more is to come."""
@@ -115,6 +117,9 @@ class Answer:
         if self.status is not None and not self._framed:
             return Ending(COMPLETE)  # a body without length or chunks ends with the connection
         return Ending(CLOSED_EARLY, "the server closed the connection")
+
+    def _break(self, why: str) -> None:
+        self.broken, self.over = why, True
 
     def release(self) -> None:
         """Break the circle between parser and answer: the collector is off while measuring."""
@@ -146,5 +151,5 @@ class Answer:
         if self.status is not None and self.status < 200:  # 100 Continue, 103 Early Hints
             self.status, self.headers, self._framed = None, [], False
         else:
-            self.complete = True
+            self.complete = self.over = True
             self.keep_alive = bool(self._parser.should_keep_alive())

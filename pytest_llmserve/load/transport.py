@@ -14,7 +14,7 @@ from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, TIME
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load import connection as wire
 from pytest_llmserve.load.clock import clock_offset
-from pytest_llmserve.load.connection import RECEIVING, Connection, User
+from pytest_llmserve.load.connection import RECEIVING, STAMP_ROOM, Connection, User, unpack_stamp
 from pytest_llmserve.load.dialler import Dialler
 from pytest_llmserve.load.flight import NO_CONNECTION, complete_or
 from pytest_llmserve.load.health import Lateness
@@ -28,6 +28,8 @@ monotonic_ns = time.monotonic_ns
 _SEND_CALL_NS = 50_000
 # The clocks drift by some microseconds a second; a step of the wall clock is caught this soon.
 _OFFSET_AGE_NS = 10_000_000
+# A stamp from the future, or older than this, is the trace of a stepped wall clock.
+_OLDEST_NS = 30_000_000_000
 # A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
 _CROSSING_NS = 100_000_000
 
@@ -53,6 +55,7 @@ class Transport:
         self._timeout_ns = job.plan.timeout_ns
         self._landed = landed
         self._poller = Poller()
+        self._poll = self._poller.wait
         self._control_fd = control_fd
         if control_fd is not None:
             self._poller.register(control_fd, IN)
@@ -60,7 +63,7 @@ class Transport:
         self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
         # Of a user, not of its request: a long prompt would be kept for as long as its limit.
         self._limits: deque[tuple[int, User]] = deque()
-        self._offset, self._offset_ns = clock_offset(), 0
+        self._offset_ns, self._offset_due_ns = clock_offset(), 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
 
@@ -78,21 +81,26 @@ class Transport:
 
     def wait(self, timeout_s: float) -> tuple[bool, bool]:
         """Wait for sockets and act on them; return (any was ready, the control pipe was)."""
-        ready = self._poller.wait(timeout_s)
+        ready = self._poll(timeout_s)
         if not ready:
             return False, False
-        now_ns = monotonic_ns()
-        if now_ns - self._offset_ns > _OFFSET_AGE_NS:
-            self._offset, self._offset_ns = clock_offset(self._offset), now_ns
+        if monotonic_ns() > self._offset_due_ns:
+            self._offset_ns = clock_offset(self._offset_ns)
+            self._offset_due_ns = monotonic_ns() + _OFFSET_AGE_NS
         told = False
+        by_fd, read, last = self._connections.get, self._read, 0
         for fd, mask in ready:
-            connection = self._connections.get(fd)
+            connection = by_fd(fd)
             if connection is None:
                 told = told or fd == self._control_fd
             elif connection.state is RECEIVING:
-                self._receive(connection)
+                last = read(connection) or last
             else:
                 self._progress(connection, mask)
+        if last:
+            # The last one read has waited longest.
+            self.heard_ns = now_ns = monotonic_ns()
+            self.receive_lag.add(now_ns - last)
         return True, told
 
     def next_limit_ns(self) -> int | None:
@@ -170,7 +178,7 @@ class Transport:
 
     def _resume_sending(self, connection: Connection, mask: int) -> None:
         if mask & ~OUT:  # an answer before the request is whole, or an end
-            self._receive(connection)
+            self._read(connection)
         if mask & OUT and connection.state is wire.SENDING:
             before_ns = monotonic_ns()
             try:
@@ -189,36 +197,40 @@ class Transport:
         connection.state = wire.RECEIVING
         self._watch(connection, IN)
 
-    def _receive(self, connection: Connection) -> None:
+    def _read(self, connection: Connection) -> int:
+        """Take what one read brings to the answer; return its stamp, 0 without one. Once for each chunk."""
         try:
-            data, ancillary, _, _ = connection.recvmsg(wire.READ_BYTES, wire.STAMP_ROOM)
+            data, ancillary, _, _ = connection.recvmsg(connection.room_bytes, STAMP_ROOM)
         except (BlockingIOError, InterruptedError):
-            return
+            return 0
         except OSError as error:
             self._lost(connection, error)
-            return
+            return 0
         now_ns = monotonic_ns()
         if not data:
             self._closed(connection, now_ns)
-            return
+            return 0
+        stamp_ns = now_ns
         if ancillary:
-            seconds, nanoseconds = wire.unpack_stamp(ancillary[0][2])
-            stamp_ns = min(seconds * 1_000_000_000 + nanoseconds - self._offset, now_ns)
+            seconds, nanoseconds = unpack_stamp(ancillary[0][2])
+            kernel_ns = seconds * 1_000_000_000 + nanoseconds - self._offset_ns
+            if 0 <= now_ns - kernel_ns < _OLDEST_NS:
+                stamp_ns = kernel_ns
             self.stamped += 1
         else:
-            stamp_ns = now_ns
             self.unstamped += 1
-        self.receive_lag.add(now_ns - stamp_ns)
-        self.heard_ns = now_ns
-        if connection.tls is not None:
-            self._receive_tls(connection, stamp_ns, data)
-            return
+        if len(data) == connection.room_bytes:
+            connection.room_bytes = wire.MOST_BYTES
         answer = connection.answer
+        if connection.tls is not None:
+            self._read_tls(connection, stamp_ns, data)
+            return stamp_ns
         answer.feed(stamp_ns, data)  # type: ignore[union-attr]  # receiving means there is one
-        if answer.complete or answer.broken is not None:  # type: ignore[union-attr]
+        if answer.over:  # type: ignore[union-attr]
             self._answered(connection, stamp_ns)
+        return stamp_ns
 
-    def _receive_tls(self, connection: Connection, stamp_ns: int, data: bytes) -> None:
+    def _read_tls(self, connection: Connection, stamp_ns: int, data: bytes) -> None:
         assert connection.tls is not None
         assert connection.answer is not None
         try:
@@ -228,7 +240,7 @@ class Transport:
             return
         if plain:
             connection.answer.feed(stamp_ns, plain)
-        if connection.answer.ending() is not None:
+        if connection.answer.over:
             self._answered(connection, stamp_ns)
         elif closed:
             self._closed(connection, stamp_ns)
