@@ -61,6 +61,8 @@ class Connection:
     Attributes:
         served: answers finished on it; over 0 means the server has kept it open at least once.
         answer: the answer on its way in, or None while idle.
+        patient: read when packets have come together, see `poller`.
+        hasty: never to be made patient.
         room_bytes: how much one read takes; grows when an answer fills it.
         interest: what the poller watches it for.
         opened_ns, ready_ns: when it was asked for, and when it stood.
@@ -70,8 +72,10 @@ class Connection:
         "_out",
         "answer",
         "fd",
+        "hasty",
         "interest",
         "opened_ns",
+        "patient",
         "ready_ns",
         "recvmsg",
         "room_bytes",
@@ -95,6 +99,7 @@ class Connection:
         self.room_bytes = READ_BYTES
         self.state = CONNECTING
         self.interest = 0
+        self.patient = self.hasty = False
         self.tls = tls
         self.user = user
         self.answer: Answer | None = None

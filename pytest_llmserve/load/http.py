@@ -53,6 +53,7 @@ class Answer:
         headers: (lower-case name, value) pairs.
         stamps, pieces: the body, as it came.
         complete: the message has ended by its own framing.
+        merged: pieces that came with the one before them in one read.
         over: nothing more is wanted: complete, or broken.
         keep_alive: the server promises to keep the connection.
         broken: why this is not HTTP, or None.
@@ -68,6 +69,7 @@ class Answer:
         "first_byte_ns",
         "headers",
         "keep_alive",
+        "merged",
         "over",
         "pieces",
         "stamps",
@@ -83,6 +85,7 @@ class Answer:
         self.pieces: list[bytes] = []
         self.first_byte_ns: int | None = None
         self.complete = self.over = False
+        self.merged = 0
         self.keep_alive = False
         self.broken: str | None = None
         self._framed = False
@@ -143,7 +146,10 @@ class Answer:
 
     def on_body(self, body: bytes) -> None:
         """Parser callback."""
-        self.stamps.append(self._stamp_ns)
+        stamps, stamp_ns = self.stamps, self._stamp_ns
+        if stamps and stamps[-1] == stamp_ns:
+            self.merged += 1
+        stamps.append(stamp_ns)
         self.pieces.append(body)
 
     def on_message_complete(self) -> None:

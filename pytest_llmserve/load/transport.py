@@ -16,11 +16,12 @@ from pytest_llmserve.load import connection as wire
 from pytest_llmserve.load.clock import clock_offset
 from pytest_llmserve.load.connection import RECEIVING, STAMP_ROOM, Connection, User, unpack_stamp
 from pytest_llmserve.load.dialler import Dialler
-from pytest_llmserve.load.flight import NO_CONNECTION, complete_or
+from pytest_llmserve.load.flight import NO_CONNECTION, Flight, complete_or
 from pytest_llmserve.load.health import Lateness
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
-from pytest_llmserve.load.poller import IN, OUT, Poller
+from pytest_llmserve.load.poller import IN, OUT, Poller, patience_s
+from pytest_llmserve.load.tls import Tls
 
 monotonic_ns = time.monotonic_ns
 
@@ -28,6 +29,10 @@ monotonic_ns = time.monotonic_ns
 _SEND_CALL_NS = 50_000
 # The clocks drift by some microseconds a second; a step of the wall clock is caught this soon.
 _OFFSET_AGE_NS = 10_000_000
+# A stream is read with others after its first pieces, so that the first token is seen at once; and
+# no more once it has shown that its events come faster than that (the last of an answer may).
+_FIRST_PIECES, _MERGED = 2, 4
+_LEARNT = 8  # answers that count in how long streams take
 # A stamp from the future, or older than this, is the trace of a stepped wall clock.
 _OLDEST_NS = 30_000_000_000
 # A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
@@ -63,6 +68,7 @@ class Transport:
         self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
         # Of a user, not of its request: a long prompt would be kept for as long as its limit.
         self._limits: deque[tuple[int, User]] = deque()
+        self._stream_ns = 0.0
         self._offset_ns, self._offset_due_ns = clock_offset(), 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
@@ -222,28 +228,40 @@ class Transport:
         if len(data) == connection.room_bytes:
             connection.room_bytes = wire.MOST_BYTES
         answer = connection.answer
-        if connection.tls is not None:
-            self._read_tls(connection, stamp_ns, data)
+        assert answer is not None  # receiving means there is one
+        if connection.tls is None:
+            answer.feed(stamp_ns, data)
+        elif not self._feed_tls(connection, connection.tls, answer, stamp_ns, data):
             return stamp_ns
-        answer.feed(stamp_ns, data)  # type: ignore[union-attr]  # receiving means there is one
-        if answer.over:  # type: ignore[union-attr]
+        if answer.over:
             self._answered(connection, stamp_ns)
+        elif connection.patient:
+            if answer.merged > _MERGED:
+                self._hurry(connection, for_good=True)
+        elif ancillary and not connection.hasty and len(answer.pieces) > _FIRST_PIECES:
+            connection.patient = self._poller.patient(connection.fd)
+            connection.hasty = not connection.patient
         return stamp_ns
 
-    def _read_tls(self, connection: Connection, stamp_ns: int, data: bytes) -> None:
-        assert connection.tls is not None
-        assert connection.answer is not None
+    def _feed_tls(self, connection: Connection, tls: Tls, answer: Answer, stamp_ns: int, data: bytes) -> bool:
+        """Decrypt for the answer; False when that ended it."""
         try:
-            plain, closed = connection.tls.decrypt(data)
+            plain, closed = tls.decrypt(data)
         except ssl.SSLError as error:
             self._land(connection.user, Ending(CONNECTION_RESET, f"TLS: {error.reason or error}"), stamp_ns)
-            return
+            return False
         if plain:
-            connection.answer.feed(stamp_ns, plain)
-        if connection.answer.over:
-            self._answered(connection, stamp_ns)
-        elif closed:
+            answer.feed(stamp_ns, plain)
+        if closed and not answer.over:
             self._closed(connection, stamp_ns)
+            return False
+        return True
+
+    def _hurry(self, connection: Connection, for_good: bool = False) -> None:
+        """Watch a connection for input at once again."""
+        connection.patient = False
+        connection.hasty = connection.hasty or for_good
+        self._poller.prompt(connection.fd)
 
     # -- ends ----------------------------------------------------------------------------------
 
@@ -297,11 +315,20 @@ class Transport:
         if connection is not None:
             answer = connection.take_answer()
             if keep:
+                if connection.patient:
+                    self._learn(user.flight, end_ns)
+                    self._hurry(connection)
                 connection.state = wire.IDLE
                 connection.served += 1
             else:
                 self._drop(connection)
         self._landed(user, answer, ending, end_ns)
+
+    def _learn(self, flight: Flight | None, end_ns: int) -> None:
+        """How long streams take decides how long they may wait to be read."""
+        if flight is not None and flight.sent_ns is not None:
+            self._stream_ns += (end_ns - flight.sent_ns - self._stream_ns) / _LEARNT
+            self._poller.patience_s = patience_s(self._stream_ns)
 
     def _drop(self, connection: Connection) -> None:
         """Close a connection; its user will open another when it needs one."""
