@@ -84,7 +84,7 @@ class AnswerDecoder:
         read together. What is left when they end so no longer is fed piece by piece.
         """
         at, count = 0, len(pieces)
-        while at < count and not self._takes_many():
+        while at < count and (not at or not self._takes_many()):  # the first may bear a byte order mark
             self.feed(stamps_ns[at], pieces[at])
             at += 1
         # Usually only the last piece holds more: the end marks.

@@ -28,13 +28,17 @@ def _decode(
     ending: Ending | str = COMPLETE,
     **fields: Any,
 ) -> Decoded:
-    """Run a body through a dialect, piece k stamped 1000 + k; check that feed and finish agree."""
+    """Run a body through a dialect, piece k stamped 1000 + k; check that feed, feed_many and finish agree."""
     pieces = [body] if isinstance(body, bytes) else list(body)
     typed = (("content-type", content_type),) if content_type is not None else ()
     decoder = dialect(api).decoder(_target(**fields), status, (*typed, *headers))
     fed = "".join([decoder.feed(1000 + k, piece) for k, piece in enumerate(pieces)])
     decoded = decoder.finish(ending if isinstance(ending, Ending) else Ending(ending))
     assert decoded.text.startswith(fed), "feed returned text that the answer does not have"
+    together = dialect(api).decoder(_target(**fields), status, (*typed, *headers))
+    together.feed_many(range(1000, 1000 + len(pieces)), pieces)
+    many = together.finish(ending if isinstance(ending, Ending) else Ending(ending))
+    assert many == decoded, "pieces read together are another answer than one by one"
     return decoded
 
 

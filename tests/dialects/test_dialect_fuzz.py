@@ -177,6 +177,46 @@ def test_cuts_never_change_the_answer(api: str, data: st.DataObject, decode: Dec
     assert essence(cut) == essence(whole)
 
 
+EVENTS = {
+    "openai-chat": [
+        b'{"choices":[{"delta":{"content":"a"}}]}',
+        b'{"choices":[{"index":0,"delta":{"content":"\xc3\xa9"},"finish_reason":null}],"usage":null}',
+        b'{"choices":[{"index":1,"delta":{"content":"other"}}]}',
+        b'{"choices":[{"delta":{"content":""}},{"delta":{"content":"b"}}]}',
+        b'{"choices":[{"delta":{"reasoning":"hm"}}]}',
+        b'{"choices":[{"delta":{"content":"c"}}],"usage":{"completion_tokens":3}}',
+        b'{"choices":[{"delta":{"content":7}}]}',
+    ],
+    "openai-completions": [
+        b'{"choices":[{"text":"a"}]}',
+        b'{"choices":[{"text":"b","index":1}]}',
+        b'{"choices":[{"text":"c","finish_reason":"stop"}]}',
+        b'{"choices":[{"text":""}]}',
+        b'{"choices":[{"text":["d"]}]}',
+    ],
+    "json": [b'{"text":"a"}', b'{"token":{"text":"b"}}', b'{"text":1}'],
+}
+ODD_EVENTS = [
+    *(b"[DONE]", b"{", b"}", b"{}", b"{} {}", b'{"choices":[]}', b"", b" ", b"null", b'{"a":[1', b"2]}"),
+    *(b'{"error":{"message":"x"}}', b'{"error":""}', b'{"object":"error","message":"y"}', b'{"a":\xff}'),
+]
+
+
+@every_api
+@modest
+@given(data=st.data())
+def test_events_read_together_are_the_same_answer(
+    api: str, data: st.DataObject, decode: Decode, make_target: Any
+) -> None:
+    """An event a piece, the form that is read at one go: `decode` compares it with one by one."""
+    mostly_good = st.sampled_from([*EVENTS[api] * 3, *ODD_EVENTS])
+    events = data.draw(st.lists(st.sampled_from(EVENTS[api][:2]) | mostly_good, max_size=20), label="events")
+    ends = st.sampled_from([b"\n\n"] * 9 + [b"\r\n\r\n", b"\n", b"\n\n\n", b""])
+    pieces = [b"data: " + event + data.draw(ends) for event in events]
+    decoded = decode(api, pieces, ending=data.draw(st.sampled_from(ENDINGS)))
+    holds_of_every_answer(decoded, 200)
+
+
 @modest
 @given(prompt=st.text(st.characters(codec=None)), params=st.dictionaries(st.text(), json_values, max_size=3))
 def test_any_prompt_is_written_and_read_back(prompt: str, params: dict[str, Any], make_target: Any) -> None:

@@ -1,0 +1,61 @@
+"""The events of a stream, read at one go."""
+
+import timeit
+
+import pytest
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.sse import whole_events
+from pytest_llmserve.domain.exchange import COMPLETE, Ending
+
+TOKEN = b'data: {"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}\n\n'
+LAST = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([b'data: {"a":1}\n\n'], b'{"a":1}'),
+        ([b'data: {"a":1}\n\n', b"data: {}\n\n"], b'{"a":1}\n{}'),
+        ([b'data: {"a":1}\n\ndata: {}\n\n'], None),
+        ([b'data: {"a":1}\n', b"\ndata: {}\n\n"], None),
+        ([b'data: {"a":1}\n\n', b"data: {}\n"], None),
+        ([b"data: {}\r\n\r\n"], None),
+        ([b"data: {}\n\n", b": ping\n\n"], None),
+        ([b"data: {}\n\n", b"data: [DONE]\n\n"], None),
+        ([b"data:{}\n\n"], None),
+        ([b"data: {\ndata: }\n\n"], None),
+        ([b"event: x\ndata: {}\n\n"], None),
+        ([b"\n\ndata: {}\n\n"], None),
+        ([b"data: {}\n\n\n", b"data: {}\n\n"], None),
+        ([b"data: {}"], None),
+    ],
+)
+def test_only_pieces_of_one_plain_event_each_are_taken(pieces, lines):
+    """Anything else is left to the reader that knows all forms."""
+    assert whole_events(pieces) == lines
+
+
+def decode(make_target, feed):
+    decoder = dialect("openai-chat").decoder(make_target(), 200, [("content-type", "text/event-stream")])
+    feed(decoder, list(range(101)), [TOKEN] * 100 + [LAST])
+    return decoder.finish(Ending(COMPLETE))
+
+
+def one_by_one(decoder, stamps, pieces):
+    for stamp_ns, piece in zip(stamps, pieces, strict=True):
+        decoder.feed(stamp_ns, piece)
+
+
+def at_one_go(decoder, stamps, pieces):
+    decoder.feed_many(stamps, pieces)
+
+
+def test_at_one_go_is_the_same_and_at_most_half_the_work(make_target):
+    """It is the largest part of the generator's own work for a chunk."""
+    assert decode(make_target, at_one_go) == decode(make_target, one_by_one)
+    spent = [
+        min(timeit.repeat(lambda way=way: decode(make_target, way), number=20, repeat=7))
+        for way in (at_one_go, one_by_one)
+    ]
+    assert spent[0] < spent[1] / 2
