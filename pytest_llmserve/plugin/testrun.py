@@ -70,7 +70,8 @@ class TestRun:
         """Run a load: the marker's keywords, those of the call over them."""
         if on_progress is not None and not callable(on_progress):
             raise pytest.UsageError(
-                f"llm_load: on_progress={on_progress!r} cannot be called: give a function of one argument"
+                f"llm_load: on_progress={on_progress!r} cannot be called:"
+                " give a function of one argument, a LoadProgress"
             )
         merged = {**(self.wishes.load or {}), **keywords}
         try:

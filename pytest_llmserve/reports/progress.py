@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from pytest_llmserve.domain.progress import LoadProgress, Quantiles
 from pytest_llmserve.domain.units import NS_PER_S, mb_text
-
-_GAP = "  "
 
 
 def live_line(now: LoadProgress, load: str, width: int) -> str:
@@ -22,17 +20,22 @@ def live_line(now: LoadProgress, load: str, width: int) -> str:
     parts = [
         (0, _clock(now)),
         (6, load),
-        (5, _counted(now)),
+        (8 if now.total_requests is None else 1, _counted(now)),
         (2, _rate(now.requests_per_s, "req/s")),
         (4, _rate(now.tokens_per_s if now.tokens else math.nan, "tok/s")),
-        (3, _latency(now.e2e_ms)),
+        (3, _latency(now.e2e_ms, "", _whole_ms)),
         (1, _errors(now, kinds=False)),
         (7, _server(now)),
     ]
     told = [(rank, text) for rank, text in parts if text]
-    while len(told) > 1 and len(_joined(told)) > width:
+    while True:
+        for gap in ("  ", " "):
+            line = gap.join(text for _, text in told)
+            if len(line) <= width:
+                return line
+        if len(told) == 1:
+            return line[: max(0, width)]
         told.remove(max(told))
-    return _joined(told)[: max(0, width)]
 
 
 def plain_line(now: LoadProgress, load: str) -> str:
@@ -43,15 +46,11 @@ def plain_line(now: LoadProgress, load: str) -> str:
         f"{_counted(now)}, {now.active} under way",
         _rate(now.requests_per_s, "requests/s"),
         _rate(now.tokens_per_s if now.tokens else math.nan, "tokens/s"),
-        _latency(now.e2e_ms),
+        _latency(now.e2e_ms, "e2e ", _ms),
         _errors(now, kinds=True),
         _server(now),
     ]
     return ", ".join(part for part in parts if part)
-
-
-def _joined(told: Sequence[tuple[int, str]]) -> str:
-    return _GAP.join(text for _, text in told)
 
 
 def _clock(now: LoadProgress) -> str:
@@ -77,20 +76,20 @@ def _rate(per_s: float, unit: str) -> str:
     return f"{per_s:.0f} {unit}" if per_s >= 100 else f"{per_s:.1f} {unit}"
 
 
-def _latency(e2e: Quantiles) -> str:
+def _latency(e2e: Quantiles, name: str, ms: Callable[[float], str]) -> str:
     if not e2e.n:
         return ""
-    return f"p50 {_ms(e2e.p50)} p99 {_ms(e2e.p99)} ms"
+    if math.isinf(e2e.p99):
+        return f"{name}p50 {'failed' if math.isinf(e2e.p50) else ms(e2e.p50) + ' ms'} p99 failed"
+    return f"{name}p50 {ms(e2e.p50)} p99 {ms(e2e.p99)} ms"
 
 
 def _ms(value_ms: float) -> str:
-    if math.isnan(value_ms):
-        return "-"
-    if math.isinf(value_ms):
-        return "failed"
-    return (
-        f"{value_ms:.0f}" if value_ms >= 100 else f"{value_ms:.1f}" if value_ms >= 10 else f"{value_ms:.2f}"
-    )
+    return f"{value_ms:.{2 if value_ms < 10 else 1 if value_ms < 100 else 0}f}"
+
+
+def _whole_ms(value_ms: float) -> str:
+    return _ms(value_ms) if value_ms < 10 else f"{value_ms:.0f}"
 
 
 def _errors(now: LoadProgress, kinds: bool) -> str:
