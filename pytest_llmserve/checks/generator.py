@@ -1,6 +1,8 @@
-"""The generator is accused before the server."""
+"""The generator is accused before the server: every cause with the change to make."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from pytest_llmserve.domain.result import GeneratorHealth
 
@@ -8,6 +10,18 @@ MOST_LAG_MS = 5.0
 MOST_LAG_SHARE = 0.01
 NOTICED_LAG_MS = 0.5
 MOST_CPU_PERCENT = 90.0
+MOST_PAUSE_MS = 5.0
+
+MORE_WORKERS = "add --llm-load-workers"
+MORE_OR_QUIETER = "add --llm-load-workers, or run on a quieter machine"
+FEWER_OR_MORE = "lower the rate, or add --llm-load-workers"
+
+
+class Cause(NamedTuple):
+    """Why a run says more of its load generator than of the server, and what to change."""
+
+    why: str
+    remedy: str
 
 
 def bottleneck(
@@ -15,8 +29,9 @@ def bottleneck(
 ) -> str | None:
     """Why a run says more of its load generator than of the server, or None.
 
-    Its own word comes first; else sends late by over 5 ms at p99, or by over 1 % of the
-    limit judged (but over 0.5 ms: less than that is no one's bottleneck); else a busy core.
+    Its own word comes first; else requests never sent; sends late by over 5 ms at p99, or by
+    over 1 % of the limit judged (but over 0.5 ms: less than that is no one's bottleneck); a
+    busy core; late reads that no kernel had stamped; a long garbage collection.
 
     Late sends alone do not excuse a server that is over its limit by more than they are
     late: counted from the send, a latency does not even hold them.
@@ -31,23 +46,42 @@ def bottleneck(
         (generator.saturated is None or lag_ms > MOST_LAG_MS)
         and generator.cpu_percent <= MOST_CPU_PERCENT
         and not generator.dropped
+        and pause_or_late_read(generator) is None
     )
     if only_late and limit_ms is not None and found_ms is not None and found_ms - limit_ms > lag_ms:
         return None
-    reason = _reason(generator, limit_ms)
-    if reason is None:
+    cause = _cause(generator, limit_ms)
+    if cause is None:
         return None
-    return f"the load generator was the bottleneck ({reason}); add --llm-load-workers"
+    return f"the load generator was the bottleneck ({cause.why}); {cause.remedy}"
 
 
-def _reason(generator: GeneratorHealth, limit_ms: float | None) -> str | None:
+def pause_or_late_read(generator: GeneratorHealth) -> Cause | None:
+    """What lengthens latencies by itself: reads late where no kernel stamps them, and garbage collection."""
+    lag_ms = generator.receive_lag_ms.get("p99", 0.0)
+    if generator.clock != "kernel" and lag_ms > MOST_LAG_MS:
+        return Cause(
+            f"answers were read {lag_ms:.1f} ms late (p99), and not all were stamped by the kernel",
+            "run on a quieter machine, or add --llm-load-workers",
+        )
+    if generator.gc_longest_ms > MOST_PAUSE_MS:
+        return Cause(
+            f"garbage collection stopped a load worker for {generator.gc_longest_ms:.1f} ms",
+            "add --llm-load-workers, so that each keeps less",
+        )
+    return None
+
+
+def _cause(generator: GeneratorHealth, limit_ms: float | None) -> Cause | None:
     if generator.saturated is not None:
-        return generator.saturated
+        return Cause(generator.saturated, generator.remedy)
+    if generator.dropped:
+        return Cause(f"{generator.dropped} requests were never sent", FEWER_OR_MORE)
     lag_ms = generator.send_lag_ms.get("p99", 0.0)
     if lag_ms > MOST_LAG_MS:
-        return f"send lag p99 {lag_ms:.1f} ms"
+        return Cause(f"send lag p99 {lag_ms:.1f} ms", MORE_OR_QUIETER)
     if limit_ms is not None and lag_ms > max(NOTICED_LAG_MS, MOST_LAG_SHARE * limit_ms):
-        return f"send lag p99 {lag_ms:.1f} ms, over 1% of the limit"
+        return Cause(f"send lag p99 {lag_ms:.1f} ms, over 1% of the limit", MORE_OR_QUIETER)
     if generator.cpu_percent > MOST_CPU_PERCENT:
-        return f"busiest load worker at {generator.cpu_percent:.0f}% CPU"
-    return None
+        return Cause(f"busiest load worker at {generator.cpu_percent:.0f}% CPU", MORE_WORKERS)
+    return pause_or_late_read(generator)

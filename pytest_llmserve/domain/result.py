@@ -29,6 +29,9 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         reopened: connections the server closed while idle, opened again without a failure.
         unfinished: requests under way when the run was cut short; not in the records.
         saturated: why the generator may have been the bottleneck, or None.
+        remedy: what to change where it was.
+        pinned: each worker had a CPU of its own to stay on.
+        gc_pauses, gc_longest_ms: garbage collections in the workers while they measured.
         ended: why the run ended: "complete", "interrupted", or a sentence.
     """
 
@@ -43,6 +46,10 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int = 0
     unfinished: int = 0
     saturated: str | None = None
+    remedy: str = "add --llm-load-workers"
+    pinned: bool = False
+    gc_pauses: int = 0
+    gc_longest_ms: float = 0.0
     ended: str = "complete"
 
 

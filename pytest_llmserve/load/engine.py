@@ -8,7 +8,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
@@ -24,6 +25,7 @@ from pytest_llmserve.load.addresses import pick_address
 from pytest_llmserve.load.http import request_bytes
 from pytest_llmserve.load.job import Address, Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
+from pytest_llmserve.load.progress import ProgressTally
 from pytest_llmserve.load.worker import LENGTH
 
 _READY_LIMIT_S = 30.0
@@ -39,7 +41,7 @@ _WORKER = (
 )
 _PACKAGE_ROOT = str(Path(__file__).parents[2])
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[LoadProgress], object]
 
 
 class LoadRun:
@@ -89,6 +91,7 @@ class LoadRun:
             for index, shard in enumerate(self._shards)
         ]
         self._workers: list[_Worker] = []
+        self._tally: ProgressTally | None = None
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> LoadRun:
@@ -109,11 +112,16 @@ class LoadRun:
             self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
         self._pump(lambda w: w.ready, _READY_LIMIT_S)
         begin_ns = time.monotonic_ns() + _HEAD_START_NS
+        self._tally = ProgressTally(self._plan, begin_ns)
         for worker in self._workers:
             worker.tell(LENGTH.pack(begin_ns))
 
     def wait(self, progress: Progress | None = None) -> None:
         """Wait until every worker is done.
+
+        Args:
+            progress: called a few times a second, with the very object of the last call as long as
+                there is no news; last with the figures of the end.
 
         Raises:
             GeneratorError: a worker died, fell silent or does not end; the run is void.
@@ -152,7 +160,8 @@ class LoadRun:
         started = time.monotonic()
         while waiting := [worker for worker in self._workers if not done(worker)]:
             for key, _ in self._selector.select(0.2):
-                key.data.read()
+                for message in key.data.read():
+                    self._take(key.data, message)
                 if key.data.ended:
                     self._selector.unregister(key.fileobj)
             now = time.monotonic()
@@ -162,14 +171,25 @@ class LoadRun:
             if limit_s is not None and now - started > limit_s:
                 raise GeneratorError(f"a load worker did not answer within {limit_s:g} s; the run is void")
             if progress is not None:
-                progress(sum(w.done_count for w in self._workers), sum(w.failed for w in self._workers))
+                self._show(progress)
+
+    def _take(self, worker: _Worker, message: Message) -> None:
+        if self._tally is not None and message.beat is not None:
+            self._tally.add(worker.index, message.beat, time.monotonic_ns())
+        if message.summary is not None:
+            worker.summary = message.summary
+
+    def _show(self, progress: Progress) -> None:
+        over = all(worker.summary is not None for worker in self._workers)
+        if self._tally is not None:
+            progress(self._tally.progress(time.monotonic_ns(), over=over))
 
 
 class _Worker:
     """A worker process as its parent sees it."""
 
     def __init__(self, job: Job) -> None:
-        self._index = job.index
+        self.index = job.index
         self._stderr = Path(job.shard + ".stderr")
         with self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -187,7 +207,6 @@ class _Worker:
         self._heard = time.monotonic()
         self.ready = self.ended = False
         self.summary: WorkerSummary | None = None
-        self.done_count = self.failed = 0
         raw = msgspec.msgpack.encode(job)
         self.tell(LENGTH.pack(len(raw)) + raw)
 
@@ -204,8 +223,8 @@ class _Worker:
         """The end of its stdin tells a worker to stop."""
         self._stdin.close()
 
-    def read(self) -> None:
-        """Take what the worker has written."""
+    def read(self) -> Iterator[Message]:
+        """The messages that the worker has written since the last read."""
         data = os.read(self.stdout.fileno(), 1 << 20)
         if not data:
             self.ended = True
@@ -217,23 +236,18 @@ class _Worker:
             if len(self._pending) < LENGTH.size + size:
                 return
             raw, self._pending = self._pending[8 : 8 + size], self._pending[8 + size :]
-            self._take(msgspec.msgpack.decode(raw, type=Message))
-
-    def _take(self, message: Message) -> None:
-        self.ready = True
-        self.done_count, self.failed = message.ended, message.failed
-        if message.summary is not None:
-            self.summary = message.summary
+            self.ready = True
+            yield msgspec.msgpack.decode(raw, type=Message)
 
     def check(self, now: float) -> None:
         """Raise GeneratorError when the worker can no longer finish."""
         if self.ended:
             code = self._process.wait(5)
-            why = f"load worker {self._index} ended with {code}; the run is void"
+            why = f"load worker {self.index} ended with {code}; the run is void"
             raise GeneratorError(": ".join(part for part in (why, self._said()) if part))
         if now - self._heard > _SILENCE_LIMIT_S:
             raise GeneratorError(
-                f"load worker {self._index} has said nothing for {_SILENCE_LIMIT_S:g} s; the run is void"
+                f"load worker {self.index} has said nothing for {_SILENCE_LIMIT_S:g} s; the run is void"
             )
 
     def _said(self) -> str:

@@ -17,6 +17,7 @@ from pytest_llmserve.domain.outcome import MALFORMED, REFUSED, RESET, TIMED_OUT
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.http import Answer
+from pytest_llmserve.load.pulse import Pulse
 from pytest_llmserve.load.shard import ShardWriter
 
 NO_CONNECTION = "no_connection"
@@ -95,8 +96,7 @@ class Recorder:
         self._writer = writer
         self.waiting: deque[Landed] = deque()
         self.waiting_bytes = 0
-        self.ended = 0
-        self.failed = 0
+        self.pulse = Pulse()
         self.chunks = 0
 
     def keep(self, landed: Landed) -> None:
@@ -138,8 +138,7 @@ class Recorder:
             text_at=self._writer.add_text(decoded.text),
         )
         self._writer.add(record)
-        self.ended += 1
-        self.failed += not record.ok
+        self.pulse.add(record)
         return record.ok
 
     def _decode(self, landed: Landed) -> Decoded:

@@ -1,7 +1,9 @@
-"""The generator's own lateness, kept small."""
+"""The generator's own lateness and pauses, kept small."""
 
 from __future__ import annotations
 
+import gc
+import time
 from array import array
 
 _KEPT = 1 << 17
@@ -34,3 +36,30 @@ class Lateness:
         step = max(1, len(self._ring) // most)
         values = list(self._ring[::step])
         return [*values, self.most_ns] if values else values
+
+
+class GcPauses:
+    """Garbage collections while it is watching, so that their absence is seen and not assumed.
+
+    Attributes:
+        count: of collections.
+        longest_ns: how long the longest kept everything else waiting.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.longest_ns = 0
+        self._since_ns = 0
+
+    def __enter__(self) -> GcPauses:
+        gc.callbacks.append(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        gc.callbacks.remove(self._called)
+
+    def _called(self, phase: str, info: dict[str, int]) -> None:  # noqa: ARG002 - gc.callbacks
+        if phase == "start":
+            self._since_ns = time.perf_counter_ns()
+        else:
+            self.count += 1
+            self.longest_ns = max(self.longest_ns, time.perf_counter_ns() - self._since_ns)

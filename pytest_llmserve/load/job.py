@@ -45,6 +45,8 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         start_ns, drain_ns, end_ns: monotonic; `drain_ns` is when no further request was begun.
         stamped_reads, unstamped_reads: reads with and without a kernel stamp.
         send_lag_ns, receive_lag_ns: samples, not sorted.
+        pinned: it had a CPU of its own.
+        gc_pauses, gc_longest_ns: garbage collections that ran while it measured.
     """
 
     index: int
@@ -60,6 +62,31 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int
     unfinished: int
     ended: str
+    pinned: bool = False
+    gc_pauses: int = 0
+    gc_longest_ns: int = 0
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """What ended in one worker since its last beat, and what is under way in it.
+
+    Attributes:
+        sent: requests begun since the start of the run.
+        active: requests under way now.
+        by_outcome, tokens: of measured requests; tokens of answered ones.
+        warm_up, warm_up_ok, warm_up_tokens: the same of warm-up.
+        e2e_ms, ttft_ms: arrays of float32 in the order of recording, inf for a failed request.
+    """
+
+    sent: int = 0
+    active: int = 0
+    by_outcome: dict[str, int] = msgspec.field(default_factory=dict)
+    tokens: int = 0
+    warm_up: int = 0
+    warm_up_ok: int = 0
+    warm_up_tokens: int = 0
+    e2e_ms: bytes = b""
+    ttft_ms: bytes = b""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +97,5 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: str
-    ended: int = 0
-    failed: int = 0
+    beat: Beat | None = None
     summary: WorkerSummary | None = None

@@ -36,6 +36,7 @@ class LoadLoop:
     Attributes:
         ended: why the load ended; "complete" by default.
         unfinished: requests under way when the load was cut.
+        sent, landed: requests begun, further tries included, and those of them that are over.
         drain_ns: when the first user would have begun a request and none was left, or the
             measured time was over.
     """
@@ -44,7 +45,7 @@ class LoadLoop:
         self.job, self.plan, self.recorder = job, job.plan, recorder
         self.transport = Transport(job, self._landed, control_fd)
         self.ended = "complete"
-        self.unfinished = 0
+        self.unfinished = self.sent = self.landed = 0
         self.start_ns = self.drain_ns = 0
         self._dialect = dialect(job.target.api)
         self._prompts = job.prompts()
@@ -116,6 +117,7 @@ class LoadLoop:
                 return
             user.flight = self._make_flight(turn.warm_up)
         user.flight.scheduled_ns = at_ns
+        self.sent += 1
         self.transport.carry(user)
 
     def _make_flight(self, warm_up: bool) -> Flight:
@@ -134,6 +136,7 @@ class LoadLoop:
         """A request is over: record it, plan the user's next."""
         flight = user.flight
         assert flight is not None
+        self.landed += 1
         unanswered = answer is None or answer.status is None
         user.failures = user.failures + 1 if unanswered and ending.how != TIME_LIMIT else 0
         self._watch_refusals(ending, end_ns)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
+from pytest_llmserve.checks.generator import MORE_OR_QUIETER, MORE_WORKERS, Cause, pause_or_late_read
 from pytest_llmserve.domain.metrics import Distribution, distribution
 from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.plan import LoadPlan
@@ -50,7 +53,7 @@ def health(summaries: Sequence[WorkerSummary], records: Sequence[RequestRecord])
     stamped, unstamped = sum(s.stamped_reads for s in summaries), sum(s.unstamped_reads for s in summaries)
     cpu_percent = max((_cpu_percent(s) for s in summaries), default=0.0)
     ended = [s.ended for s in summaries if s.ended != "complete"]
-    return GeneratorHealth(
+    found = GeneratorHealth(
         clock="user" if not stamped else "kernel" if unstamped <= stamped // 1000 else "mixed",
         send_lag_ms=_figures(send),
         receive_lag_ms=_figures(receive),
@@ -61,17 +64,23 @@ def health(summaries: Sequence[WorkerSummary], records: Sequence[RequestRecord])
         dropped=sum(1 for r in records if r.outcome == DROPPED),
         reopened=sum(s.reopened for s in summaries),
         unfinished=sum(s.unfinished for s in summaries),
-        saturated=saturation(cpu_percent, send.p99 if send.n else 0.0),
+        pinned=bool(summaries) and all(s.pinned for s in summaries),
+        gc_pauses=sum(s.gc_pauses for s in summaries),
+        gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else "complete",
     )
+    cause = saturation(cpu_percent, send.p99 if send.n else 0.0) or pause_or_late_read(found)
+    if cause is None:
+        return found
+    return msgspec.structs.replace(found, saturated=cause.why, remedy=cause.remedy)
 
 
-def saturation(cpu_percent: float, send_lag_p99_ms: float) -> str | None:
+def saturation(cpu_percent: float, send_lag_p99_ms: float) -> Cause | None:
     """Why the generator may have been the bottleneck, or None."""
     if cpu_percent > CPU_LIMIT_PERCENT:
-        return f"a load worker used {cpu_percent:.0f} % of a core"
+        return Cause(f"a load worker used {cpu_percent:.0f} % of a core", MORE_WORKERS)
     if send_lag_p99_ms > SEND_LAG_LIMIT_MS:
-        return f"requests were sent {send_lag_p99_ms:.1f} ms late (p99)"
+        return Cause(f"requests were sent {send_lag_p99_ms:.1f} ms late (p99)", MORE_OR_QUIETER)
     return None
 
 

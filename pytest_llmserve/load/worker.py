@@ -21,8 +21,10 @@ import msgspec
 
 from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.load.flight import Recorder
+from pytest_llmserve.load.health import GcPauses
 from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.loop import LoadLoop
+from pytest_llmserve.load.pinning import pin
 from pytest_llmserve.load.shard import ShardWriter
 
 LENGTH = struct.Struct("<Q")
@@ -34,29 +36,30 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     _raise_file_limit()
     job = msgspec.msgpack.decode(_read(LENGTH.unpack(_read(8))[0]), type=Job)
+    pinned = pin(job.index, job.plan.workers)
     writer = ShardWriter(job.shard, job.index)
     recorder = Recorder(job.target, writer)
     loop = LoadLoop(job, recorder, control_fd=0)
     _say(Message(kind="ready"))
     begin_ns = LENGTH.unpack(_read(8))[0]
-    _report_progress(recorder)
+    _report_progress(loop)
     gc.collect()
     gc.freeze()
     gc.disable()
     cpu_before_ns = time.process_time_ns()
     try:
-        loop.run(begin_ns)
+        with GcPauses() as pauses:
+            loop.run(begin_ns)
     except GeneratorError as error:
         sys.exit(str(error))
     end_ns = time.monotonic_ns()
     loop.decode_rest()
     cpu_ns = time.process_time_ns() - cpu_before_ns
     writer.close()
-    summary = _summary(loop, end_ns, cpu_ns)
-    _say(Message(kind="done", ended=recorder.ended, failed=recorder.failed, summary=summary))
+    _tell(loop, _summary(loop, end_ns, cpu_ns, pauses, pinned))
 
 
-def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int) -> WorkerSummary:
+def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned: bool) -> WorkerSummary:
     transport = loop.transport
     return WorkerSummary(
         index=loop.job.index,
@@ -72,6 +75,9 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int) -> WorkerSummary:
         reopened=transport.reopened,
         unfinished=loop.unfinished,
         ended=loop.ended,
+        pinned=pinned,
+        gc_pauses=pauses.count,
+        gc_longest_ns=pauses.longest_ns,
     )
 
 
@@ -93,19 +99,26 @@ _stdout_lock = threading.Lock()
 def _say(message: Message) -> None:
     raw = _encode(message)
     data = LENGTH.pack(len(raw)) + raw
-    with _stdout_lock:
-        while data:
-            data = data[os.write(1, data) :]
+    while data:
+        data = data[os.write(1, data) :]
 
 
-def _report_progress(recorder: Recorder) -> None:
+def _tell(loop: LoadLoop, summary: WorkerSummary | None = None) -> None:
+    """Say what has ended since the last time."""
+    with _stdout_lock:  # from the taking on: nothing may be said after the last message
+        landed = loop.landed  # before `sent`, which may only grow meanwhile
+        beat = loop.recorder.pulse.take(loop.sent, 0 if summary else loop.sent - landed)
+        _say(Message(kind="done" if summary else "progress", beat=beat, summary=summary))
+
+
+def _report_progress(loop: LoadLoop) -> None:
     """Say twice a second how far it is; this is also the sign of life the parent waits for."""
 
     def tell() -> None:
         while True:
             time.sleep(_PROGRESS_S)
             try:
-                _say(Message(kind="progress", ended=recorder.ended, failed=recorder.failed))
+                _tell(loop)
             except OSError:  # the parent is gone; the loop sees the end of stdin
                 return
 

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.domain.target import Target
-from pytest_llmserve.load.engine import LoadRun
+from pytest_llmserve.load.engine import LoadRun, Progress
 from pytest_llmserve.measure.watch import MemoryWatch, Watch
 
 Keep = Callable[[LoadResult], None]
@@ -34,6 +37,7 @@ def measured_run(
     *,
     settle_ns: int | None = None,
     stop: threading.Event | None = None,
+    progress: Progress | None = None,
 ) -> LoadResult:
     """Run a load and keep its result, also when it is interrupted.
 
@@ -46,10 +50,12 @@ def measured_run(
         keep: takes the result; called exactly once unless the run is void.
         settle_ns: wait so long for memory to settle; None = memory is not judged.
         stop: set from another thread to end the run.
+        progress: told how far the run is, about twice a second; what it raises ends the run.
 
     Raises:
         GeneratorError: a worker died; nothing is kept, the run is void.
         Stopped: `stop` was set; what was measured has been kept.
+        Exception: what `progress` raised; what was measured has been kept.
     """
     memory = None if settle_ns is None else watch.memory()
     started_ns = time.monotonic_ns()
@@ -58,12 +64,14 @@ def measured_run(
             if memory is not None and not plan.warm_up_ns:
                 memory.take_baseline()
             run.start()
-            run.wait(_During(plan, memory if plan.warm_up_ns else None, stop))
-        except (KeyboardInterrupt, Stopped):
+            run.wait(_During(plan, watch, memory if plan.warm_up_ns else None, stop, progress))
+        except (KeyboardInterrupt, Stopped) as why:
             # A worker that does not answer loses what was measured, never the interrupt itself.
             with contextlib.suppress(GeneratorError):
                 run.stop()
                 keep(_with_server(run.result(), watch, started_ns, None))
+            if why.__cause__ is not None:
+                raise why.__cause__ from None
             raise
         change = None if memory is None or settle_ns is None else memory.change(settle_ns)
         result = _with_server(run.result(), watch, started_ns, change)
@@ -74,17 +82,35 @@ def measured_run(
 class _During:
     """Called a few times a second while the load runs."""
 
-    def __init__(self, plan: LoadPlan, memory: MemoryWatch | None, stop: threading.Event | None) -> None:
+    def __init__(
+        self,
+        plan: LoadPlan,
+        watch: Watch,
+        memory: MemoryWatch | None,
+        stop: threading.Event | None,
+        progress: Progress | None,
+    ) -> None:
         self._baseline_ns = time.monotonic_ns() + plan.warm_up_ns
-        self._memory = memory
+        self._watch, self._memory = watch, memory
         self._stop = stop
+        self._progress = progress
+        self._told: LoadProgress | None = None
 
-    def __call__(self, ended: int, failed: int) -> None:  # noqa: ARG002 - the engine's progress
+    def __call__(self, now: LoadProgress) -> None:
         if self._stop is not None and self._stop.is_set():
             raise Stopped
         if self._memory is not None and time.monotonic_ns() >= self._baseline_ns:
             self._memory.take_baseline()
             self._memory = None
+        if self._progress is not None and now is not self._told:
+            self._told = now
+            self._tell(self._progress, now)
+
+    def _tell(self, progress: Progress, now: LoadProgress) -> None:
+        try:
+            progress(msgspec.structs.replace(now, server_rss_bytes=self._watch.rss_bytes()))
+        except Exception as error:
+            raise Stopped from error
 
 
 def _with_server(

@@ -59,6 +59,13 @@ class Watch:
             return ResourceWindow(samples=window.samples, missing=self._missing)
         return window
 
+    def rss_bytes(self) -> int | None:
+        """Of the last sample; nothing is read now. None before the first, and once the server is lost."""
+        if self._sampler is None or self._sampler.missing is not None:
+            return None
+        latest = self._sampler.latest
+        return None if latest is None else latest.rss_bytes
+
     def sample_now(self) -> ResourceSample | None:
         """One more full sample, or None when there is nothing to read."""
         if self._sampler is None:

@@ -53,6 +53,12 @@ class Sampler:
         return self._missing
 
     @property
+    def latest(self) -> ResourceSample | None:
+        """The last sample, or None before the first. Waits for no reading under way."""
+        samples = self._samples
+        return samples[-1] if samples else None
+
+    @property
     def cost_s(self) -> float:
         """CPU seconds the sampling thread itself has used."""
         return self._cost_s

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
-from pytest_llmserve.plugin.testrun import TestRun
+from pytest_llmserve.plugin.testrun import OnProgress, TestRun
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
@@ -35,24 +35,32 @@ class LoadFace:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def __call__(self, prompts: object = None, **keywords: Any) -> LoadResult:
+    def __call__(
+        self, prompts: object = None, *, on_progress: OnProgress | None = None, **keywords: Any
+    ) -> LoadResult:
         """Run a load and wait for its end.
 
         Args:
             prompts: a text, a list of texts, or of chat message lists; by default a small mixed set.
+            on_progress: called about twice a second with a `LoadProgress`; what it raises ends the load.
             keywords: those of the `load` marker; they win over the marker's.
 
         Raises:
             pytest.UsageError: a keyword or prompt is wrong; all faults at once.
             GeneratorError: a load worker died; the run is void.
         """
-        return _current(self._state, "llm_load").load(prompts, keywords)
+        return _current(self._state, "llm_load").load(prompts, keywords, on_progress=on_progress)
 
-    async def arun(self, prompts: object = None, **keywords: Any) -> LoadResult:
-        """Do as a call does, from async code; cancelling it ends the load."""
+    async def arun(
+        self, prompts: object = None, *, on_progress: OnProgress | None = None, **keywords: Any
+    ) -> LoadResult:
+        """Do as a call does, from async code; cancelling it ends the load.
+
+        `on_progress` is called from another thread.
+        """
         test = _current(self._state, "llm_load")
         stop = threading.Event()
-        task = asyncio.ensure_future(asyncio.to_thread(test.load, prompts, keywords, stop))
+        task = asyncio.ensure_future(asyncio.to_thread(test.load, prompts, keywords, stop, on_progress))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -61,6 +61,7 @@ OPTIONS: tuple[Option, ...] = (
 INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
     ("llm_require_endpoint", "bool", "tests without an endpoint are errors, not skipped", False),
     ("llm_ready_timeout", "string", "longest wait for the server, such as 30s or 5m", ""),
+    ("llm_progress", "string", "from one line of progress to the next in a log; 0s = no progress", "15s"),
 )
 
 

@@ -34,6 +34,7 @@ def check_options(config: pytest.Config) -> None:
         _check_scale,
         _check_workers,
         _check_ready,
+        progress_every_ns,
         _check_reports,
     )
     for check in checks:
@@ -111,6 +112,14 @@ def _ready_ns(config: pytest.Config, default: int) -> int:
         return duration_ns(given)
     except ValueError as error:
         raise SetupError(f"llm_ready_timeout: {error}") from None
+
+
+def progress_every_ns(config: pytest.Config) -> int:
+    """From one plain line of progress to the next; 0 for no progress at all."""
+    try:
+        return duration_ns(ini(config, "llm_progress") or 0)
+    except ValueError as error:
+        raise SetupError(f"llm_progress: {error}") from None
 
 
 def _header_lines(config: pytest.Config) -> tuple[str, ...]:

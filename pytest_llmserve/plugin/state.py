@@ -15,6 +15,7 @@ import pytest
 from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.measure.opening import OpenServer, open_server
 from pytest_llmserve.plugin.keys import STATE
+from pytest_llmserve.plugin.progress import Terminal, terminal_of
 from pytest_llmserve.plugin.settings import server_wish
 from pytest_llmserve.plugin.testrun import TestRun
 
@@ -43,6 +44,7 @@ class State:
         self._open: OpenServer | None = None
         self._failure: str | None = None
         self._lock = threading.Lock()
+        self._terminal: Terminal | None = None
         self._attempts: dict[str, int] = {}
         self._numbers = itertools.count(1)
 
@@ -65,6 +67,12 @@ class State:
     def opened(self) -> OpenServer | None:
         """The server, if it has been asked for."""
         return self._open
+
+    def terminal(self) -> Terminal | None:
+        """Where progress is shown, or None where it is not."""
+        if self._terminal is None:
+            self._terminal = terminal_of(self.config)
+        return self._terminal
 
     def run_folder(self) -> Path:
         """A new folder for one run."""

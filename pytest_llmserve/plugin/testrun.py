@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.domain.errors import MarkerError, ProbeLost
 from pytest_llmserve.domain.keywords import build
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
@@ -27,6 +30,8 @@ from pytest_llmserve.serve.process import ServerProcess
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
+
+OnProgress = Callable[[LoadProgress], object]
 
 
 class TestRun:
@@ -56,9 +61,18 @@ class TestRun:
         return self.watch is not None and self._window is None
 
     def load(
-        self, prompts: object, keywords: Mapping[str, Any], stop: threading.Event | None = None
+        self,
+        prompts: object,
+        keywords: Mapping[str, Any],
+        stop: threading.Event | None = None,
+        on_progress: OnProgress | None = None,
     ) -> LoadResult:
         """Run a load: the marker's keywords, those of the call over them."""
+        if on_progress is not None and not callable(on_progress):
+            raise pytest.UsageError(
+                f"llm_load: on_progress={on_progress!r} cannot be called:"
+                " give a function of one argument, a LoadProgress"
+            )
         merged = {**(self.wishes.load or {}), **keywords}
         try:
             spec = build(LoadSpec, "llm_load", (), merged)
@@ -73,16 +87,35 @@ class TestRun:
             workers=value(config, "--llm-load-workers"),
             retries=errors.retries if errors is not None else 0,
         )
-        return measured_run(
-            self.state.open().endpoint.target,
-            plan,
-            entries,
-            self.state.run_folder(),
-            self.watch,
-            self.runs.append,
-            settle_ns=leak.settle if leak is not None else None,
-            stop=stop,
-        )
+        target = self.state.open().endpoint.target
+        with self._shown(plan, on_progress) as progress:
+            return measured_run(
+                target,
+                plan,
+                entries,
+                self.state.run_folder(),
+                self.watch,
+                self.runs.append,
+                settle_ns=leak.settle if leak is not None else None,
+                stop=stop,
+                progress=progress,
+            )
+
+    @contextmanager
+    def _shown(self, plan: LoadPlan, on_progress: OnProgress | None) -> Iterator[OnProgress]:
+        """Who is told how far the run is: the terminal first, then the test's own function."""
+        terminal = self.state.terminal()
+        # The first thing a plan says of itself is its load: "20 users".
+        shown = nullcontext() if terminal is None else terminal.line(plan.describe().partition(",")[0])
+        with shown as line:
+
+            def tell(now: LoadProgress) -> None:
+                if line is not None:
+                    line.show(now)
+                if on_progress is not None:
+                    on_progress(now)
+
+            yield tell
 
     def window(self) -> ResourceWindow:
         """The server's samples through this test so far."""

@@ -60,7 +60,7 @@ def _run_lines(run: LoadResult, title: str) -> list[str]:
         lines.append("  slowest requests:")
         lines += [f"    {_request(r, begin_ns)}" for r in slowest]
     if run.generator.saturated:
-        lines.append(f"  load generator: {run.generator.saturated}; add --llm-load-workers")
+        lines.append(f"  load generator: {run.generator.saturated}; {run.generator.remedy}")
     return lines
 
 

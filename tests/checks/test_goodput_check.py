@@ -116,7 +116,7 @@ def test_the_strictest_limit_is_the_one_a_send_lag_is_held_against(make):
     assert spoiled.verdict == "undecided"
     assert spoiled.sentence.endswith(
         "the load generator was the bottleneck (send lag p99 1.0 ms, over 1% of the limit);"
-        " add --llm-load-workers"
+        " add --llm-load-workers, or run on a quieter machine"
     )
 
 

@@ -1,5 +1,6 @@
 """What the engine says of healthy servers, beside what those servers say of themselves."""
 
+import math
 import statistics
 from itertools import pairwise
 
@@ -220,8 +221,33 @@ def test_progress_is_told(mock_server, new_run):
     run = new_run(server.url, users=2, requests=24)
     told = []
     run.start()
-    run.wait(lambda done, failed: told.append((done, failed)))
-    assert told == sorted(told)
-    assert told[-1] == (24, 12)
-    assert any(0 < done < 24 for done, _ in told), "also before the end"
-    assert run.result().by_outcome == {"ok": 12, "http_5xx": 12}
+    run.wait(told.append)
+    counts = [(now.ended, now.failed) for now in told]
+    assert counts == sorted(counts)
+    assert any(0 < done < 24 for done, _ in counts), "also before the end"
+    result, last = run.result(), told[-1]
+    assert last.by_outcome == result.by_outcome == {"ok": 12, "http_5xx": 12}
+    assert (last.sent, last.active, last.tokens, last.total_requests) == (24, 0, 12, 24)
+    assert (last.e2e_ms.n, last.e2e_ms.p99) == (24, math.inf)
+    assert last.e2e_ms.p50 == pytest.approx(result.e2e_ms.p50, rel=1e-6)
+    assert last.ttft_ms.p50 == pytest.approx(result.ttft_ms.p50, rel=1e-6)
+    assert {now.active for now in told} >= {0, 2}
+
+
+def test_warm_up_is_told_apart(mock_server, new_run):
+    """In the rates, and in no other figure."""
+    run = new_run(mock_server("--ttft-ms", 20, "--tokens", 1).url, users=1, requests=1, warm_up_ns=10**9)
+    told = []
+    run.start()
+    run.wait(told.append)
+    last = told[-1]
+    assert (last.ended, last.e2e_ms.n, last.tokens) == (1, 1, 1)
+    assert last.warm_up == len(run.result().warm_up) > 5
+    assert last.sent == last.warm_up + 1
+    assert last.requests_per_s > 5
+
+
+def test_the_collector_is_seen_to_be_off(mock_server, load):
+    """No garbage collection while a worker measures, and that is counted, not assumed."""
+    health = load(mock_server("--ttft-ms", 1).url, users=4, requests=200).generator
+    assert (health.gc_pauses, health.gc_longest_ms) == (0, 0.0)

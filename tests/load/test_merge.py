@@ -45,16 +45,54 @@ def test_nothing_sent_has_an_empty_window(summary):
 
 
 @pytest.mark.parametrize(
-    ("cpu_percent", "lag_ms", "sentence"),
+    ("cpu_percent", "lag_ms", "cause"),
     [
         (90.0, 5.0, None),
-        (90.6, 0.0, "a load worker used 91 % of a core"),
-        (10.0, 5.01, "requests were sent 5.0 ms late (p99)"),
-        (99.0, 50.0, "a load worker used 99 % of a core"),
+        (90.6, 0.0, ("a load worker used 91 % of a core", "add --llm-load-workers")),
+        (
+            10.0,
+            5.01,
+            (
+                "requests were sent 5.0 ms late (p99)",
+                "add --llm-load-workers, or run on a quieter machine",
+            ),
+        ),
+        (99.0, 50.0, ("a load worker used 99 % of a core", "add --llm-load-workers")),
     ],
 )
-def test_saturation_under_at_and_over_its_limits(cpu_percent, lag_ms, sentence):
-    assert saturation(cpu_percent, lag_ms) == sentence
+def test_saturation_under_at_and_over_its_limits(cpu_percent, lag_ms, cause):
+    assert saturation(cpu_percent, lag_ms) == cause
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"gc_pauses": 3, "gc_longest_ns": 5_000_000}, None),
+        (
+            {"gc_pauses": 3, "gc_longest_ns": 7_140_000},
+            "garbage collection stopped a load worker for 7.1 ms",
+        ),
+        ({"receive_lag_ns": [9_000_000], "stamped_reads": 5000}, None),
+        (
+            {"receive_lag_ns": [9_000_000], "stamped_reads": 5000, "unstamped_reads": 6},
+            "answers were read 9.0 ms late (p99), and not all were stamped by the kernel",
+        ),
+    ],
+)
+def test_pauses_and_late_reads_saturate_too(summary, told, sentence):
+    """Late reads only where the kernel has not stamped the arrivals."""
+    assert health([summary(), summary(**told)], []).saturated == sentence
+
+
+def test_health_tells_pauses_and_pinning_of_all_workers(summary):
+    calm, paused = (
+        summary(pinned=True),
+        summary(pinned=True, gc_pauses=2, gc_longest_ns=1_500_000),
+    )
+    found = health([calm, paused], [])
+    assert (found.pinned, found.gc_pauses, found.gc_longest_ms) == (True, 2, 1.5)
+    assert not health([calm, summary()], []).pinned
+    assert not health([], []).pinned
 
 
 def test_health_takes_the_busiest_worker_and_all_delays(summary):

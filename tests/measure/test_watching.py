@@ -95,3 +95,17 @@ def test_a_process_lost_at_the_very_end_is_told(sleeper):
     assert watch.sample_now() is None
     watch.stop()
     assert str(sleeper.pid) in watch.window().missing
+
+
+def test_memory_as_last_read_is_told_as_long_as_it_is_known(sleeper):
+    """For a line of progress: not before the first sample, and nothing stale once the process is gone."""
+    watch = Watch(sleeper.pid, "told")
+    assert watch.rss_bytes() is None
+    watch.sample_now()
+    assert watch.rss_bytes() == watch.window().samples[-1].rss_bytes > 1_000_000
+    sleeper.kill()
+    sleeper.wait(10)
+    watch.start()
+    watch.stop()
+    assert watch.rss_bytes() is None
+    assert Watch(None, "elsewhere").rss_bytes() is None

@@ -1,0 +1,137 @@
+"""Shows how far a load is while it runs: a live line on a terminal, a plain line now and then in a log."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.domain.progress import LoadProgress
+from pytest_llmserve.plugin.settings import progress_every_ns
+from pytest_llmserve.reports.progress import live_line, plain_line
+
+_CLEAR_LINE = "\r\x1b[K"
+
+
+class LiveLine:
+    """One line that is drawn over, and gone when closed: the terminal is left as it was found."""
+
+    def __init__(self, terminal: Terminal, load: str) -> None:
+        self._terminal, self._load = terminal, load
+        self._column: int | None = None  # where pytest was writing
+
+    def show(self, now: LoadProgress) -> None:
+        """Draw the line as of now."""
+        with self._terminal.uncaptured() as writer:
+            begin = _CLEAR_LINE if self._column is not None else self._begin(writer)
+            # The last column stays free: some terminals go to the next line once it is filled.
+            _write(writer, begin + live_line(now, self._load, writer.fullwidth - 1))
+
+    def _begin(self, writer: Any) -> str:
+        written = writer.width_of_current_line
+        # A long line goes on below: columns 1 to the width of the terminal, 0 where nothing is written.
+        self._column = (written - 1) % writer.fullwidth + 1 if written else 0
+        return "\n" if written else ""
+
+    def close(self) -> None:
+        """Wipe the line; back to where pytest was writing."""
+        if self._column is None:
+            return
+        with self._terminal.uncaptured() as writer:
+            back = f"\x1b[A\x1b[{self._column}C" if self._column and self._terminal.column_known else ""
+            _write(writer, _CLEAR_LINE + back)
+        self._column = None
+
+
+class PlainLines:
+    """A line of its own once in a while."""
+
+    def __init__(self, terminal: Terminal, load: str, every_ns: int) -> None:
+        self._terminal, self._load, self._every_ns = terminal, load, every_ns
+        self._due_ns = time.monotonic_ns() + every_ns
+
+    def show(self, now: LoadProgress) -> None:
+        """Print a line if it is time."""
+        now_ns = time.monotonic_ns()
+        if now_ns < self._due_ns:
+            return
+        self._due_ns += self._every_ns * ((now_ns - self._due_ns) // self._every_ns + 1)
+        with self._terminal.uncaptured() as writer:
+            self._terminal.reporter.write_line(plain_line(now, self._load))
+            writer.flush()
+
+    def close(self) -> None:
+        """Nothing to take back."""
+
+
+class Terminal:
+    """pytest's terminal as one session has it. Of loads at the same time only one is shown.
+
+    Attributes:
+        reporter: pytest's terminal reporter.
+        column_known: nothing but pytest writes to the terminal, so it knows where the cursor is.
+    """
+
+    def __init__(self, config: pytest.Config, reporter: Any) -> None:
+        self.reporter = reporter
+        self.column_known = config.getoption("capture", "no") != "no"
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._every_ns = progress_every_ns(config)
+        self._live = reporter.isatty and not _in_ci() and _can_redraw() and not _logs_live(config)
+        self._quiet = config.get_verbosity() < 0
+        self._shown = threading.Lock()
+
+    @contextmanager
+    def uncaptured(self) -> Iterator[Any]:
+        """pytest's own writer, with its capturing off meanwhile."""
+        off = nullcontext() if self._capture is None else self._capture.global_and_fixture_disabled()
+        with off:
+            yield self.reporter._tw
+
+    @contextmanager
+    def line(self, load: str) -> Iterator[LiveLine | PlainLines | None]:
+        """What shows one load, or None where it is not to be shown."""
+        wanted = self._every_ns and (self._live or not self._quiet)
+        if not wanted or not self._shown.acquire(blocking=False):
+            yield None
+            return
+        line = LiveLine(self, load) if self._live else PlainLines(self, load, self._every_ns)
+        try:
+            yield line
+        finally:
+            line.close()
+            self._shown.release()
+
+
+def terminal_of(config: pytest.Config) -> Terminal | None:
+    """The session's terminal; None in an xdist worker, which has none, and with `-p no:terminal`."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return None
+    return Terminal(config, reporter)
+
+
+def _write(writer: Any, text: str) -> None:
+    # Past `write`, which would take this for text of the current line.
+    writer._file.write(text)
+    writer.flush()
+
+
+def _in_ci() -> bool:
+    return bool(os.environ.get("CI") or os.environ.get("BUILD_NUMBER"))
+
+
+def _can_redraw() -> bool:
+    return os.environ.get("TERM", "dumb") not in {"", "dumb"}
+
+
+def _logs_live(config: pytest.Config) -> bool:
+    """`log_cli`: lines of the log come between."""
+    if not config.pluginmanager.has_plugin("logging-plugin"):
+        return False
+    return bool(config.getoption("log_cli_level") or config.getini("log_cli"))
