@@ -41,17 +41,15 @@ class User:
     """One user of the closed loop: at most one request under way, one connection kept.
 
     Attributes:
-        limit_ns: when the request under way runs out of time; 0 while none is.
         failures: connection failures in a row.
     """
 
-    __slots__ = ("connection", "failures", "flight", "limit_ns", "number")
+    __slots__ = ("connection", "failures", "flight", "number")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.connection: Connection | None = None
         self.flight: Flight | None = None
-        self.limit_ns = 0
         self.failures = 0
 
 

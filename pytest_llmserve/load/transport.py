@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections import deque
 from typing import Protocol
 
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, TIME_LIMIT, Ending
@@ -20,6 +19,7 @@ from pytest_llmserve.load.flight import NO_CONNECTION, Flight, complete_or
 from pytest_llmserve.load.health import Lateness
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
+from pytest_llmserve.load.limits import Limits
 from pytest_llmserve.load.poller import IN, OUT, Poller, patience_s
 from pytest_llmserve.load.tls import Tls
 
@@ -66,8 +66,7 @@ class Transport:
             self._poller.register(control_fd, IN)
         self._connections: dict[int, Connection] = {}
         self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
-        # Of a user, not of its request: a long prompt would be kept for as long as its limit.
-        self._limits: deque[tuple[int, User]] = deque()
+        self._limits: Limits[User] = Limits()
         self._stream_ns = 0.0
         self._offset_ns, self._offset_due_ns = clock_offset(), 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
@@ -111,19 +110,14 @@ class Transport:
 
     def next_limit_ns(self) -> int | None:
         """The next instant at which a request or connection may run out of time."""
-        connecting = self._dialler.next_limit_ns()
-        if not self._limits:
-            return connecting
-        due_ns = self._limits[0][0]
-        return due_ns if connecting is None else min(due_ns, connecting)
+        due = (self._limits.next_ns(), self._dialler.next_limit_ns())
+        return min((at for at in due if at is not None), default=None)
 
     def expire(self, now_ns: int) -> None:
         """End what has run out of time."""
-        while self._limits and self._limits[0][0] <= now_ns:
-            due_ns, user = self._limits.popleft()
-            if user.limit_ns == due_ns:
-                limit = duration_text(self._timeout_ns)
-                self._land(user, Ending(TIME_LIMIT, f"no full answer within {limit}"), now_ns)
+        for user in self._limits.take_due(now_ns):
+            limit = duration_text(self._timeout_ns)
+            self._land(user, Ending(TIME_LIMIT, f"no full answer within {limit}"), now_ns)
         self._dialler.expire(now_ns)
 
     def under_way(self) -> int:
@@ -170,8 +164,7 @@ class Transport:
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
         before_ns = monotonic_ns()
         self.send_lag.add(before_ns - max(flight.scheduled_ns, connection.ready_ns))
-        user.limit_ns = before_ns + self._timeout_ns
-        self._limits.append((user.limit_ns, user))
+        self._limits.set(user, before_ns + self._timeout_ns)
         try:
             whole = connection.send(data)
         except OSError:
@@ -304,14 +297,15 @@ class Transport:
         crossing_ns = max(_CROSSING_NS, 2 * (connection.ready_ns - connection.opened_ns))
         if flight.sent_ns is not None and monotonic_ns() - flight.sent_ns > crossing_ns:
             return False
-        flight.resent, flight.sent_ns, user.limit_ns = True, None, 0
+        flight.resent, flight.sent_ns = True, None
+        self._limits.drop(user)
         self._reopen(connection)
         return True
 
     def _land(self, user: User, ending: Ending, end_ns: int, keep: bool = False) -> None:
         """A user's request is over; `keep` its connection for the next."""
         connection, answer = user.connection, None
-        user.limit_ns = 0
+        self._limits.drop(user)
         if connection is not None:
             answer = connection.take_answer()
             if keep:
