@@ -3,10 +3,11 @@
 import contextlib
 import select
 import socket
+import time
 
 import pytest
 
-from pytest_llmserve.load.poller import IN, OUT, Poller
+from pytest_llmserve.load.poller import IN, OUT, Poller, gathers, patience_s
 
 KINDS = [name for name in ("epoll", "poll") if hasattr(select, name)]
 
@@ -45,3 +46,115 @@ def test_a_closed_socket_is_told_no_more(poller, pair):
     ours.close()
     poller.forget(number)
     assert poller.wait(0) == []
+
+
+needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+
+
+class Clock:
+    """Passes as told."""
+
+    def __init__(self):
+        self.now_ns = 0
+
+    def __call__(self):
+        return self.now_ns
+
+
+@pytest.fixture
+def busy():
+    """A poller that has seen so many packets of patient sockets that it waits for them."""
+    clock = Clock()
+    with contextlib.closing(Poller(clock)) as made, contextlib.ExitStack() as stack:
+        made.patience_s = 0.002
+        ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
+        made.register(ours.fileno(), IN)
+        assert made.patient(ours.fileno())
+        theirs.send(b"x")
+        for _ in range(256):
+            assert made.wait(1.0) == [(ours.fileno(), IN)]
+        clock.now_ns = 100_000_000  # 2560 packets a second
+        assert made.wait(1.0)
+        for _ in range(256):
+            made.wait(1.0)
+        ours.recv(1)
+        yield made, ours, theirs
+
+
+def test_a_patient_socket_is_told_at_once_while_packets_are_few(poller, pair):
+    """Nothing is gained by waiting then."""
+    ours, theirs = pair
+    poller.register(ours.fileno(), IN)
+    poller.patience_s = 0.002
+    poller.patient(ours.fileno())
+    theirs.send(b"x")
+    assert poller.wait(5.0) == [(ours.fileno(), IN)]
+
+
+def test_a_socket_made_prompt_again_is_watched_as_before(poller, pair):
+    ours, theirs = pair
+    poller.register(ours.fileno(), IN)
+    if poller.patient(ours.fileno()):
+        poller.prompt(ours.fileno())
+    poller.modify(ours.fileno(), IN | OUT)
+    assert poller.wait(1.0) == [(ours.fileno(), OUT)]
+    theirs.send(b"x")
+    assert poller.wait(1.0) == [(ours.fileno(), IN | OUT)]
+
+
+@needs_epoll
+def test_patient_sockets_wait_while_packets_are_many_and_others_do_not(busy, pair):
+    """A call returns after the patience with what came together; a prompt socket ends it at once."""
+    poller, patient, theirs = busy
+    assert poller.wait(5.0) == [], "returned at the end of the patience, not of the timeout"
+    theirs.send(b"x")
+    assert poller.wait(5.0) == [(patient.fileno(), IN)]
+    prompt, other = pair
+    poller.register(prompt.fileno(), IN)
+    other.send(b"x")
+    assert sorted(poller.wait(5.0)) == sorted([(prompt.fileno(), IN), (patient.fileno(), IN)])
+
+
+@needs_epoll
+def test_a_closed_patient_socket_is_told_no_more(busy):
+    poller, patient, theirs = busy
+    theirs.send(b"x")
+    patient.close()
+    assert poller.wait(0.01) == []
+
+
+@pytest.mark.parametrize(
+    ("packets", "elapsed_ms", "before", "after"),
+    [
+        (1500, 1000, False, True),
+        (1499, 1000, False, False),
+        (750, 1000, True, True),
+        (749, 1000, True, False),
+        (0, 1000, True, False),
+        (5, 0, True, False),
+        (150, 100, False, True),
+    ],
+)
+def test_packets_are_gathered_when_they_are_many(packets, elapsed_ms, before, after):
+    """And no more when they are less than half as many, so that it does not flutter."""
+    assert gathers(packets, elapsed_ms * 1_000_000, before) is after
+
+
+@pytest.mark.parametrize(
+    ("answer_ms", "patience_ms"), [(0, 0), (399, 0), (400, 1), (799, 1), (800, 2), (1310, 2), (60_000, 2)]
+)
+def test_patience_is_a_small_part_of_what_answers_take(answer_ms, patience_ms):
+    """At most a four hundredth, and never over 2 ms: what follows an answer waits for it."""
+    assert patience_s(answer_ms * 1_000_000.0) == patience_ms / 1000
+
+
+def test_short_timeouts_are_exact(poller):
+    """epoll would wait for whole milliseconds: 20 ms for these."""
+    least = min(_elapsed_s(lambda: [poller.wait(0.0001) for _ in range(20)]) for _ in range(5))
+    assert 0.002 <= least < 0.012
+
+
+def _elapsed_s(action):
+    before = time.monotonic()
+    action()
+    return time.monotonic() - before
