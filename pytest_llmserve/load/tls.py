@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-_READ_BYTES = 65536
+_READ_BYTES = 4096
 
 
 class Tls:
@@ -42,13 +42,17 @@ class Tls:
         """
         self._incoming.write(data)
         parts: list[bytes] = []
-        while True:
-            try:
-                part = self._session.read(_READ_BYTES)
-            except ssl.SSLWantReadError:
-                return b"".join(parts), False
-            except ssl.SSLZeroReturnError:
-                part = b""
-            if not part:
-                return b"".join(parts), True
-            parts.append(part)
+        room = max(_READ_BYTES, len(data))
+        try:
+            while True:
+                part = self._session.read(room)
+                if not part:
+                    return b"".join(parts), True
+                parts.append(part)
+                # Asking for more when there is none raises, and an exception costs more than a record.
+                if not self._incoming.pending and not self._session.pending():
+                    return b"".join(parts), False
+        except ssl.SSLWantReadError:
+            return b"".join(parts), False
+        except ssl.SSLZeroReturnError:
+            return b"".join(parts), True
