@@ -64,6 +64,7 @@ class Connection:
         room_bytes: how much one read takes; grows when an answer fills it.
         interest: what the poller watches it for.
         opened_ns, ready_ns: when it was asked for, and when it stood.
+        idle_ns: when its last answer ended.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Connection:
         "answer",
         "fd",
         "hasty",
+        "idle_ns",
         "interest",
         "opened_ns",
         "patient",
@@ -103,6 +105,7 @@ class Connection:
         self.answer: Answer | None = None
         self.served = 0
         self.opened_ns, self.ready_ns = time.monotonic_ns(), 0
+        self.idle_ns = 0
         self._out = memoryview(b"")
         code = self.sock.connect_ex(where)
         if code not in {0, errno.EINPROGRESS}:

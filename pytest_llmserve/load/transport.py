@@ -35,6 +35,7 @@ _FIRST_PIECES, _MERGED = 2, 4
 _LEARNT = 8  # answers that count in how long streams take
 # A stamp from the future, or older than this, is the trace of a stepped wall clock.
 _OLDEST_NS = 30_000_000_000
+_JUST_NS = 3_000_000
 # A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
 _CROSSING_NS = 100_000_000
 
@@ -79,7 +80,7 @@ class Transport:
         connection = user.connection
         if connection is None:
             self._dialler.dial(user)
-        elif connection.usable():
+        elif self._just_idle(connection) or connection.usable():
             self._send(connection)
         else:
             self._reopen(connection)
@@ -144,6 +145,11 @@ class Transport:
         if connection.interest != interest:  # most requests of a kept connection change nothing
             self._poller.modify(connection.fd, interest)
             connection.interest = interest
+
+    def _just_idle(self, connection: Connection) -> bool:
+        """Its last answer ended a moment ago: no need to ask, unless this server closes connections."""
+        fresh = monotonic_ns() - connection.idle_ns < _JUST_NS
+        return fresh and not self.reopened and connection.state is wire.IDLE
 
     def _reopen(self, connection: Connection) -> None:
         self.reopened += 1
@@ -313,6 +319,7 @@ class Transport:
                     self._learn(user.flight, end_ns)
                     self._hurry(connection)
                 connection.state = wire.IDLE
+                connection.idle_ns = end_ns
                 connection.served += 1
             else:
                 self._drop(connection)
