@@ -84,6 +84,9 @@ class Landed:
         # A request tried again flies on under the same Flight with new stamps.
         self.scheduled_ns = flight.scheduled_ns
         self.sent_ns = flight.sent_ns
+        # An answer may begin while the call that sends is still returning.
+        if flight.sent_ns and answer is not None and answer.first_byte_ns is not None:
+            self.sent_ns = min(flight.sent_ns, answer.first_byte_ns)
         self.attempt = flight.attempt
 
 
