@@ -22,6 +22,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         think_time_ns: (least, most) pause of a user between answer and next request, uniform.
         timeout_ns: limit of one request, from send to the last byte.
         connect_timeout_ns: limit of opening a connection.
+        first_byte_timeout_ns: limit from the send to the first byte of an answer, or None.
+        idle_timeout_ns: limit of a silence in the middle of an answer, or None.
         seed: order of prompts and think times.
         salt: makes each prompt's nonce unlike any earlier run's; None sends prompts as they are.
         retries: how often a failed request is sent again.
@@ -35,6 +37,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     think_time_ns: tuple[int, int] = (0, 0)
     timeout_ns: int = 120 * NS_PER_S
     connect_timeout_ns: int = 10 * NS_PER_S
+    first_byte_timeout_ns: int | None = None
+    idle_timeout_ns: int | None = None
     seed: int = 0
     salt: str | None = None
     stream: bool = True

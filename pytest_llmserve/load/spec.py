@@ -51,6 +51,9 @@ class LoadSpec:
     warm_up: int = keyword(duration_ns, 0, doc="time at the beginning that no figure counts")
     think_time: tuple[int, int] = keyword(_pause, (0, 0), doc="pause of a user, or a pair (least, most)")
     timeout: int = keyword(_limit, 120 * NS_PER_S, doc="limit of one request")
+    connect_timeout: int = keyword(_limit, 10 * NS_PER_S, doc="limit of opening a connection")
+    first_byte_timeout: int | None = keyword(_limit, doc="limit from the send to the first byte of an answer")
+    idle_timeout: int | None = keyword(_limit, doc="limit of a silence in the middle of an answer")
     seed: int | None = keyword(whole, doc="order of prompts and pauses")
     nonce: bool = keyword(flag, True, doc="begin each prompt with a mark of its own")
     stream: bool = keyword(flag, True, doc="ask for streamed answers where the server can")
@@ -83,6 +86,9 @@ class LoadSpec:
             warm_up_ns=round(self.warm_up * scale),
             think_time_ns=self.think_time,
             timeout_ns=self.timeout,
+            connect_timeout_ns=self.connect_timeout,
+            first_byte_timeout_ns=self.first_byte_timeout,
+            idle_timeout_ns=self.idle_timeout,
             seed=secrets.randbelow(1 << 31) if self.seed is None else self.seed,
             salt=secrets.token_hex(4) if self.nonce else None,
             stream=self.stream,
