@@ -18,8 +18,7 @@ class Texts(Protocol):
         """Return one answer."""
 
 
-# gc=False: nothing a record holds leads back to it, and hundreds of thousands of them would
-# be walked through again and again.
+# gc=False: nothing a record holds leads back to it, so the collector need not know of it.
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request. Stamps are of one host's monotonic clock, in nanoseconds; None = did not happen.
 
