@@ -33,6 +33,7 @@ from pytest_llmserve.load.engine import LoadRun
 from pytest_llmserve.reports.document import run_document, verdict_documents
 
 if TYPE_CHECKING:
+    from pytest_llmserve.domain.progress import LoadProgress
     from pytest_llmserve.domain.result import LoadResult
 
 SAMPLE_S = 0.2
@@ -102,13 +103,13 @@ def load(url: str, folder: Path, options: argparse.Namespace, sampler: Sampler) 
     )
     plan = LoadPlan(users=options.users, requests=options.requests)
 
-    def progress(ended: int, failed: int) -> None:  # noqa: ARG001 - the engine's
-        sampler.ended = ended
+    def note(progress: LoadProgress) -> None:
+        sampler.ended = progress.ended
 
     with LoadRun(target, plan, ["Say something."], folder) as run:
         run.start()
         sampler.phase = "load"
-        run.wait(progress)
+        run.wait(note)
         sampler.phase = "merge"
         return run.result()
 

@@ -81,7 +81,7 @@ def test_a_request_that_is_over_leaves_nothing_behind(mock_server, loop_in_this_
         loop = loop_in_this_process(server.url, users=8, requests=requests)
         loop.run(time.monotonic_ns())
         loop.decode_rest()
-        assert loop.recorder.ended == requests
+        assert loop.landed == requests
         kept.append(ours())
         garbage.append(gc.collect())
         del loop
