@@ -29,6 +29,7 @@ from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
 from pytest_llmserve.stats.dependence import beyond_chance, upper_inflation, variance_inflation
 from pytest_llmserve.stats.means import mean_of
 from pytest_llmserve.stats.quantile import quantile_interval
+from pytest_llmserve.stats.sums import over
 
 
 def _limit(statistic: str, figure: str) -> Any:
@@ -198,32 +199,32 @@ def _mean(series: Series, limit_ms: float) -> _Statistic:
 
 def _quantile(series: Series, statistic: str, limit_ms: float) -> _Statistic:
     q = QUANTILES[statistic]
-    estimate = series.distribution.quantile(q)
-    alike = upper_inflation(series.values_ms, min(q, 0.9))
-    over = share_of([value > limit_ms for value in series.values_ms], 1 - q, alike)
-    around = beyond_chance(variance_inflation([value >= estimate for value in series.values_ms]))
+    estimate = series.quantile(q)
+    alike = upper_inflation(series.values_ms, min(q, 0.9), series.ordered)
+    beyond = share_of(over(series.values_ms, limit_ms), 1 - q, alike)
+    around = beyond_chance(variance_inflation(over(series.values_ms, estimate, or_at=True)))
     interval = telling(
         quantile_interval(series.ordered, q, CONFIDENCE, max(alike, around)),
-        _one_sided(series, q, over),
+        _one_sided(series, q, beyond),
         limit_ms,
-        over.p_within,
-        over.p_beyond,
+        beyond.p_within,
+        beyond.p_beyond,
     )
-    sample = counted(len(series.values_ms), over.caution)
+    sample = counted(len(series.values_ms), beyond.caution)
     return _Statistic(
         estimate=estimate,
         interval=interval,
-        p_within=over.p_within,
-        p_beyond=over.p_beyond,
+        p_within=beyond.p_within,
+        p_beyond=beyond.p_beyond,
         basis=interval_basis(spread(*interval, " ms"), sample),
-        doubt=over.doubt(_spoken(statistic), series.noun, "over the limit", told=False),
+        doubt=beyond.doubt(_spoken(statistic), series.noun, "over the limit", told=False),
     )
 
 
-def _one_sided(series: Series, q: float, over: Share) -> tuple[float, float]:
+def _one_sided(series: Series, q: float, beyond: Share) -> tuple[float, float]:
     """Bounds that stand beyond the limit exactly when the share over it decides."""
-    low, _ = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, over.inflation)
-    _, high = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, over.caution)
+    low, _ = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, beyond.inflation)
+    _, high = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, beyond.caution)
     return low, high
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 
 from pytest_llmserve.checks.finding import NO_REQUEST
 from pytest_llmserve.checks.wording import failures
-from pytest_llmserve.domain import metrics
-from pytest_llmserve.domain.metrics import Distribution
+from pytest_llmserve.domain.gaps import Gaps, gather
+from pytest_llmserve.domain.metrics import nearest_rank
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.stamps import TokenStamps
 
 
 @dataclass(frozen=True)
@@ -25,27 +28,31 @@ class Series:
         noun: what is counted.
         failures: failed requests by kind, in words, or None.
         missing: why there is nothing to judge, or None.
+        known_order: the same values smallest first, where they are sorted already.
     """
 
-    values_ms: tuple[float, ...]
+    values_ms: Sequence[float]
     noun: str = "requests"
     failures: str | None = None
     missing: str | None = None
+    known_order: Sequence[float] | None = None
 
     @cached_property
-    def ordered(self) -> list[float]:
+    def ordered(self) -> Sequence[float]:
         """Smallest first."""
-        return sorted(self.values_ms)
+        if self.known_order is not None:
+            return self.known_order
+        values = self.values_ms
+        return values.ordered() if isinstance(values, Gaps) else array("d", sorted(values))
 
-    @cached_property
+    @property
     def failed(self) -> int:
         """Number of infinite values."""
-        return sum(1 for value in self.values_ms if math.isinf(value))
+        return len(self.ordered) - bisect_left(self.ordered, math.inf)
 
-    @cached_property
-    def distribution(self) -> Distribution:
-        """The values that are finite, beside the number of the others."""
-        return Distribution(tuple(self.ordered[: len(self.ordered) - self.failed]), self.failed)
+    def quantile(self, q: float) -> float:
+        """Nearest-rank quantile, infinite where failures reach it."""
+        return self.ordered[nearest_rank(q, len(self.ordered)) - 1]
 
 
 FIGURES: dict[str, str] = {
@@ -76,20 +83,19 @@ def series_of(run: LoadResult, figure: str) -> Series:
     if not any(r.ok for r in records):  # what a failed answer had before it failed is no figure
         return Series((math.inf,) * len(records), failures=failures(records))
     if figure == "itl":
-        return Series(tuple(_gaps(records)), noun="gaps", failures=failures(records))
+        known = None if run.failed else run.itl_ms.values_ms  # of millions one sorted copy is enough
+        return Series(gather(_gaps(records)), "gaps", failures(records), known_order=known)
     value: Callable[[RequestRecord], float | None] = attrgetter(f"{figure}_ms")
     each = (value(r) if r.ok else math.inf for r in records)
-    return Series(tuple(v for v in each if v is not None), failures=failures(records))
+    return Series(array("d", (v for v in each if v is not None)), failures=failures(records))
 
 
-def _gaps(records: Sequence[RequestRecord]) -> list[float]:
-    """Gaps in request order. Those a failed request had do count, and its failure as one endless gap."""
-    gaps: list[float] = []
+def _gaps(records: Sequence[RequestRecord]) -> Iterator[TokenStamps | None]:
+    """Stamps in request order. The gaps a failed request had do count, and its failure as one endless gap."""
     for record in records:
-        gaps.extend(metrics.itl_ms(record))
+        yield record.token_ns
         if not record.ok:
-            gaps.append(math.inf)
-    return gaps
+            yield None
 
 
 def _missing(records: Sequence[RequestRecord], figure: str) -> str | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_llmserve.checks.finding import CONFIDENCE, NOTICED, telling
 from pytest_llmserve.stats import binomial
 from pytest_llmserve.stats.dependence import beyond_chance, variance_inflation
+from pytest_llmserve.stats.sums import total
+
+if TYPE_CHECKING:
+    from pytest_llmserve.stats.sums import Marks
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Share:
         return math.ceil(least * self.caution)
 
 
-def share_of(indicator: Sequence[bool], allowed: float, caution: float = 1.0) -> Share:
+def share_of(indicator: Marks, allowed: float, caution: float = 1.0) -> Share:
     """Count an indicator in the order of sending; `allowed` of them may be true.
 
     Args:
@@ -89,4 +93,6 @@ def share_of(indicator: Sequence[bool], allowed: float, caution: float = 1.0) ->
         caution: an inflation known from elsewhere, reckoned with where it is higher.
     """
     inflation = variance_inflation(indicator)
-    return Share(sum(indicator), len(indicator), allowed, inflation, max(beyond_chance(inflation), caution))
+    return Share(
+        round(total(indicator)), len(indicator), allowed, inflation, max(beyond_chance(inflation), caution)
+    )

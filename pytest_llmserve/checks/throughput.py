@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
@@ -22,6 +23,7 @@ from pytest_llmserve.checks.generator import bottleneck
 from pytest_llmserve.checks.series import uncounted
 from pytest_llmserve.checks.wording import compared, failures, spread
 from pytest_llmserve.domain.keywords import keyword, positive
+from pytest_llmserve.domain.metrics import chunks_between
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S
@@ -144,22 +146,25 @@ def slice_rates(run: LoadResult, kind: str) -> list[float]:
     slices = min(MOST_SLICES, len(answered) // ANSWERS_A_SLICE)
     if slices < LEAST_SLICES:
         return []
-    weights = [(stamp, 1.0) for stamp in answered] if kind == "min_rps" else _token_weights(run.ok)
-    slice_s = (run.steady_ns[1] - run.steady_ns[0]) / NS_PER_S / slices
-    return [total / slice_s for total in _binned(weights, run.steady_ns, slices)]
+    start_ns, stop_ns = run.steady_ns
+    edges = [start_ns - (start_ns - stop_ns) * number // slices for number in range(slices + 1)]
+    totals = _ends_between(answered, edges) if kind == "min_rps" else _tokens_between(run.ok, edges)
+    slice_s = (stop_ns - start_ns) / NS_PER_S / slices
+    return [total / slice_s for total in totals]
 
 
-def _token_weights(records: Sequence[RequestRecord]) -> list[tuple[int, float]]:
-    """Each chunk's stamp with its even share of the request's tokens."""
-    return [
-        (stamp, r.output_tokens / len(r.token_ns)) for r in records if r.output_tokens for stamp in r.token_ns
-    ]
+def _ends_between(ends_ns: Sequence[int], edges_ns: Sequence[int]) -> list[int]:
+    ends = sorted(ends_ns)
+    cuts = [bisect_left(ends, edge) for edge in edges_ns]
+    return [after - before for before, after in pairwise(cuts)]
 
 
-def _binned(weights: Sequence[tuple[int, float]], window_ns: tuple[int, int], slices: int) -> list[float]:
-    start_ns, stop_ns = window_ns
-    parts: list[list[float]] = [[] for _ in range(slices)]
-    for stamp, weight in weights:
-        if start_ns <= stamp < stop_ns:
-            parts[(stamp - start_ns) * slices // (stop_ns - start_ns)].append(weight)
-    return [math.fsum(part) for part in parts]
+def _tokens_between(records: Sequence[RequestRecord], edges_ns: Sequence[int]) -> list[float]:
+    """Each chunk carries its even share of the request's tokens."""
+    totals = [0.0] * (len(edges_ns) - 1)
+    for record in records:
+        if record.output_tokens and record.token_ns:
+            share = record.output_tokens / len(record.token_ns)
+            for place, chunks in enumerate(chunks_between(record, edges_ns)):
+                totals[place] += share * chunks
+    return totals

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
 
+from pytest_llmserve.domain.gaps import Gaps, gather
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
+from pytest_llmserve.domain.units import NS_PER_S
 
 DEFINITIONS: dict[str, str] = {
     "ttft_ms": (
@@ -36,12 +38,12 @@ QUANTILES: dict[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99,
 class Distribution(msgspec.Struct, frozen=True):
     """Values in milliseconds, sorted, beside the number of failed requests.
 
-    Quantiles count a failed request as infinitely slow, so a server cannot look
-    fast by failing. Without a single value every figure is NaN: no comparison with
-    it holds.
+    The values are raw, every one of them, in an `array` or, for gaps, in a `Gaps`.
+    Quantiles count a failed request as infinitely slow, so a server cannot look fast by
+    failing. Without a single value every figure is NaN: no comparison with it holds.
     """
 
-    values_ms: tuple[float, ...]
+    values_ms: Sequence[float]
     failed: int = 0
 
     @property
@@ -53,8 +55,7 @@ class Distribution(msgspec.Struct, frozen=True):
         """Nearest-rank quantile, 0 < q <= 1: the ceil(q*n)-th smallest value."""
         if not self.values_ms:
             return math.inf if self.failed else math.nan
-        # The tiny bite keeps 0.95 * 20 = 19.000000000000004 from becoming rank 20.
-        rank = max(1, math.ceil(q * self.n - 1e-9))
+        rank = nearest_rank(q, self.n)
         return self.values_ms[rank - 1] if rank <= len(self.values_ms) else math.inf
 
     def share_within(self, limit_ms: float) -> float:
@@ -89,7 +90,10 @@ class Distribution(msgspec.Struct, frozen=True):
     @property
     def mean(self) -> float:
         """Mean of the requests that were answered."""
-        return math.fsum(self.values_ms) / len(self.values_ms) if self.values_ms else math.nan
+        values = self.values_ms
+        if not values:
+            return math.nan
+        return (values.total_ms() if isinstance(values, Gaps) else math.fsum(values)) / len(values)
 
     @property
     def min(self) -> float:
@@ -119,13 +123,18 @@ class Distribution(msgspec.Struct, frozen=True):
 
 def distribution(values_ms: Iterable[float | None], failed: int = 0) -> Distribution:
     """Sort values, leaving out None (a request the figure is not defined for)."""
-    return Distribution(tuple(sorted(v for v in values_ms if v is not None)), failed)
+    return Distribution(array("d", sorted(v for v in values_ms if v is not None)), failed)
 
 
-def itl_ms(record: RequestRecord) -> list[float]:
-    """Gaps between the chunks of one answer."""
-    stamps = record.token_ns
-    return [(b - a) / NS_PER_MS for a, b in pairwise(stamps)]
+def nearest_rank(q: float, n: int) -> int:
+    """Rank of quantile q among n values, from 1: ceil(q*n)."""
+    # The tiny bite keeps 0.95 * 20 = 19.000000000000004 from becoming rank 20.
+    return max(1, math.ceil(q * n - 1e-9))
+
+
+def itl_ms(records: Iterable[RequestRecord]) -> Distribution:
+    """All gaps between the chunks of these answers."""
+    return Distribution(gather(record.token_ns for record in records).ordered())
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,8 +177,15 @@ def throughput(records: Sequence[RequestRecord], start_ns: int, stop_ns: int) ->
 def _tokens_within(record: RequestRecord, start_ns: int, stop_ns: int) -> float:
     if not record.token_ns or not record.output_tokens:
         return 0.0
-    inside = sum(1 for stamp in record.token_ns if start_ns <= stamp < stop_ns)
+    (inside,) = chunks_between(record, (start_ns, stop_ns))
     return record.output_tokens * inside / len(record.token_ns)
+
+
+def chunks_between(record: RequestRecord, edges_ns: Sequence[int]) -> list[int]:
+    """Number of token chunks in each [edge, next edge)."""
+    stamps = sorted(record.token_ns)  # the wall clock behind the stamps may have been set meanwhile
+    cuts = [bisect_left(stamps, edge) for edge in edges_ns]
+    return [after - before for before, after in pairwise(cuts)]
 
 
 def within_all(

@@ -7,26 +7,30 @@ from typing import Any, Protocol
 import msgspec
 
 from pytest_llmserve.domain.outcome import OK
+from pytest_llmserve.domain.stamps import TokenStamps, token_stamps
 from pytest_llmserve.domain.units import NS_PER_MS
 
 
 class Texts(Protocol):
-    """Where the answers of a run lie."""
+    """Where answers lie."""
 
-    def read(self, shard: int, offset: int, size_bytes: int) -> str:
+    def read(self, at: int) -> str:
         """Return one answer."""
 
 
-class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+# gc=False: nothing a record holds leads back to it, so the collector need not know of it.
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request. Stamps are of one host's monotonic clock, in nanoseconds; None = did not happen.
 
     Attributes:
         scheduled_ns: when the plan wanted it sent.
         sent_ns: when the socket had accepted the request's bytes.
         token_ns: stamp of each chunk that carries tokens. Chunks of one read share a stamp.
+            Read like a tuple; given as one, it is packed.
         tokens_from: "usage" (the server's count), "estimated" (number of chunks) or None.
         warm_up: sent during warm-up, so not part of any figure.
         attempt: 1 for the first try; higher when the load tries failed requests again.
+        text_at: where `texts` has the answer, None for an empty one.
     """
 
     id: int
@@ -34,7 +38,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fal
     sent_ns: int | None
     first_byte_ns: int | None
     end_ns: int | None
-    token_ns: tuple[int, ...]
+    token_ns: TokenStamps
     status: int | None
     outcome: str
     error: str | None
@@ -46,8 +50,12 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fal
     task: str | None = None
     warm_up: bool = False
     attempt: int = 1
-    text_at: tuple[int, int, int] | None = None
+    text_at: int | None = None
     texts: Any = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.token_ns, TokenStamps):
+            msgspec.structs.force_setattr(self, "token_ns", token_stamps(self.token_ns))
 
     @property
     def ok(self) -> bool:
@@ -57,19 +65,19 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fal
     @property
     def first_token_ns(self) -> int | None:
         """Stamp of the first chunk that carries tokens."""
-        return self.token_ns[0] if self.token_ns else None
+        return self.token_ns.first_ns
 
     @property
     def last_token_ns(self) -> int | None:
         """Stamp of the last chunk that carries tokens."""
-        return self.token_ns[-1] if self.token_ns else None
+        return self.token_ns.last_ns
 
     @property
     def text(self) -> str:
         """The answer, read from the run's private folder when asked for."""
         if self.text_at is None or self.texts is msgspec.UNSET:
             return ""
-        return str(self.texts.read(*self.text_at))
+        return str(self.texts.read(self.text_at))
 
     @property
     def ttft_ms(self) -> float | None:
@@ -90,4 +98,4 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Fal
         """(last_token - first_token) / (output_tokens - 1), or None below two tokens."""
         if not self.token_ns or self.output_tokens is None or self.output_tokens < 2:
             return None
-        return (self.token_ns[-1] - self.token_ns[0]) / NS_PER_MS / (self.output_tokens - 1)
+        return sum(self.token_ns.gaps_ns) / NS_PER_MS / (self.output_tokens - 1)

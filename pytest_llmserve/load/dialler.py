@@ -64,6 +64,9 @@ class Dialler:
         self._poller.register(connection.fd, OUT)
         connection.interest = OUT
         self._limits.append((connection.opened_ns + self._job.plan.connect_timeout_ns, connection))
+        # Else each connection would be kept, closed or not, until its limit is due.
+        while self._limits[0][1].state not in {wire.CONNECTING, wire.HANDSHAKE}:
+            self._limits.popleft()
 
     def progress(self, connection: Connection) -> None:
         """The socket of a connection that does not stand yet is ready."""

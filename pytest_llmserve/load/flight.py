@@ -15,6 +15,7 @@ from pytest_llmserve.domain.exchange import (
 )
 from pytest_llmserve.domain.outcome import MALFORMED, REFUSED, RESET, TIMED_OUT
 from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.stamps import token_stamps
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.pulse import Pulse
@@ -126,7 +127,7 @@ class Recorder:
             sent_ns=landed.sent_ns,
             first_byte_ns=None if answer is None else answer.first_byte_ns,
             end_ns=landed.end_ns,
-            token_ns=decoded.token_ns,
+            token_ns=token_stamps(decoded.token_ns),
             status=None if answer is None else answer.status,
             outcome=decoded.outcome,
             error=decoded.error,

@@ -25,6 +25,8 @@ monotonic_ns = time.monotonic_ns
 _IDLE_WAIT_NS = 250_000_000
 # Decoded in a fraction of a second, so that a stop is not kept waiting.
 _BACKLOG_BYTES = 4_000_000
+# A core that is busy without a pause sees many answers end in each turn, and would pile them up.
+_MOST_BACKLOG_BYTES = 8_000_000
 _GIVE_UP_NS = 5_000_000_000
 
 INTERRUPTED = "interrupted"
@@ -83,6 +85,8 @@ class LoadLoop:
             if told:
                 self.cut(INTERRUPTED)
             if waiting and (not ready or recorder.waiting_bytes > _BACKLOG_BYTES):
+                recorder.work()
+            while recorder.waiting_bytes > _MOST_BACKLOG_BYTES:
                 recorder.work()
 
     def decode_rest(self) -> None:

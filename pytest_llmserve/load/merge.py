@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -14,7 +15,7 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.load.job import WorkerSummary
-from pytest_llmserve.load.shard import ShardTexts, read_shard
+from pytest_llmserve.load.shard import read_shard
 
 CPU_LIMIT_PERCENT = 90.0
 SEND_LAG_LIMIT_MS = 5.0
@@ -22,9 +23,10 @@ SEND_LAG_LIMIT_MS = 5.0
 
 def merge(plan: LoadPlan, shards: Sequence[str], summaries: Sequence[WorkerSummary]) -> LoadResult:
     """Put the workers' records together, in order of sending."""
-    texts = ShardTexts(list(shards))
-    records = [record for shard in shards for record in read_shard(shard, texts)]
-    records.sort(key=lambda r: (r.scheduled_ns if r.sent_ns is None else r.sent_ns, r.id))
+    records = [record for shard in shards for record in read_shard(shard)]
+    # Twice, not by pairs: pairs would be as many more objects as there are records.
+    records.sort(key=attrgetter("id"))
+    records.sort(key=lambda r: r.scheduled_ns if r.sent_ns is None else r.sent_ns)
     return LoadResult(plan, records, health(summaries, records), steady_window(plan, records, summaries))
 
 

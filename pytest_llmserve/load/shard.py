@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.record import RequestRecord
 
 _LENGTH = struct.Struct("<I")
+_BUFFER_BYTES = 1 << 18
+# Few different ones in all the records of a run; decoded, each would be a string of its own.
+_WORDS = ("outcome", "tokens_from", "finish_reason", "task", "error")
 
 
 class ShardWriter:
     """Appends records and texts; `close` makes them whole on disk."""
 
-    def __init__(self, prefix: str, index: int) -> None:
-        self._index = index
-        self._records = _open(prefix + ".records")
-        self._texts = _open(prefix + ".texts")
+    def __init__(self, prefix: str) -> None:
+        self._records = _open(prefix + ".records", "wb")
+        self._texts = _open(prefix + ".texts", "wb")
         self._text_end = 0
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def add_text(self, text: str) -> tuple[int, int, int] | None:
+    def add_text(self, text: str) -> int | None:
         """Keep an answer; return where it lies, None for an empty one."""
         if not text:
             return None
         raw = text.encode("utf-8", "surrogatepass")
-        self._texts.write(raw)
-        at = (self._index, self._text_end, len(raw))
-        self._text_end += len(raw)
+        at = self._text_end
+        self._text_end += self._texts.write(_LENGTH.pack(len(raw)) + raw)
         return at
 
     def add(self, record: RequestRecord) -> None:
@@ -56,25 +59,26 @@ def _escaped(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _open(path: str) -> BinaryIO:
-    return Path(path).open("wb", buffering=1 << 18)  # the writer closes it
+def _open(path: str, mode: Literal["rb", "wb"]) -> BinaryIO:
+    return Path(path).open(mode, buffering=_BUFFER_BYTES)  # closed by who asked for it
 
 
 class ShardTexts:
-    """Reads answers back, on demand."""
+    """Reads the answers of one shard back, on demand."""
 
-    def __init__(self, prefixes: list[str]) -> None:
-        self._prefixes = prefixes
+    def __init__(self, prefix: str) -> None:
+        self._path = Path(prefix + ".texts")
 
-    def read(self, shard: int, offset: int, size_bytes: int) -> str:
+    def read(self, at: int) -> str:
         """Return one answer.
 
         Raises:
             GeneratorError: the run's folder is gone.
         """
         try:
-            with Path(self._prefixes[shard] + ".texts").open("rb") as file:
-                file.seek(offset)
+            with self._path.open("rb") as file:
+                file.seek(at)
+                size_bytes = _LENGTH.unpack(file.read(_LENGTH.size))[0]
                 return file.read(size_bytes).decode("utf-8", "surrogatepass")
         except OSError as error:
             raise GeneratorError(
@@ -82,25 +86,43 @@ class ShardTexts:
             ) from None
 
 
-def read_shard(prefix: str, texts: ShardTexts) -> Iterator[RequestRecord]:
-    """Yield the records of one shard.
+def read_shard(prefix: str) -> Iterator[RequestRecord]:
+    """Yield the records of one shard, reading as they are asked for.
 
     Raises:
         GeneratorError: the file is missing, cut off or damaged.
     """
-    decode = msgspec.msgpack.Decoder(RequestRecord).decode
     try:
-        raw = Path(prefix + ".records").read_bytes()
+        file = _open(prefix + ".records", "rb")
     except OSError as error:
         raise GeneratorError(f"a load worker left no records: {error}") from None
-    view, at = memoryview(raw), 0
-    while at < len(raw):
-        if at + 4 > len(raw) or at + 4 + (size := _LENGTH.unpack_from(raw, at)[0]) > len(raw):
-            raise GeneratorError(f"the records of a load worker are cut off at byte {at} of {len(raw)}")
+    with file:
+        yield from _records(file, ShardTexts(prefix))
+
+
+def _records(file: BinaryIO, texts: ShardTexts) -> Iterator[RequestRecord]:
+    decode = msgspec.msgpack.Decoder(RequestRecord).decode
+    words: dict[str | None, str | None] = {}
+    at = 0
+    for raw in _frames(file):
         try:
-            record = decode(view[at + 4 : at + 4 + size])
+            record = decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise GeneratorError(f"the records of a load worker are damaged at byte {at}: {error}") from None
-        msgspec.structs.force_setattr(record, "texts", texts)
+        at += _LENGTH.size + len(raw)
+        for name in _WORDS:  # one of each for all records
+            word = getattr(record, name)
+            force_setattr(record, name, words.setdefault(word, word))
+        force_setattr(record, "texts", texts)
         yield record
-        at += 4 + size
+
+
+def _frames(file: BinaryIO) -> Iterator[bytes]:
+    at, end = 0, os.fstat(file.fileno()).st_size
+    while at < end:
+        head = file.read(_LENGTH.size)
+        after = at + _LENGTH.size + (_LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0)
+        if len(head) < _LENGTH.size or after > end:
+            raise GeneratorError(f"the records of a load worker are cut off at byte {at} of {end}")
+        yield file.read(after - at - _LENGTH.size)
+        at = after

@@ -37,7 +37,7 @@ def main() -> None:
     _raise_file_limit()
     job = msgspec.msgpack.decode(_read(LENGTH.unpack(_read(8))[0]), type=Job)
     pinned = pin(job.index, job.plan.workers)
-    writer = ShardWriter(job.shard, job.index)
+    writer = ShardWriter(job.shard)
     recorder = Recorder(job.target, writer)
     loop = LoadLoop(job, recorder, control_fd=0)
     _say(Message(kind="ready"))

@@ -9,6 +9,7 @@ import msgspec
 from pytest_llmserve.domain.exchange import Decoded, Prompt
 from pytest_llmserve.domain.outcome import Outcome
 from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.stamps import token_stamps
 
 _SHOWN_CHARS = 200
 
@@ -18,7 +19,7 @@ class OneText(msgspec.Struct, frozen=True):
 
     text: str
 
-    def read(self, shard: int, offset: int, size_bytes: int) -> str:  # noqa: ARG002 - the protocol's
+    def read(self, at: int) -> str:  # noqa: ARG002 - the protocol's
         """Return the text."""
         return self.text
 
@@ -133,7 +134,7 @@ def make_record(
         sent_ns=sent_ns,
         first_byte_ns=stamps.first_byte_ns,
         end_ns=stamps.end_ns,
-        token_ns=decoded.token_ns,
+        token_ns=token_stamps(decoded.token_ns),
         status=status,
         outcome=decoded.outcome,
         error=error,
@@ -142,7 +143,7 @@ def make_record(
         output_tokens=decoded.output_tokens,
         tokens_from=decoded.tokens_from,
         finish_reason=decoded.finish_reason,
-        text_at=(0, 0, 0),
+        text_at=0,
         texts=OneText(decoded.text),
     )
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import fsum
+from typing import TYPE_CHECKING
+
+from pytest_llmserve.stats.sums import over, total, variance
+
+if TYPE_CHECKING:
+    from pytest_llmserve.stats.sums import Values
 
 BATCHES = 20
 """10 to 30 batches serve best at any length (Schmeiser, Operations Research 30, 1982)."""
@@ -12,7 +17,7 @@ MERE_CHANCE = 1.59
 """Independent values go beyond this in 5 % of series: chi-square with 19 degrees of freedom, / 19."""
 
 
-def variance_inflation(series: Sequence[float]) -> float:
+def variance_inflation(series: Values) -> float:
     """Variance of the mean of a series, over what it would be if its values were independent.
 
     The series is cut into 20 batches in its order; the spread of the batch means is held
@@ -23,15 +28,15 @@ def variance_inflation(series: Sequence[float]) -> float:
     size = len(series) // BATCHES
     if size < 2:
         return 1.0
-    used = series[: size * BATCHES]
-    spread = _variance(used)
+    used = size * BATCHES
+    spread = variance(series, used)
     if spread == 0:
         return 1.0
-    means = [fsum(used[start : start + size]) / size for start in range(0, len(used), size)]
-    return max(1.0, size * _variance(means) / spread)
+    means = [total(series, start, start + size) / size for start in range(0, used, size)]
+    return max(1.0, size * variance(means) / spread)
 
 
-def upper_inflation(values: Sequence[float], level: float) -> float:
+def upper_inflation(values: Sequence[float], level: float, ordered: Sequence[float] | None = None) -> float:
     """Variance inflation of "in the upper part of the series", 1.0 where chance explains it.
 
     A limit far in the tail is passed by few values or none, and none says nothing about
@@ -41,11 +46,14 @@ def upper_inflation(values: Sequence[float], level: float) -> float:
     Args:
         values: in their order.
         level: where the upper part begins, 0.9 for the upper tenth.
+        ordered: the same values smallest first, when they are known.
     """
     if len(values) < 2 * BATCHES:
         return 1.0
-    start = sorted(values)[int(level * len(values))]
-    return beyond_chance(variance_inflation([value >= start for value in values]))
+    if ordered is None:
+        ordered = sorted(values)
+    start = ordered[int(level * len(values))]
+    return beyond_chance(variance_inflation(over(values, start, or_at=True)))
 
 
 def beyond_chance(inflation: float) -> float:
@@ -53,11 +61,6 @@ def beyond_chance(inflation: float) -> float:
     return inflation if inflation > MERE_CHANCE else 1.0
 
 
-def effective_n(series: Sequence[float]) -> float:
+def effective_n(series: Values) -> float:
     """Number of independent values that would tell as much about the mean."""
     return len(series) / variance_inflation(series)
-
-
-def _variance(values: Sequence[float]) -> float:
-    mean = fsum(values) / len(values)
-    return fsum((value - mean) ** 2 for value in values) / (len(values) - 1)

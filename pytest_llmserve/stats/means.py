@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_llmserve.stats.dependence import variance_inflation
+from pytest_llmserve.stats.sums import total, variance
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ def mean_of(series: Sequence[float]) -> Mean:
     n = len(series)
     if n == 0:
         raise ValueError("the mean of no values is not defined")
-    mean = math.fsum(series) / n
+    mean = total(series) / n
     if n == 1:
         return Mean(mean, math.inf, 1, 1.0)
     inflation = variance_inflation(series)
-    variance = math.fsum((value - mean) ** 2 for value in series) / (n - 1)
-    return Mean(mean, math.sqrt(variance * inflation / n), max(1, n / inflation - 1), inflation)
+    return Mean(mean, math.sqrt(variance(series) * inflation / n), max(1, n / inflation - 1), inflation)

@@ -122,7 +122,7 @@ def test_merge_orders_by_sending(tmp_path, summary):
     """Workers' records are put together by their send stamps; one never sent, by its schedule."""
     shards = [str(tmp_path / "a"), str(tmp_path / "b")]
     for index, (shard, sent) in enumerate(zip(shards, ((30, 10), (20, None)), strict=True)):
-        writer = ShardWriter(shard, index)
+        writer = ShardWriter(shard)
         for place, sent_ns in enumerate(sent):
             at = writer.add_text(f"{index}-{place}")
             writer.add(record(index * 2 + place, sent_ns, scheduled_ns=25, text_at=at))
@@ -133,7 +133,7 @@ def test_merge_orders_by_sending(tmp_path, summary):
 
 
 def test_merge_without_records_has_no_figures(tmp_path, summary):
-    ShardWriter(str(tmp_path / "a"), 0).close()
+    ShardWriter(str(tmp_path / "a")).close()
     result = merge(LoadPlan(users=2, requests=0), [str(tmp_path / "a")], [summary()])
     assert result.requests == []
     assert all(map(math.isnan, (result.ttft_ms.p99, result.error_rate, result.throughput.requests_per_s)))

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.load.shard import ShardTexts, ShardWriter, read_shard
+from pytest_llmserve.load.shard import ShardWriter, read_shard
 
 ODD = "a\x00\u2028\ud800é🦜"
 
@@ -19,33 +19,33 @@ def record(request_id=1, **given):
 
 @pytest.fixture
 def shard(tmp_path):
-    """Two records with texts and one without, as worker 1 of two writes them."""
-    prefixes = [str(tmp_path / "shard-0"), str(tmp_path / "shard-1")]
-    writer = ShardWriter(prefixes[1], 1)
+    """Two records with texts and one without."""
+    prefix = str(tmp_path / "shard-1")
+    writer = ShardWriter(prefix)
     for number, text in enumerate(("first", ODD, "")):
         writer.add(record(number, text_at=writer.add_text(text)))
     writer.close()
-    return prefixes
+    return prefix
 
 
 def test_round_trip(shard):
     """Records come back as they were, in order, with their texts."""
-    records = list(read_shard(shard[1], ShardTexts(shard)))
+    records = list(read_shard(shard))
     assert [r.text for r in records] == ["first", ODD, ""]
     assert [r.text_at is None for r in records] == [False, False, True]
     assert (records[0].token_ns, records[0].id, records[2].id) == ((7, 9), 0, 2)
 
 
 def test_an_empty_shard_has_no_records(tmp_path):
-    ShardWriter(str(tmp_path / "s"), 0).close()
-    assert list(read_shard(str(tmp_path / "s"), ShardTexts([]))) == []
+    ShardWriter(str(tmp_path / "s")).close()
+    assert list(read_shard(str(tmp_path / "s"))) == []
 
 
 def test_a_lone_surrogate_in_what_the_server_said_is_escaped(tmp_path):
-    writer = ShardWriter(str(tmp_path / "s"), 0)
+    writer = ShardWriter(str(tmp_path / "s"))
     writer.add(record(error="bad \ud800", finish_reason="st\udfffop"))
     writer.close()
-    (found,) = read_shard(str(tmp_path / "s"), ShardTexts([]))
+    (found,) = read_shard(str(tmp_path / "s"))
     assert (found.error, found.finish_reason, found.task) == ("bad \\ud800", "st\\udfffop", None)
 
 
@@ -62,7 +62,7 @@ def test_a_shard_cut_off_anywhere_is_void(shard, tmp_path):
         begun = max(start for start in sizes if start < cut)
         sentence = f"^the records of a load worker are cut off at byte {begun} of {cut}$"
         with pytest.raises(GeneratorError, match=sentence):
-            list(read_shard(shard[1], ShardTexts(shard)))
+            list(read_shard(shard))
 
 
 def test_a_damaged_record_is_void(shard, tmp_path):
@@ -71,16 +71,16 @@ def test_a_damaged_record_is_void(shard, tmp_path):
     raw[4] = 0xC1  # never used in msgpack
     path.write_bytes(raw)
     with pytest.raises(GeneratorError, match="the records of a load worker are damaged at byte 0: "):
-        list(read_shard(shard[1], ShardTexts(shard)))
+        list(read_shard(shard))
 
 
 def test_a_missing_shard_is_void(tmp_path):
     with pytest.raises(GeneratorError, match=r"a load worker left no records: .*No such file"):
-        list(read_shard(str(tmp_path / "none"), ShardTexts([])))
+        list(read_shard(str(tmp_path / "none")))
 
 
 def test_a_text_whose_folder_is_gone(shard, tmp_path):
-    records = list(read_shard(shard[1], ShardTexts(shard)))
+    records = list(read_shard(shard))
     (tmp_path / "shard-1.texts").unlink()
     with pytest.raises(GeneratorError, match=r"texts can be read until the test session ends$"):
         _ = records[0].text

@@ -1,0 +1,33 @@
+"""The benchmark of memory measures what it says, and fails when a limit is passed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+
+
+@pytest.mark.parametrize(("limit_mb", "status"), [(600, 0), (20, 1)])
+def test_a_small_run_is_measured_through_all_its_phases(limit_mb, status, tmp_path, monkeypatch):
+    """A Python process alone takes more than 20 MB."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    small = ["--requests", "400", "--users", "4", "--itl-ms", "0.2", "--limit-mb", str(limit_mb)]
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), *small], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert "400 requests, 0 failed, 39600 gaps" in done.stdout
+    assert f"MB, at most {limit_mb}" in done.stdout
+    (quarters,) = (line for line in done.stdout.splitlines() if line.startswith("load workers, USS: "))
+    found_mb = [float(part.split(" MB")[0]) for part in quarters.partition("USS: ")[2].split(", ")]
+    assert len(found_mb) == 4
+    assert all(5 < mb < 200 for mb in found_mb)
+
+
+def test_growth_is_told_by_the_first_sample_behind_each_quarter(benchmark_module):
+    sampler = benchmark_module("memory").Sampler()
+    assert sampler.workers_at(10) != sampler.workers_at(10), "NaN, which no limit holds for"
+    sampler.workers_mb += [(0, 20.0), (30, 21.0), (90, 25.0)]
+    assert [sampler.workers_at(n) for n in (25, 50, 75, 100)] == [21.0, 25.0, 25.0, 25.0]
