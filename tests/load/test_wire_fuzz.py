@@ -23,7 +23,7 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load.flight import Recorder
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.loop import LoadLoop
-from pytest_llmserve.load.shard import ShardTexts, ShardWriter, read_shard
+from pytest_llmserve.load.shard import ShardWriter, read_shard
 
 MS = 1_000_000
 USERS, REQUESTS = 2, 4
@@ -228,14 +228,14 @@ def play(server: ScriptedServer, scripts: list[Script], folder: Path) -> tuple[L
         index=0,
         shard=str(folder / "shard"),
     )
-    writer = ShardWriter(job.shard, 0)
+    writer = ShardWriter(job.shard)
     loop = LoadLoop(job, Recorder(target, writer))
     started = time.monotonic()
     loop.run(time.monotonic_ns())
     loop.decode_rest()
     writer.close()
     assert time.monotonic() - started < RUN_LIMIT_S, "every request has a time limit"
-    return loop, list(read_shard(job.shard, ShardTexts([job.shard])))
+    return loop, list(read_shard(job.shard))
 
 
 def check(server: ScriptedServer, scripts: list[Script], folder: Path) -> Counter[str]:
