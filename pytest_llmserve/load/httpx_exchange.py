@@ -1,0 +1,132 @@
+"""One request over httpx: what is sent, what came, and when."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from pytest_llmserve.load.http import Answer
+from pytest_llmserve.load.httpx_endings import CONNECTING, HANDSHAKE, PROXYING, REQUESTING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pytest_llmserve.load.connection import User
+    from pytest_llmserve.load.flight import Flight
+
+monotonic_ns = time.monotonic_ns
+
+Headers = tuple[tuple[bytes, bytes], ...]
+# httpx's own limits are off: the engine keeps the time, as for every transport.
+_NO_LIMITS = {"connect": None, "read": None, "write": None, "pool": None}
+
+
+def parsed(raw: bytes) -> tuple[str, bytes, list[tuple[bytes, bytes]], bytes]:
+    """Method, path, headers and body of a request as `http.request_bytes` writes it."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    fixed, _, length = head.rpartition(b"\r\n")  # the last line, the body's length, is each request's own
+    method, path, headers = _head(fixed)
+    name, _, value = length.partition(b": ")
+    return method, path, [*headers, (name, value)], body
+
+
+@lru_cache(maxsize=64)
+def _head(fixed: bytes) -> tuple[str, bytes, Headers]:
+    first, *lines = fixed.split(b"\r\n")
+    method, path, _ = first.split(b" ")
+    headers = []
+    for line in lines:
+        name, _, value = line.partition(b": ")
+        headers.append((name, value))
+    return method.decode("ascii"), path, tuple(headers)
+
+
+def stays_open(response: httpx.Response) -> bool:
+    """The server keeps the connection: it has not said otherwise, and the answer ends by itself."""
+    if response.http_version == "HTTP/2":
+        return True
+    framed = "content-length" in response.headers or "transfer-encoding" in response.headers
+    asked = response.headers.get("connection", "").lower()
+    return framed and asked != "close" and (response.http_version == "HTTP/1.1" or asked == "keep-alive")
+
+
+class Exchange:
+    """A user's flight on its way through httpx. Mutable.
+
+    Attributes:
+        stage: how far it has come, a word of `httpx_endings`.
+        opened: it needed a connection of its own making.
+        ready_ns: when that connection stood; 0 when it took a kept one.
+        limit_ns: when it runs out of time, to connect or to be answered; 0 when it is over.
+        end_ns: when the last byte had come; 0 before.
+        kept: the connection can take another request.
+        http_version: "HTTP/1.1" or "HTTP/2", once answered.
+        task: what runs it.
+    """
+
+    def __init__(self, user: User, flight: Flight, sending: Callable[[Exchange, int], None]) -> None:
+        self.user, self.flight = user, flight
+        self._sending = sending
+        self.answer = Answer()
+        self.answer.release()  # httpx splits: ours only keeps
+        self.stage = CONNECTING
+        self.opened = self.kept = False
+        self.ready_ns = self.limit_ns = self.end_ns = 0
+        self.http_version = ""
+        self.task: asyncio.Task[None] | None = None
+
+    def request(self, origin: httpx.URL) -> httpx.Request:
+        """The flight's bytes as a request for httpx."""
+        method, path, headers, body = parsed(self.flight.raw)
+        extensions = {"timeout": _NO_LIMITS, "trace": self._trace}
+        url = origin.copy_with(raw_path=path)
+        return httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
+
+    def again(self) -> None:
+        """Begin anew, on another connection."""
+        self.stage, self.opened, self.ready_ns = CONNECTING, False, 0
+        self.flight.resent, self.flight.sent_ns = True, None
+
+    @property
+    def sending(self) -> bool:
+        """With the server: the request has begun to be sent."""
+        return self.stage == REQUESTING
+
+    def begin(self, response: httpx.Response) -> None:
+        """Take status and headers."""
+        answer = self.answer
+        answer.status = response.status_code
+        answer.headers = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers.raw]
+        self.http_version = response.http_version
+        self.kept = stays_open(response)
+
+    def feed(self, stamp_ns: int, piece: bytes) -> None:
+        """Take a piece of the body."""
+        self.answer.stamps.append(stamp_ns)
+        self.answer.pieces.append(piece)
+
+    async def _trace(self, event: str, info: dict[str, Any]) -> None:
+        """Stamps at the instants that httpcore tells of; its events are "room.step.state"."""
+        step = event.partition(".")[2]
+        if step == "send_request_headers.started":
+            if info["request"].method == b"CONNECT":
+                self.stage = PROXYING
+            else:
+                self.stage = REQUESTING
+                self._sending(self, monotonic_ns())
+        elif step in {"connect_tcp.complete", "start_tls.complete"}:
+            self.ready_ns = monotonic_ns()
+        elif step == "connect_tcp.started":
+            self.stage, self.opened = CONNECTING, True
+        elif step == "start_tls.started":
+            self.stage = HANDSHAKE
+        elif self.stage != REQUESTING:
+            return
+        elif step == "send_request_body.complete":
+            self.flight.sent_ns = monotonic_ns()
+        elif step == "receive_response_headers.complete":
+            self.answer.first_byte_ns = monotonic_ns()
