@@ -153,7 +153,13 @@ class HttpxTransport:
         while self._limits and self._limits[0][0] <= now_ns:
             due_ns, number = heapq.heappop(self._limits)
             exchange = self._exchanges.get(number)
-            if exchange is not None and exchange.limit_ns == due_ns:
+            if exchange is None or exchange.limit_ns != due_ns:
+                continue
+            # Set when the first byte left; an answer's time counts from the last.
+            answer_due_ns = (exchange.flight.sent_ns or 0) + self._plan.timeout_ns
+            if exchange.sending and answer_due_ns > now_ns:
+                self._limit(exchange, answer_due_ns)
+            else:
                 self._give_up(exchange, now_ns)
 
     def under_way(self) -> int:
