@@ -1,4 +1,4 @@
-"""The environment's proxy is taken by the httpx transport, and by it alone."""
+"""The environment's proxy is taken by the httpx transport, and by it alone; h2 is not needed for it."""
 
 import select
 import socket
@@ -7,6 +7,7 @@ import pytest
 import trustme
 
 from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.load import engine
 
 MS = 1_000_000
 LIMIT_S = 30.0
@@ -182,3 +183,11 @@ def test_a_proxy_that_cannot_be_used_makes_the_run_void(proxy, load, monkeypatch
         " Change HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or list the server in NO_PROXY"
     )
     assert "secret" not in str(caught.value)
+
+
+@only_httpx
+def test_without_h2_http1_is_spoken(mock_server, load, pair, monkeypatch):
+    """The extra is for HTTP/2 alone: what else the transport does needs no further package."""
+    monkeypatch.setattr(engine, "_WORKER", "import sys; sys.modules['h2'] = None; " + engine._WORKER)
+    result = load(mock_server("--tls", *pair, "--ttft-ms", 1).url, users=1, requests=2)
+    assert (len(result.ok), result.generator.protocols) == (2, ["HTTP/1.1"])

@@ -1,6 +1,7 @@
 """What is the httpx transport's own; the same promises over both are in test_engine_*."""
 
 import statistics
+import time
 
 import pytest
 
@@ -119,3 +120,19 @@ def test_a_user_given_up_leaves_the_others_alone(mock_server, load):
     result = load(server.url, users=3, requests=12, timeout_ns=1000 * MS)
     assert result.by_outcome == {"ok": 9, "timed_out": 3}
     assert len([row for row in server.log_rows(12) if row["client_gone"]]) == 3
+
+
+def test_the_limit_counts_from_the_last_byte_sent(raw_server, load):
+    """A large prompt that the server takes slowly leaves its answer all of its time."""
+    body = b'{"choices": [{"message": {"content": "hi"}}]}'
+
+    def handle(peer, number):
+        time.sleep(0.7)
+        raw_server.read_request(peer)
+        time.sleep(0.7)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    url = raw_server(handle).url
+    (record,) = load(url, ["x" * 20_000_000], users=1, requests=1, timeout_ns=1200 * MS).requests
+    assert record.outcome == "ok"
+    assert 600 < record.e2e_ms < 1200
