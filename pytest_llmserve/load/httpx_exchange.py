@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 monotonic_ns = time.monotonic_ns
 
+# A socket, and a window of HTTP/2, takes so much in one call. One that lasts longer than a call does was
+# interrupted by the scheduler; the bytes left at its beginning.
+_ONE_SEND_BYTES = 16_384
+_SEND_CALL_NS = 50_000
+
 Headers = tuple[tuple[bytes, bytes], ...]
 # httpx's own limits are off: the engine keeps the time, as for every transport.
 _NO_LIMITS = {"connect": None, "read": None, "write": None, "pool": None}
@@ -77,11 +82,13 @@ class Exchange:
         self.opened = self.kept = False
         self.ready_ns = self.limit_ns = self.end_ns = 0
         self.http_version = ""
+        self._body_bytes = self._body_ns = 0
         self.task: asyncio.Task[None] | None = None
 
     def request(self, origin: httpx.URL) -> httpx.Request:
         """The flight's bytes as a request for httpx."""
         method, path, headers, body = parsed(self.flight.raw)
+        self._body_bytes = len(body)
         extensions = {"timeout": _NO_LIMITS, "trace": self._trace}
         url = origin.copy_with(raw_path=path)
         return httpx.Request(method, url, headers=headers, content=body, extensions=extensions)
@@ -109,6 +116,12 @@ class Exchange:
         self.answer.stamps.append(stamp_ns)
         self.answer.pieces.append(piece)
 
+    def _sent_ns(self, now_ns: int) -> int:
+        """When the body had left: a small one at once, however late we are told."""
+        if self._body_bytes > _ONE_SEND_BYTES:
+            return now_ns
+        return min(now_ns, self._body_ns + _SEND_CALL_NS)
+
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
         """Stamps at the instants that httpcore tells of; its events are "room.step.state"."""
         step = event.partition(".")[2]
@@ -126,7 +139,9 @@ class Exchange:
             self.stage = HANDSHAKE
         elif self.stage != REQUESTING:
             return
+        elif step == "send_request_body.started":
+            self._body_ns = monotonic_ns()
         elif step == "send_request_body.complete":
-            self.flight.sent_ns = monotonic_ns()
+            self.flight.sent_ns = self._sent_ns(monotonic_ns())
         elif step == "receive_response_headers.complete":
             self.answer.first_byte_ns = monotonic_ns()

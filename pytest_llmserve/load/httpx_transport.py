@@ -128,6 +128,9 @@ class HttpxTransport:
         task.add_done_callback(self._tasks.discard)
         self._selector.calm = 0
 
+    def prepare(self, user: User) -> None:
+        """Do nothing: httpx opens a connection with the request that needs it."""
+
     def wait(self, timeout_s: float) -> tuple[bool, bool]:
         """Turn the event loop until a request is over or time is; return (anything stirs, told to stop).
 
