@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_llmserve.load.connection import User
     from pytest_llmserve.load.flight import Flight
 
+    Told = Callable[["Exchange", int], None]
+
 monotonic_ns = time.monotonic_ns
 
 # A socket, and a window of HTTP/2, takes so much in one call. One that lasts longer than a call does was
@@ -62,25 +64,29 @@ def stays_open(response: httpx.Response) -> bool:
 class Exchange:
     """A user's flight on its way through httpx. Mutable.
 
+    Args:
+        user, flight: whose, and what.
+        begun, sent: called when the first byte of the request is about to leave, and when the last has.
+
     Attributes:
         stage: how far it has come, a word of `httpx_endings`.
         opened: it needed a connection of its own making.
         ready_ns: when that connection stood; 0 when it took a kept one.
-        limit_ns: when it runs out of time, to connect or to be answered; 0 when it is over.
+        over: its end is recorded.
         end_ns: when the last byte had come; 0 before.
         kept: the connection can take another request.
         http_version: "HTTP/1.1" or "HTTP/2", once answered.
         task: what runs it.
     """
 
-    def __init__(self, user: User, flight: Flight, sending: Callable[[Exchange, int], None]) -> None:
+    def __init__(self, user: User, flight: Flight, begun: Told, sent: Told) -> None:
         self.user, self.flight = user, flight
-        self._sending = sending
+        self._begun, self._sent = begun, sent
         self.answer = Answer()
         self.answer.release()  # httpx splits: ours only keeps
         self.stage = CONNECTING
-        self.opened = self.kept = False
-        self.ready_ns = self.limit_ns = self.end_ns = 0
+        self.opened = self.kept = self.over = False
+        self.ready_ns = self.end_ns = 0
         self.http_version = ""
         self._body_bytes = self._body_ns = 0
         self.task: asyncio.Task[None] | None = None
@@ -130,7 +136,7 @@ class Exchange:
                 self.stage = PROXYING
             else:
                 self.stage = REQUESTING
-                self._sending(self, monotonic_ns())
+                self._begun(self, monotonic_ns())
         elif step in {"connect_tcp.complete", "start_tls.complete"}:
             self.ready_ns = monotonic_ns()
         elif step == "connect_tcp.started":
@@ -142,6 +148,8 @@ class Exchange:
         elif step == "send_request_body.started":
             self._body_ns = monotonic_ns()
         elif step == "send_request_body.complete":
-            self.flight.sent_ns = self._sent_ns(monotonic_ns())
+            now_ns = monotonic_ns()
+            self.flight.sent_ns = self._sent_ns(now_ns)
+            self._sent(self, now_ns)
         elif step == "receive_response_headers.complete":
             self.answer.first_byte_ns = monotonic_ns()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import heapq
 import importlib.util
 import selectors
 import ssl
@@ -26,6 +25,7 @@ from pytest_llmserve.load.health import Lateness
 from pytest_llmserve.load.httpx_endings import closed_beneath, ending_of, own_fault, too_late
 from pytest_llmserve.load.httpx_exchange import Exchange
 from pytest_llmserve.load.job import Job
+from pytest_llmserve.load.limits import Limits
 from pytest_llmserve.load.transport import Landing
 
 monotonic_ns = time.monotonic_ns
@@ -101,7 +101,8 @@ class HttpxTransport:
         self._lines: dict[int, _Line] = {}
         self._exchanges: dict[int, Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._limits: list[tuple[int, int]] = []
+        self._connecting: Limits[int] = Limits()
+        self._answering: Limits[int] = Limits()
         self._fault: Exception | None = None
         self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
@@ -120,9 +121,9 @@ class HttpxTransport:
         gc.enable()
         if user.number not in self._lines:
             self._lines[user.number] = _Line(self._client())
-        exchange = Exchange(user, user.flight, self._begun)
+        exchange = Exchange(user, user.flight, self._begun, self._sent)
         self._exchanges[user.number] = exchange
-        self._limit(exchange, monotonic_ns() + self._plan.connect_timeout_ns)
+        self._connecting.set(user.number, monotonic_ns() + self._plan.connect_timeout_ns)
         task = exchange.task = self._loop.create_task(self._run(exchange, self._lines[user.number]))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -149,21 +150,13 @@ class HttpxTransport:
 
     def next_limit_ns(self) -> int | None:
         """The next instant at which a request or connection may run out of time."""
-        return self._limits[0][0] if self._limits else None
+        due = (self._connecting.next_ns(), self._answering.next_ns())
+        return min((at for at in due if at is not None), default=None)
 
     def expire(self, now_ns: int) -> None:
         """End what has run out of time."""
-        while self._limits and self._limits[0][0] <= now_ns:
-            due_ns, number = heapq.heappop(self._limits)
-            exchange = self._exchanges.get(number)
-            if exchange is None or exchange.limit_ns != due_ns:
-                continue
-            # Set when the first byte left; an answer's time counts from the last.
-            answer_due_ns = (exchange.flight.sent_ns or 0) + self._plan.timeout_ns
-            if exchange.sending and answer_due_ns > now_ns:
-                self._limit(exchange, answer_due_ns)
-            else:
-                self._give_up(exchange, now_ns)
+        for number in (*self._connecting.take_due(now_ns), *self._answering.take_due(now_ns)):
+            self._give_up(self._exchanges[number], now_ns)
 
     def under_way(self) -> int:
         """Requests that are with the server now."""
@@ -209,7 +202,7 @@ class HttpxTransport:
             self._fault = error
             self._loop.stop()
             return
-        if exchange.limit_ns == 0:  # given up in the same turn in which its end was seen
+        if exchange.over:  # given up in the same turn in which its end was seen
             await line.client.aclose()
             return
         line.served = line.served + 1 if ending.how == COMPLETE and exchange.kept else 0
@@ -250,11 +243,12 @@ class HttpxTransport:
         """The first byte of a request is about to leave."""
         self.send_lag.add(now_ns - max(exchange.flight.scheduled_ns, exchange.ready_ns))
         self.reopened += exchange.opened and self._lines[exchange.user.number].served > 0
-        self._limit(exchange, now_ns + self._plan.timeout_ns)
+        self._connecting.drop(exchange.user.number)
+        self._answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
 
-    def _limit(self, exchange: Exchange, due_ns: int) -> None:
-        exchange.limit_ns = due_ns
-        heapq.heappush(self._limits, (due_ns, exchange.user.number))
+    def _sent(self, exchange: Exchange, now_ns: int) -> None:
+        """The last has: an answer's time counts from here."""
+        self._answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
 
     # -- ends ----------------------------------------------------------------------------------
 
@@ -273,7 +267,8 @@ class HttpxTransport:
 
     def _reopen(self, exchange: Exchange) -> None:
         exchange.again()
-        self._limit(exchange, monotonic_ns() + self._plan.connect_timeout_ns)
+        self._answering.drop(exchange.user.number)
+        self._connecting.set(exchange.user.number, monotonic_ns() + self._plan.connect_timeout_ns)
 
     def _give_up(self, exchange: Exchange, now_ns: int) -> None:
         """Out of time: the record is made now, the connection is closed in the loop's next turn."""
@@ -288,8 +283,11 @@ class HttpxTransport:
         self._land(exchange, ending, now_ns)
 
     def _land(self, exchange: Exchange, ending: Ending, end_ns: int) -> None:
-        del self._exchanges[exchange.user.number]
-        exchange.limit_ns = 0
+        number = exchange.user.number
+        del self._exchanges[number]
+        self._connecting.drop(number)
+        self._answering.drop(number)
+        exchange.over = True
         exchange.answer.complete = ending.how == COMPLETE
         exchange.answer.keep_alive = exchange.kept
         self._landed(exchange.user, exchange.answer, ending, end_ns)
