@@ -136,3 +136,14 @@ def test_the_limit_counts_from_the_last_byte_sent(raw_server, load):
     (record,) = load(url, ["x" * 20_000_000], users=1, requests=1, timeout_ns=1200 * MS).requests
     assert record.outcome == "ok"
     assert 600 < record.e2e_ms < 1200
+
+
+def test_a_request_that_is_never_read_times_out(raw_server, load):
+    """The limit holds while it is being sent, too."""
+    url = raw_server(lambda peer, number: time.sleep(3)).url
+    (record,) = load(url, ["x" * 20_000_000], users=1, requests=1, timeout_ns=500 * MS).requests
+    assert (record.outcome, record.error, record.sent_ns) == (
+        "timed_out",
+        "no full answer within 500 ms",
+        None,
+    )
