@@ -72,6 +72,13 @@ def pause_or_late_read(generator: GeneratorHealth) -> Cause | None:
     return None
 
 
+def stamps_note(generator: GeneratorHealth) -> str:
+    """What a latency must be read with: "stamps taken by httpx, its own delay included"; "" over sockets."""
+    if generator.transport == "sockets":
+        return ""
+    return f"stamps taken by {generator.transport}, its own delay included"
+
+
 def _cause(generator: GeneratorHealth, limit_ms: float | None) -> Cause | None:
     if generator.saturated is not None:
         return Cause(generator.saturated, generator.remedy)

@@ -18,7 +18,7 @@ from pytest_llmserve.checks.finding import (
     no_evidence,
     telling,
 )
-from pytest_llmserve.checks.generator import bottleneck
+from pytest_llmserve.checks.generator import bottleneck, stamps_note
 from pytest_llmserve.checks.series import FIGURES, Series, series_of
 from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import compared, spread
@@ -159,7 +159,7 @@ def _finding(
         settled=FAIL if series.failed == len(series.values_ms) else found.settled,
         head=f"{what} {compared(found.estimate, limit_ms, ' ms')}",
         basis=found.basis,
-        note=series.failures or "",
+        note="; ".join(part for part in (series.failures, stamps_note(generator)) if part),
         doubt=found.doubt,
         spoiled=bottleneck(generator, limit_ms, found.estimate),
     )

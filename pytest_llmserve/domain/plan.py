@@ -27,6 +27,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         seed: order of prompts and think times.
         salt: makes each prompt's nonce unlike any earlier run's; None sends prompts as they are.
         retries: how often a failed request is sent again.
+        transport: what carries the requests, a name of `load.transports`.
     """
 
     users: int
@@ -45,6 +46,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     workers: int = 1
+    transport: str = "sockets"
 
     def describe(self) -> str:
         """One line for people: "20 users, 60 s, warm-up 5 s"."""

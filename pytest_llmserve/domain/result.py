@@ -20,6 +20,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How well the load generator itself did.
 
     Attributes:
+        transport: what carried the requests: "sockets" or "httpx".
+        protocols: HTTP versions of the answers, such as "HTTP/2".
         clock: where receive stamps came from: "kernel", "user", or "mixed".
         send_lag_ms: delay of sends that is ours, p50, p99 and max.
         receive_lag_ms: from the kernel's stamp to our read.
@@ -34,6 +36,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         ended: why the run ended: "complete", "interrupted", or a sentence.
     """
 
+    transport: str = "sockets"
+    protocols: list[str] = []
     clock: str = "user"
     send_lag_ms: dict[str, float] = msgspec.field(default_factory=dict)
     receive_lag_ms: dict[str, float] = msgspec.field(default_factory=dict)

@@ -47,6 +47,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         send_lag_ns, receive_lag_ns: samples, not sorted.
         pinned: it had a CPU of its own.
         gc_pauses, gc_longest_ns: garbage collections that ran while it measured.
+        protocols: HTTP versions of the answers.
     """
 
     index: int
@@ -65,6 +66,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool = False
     gc_pauses: int = 0
     gc_longest_ns: int = 0
+    protocols: list[str] = []
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):

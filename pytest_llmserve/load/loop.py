@@ -18,7 +18,7 @@ from pytest_llmserve.load.http import Answer, request_bytes
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.pacing import backoff_ns, next_turn, requests_of, start_ns, think_ns, users_of
 from pytest_llmserve.load.prompts import prompt_chars, prompt_order, with_nonce
-from pytest_llmserve.load.transport import Transport
+from pytest_llmserve.load.transports import transport_class
 
 monotonic_ns = time.monotonic_ns
 
@@ -45,7 +45,7 @@ class LoadLoop:
 
     def __init__(self, job: Job, recorder: Recorder, control_fd: int | None = None) -> None:
         self.job, self.plan, self.recorder = job, job.plan, recorder
-        self.transport = Transport(job, self._landed, control_fd)
+        self.transport = transport_class(job.plan.transport)(job, self._landed, control_fd)
         self.ended = "complete"
         self.unfinished = self.sent = self.landed = 0
         self.start_ns = self.drain_ns = 0

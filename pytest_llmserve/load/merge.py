@@ -27,7 +27,9 @@ def merge(plan: LoadPlan, shards: Sequence[str], summaries: Sequence[WorkerSumma
     # Twice, not by pairs: pairs would be as many more objects as there are records.
     records.sort(key=attrgetter("id"))
     records.sort(key=lambda r: r.scheduled_ns if r.sent_ns is None else r.sent_ns)
-    return LoadResult(plan, records, health(summaries, records), steady_window(plan, records, summaries))
+    return LoadResult(
+        plan, records, health(summaries, records, plan.transport), steady_window(plan, records, summaries)
+    )
 
 
 def steady_window(
@@ -48,7 +50,9 @@ def steady_window(
     return start, max(start, min(s.drain_ns for s in summaries))
 
 
-def health(summaries: Sequence[WorkerSummary], records: Sequence[RequestRecord]) -> GeneratorHealth:
+def health(
+    summaries: Sequence[WorkerSummary], records: Sequence[RequestRecord], transport: str = "sockets"
+) -> GeneratorHealth:
     """How well the generator did, the busiest worker's CPU, all workers' delays together."""
     send = _lag(ns for s in summaries for ns in s.send_lag_ns)
     receive = _lag(ns for s in summaries for ns in s.receive_lag_ns)
@@ -56,6 +60,8 @@ def health(summaries: Sequence[WorkerSummary], records: Sequence[RequestRecord])
     cpu_percent = max((_cpu_percent(s) for s in summaries), default=0.0)
     ended = [s.ended for s in summaries if s.ended != "complete"]
     found = GeneratorHealth(
+        transport=transport,
+        protocols=sorted({name for s in summaries for name in s.protocols}),
         clock="user" if not stamped else "kernel" if unstamped <= stamped // 1000 else "mixed",
         send_lag_ms=_figures(send),
         receive_lag_ms=_figures(receive),

@@ -64,13 +64,16 @@ class LoadSpec:
         if self.requests is None and self.duration is None:
             raise ValueError('needs an end: requests=300, or duration="60s", or both')
 
-    def plan(self, *, scale: float = 1.0, workers: int = 1, retries: int = 0) -> LoadPlan:
+    def plan(
+        self, *, scale: float = 1.0, workers: int = 1, retries: int = 0, transport: str = "sockets"
+    ) -> LoadPlan:
         """The plan of one run.
 
         Args:
             scale: multiplies durations and the number of requests (at least one stays).
             workers: processes that send.
             retries: how often a failed request is sent again.
+            transport: what carries the requests.
         """
         requests = self.requests
         if requests:
@@ -95,4 +98,5 @@ class LoadSpec:
             retries=retries,
             params=params,
             workers=workers,
+            transport=transport,
         )

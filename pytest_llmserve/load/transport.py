@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, TIME_LIMIT, Ending
@@ -56,7 +57,10 @@ class Transport:
         stamped, unstamped: reads with and without a kernel stamp.
         reopened: connections the server closed while idle, opened again.
         heard_ns: when the server last sent anything.
+        protocols: HTTP versions of the answers.
     """
+
+    protocols: AbstractSet[str] = frozenset({"HTTP/1.1"})
 
     def __init__(self, job: Job, landed: Landing, control_fd: int | None) -> None:
         self._plan = job.plan

@@ -55,6 +55,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("--llm-scale", "float", "F", "multiply all durations and request counts", 1.0),
     Option("--llm-strict", "bool", "", "undecided fails", False),
     Option("--llm-load-workers", "int", "N", "processes that send the load; default: 1", 1),
+    Option(
+        "--llm-transport",
+        "string",
+        "NAME",
+        "sockets, or httpx for HTTP/2 and proxies; default: sockets",
+        "sockets",
+    ),
     Option("--llm-keep-text", "bool", "", "keep answers in reports", False),
 )
 

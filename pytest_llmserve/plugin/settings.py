@@ -33,6 +33,7 @@ def check_options(config: pytest.Config) -> None:
         _check_headers,
         _check_scale,
         _check_workers,
+        _check_transport,
         _check_ready,
         progress_every_ns,
         _check_reports,
@@ -83,6 +84,12 @@ def _check_workers(config: pytest.Config) -> None:
     workers = value(config, "--llm-load-workers")
     if workers < 1:
         raise SetupError(f"--llm-load-workers {workers}: give 1 or more")
+
+
+def _check_transport(config: pytest.Config) -> None:
+    from pytest_llmserve.load.transports import check_transport
+
+    check_transport(value(config, "--llm-transport"))
 
 
 def _check_ready(config: pytest.Config) -> None:

@@ -86,6 +86,7 @@ class TestRun:
             scale=value(config, "--llm-scale"),
             workers=value(config, "--llm-load-workers"),
             retries=errors.retries if errors is not None else 0,
+            transport=value(config, "--llm-transport"),
         )
         target = self.state.open().endpoint.target
         with self._shown(plan, on_progress) as progress:

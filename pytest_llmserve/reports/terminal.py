@@ -108,9 +108,15 @@ def _server(resources: Mapping[str, Any]) -> str:
     return "server: " + ", ".join(parts)
 
 
+def _transport(generator: Mapping[str, Any]) -> str:
+    spoken = f" ({' and '.join(generator['protocols'])})" if generator["protocols"] else ""
+    return f"{generator['transport']} transport{spoken}"
+
+
 def _generator(generator: Mapping[str, Any]) -> str:
     lag = generator["send_lag_ms"].get("p99")
-    parts = [f"{generator['clock']} stamps", f"CPU {generator['cpu_percent']:.0f} %"]
+    parts = [] if generator["transport"] == "sockets" else [_transport(generator)]
+    parts += [f"{generator['clock']} stamps", f"CPU {generator['cpu_percent']:.0f} %"]
     if lag is not None:
         parts.append(f"send lag p99 {lag:.2f} ms")
     if generator["reopened"]:

@@ -21,7 +21,13 @@ RUN_LIMIT_S = 30.0
 
 
 @pytest.fixture
-def new_run(tmp_path: Path) -> Iterator[Callable[..., LoadRun]]:
+def transport(request: pytest.FixtureRequest) -> str:
+    """What carries the requests; a test asks for several with parametrize(..., indirect=True)."""
+    return str(getattr(request, "param", "sockets"))
+
+
+@pytest.fixture
+def new_run(tmp_path: Path, transport: str) -> Iterator[Callable[..., LoadRun]]:
     """``new_run(url, prompts=..., users=2, requests=4)`` -> a `LoadRun` that is closed at the end."""
     with contextlib.ExitStack() as stack:
         made = []
@@ -29,7 +35,7 @@ def new_run(tmp_path: Path) -> Iterator[Callable[..., LoadRun]]:
         def make(url: str, prompts: Any = ("Say something.",), tasks: Any = (), **plan: Any) -> LoadRun:
             target = msgspec.structs.replace(target_from_url(url), api="openai-chat", model="mock")
             target = msgspec.structs.replace(target, stream_usage=True)
-            load_plan = LoadPlan(**{"users": 1, "salt": "5eed0000", **plan})
+            load_plan = LoadPlan(**{"users": 1, "salt": "5eed0000", "transport": transport, **plan})
             made.append(LoadRun(target, load_plan, list(prompts), tmp_path / f"run-{len(made)}", tasks=tasks))
             return stack.enter_context(made[-1])
 

@@ -16,6 +16,7 @@ from pytest_llmserve.load.addresses import pick_address
 
 MS = 1_000_000
 ROOT = Path(__file__).parents[2]
+both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)
 
 
 def workers_of(pid):
@@ -31,6 +32,7 @@ def until(holds, limit_s=10.0):
         time.sleep(0.02)
 
 
+@both
 def test_stop_keeps_what_was_measured(mock_server, new_run):
     server = mock_server("--ttft-ms", 20, "--itl-ms", 200, "--tokens", 2)
     run = new_run(server.url, users=4, duration_ns=60_000 * MS, workers=2)
@@ -47,6 +49,7 @@ def test_stop_keeps_what_was_measured(mock_server, new_run):
     assert workers_of(os.getpid()) == []
 
 
+@both
 def test_stop_during_a_hang(mock_server, new_run):
     """A server that never answers does not hold the stop back."""
     run = new_run(mock_server("--hang").url, users=3, requests=3)
@@ -66,6 +69,7 @@ def test_stop_after_the_end_is_harmless(mock_server, new_run):
     assert (len(run.result().ok), run.result().generator.ended) == (2, "complete")
 
 
+@both
 def test_leaving_the_with_statement_ends_the_workers(mock_server, new_run):
     with new_run(mock_server("--hang").url, users=2, requests=2, workers=2) as run:
         run.start()
@@ -73,6 +77,7 @@ def test_leaving_the_with_statement_ends_the_workers(mock_server, new_run):
     assert workers_of(os.getpid()) == []
 
 
+@both
 def test_a_killed_worker_makes_the_run_void(mock_server, new_run):
     run = new_run(mock_server("--ttft-ms", 20).url, users=2, duration_ns=60_000 * MS, workers=2)
     run.start()
@@ -123,6 +128,7 @@ def test_a_killed_parent_leaves_no_worker(mock_server, tmp_path):
     until(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers))
 
 
+@both
 def test_a_worker_imports_nothing_from_the_working_directory(mock_server, load, tmp_path, monkeypatch):
     """A user's http.py or json.py beside the tests is none of the worker's business."""
     for name in ("http", "json", "heapq", "msgspec"):
@@ -131,6 +137,7 @@ def test_a_worker_imports_nothing_from_the_working_directory(mock_server, load, 
     assert len(load(mock_server("--ttft-ms", 1).url, users=1, requests=1).ok) == 1
 
 
+@both
 def test_out_of_sockets_is_our_fault_and_says_the_way_out(mock_server, new_run, monkeypatch):
     import resource
 

@@ -14,6 +14,7 @@ MS = 1_000_000
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 BODY = b'{"choices": [{"message": {"content": "hi"}}], "usage": {"completion_tokens": 1}}'
 ANSWER = HEAD % len(BODY) + BODY
+both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)
 
 
 def free_port():
@@ -32,6 +33,7 @@ def one(result):
     return record.outcome, record.error
 
 
+@both
 def test_a_refused_port_ends_the_load_after_some_seconds(load):
     """No thousands of failures a second, no wait for the end of the plan, and no sample to judge by."""
     began = time.monotonic()
@@ -46,6 +48,7 @@ def test_a_refused_port_ends_the_load_after_some_seconds(load):
     assert result.ttft_ms.p50 == float("inf")
 
 
+@both
 def test_a_hanging_server_times_out(mock_server, load):
     server = mock_server("--hang")
     result = load(server.url, users=2, requests=4, timeout_ns=400 * MS)
@@ -53,18 +56,21 @@ def test_a_hanging_server_times_out(mock_server, load):
     assert all(400 <= r.e2e_ms < 2000 for r in result.requests)
 
 
+@both
 def test_a_server_that_hangs_within_its_answer_times_out(mock_server, load):
     server = mock_server("--hang-after-headers")
     (record,) = load(server.url, users=1, requests=1, timeout_ns=400 * MS).requests
     assert (record.outcome, record.status) == ("timed_out", 200)
 
 
+@both
 def test_the_limit_counts_from_each_request(mock_server, load):
     """Not from the first on its connection."""
     server = mock_server("--ttft-ms", 400, "--tokens", 1)
     assert load(server.url, users=1, requests=3, timeout_ns=900 * MS).error_rate == 0.0
 
 
+@both
 def test_the_limit_counts_from_each_try(raw_server, load):
     """Not from an earlier one of the same request on the same connection."""
 
@@ -80,6 +86,7 @@ def test_the_limit_counts_from_each_try(raw_server, load):
     assert server.connections == 1
 
 
+@both
 def test_a_connection_that_is_never_taken_times_out(load):
     """A full backlog: the handshake of TCP is not answered."""
     with socket.socket() as full, contextlib.ExitStack() as stack:
@@ -95,12 +102,14 @@ def test_a_connection_that_is_never_taken_times_out(load):
 
 
 @pytest.mark.parametrize("framing", ["chunked", "content-length"])
+@both
 def test_a_truncated_answer_is_cut_off(mock_server, load, framing):
     server = mock_server("--truncate-after", 2, "--framing", framing)
     (record,) = load(server.url, users=1, requests=1).requests
     assert (record.outcome, len(record.token_ns), record.text) == ("cut_off", 2, "red green ")
 
 
+@both
 def test_an_error_inside_the_stream(mock_server, load):
     server = mock_server("--error-in-stream", 2)
     (record,) = load(server.url, users=1, requests=1).requests
@@ -108,6 +117,7 @@ def test_an_error_inside_the_stream(mock_server, load):
     assert "planted error in the stream" in record.error
 
 
+@both
 def test_error_statuses(mock_server, load):
     server = mock_server("--fail-status", 503, "--fail-every", 3)
     result = load(server.url, users=1, requests=6)
@@ -116,12 +126,14 @@ def test_error_statuses(mock_server, load):
     assert result.failed[0].error == "503: planted failure"
 
 
+@both
 def test_an_empty_answer_is_malformed(mock_server, load):
     server = mock_server("--empty-answer")
     (record,) = load(server.url, users=1, requests=1).requests
     assert (record.outcome, record.text, record.token_ns) == ("malformed", "", ())
 
 
+@both
 def test_a_server_killed_in_mid_run(mock_server, load):
     """The run ends by itself: what was answered stays, the rest is reset or refused, or cut off."""
     server = mock_server("--die-after", 10, "--ttft-ms", 30, "--tokens", 3)
@@ -134,6 +146,7 @@ def test_a_server_killed_in_mid_run(mock_server, load):
     assert result.generator.ended.startswith("gave up: from ")
 
 
+@both
 def test_a_connection_closed_after_each_answer_is_no_failure(mock_server, load):
     server = mock_server("--close-after-answer", "--ttft-ms", 1, "--tokens", 1)
     result = load(server.url, users=2, requests=20)
@@ -141,6 +154,7 @@ def test_a_connection_closed_after_each_answer_is_no_failure(mock_server, load):
     assert result.generator.reopened > 0
 
 
+@both
 def test_an_idle_connection_closed_by_the_server_is_no_failure(mock_server, load):
     server = mock_server("--close-idle-ms", 20, "--ttft-ms", 1, "--tokens", 1)
     result = load(server.url, users=2, requests=10, think_time_ns=(10 * MS, 60 * MS))
@@ -164,6 +178,7 @@ def test_a_close_that_crosses_the_request_is_no_failure(raw_server, load, monkey
     assert result.generator.reopened == 4
 
 
+@both
 def test_a_kept_connection_broken_after_the_request_was_read_is_a_reset(raw_server, load):
     """The server had its time with the request: sending it again would hide a fault."""
 
@@ -183,6 +198,7 @@ def test_a_kept_connection_broken_after_the_request_was_read_is_a_reset(raw_serv
     ("leave", "error"),
     [(break_off, "Connection reset by peer"), (socket.socket.close, "the server closed the connection")],
 )
+@both
 def test_a_fresh_connection_that_breaks_is_a_reset(raw_server, load, leave, error):
     def handle(peer, number):
         raw_server.read_request(peer)
@@ -217,6 +233,7 @@ def test_an_answer_before_the_request_was_read_stands(raw_server, load):
     assert server.connections == 2
 
 
+@both
 def test_an_answer_beside_a_reset_stands(raw_server, load):
     """The server answers and closes with most of the request unread, which resets the connection."""
     refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\ntoo large"
@@ -241,6 +258,7 @@ def test_bytes_behind_an_answer_do_not_become_the_next_one(raw_server, load):
     assert (len(result.ok), server.connections) == (4, 4)
 
 
+@both
 def test_failed_requests_are_tried_again(mock_server, load):
     """Each try is a record; what a user with retries sees is the last one."""
     server = mock_server("--fail-first", 3)

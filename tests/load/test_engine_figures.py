@@ -10,6 +10,7 @@ from pytest_llmserve.load.prompts import nonce, prompt_order
 
 SALT = "5eed0000"
 MS = 1_000_000
+both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)
 
 
 def by_nonce(rows):
@@ -37,6 +38,7 @@ def test_stamps_agree_with_the_servers_log(mock_server, load):
     assert 69 < result.e2e_ms.p50 < 200
 
 
+@both
 def test_figures_of_one_request(mock_server, load):
     server = mock_server("--tokens", 3, "--ttft-ms", 1, "--itl-ms", 1)
     result = load(server.url, ["Hé 🦜"], users=1, requests=1, tasks=["greet"])
@@ -56,6 +58,7 @@ def test_figures_of_one_request(mock_server, load):
 
 
 @pytest.mark.parametrize(("workers", "users"), [(1, 4), (3, 4), (8, 2)])
+@both
 def test_requests_are_exactly_as_many_as_asked(mock_server, load, workers, users):
     """Over any number of workers: no more, no fewer, each id and nonce once."""
     server = mock_server("--ttft-ms", 1, "--itl-ms", 0)
@@ -73,6 +76,7 @@ def test_zero_requests_have_no_figures(mock_server, load):
     assert server.log_rows() == []
 
 
+@both
 def test_a_user_has_one_request_under_way_and_waits_for_its_answer(mock_server, load):
     """The closed loop: as many spans at once as users, no more."""
     server = mock_server("--ttft-ms", 20, "--tokens", 1)
@@ -85,6 +89,7 @@ def test_a_user_has_one_request_under_way_and_waits_for_its_answer(mock_server, 
     assert most == 3
 
 
+@both
 def test_a_duration_ends_the_load_and_what_is_under_way_may_finish(mock_server, load):
     server = mock_server("--ttft-ms", 100, "--tokens", 1)
     result = load(server.url, users=2, duration_ns=500 * MS)
@@ -95,6 +100,7 @@ def test_a_duration_ends_the_load_and_what_is_under_way_may_finish(mock_server, 
     assert (result.error_rate, result.generator.unfinished) == (0.0, 0)
 
 
+@both
 def test_warm_up_requests_are_in_no_figure(mock_server, load):
     server = mock_server("--ttft-ms", 20, "--tokens", 1)
     result = load(server.url, users=2, requests=6, warm_up_ns=300 * MS)
@@ -107,6 +113,7 @@ def test_warm_up_requests_are_in_no_figure(mock_server, load):
     assert len(set(everything)) == len(everything) == len(server.log_rows(len(everything)))
 
 
+@both
 def test_ramp_up_spreads_the_first_requests(mock_server, load):
     server = mock_server("--ttft-ms", 1000, "--tokens", 1)
     result = load(server.url, users=4, requests=4, ramp_up_ns=400 * MS, workers=2)
@@ -155,6 +162,7 @@ def test_without_a_salt_prompts_go_as_they_are(mock_server, load):
     assert [row["nonce"] is None for row in server.log_rows(4)] == [True, True, False, False]
 
 
+@both
 def test_a_plan_that_is_not_streamed(mock_server, load):
     server = mock_server("--ttft-ms", 10, "--tokens", 4)
     (record,) = load(server.url, users=1, requests=1, stream=False).requests
@@ -162,6 +170,7 @@ def test_a_plan_that_is_not_streamed(mock_server, load):
     assert len(record.token_ns) == 1
 
 
+@both
 def test_without_usage_tokens_are_estimated(mock_server, load):
     server = mock_server("--no-usage", "--tokens", 6, "--ttft-ms", 1)
     result = load(server.url, users=1, requests=3)
@@ -185,6 +194,7 @@ def test_texts_are_read_on_demand(mock_server, load):
     assert not any(r.text[:20] in repr(r) for r in result.requests)
 
 
+@both
 def test_connections_are_kept(raw_server, load):
     """One connection a user, however many requests."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
@@ -199,6 +209,7 @@ def test_connections_are_kept(raw_server, load):
     assert (len(result.ok), server.connections, result.generator.reopened) == (30, 3, 0)
 
 
+@both
 def test_a_large_prompt_is_sent_whole(mock_server, load):
     """Larger than any socket buffer: sent as the socket takes it, and stamped when it had taken all."""
     server = mock_server("--ttft-ms", 1, "--tokens", 1)
@@ -210,6 +221,7 @@ def test_a_large_prompt_is_sent_whole(mock_server, load):
         assert record.scheduled_ns < record.sent_ns < rows[nonce(SALT, record.id)]["end_ns"]
 
 
+@both
 def test_odd_characters_travel(mock_server, load):
     """Lone surrogates, NUL and line separators in a prompt reach the server as JSON."""
     server = mock_server("--ttft-ms", 1, "--tokens", 1)
@@ -217,6 +229,7 @@ def test_odd_characters_travel(mock_server, load):
     assert load(server.url, prompts, users=1, requests=4).error_rate == 0.0
 
 
+@both
 def test_progress_is_told(mock_server, new_run):
     server = mock_server("--ttft-ms", 200, "--tokens", 1, "--fail-every", 2)
     run = new_run(server.url, users=2, requests=24)

@@ -10,6 +10,7 @@ from pytest_llmserve.load.addresses import pick_address
 from pytest_llmserve.load.prompts import nonce
 
 MS = 1_000_000
+both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)
 
 
 @pytest.fixture
@@ -51,6 +52,7 @@ def test_tls_keeps_the_kernels_stamps(mock_server, load, certificate, monkeypatc
     assert 29 < result.ttft_ms.p50 < 100
 
 
+@both
 def test_a_large_prompt_under_tls(mock_server, load, certificate, monkeypatch):
     authority, *pair = certificate
     monkeypatch.setenv("SSL_CERT_FILE", authority)
@@ -58,6 +60,7 @@ def test_a_large_prompt_under_tls(mock_server, load, certificate, monkeypatch):
     assert load(server.url, ["x" * 2_000_000], users=1, requests=2).error_rate == 0.0
 
 
+@both
 def test_tls_connections_closed_after_each_answer_are_no_failure(mock_server, load, certificate, monkeypatch):
     authority, *pair = certificate
     monkeypatch.setenv("SSL_CERT_FILE", authority)
@@ -67,6 +70,7 @@ def test_tls_connections_closed_after_each_answer_are_no_failure(mock_server, lo
     assert result.generator.reopened > 0
 
 
+@both
 def test_a_truncated_answer_under_tls_is_cut_off(mock_server, load, certificate, monkeypatch):
     authority, *pair = certificate
     monkeypatch.setenv("SSL_CERT_FILE", authority)
@@ -74,6 +78,7 @@ def test_a_truncated_answer_under_tls_is_cut_off(mock_server, load, certificate,
     assert load(server.url, users=1, requests=1).by_outcome == {"cut_off": 1}
 
 
+@both
 def test_an_untrusted_certificate_is_refused_with_its_reason(mock_server, load, certificate):
     server = mock_server("--tls", *certificate[1:])
     (record,) = load(server.url, users=1, requests=1).requests
@@ -83,6 +88,7 @@ def test_an_untrusted_certificate_is_refused_with_its_reason(mock_server, load, 
     )
 
 
+@both
 def test_a_certificate_of_another_host_is_refused(mock_server, load, issue, monkeypatch):
     authority, *pair = issue("elsewhere.test")
     monkeypatch.setenv("SSL_CERT_FILE", authority)
@@ -91,6 +97,7 @@ def test_a_certificate_of_another_host_is_refused(mock_server, load, issue, monk
     assert (record.outcome, record.error) == ("refused", f"TLS handshake: {reason}")
 
 
+@both
 def test_a_server_without_tls_is_refused(raw_server, load):
     def handle(peer, number):
         peer.recv(1000)
@@ -101,6 +108,7 @@ def test_a_server_without_tls_is_refused(raw_server, load):
     assert record.error.startswith("TLS handshake: ")
 
 
+@both
 def test_a_server_that_leaves_during_the_handshake_is_refused(raw_server, load):
     url = raw_server(lambda peer, number: peer.recv(1000)).url.replace("http:", "https:")
     (record,) = load(url, users=1, requests=1).requests
@@ -111,6 +119,7 @@ def test_a_server_that_leaves_during_the_handshake_is_refused(raw_server, load):
     }
 
 
+@both
 def test_a_handshake_that_never_ends_times_out(raw_server, load):
     url = raw_server(lambda peer, number: time.sleep(3)).url.replace("http:", "https:")
     (record,) = load(url, users=1, requests=1, connect_timeout_ns=400 * MS).requests
@@ -130,6 +139,7 @@ ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 
 
 @ipv6
+@both
 def test_ipv6(mock_server, load):
     server = mock_server("--host", "::1", "--ttft-ms", 1)
     assert load(f"http://[::1]:{server.port}", users=1, requests=3).error_rate == 0.0
