@@ -22,10 +22,12 @@ from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.dialler import out_of_sockets
 from pytest_llmserve.load.health import Lateness
+from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.httpx_endings import closed_beneath, ending_of, own_fault, too_late
 from pytest_llmserve.load.httpx_exchange import Exchange
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.limits import Limits
+from pytest_llmserve.load.stalls import StallWatch
 from pytest_llmserve.load.transport import Landing
 
 monotonic_ns = time.monotonic_ns
@@ -103,6 +105,7 @@ class HttpxTransport:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: Limits[int] = Limits()
         self._answering: Limits[int] = Limits()
+        self._stalls = StallWatch(self._plan)
         self._fault: Exception | None = None
         self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
@@ -150,13 +153,19 @@ class HttpxTransport:
 
     def next_limit_ns(self) -> int | None:
         """The next instant at which a request or connection may run out of time."""
-        due = (self._connecting.next_ns(), self._answering.next_ns())
+        due = (self._connecting.next_ns(), self._answering.next_ns(), self._stalls.due_ns)
         return min((at for at in due if at is not None), default=None)
 
     def expire(self, now_ns: int) -> None:
         """End what has run out of time."""
         for number in (*self._connecting.take_due(now_ns), *self._answering.take_due(now_ns)):
             self._give_up(self._exchanges[number], now_ns)
+        for exchange, why in self._stalls.look(now_ns, self._answers):
+            self._give_up(exchange, now_ns, why)
+
+    def _answers(self) -> list[tuple[Exchange, int | None, Answer]]:
+        sending = [exchange for exchange in self._exchanges.values() if exchange.sending]
+        return [(exchange, exchange.flight.sent_ns, exchange.answer) for exchange in sending]
 
     def under_way(self) -> int:
         """Requests that are with the server now."""
@@ -270,12 +279,12 @@ class HttpxTransport:
         self._answering.drop(exchange.user.number)
         self._connecting.set(exchange.user.number, monotonic_ns() + self._plan.connect_timeout_ns)
 
-    def _give_up(self, exchange: Exchange, now_ns: int) -> None:
+    def _give_up(self, exchange: Exchange, now_ns: int, why: str = "") -> None:
         """Out of time: the record is made now, the connection is closed in the loop's next turn."""
         del self._lines[exchange.user.number]
         if exchange.sending:
             limit = duration_text(self._plan.timeout_ns)
-            ending = Ending(TIME_LIMIT, f"no full answer within {limit}")
+            ending = Ending(TIME_LIMIT, why or f"no full answer within {limit}")
         else:
             ending = too_late(exchange.stage, duration_text(self._plan.connect_timeout_ns))
         assert exchange.task is not None

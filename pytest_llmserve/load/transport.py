@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.limits import Limits
 from pytest_llmserve.load.poller import IN, OUT, Poller, patience_s
-from pytest_llmserve.load.stalls import look_every_ns, stalled
+from pytest_llmserve.load.stalls import StallWatch
 from pytest_llmserve.load.tls import Tls
 
 monotonic_ns = time.monotonic_ns
@@ -64,7 +65,7 @@ class Transport:
 
     def __init__(self, job: Job, landed: Landing, control_fd: int | None) -> None:
         self._plan = job.plan
-        self._look_ns = None if look_every_ns(job.plan) is None else 0
+        self._stalls = StallWatch(job.plan)
         self._landed = landed
         self._poller = Poller()
         self._poll = self._poller.wait
@@ -117,7 +118,7 @@ class Transport:
 
     def next_limit_ns(self) -> int | None:
         """The next instant at which a request or connection may run out of time."""
-        due = (self._limits.next_ns(), self._dialler.next_limit_ns(), self._look_ns)
+        due = (self._limits.next_ns(), self._dialler.next_limit_ns(), self._stalls.due_ns)
         return min((at for at in due if at is not None), default=None)
 
     def expire(self, now_ns: int) -> None:
@@ -125,18 +126,15 @@ class Transport:
         for user in self._limits.take_due(now_ns):
             limit = duration_text(self._plan.timeout_ns)
             self._land(user, Ending(TIME_LIMIT, f"no full answer within {limit}"), now_ns)
-        if self._look_ns is not None and self._look_ns <= now_ns:
-            self._end_stalled(now_ns)
+        for user, why in self._stalls.look(now_ns, self._answers):
+            self._land(user, Ending(TIME_LIMIT, why), now_ns)
         self._dialler.expire(now_ns)
 
-    def _end_stalled(self, now_ns: int) -> None:
-        self._look_ns = now_ns + (look_every_ns(self._plan) or 0)
-        for connection in list(self._connections.values()):
-            answer, flight = connection.answer, connection.user.flight
-            if answer is not None and flight is not None:
-                why = stalled(self._plan, flight.sent_ns, answer, now_ns)
-                if why is not None:
-                    self._land(connection.user, Ending(TIME_LIMIT, why), now_ns)
+    def _answers(self) -> Iterator[tuple[User, int | None, Answer]]:
+        for connection in self._connections.values():
+            user = connection.user
+            if connection.answer is not None and user.flight is not None:
+                yield user, user.flight.sent_ns, connection.answer
 
     def under_way(self) -> int:
         """Requests that are with the server now."""

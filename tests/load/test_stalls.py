@@ -1,12 +1,14 @@
 """Limits on the first byte and on silence."""
 
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.load.http import Answer
-from pytest_llmserve.load.stalls import look_every_ns, stalled
+from pytest_llmserve.load.stalls import StallWatch, look_every_ns, stalled
+
+both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)
 
 MS = 1_000_000
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -64,6 +66,22 @@ def test_it_is_looked_for_as_often_as_the_nearest_limit_asks(limits, every_ms):
     assert look_every_ns(plan) == (None if every_ms is None else every_ms * MS)
 
 
+def test_the_watch_looks_when_it_is_time_and_tells_whose_answer_stalls():
+    """Without a limit it never does."""
+    watch = StallWatch(FIRST)
+    answers = {"a": (0, fed()), "b": (50 * MS, fed()), "c": (0, fed((10, HEAD)))}
+
+    def under_way():
+        return [(whose, sent_ns, answer) for whose, (sent_ns, answer) in answers.items()]
+
+    assert watch.look(101 * MS, under_way) == [("a", "not a byte within 100 ms of sending")]
+    assert watch.due_ns == 111 * MS
+    assert watch.look(110 * MS, under_way) == []
+    never = StallWatch(LoadPlan(users=1, requests=1))
+    assert (never.due_ns, never.look(999_999 * MS, under_way)) == (None, [])
+
+
+@both
 def test_a_server_that_never_begins_is_given_up_at_the_first_byte_limit(raw_server, load):
     """Long before the limit of the whole answer, and the connection is closed."""
     closed = []
@@ -76,9 +94,13 @@ def test_a_server_that_never_begins_is_given_up_at_the_first_byte_limit(raw_serv
     assert result.by_outcome == {"timed_out": 2}
     assert [r.error for r in result.requests] == ["not a byte within 200 ms of sending"] * 2
     assert all(200 <= r.e2e_ms < 5000 for r in result.requests)
+    deadline = monotonic() + 10
+    while len(closed) < 2 and monotonic() < deadline:
+        sleep(0.01)
     assert closed == [b"", b""], "the server sees that nobody waits any more"
 
 
+@both
 def test_a_server_that_falls_silent_is_given_up_and_one_that_drips_is_not(raw_server, load):
     """The idle limit counts from the last bytes, whatever they are."""
 
