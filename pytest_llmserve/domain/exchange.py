@@ -78,3 +78,16 @@ class Dialect(Protocol):
 
     def decoder(self, target: Target, status: int, headers: Sequence[tuple[str, str]]) -> Decoder:
         """Return a decoder for an answer with this status and these headers (names in lower case)."""
+
+
+def prompt_chars(prompt: Prompt) -> int:
+    """Length of the text sent, in characters."""
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(_content_chars(message.get("content")) for message in prompt)
+
+
+def _content_chars(content: object) -> int:
+    if isinstance(content, list):
+        return sum(_content_chars(part.get("text")) for part in content if isinstance(part, dict))
+    return len(content) if isinstance(content, str) else 0

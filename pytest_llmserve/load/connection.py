@@ -11,8 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from pytest_llmserve.domain.addresses import Address
 from pytest_llmserve.load.http import Answer
-from pytest_llmserve.load.job import Address
 from pytest_llmserve.load.tls import Tls
 
 if TYPE_CHECKING:
@@ -91,8 +91,10 @@ class Connection:
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.fd = self.sock.fileno()
         self.sock.setblocking(False)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if sys.platform == "linux":
+        network = family != socket.AF_UNIX
+        if network:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if network and sys.platform == "linux":  # a Unix socket has no stamps
             with contextlib.suppress(OSError):  # some sandboxes have no stamps: the read's own count then
                 self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.recvmsg = self.sock.recvmsg

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.trust import tls_context, tls_fault
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load import connection as wire
 from pytest_llmserve.load.connection import Connection, User
@@ -43,7 +44,7 @@ class Dialler:
         self._connected = connected
         self._failed = failed
         self._limits: deque[tuple[int, Connection]] = deque()
-        self._tls = ssl.create_default_context() if job.target.scheme == "https" else None
+        self._tls = tls_context(job.target.trust) if job.target.scheme == "https" else None
 
     def dial(self, user: User) -> None:
         """Begin to connect.
@@ -51,7 +52,7 @@ class Dialler:
         Raises:
             GeneratorError: this machine has no socket or port left.
         """
-        tls = Tls(self._tls, self._job.target.host) if self._tls is not None else None
+        tls = Tls(self._tls, self._job.target.server_name) if self._tls is not None else None
         try:
             connection = Connection(self._job.address, tls, user)
         except OSError as error:
@@ -121,8 +122,7 @@ class Dialler:
             if out:
                 connection.sock.sendall(out)  # a few hundred bytes: a fresh socket takes them at once
         except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", "") or error.reason or str(error)
-            self._failed(connection.user, f"TLS handshake: {reason}")
+            self._failed(connection.user, f"TLS handshake: {tls_fault(error)}")
             return
         except OSError as error:
             self._failed(connection.user, f"TLS handshake: {error.strerror}")

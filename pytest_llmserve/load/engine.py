@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.addresses import Address, addresses_of
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
@@ -21,9 +22,8 @@ from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.load.addresses import pick_address
 from pytest_llmserve.load.http import request_bytes
-from pytest_llmserve.load.job import Address, Job, Message, WorkerSummary
+from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.progress import ProgressTally
 from pytest_llmserve.load.worker import LENGTH
@@ -77,7 +77,7 @@ class LoadRun:
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
         prompts_json = json.dumps(list(prompts)).encode()
-        where = address or pick_address(target.host, target.port)
+        where = address or addresses_of(target)[0]
         self._jobs = [
             Job(
                 target=target,

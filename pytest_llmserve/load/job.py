@@ -6,12 +6,10 @@ import json
 
 import msgspec
 
+from pytest_llmserve.domain.addresses import Address
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import Target
-
-Address = tuple[int, tuple[str, int]]
-"""(address family, (numeric host, port))."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

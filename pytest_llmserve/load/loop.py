@@ -10,14 +10,14 @@ import random
 import time
 
 from pytest_llmserve.dialects import dialect
-from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending
+from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, prompt_chars
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import NO_CONNECTION, Flight, Landed, Recorder
 from pytest_llmserve.load.http import Answer, request_bytes
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.pacing import backoff_ns, next_turn, requests_of, start_ns, think_ns, users_of
-from pytest_llmserve.load.prompts import prompt_chars, prompt_order, with_nonce
+from pytest_llmserve.load.prompts import prompt_order, with_nonce
 from pytest_llmserve.load.transports import transport_class
 
 monotonic_ns = time.monotonic_ns

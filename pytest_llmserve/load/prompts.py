@@ -62,19 +62,6 @@ def with_nonce(prompt: Prompt, salt: str | None, request_id: int) -> Prompt:
     return [*earlier, {**last, "content": mark + content}]
 
 
-def prompt_chars(prompt: Prompt) -> int:
-    """Length of the text sent, in characters."""
-    if isinstance(prompt, str):
-        return len(prompt)
-    return sum(_content_chars(message.get("content")) for message in prompt)
-
-
-def _content_chars(content: object) -> int:
-    if isinstance(content, list):
-        return sum(_content_chars(part.get("text")) for part in content if isinstance(part, dict))
-    return len(content) if isinstance(content, str) else 0
-
-
 def as_prompts(prompts: object) -> list[Prompt]:
     """Accept one prompt or a sequence of them; None = a small mixed set.
 

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, TIME_LIMIT, Ending
+from pytest_llmserve.domain.trust import tls_fault
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load import connection as wire
 from pytest_llmserve.load.clock import clock_offset
@@ -262,7 +263,7 @@ class Transport:
         try:
             plain, closed = tls.decrypt(data)
         except ssl.SSLError as error:
-            self._land(connection.user, Ending(CONNECTION_RESET, f"TLS: {error.reason or error}"), stamp_ns)
+            self._land(connection.user, Ending(CONNECTION_RESET, f"TLS: {tls_fault(error)}"), stamp_ns)
             return False
         if plain:
             answer.feed(stamp_ns, plain)

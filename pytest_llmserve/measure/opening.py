@@ -11,7 +11,8 @@ import msgspec
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
-from pytest_llmserve.observe.port_owner import pid_listening_on
+from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust
+from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
@@ -36,6 +37,7 @@ class ServerWish:
     model: str | None = None
     headers: tuple[str, ...] = ()
     api_key_env: str | None = None
+    trust: Trust = SYSTEM_TRUST
     server_pid: int | None = None
     json_request: str | None = None
     json_answer: str | None = None
@@ -82,7 +84,10 @@ def open_server(wish: ServerWish, folder: Path) -> OpenServer:
     if wish.server_pid is not None:
         server = ForeignServer(wish.server_pid)
         return OpenServer(endpoint=endpoint, server=server, pid=wish.server_pid, why="--llm-server-pid")
-    owner = pid_listening_on(target.host, target.port)
+    if target.socket_path is not None:
+        owner = pid_listening_at(target.socket_path)
+    else:
+        owner = pid_listening_on(target.host, target.port)
     found = None if owner.pid is None else ForeignServer(owner.pid)
     return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why)
 
@@ -111,6 +116,7 @@ def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ..
         api=wish.api,
         model=wish.model,
         headers=headers,
+        trust=wish.trust,
         json_request=wish.json_request,
         json_answer=wish.json_answer,
     )

@@ -1,9 +1,10 @@
-"""Which process listens on a port."""
+"""Which process listens on a port, or at a Unix socket."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 FORWARDERS = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "pasta", "passt"})
 
 WAY_OUT = "give --llm-server-pid"
+
+Listens = Callable[[Any], bool]
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -42,12 +45,34 @@ def pid_listening_on(host: str, port: int) -> Owner:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
         return Owner(None, f"the system does not tell who listens on port {port}: run as root, or {WAY_OUT}")
-    found = [c.pid for c in connections if _listens(c, addresses, port)]
+    listens: Listens = lambda connection: _listens(connection, addresses, port)  # noqa: E731
+    found = [c.pid for c in connections if listens(c)]
     if not found:
         return Owner(None, f"nothing on this machine listens on {host} port {port}")
     if None in found:
         return Owner(None, f"another user's process listens on port {port}: run as that user, or {WAY_OUT}")
-    return _judge_owner(_top_most({pid for pid in found if pid is not None}, addresses, port), port)
+    return _judge_owner(
+        _top_most({pid for pid in found if pid is not None}, "tcp", listens), f"on port {port}"
+    )
+
+
+def pid_listening_at(path: str) -> Owner:
+    """Find the process that listens at a Unix socket; as `pid_listening_on`."""
+    import psutil
+
+    try:
+        connections = psutil.net_connections(kind="unix")
+    except psutil.AccessDenied:
+        return Owner(None, f"the system does not tell who listens at {path}: run as root, or {WAY_OUT}")
+    # A connection that a server has accepted carries the socket's name too.
+    listens: Listens = lambda connection: connection.laddr == path  # noqa: E731
+    found = [c.pid for c in connections if listens(c)]
+    if not found:
+        return Owner(None, f"nothing that this machine shows listens at {path}: {WAY_OUT}")
+    pids = {pid for pid in found if pid is not None}
+    if not pids:
+        return Owner(None, f"another user's process listens at {path}: run as that user, or {WAY_OUT}")
+    return _judge_owner(_top_most(pids, "unix", listens), f"at {path}")
 
 
 def _addresses(host: str, port: int) -> set[str]:
@@ -84,7 +109,7 @@ def _listens(connection: Any, addresses: set[str], port: int) -> bool:
     return _plain(connection.laddr.ip) in addresses | {"0.0.0.0", "::"}
 
 
-def _top_most(pids: set[int], addresses: set[str], port: int) -> set[int]:
+def _top_most(pids: set[int], kind: str, listens: Listens) -> set[int]:
     """Owners that descend from no other owner.
 
     psutil names one process for a socket that several share, the last it came upon, so
@@ -99,36 +124,38 @@ def _top_most(pids: set[int], addresses: set[str], port: int) -> set[int]:
             siblings = lineage[0].children() if lineage else []
         except psutil.NoSuchProcess:  # ended since it was found
             continue
-        sharing = [parent for parent in lineage if _shares(parent, addresses, port)]
+        sharing = [parent for parent in lineage if _shares(parent, kind, listens)]
         if sharing:
             tops.add(sharing[-1].pid)
         else:
-            tops |= {pid} | {s.pid for s in siblings if s.pid != pid and _shares(s, addresses, port)}
+            tops |= {pid} | {s.pid for s in siblings if s.pid != pid and _shares(s, kind, listens)}
     return tops
 
 
-def _shares(process: Any, addresses: set[str], port: int) -> bool:
+def _shares(process: Any, kind: str, listens: Listens) -> bool:
     import psutil
 
     try:
-        return any(_listens(c, addresses, port) for c in process.net_connections(kind="tcp"))
+        return any(map(listens, process.net_connections(kind=kind)))
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 
 
-def _judge_owner(tops: set[int], port: int) -> Owner:
+def _judge_owner(tops: set[int], where: str) -> Owner:
     import psutil
 
     if not tops:
-        return Owner(None, f"the process that listened on port {port} ended")
+        return Owner(None, f"the process that listened {where} ended")
     if len(tops) > 1:
         named = ", ".join(map(str, sorted(tops)))
-        return Owner(None, f"several processes listen on port {port} ({named}): {WAY_OUT}")
+        return Owner(None, f"several processes listen {where} ({named}): {WAY_OUT}")
     pid = next(iter(tops))
     try:
         name = psutil.Process(pid).name()
     except psutil.NoSuchProcess:
-        return Owner(None, f"the process {pid} that listened on port {port} ended")
+        return Owner(None, f"the process {pid} that listened {where} ended")
     if name in FORWARDERS:
-        return Owner(None, f"port {port} is forwarded by {name}: {WAY_OUT} of the server itself")
-    return Owner(pid, f"process {pid} ({name}) listens on port {port}")
+        return Owner(
+            None, f"{where.removeprefix('on ')} is forwarded by {name}: {WAY_OUT} of the server itself"
+        )
+    return Owner(pid, f"process {pid} ({name}) listens {where}")

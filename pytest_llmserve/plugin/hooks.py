@@ -45,8 +45,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """One line, when a server is named."""
     if not has_server(config):
         return None
+    from pytest_llmserve.domain.trust import NOT_CHECKED
+
     named = next(filter(None, named_server(config)))
-    return f"llmserve: {named}, api {value(config, '--llm-api')}"
+    https = named.lower().startswith("https:")
+    unchecked = f", {NOT_CHECKED}" if https and value(config, "--llm-insecure") else ""
+    return f"llmserve: {named}, api {value(config, '--llm-api')}{unchecked}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

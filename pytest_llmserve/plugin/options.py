@@ -43,6 +43,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("--llm-model", "string", "NAME", "model to ask for; default: the server's only one"),
     Option("--llm-header", "linelist", "'K: V'", "sent with each request; repeatable", secret=True),
     Option("--llm-api-key-env", "string", "VAR", "environment variable that holds the API key"),
+    Option(
+        "--llm-ca", "string", "PATH", "trust the authorities in this PEM file or folder, not the system's"
+    ),
+    Option("--llm-insecure", "bool", "", "do not check the TLS certificate; told in reports", False),
+    Option("--llm-client-cert", "string", "FILE", "PEM certificate for a server that asks for one"),
+    Option("--llm-client-key", "string", "FILE", "its private key, where the certificate's file lacks it"),
     Option("--llm-serve", "string", "'CMD --port {port}'", "start this server and stop it at the end"),
     Option(
         "--llm-server-pid", "int", "PID", "process to watch; found by its port when it is on this machine"

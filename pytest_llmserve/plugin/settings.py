@@ -11,6 +11,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.measure.opening import EMBEDDED, ServerWish, request_headers
 from pytest_llmserve.plugin.options import OPTIONS, has_server, ini, named_server, value
@@ -29,6 +30,7 @@ def check_options(config: pytest.Config) -> None:
     checks: tuple[Callable[[pytest.Config], object], ...] = (
         *(partial(value, flag=option.flag) for option in OPTIONS),
         _check_server,
+        _check_trust,
         _check_api,
         _check_headers,
         _check_scale,
@@ -60,6 +62,37 @@ def _check_server(config: pytest.Config) -> None:
         command_from(serve, 1)
     elif endpoint is not None and endpoint != EMBEDDED:
         target_from_url(endpoint)
+
+
+_TRUST_FLAGS = ("--llm-ca", "--llm-insecure", "--llm-client-cert", "--llm-client-key")
+
+
+def _check_trust(config: pytest.Config) -> None:
+    given = [flag for flag in _TRUST_FLAGS if config.getoption(flag) is not None]
+    endpoint, serve = named_server(config)
+    if (endpoint or "").lower().startswith("https:"):
+        if {"--llm-ca", "--llm-insecure"} <= set(given):
+            raise SetupError("--llm-ca and --llm-insecure contradict each other: leave one of them out")
+        tls_context(trust_of(config))
+    elif given and (endpoint or serve):  # from the ini they wait for an https endpoint
+        raise SetupError(
+            f"{', '.join(given)}: only for an https:// endpoint, and this one is not: leave it out"
+        )
+
+
+def trust_of(config: pytest.Config) -> Trust:
+    """How certificates are checked; relative paths from where pytest was started."""
+
+    def path(flag: str) -> str | None:
+        name = value(config, flag)
+        return str(config.invocation_params.dir / Path(name).expanduser()) if name else None
+
+    return Trust(
+        ca=path("--llm-ca"),
+        insecure=bool(value(config, "--llm-insecure")),
+        client_cert=path("--llm-client-cert"),
+        client_key=path("--llm-client-key"),
+    )
 
 
 def _check_api(config: pytest.Config) -> None:
@@ -144,6 +177,7 @@ def server_wish(config: pytest.Config) -> ServerWish:
         model=value(config, "--llm-model"),
         headers=_header_lines(config),
         api_key_env=value(config, "--llm-api-key-env"),
+        trust=trust_of(config),
         server_pid=value(config, "--llm-server-pid"),
         json_request=value(config, "--llm-json-request"),
         json_answer=value(config, "--llm-json-answer"),

@@ -16,6 +16,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.trust import tls_text
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.load.prompts import as_prompts
 from pytest_llmserve.load.spec import LoadSpec
@@ -202,6 +203,7 @@ class TestRun:
                 "model": endpoint.model,
                 "because": endpoint.because,
                 "pid": opened.pid,
+                "tls": tls_text(endpoint.target.scheme, endpoint.target.trust),
             }
         return {
             "nodeid": self.item.nodeid,

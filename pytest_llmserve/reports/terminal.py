@@ -6,6 +6,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_llmserve.domain.trust import NOT_CHECKED
+
 _ROWS = (("ttft_ms", "TTFT"), ("itl_ms", "ITL"), ("tpot_ms", "TPOT"), ("e2e_ms", "e2e"))
 _COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
@@ -23,6 +25,8 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
         no_color=not colour,
         highlight=False,
     )
+    if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
+        _plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
     for test in tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
         if verbosity < 0:

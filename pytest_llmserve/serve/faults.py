@@ -16,12 +16,16 @@ from pytest_llmserve.domain.exchange import (
     Ending,
 )
 from pytest_llmserve.domain.outcome import MALFORMED, REFUSED, RESET, TIMED_OUT
+from pytest_llmserve.domain.trust import tls_fault
 
 if TYPE_CHECKING:
     import httpx
 
 NOT_CONNECTED = "not_connected"
 """Beside the words of `domain.exchange`: no connection was made, so nothing was sent."""
+
+TLS = "TLS"
+"""Begins the sentence of every ending that TLS brought about."""
 
 _OUTCOME = {
     NOT_CONNECTED: REFUSED,
@@ -56,7 +60,7 @@ def reason(error: BaseException) -> str:
         if isinstance(cause, ConnectionRefusedError):
             return "connection refused"
         if isinstance(cause, ssl.SSLError):  # its errno is OpenSSL's, not the system's
-            return str(cause)
+            return f"{TLS}: {tls_fault(cause)}"
         if isinstance(cause, OSError) and cause.errno in errno.errorcode:
             return os.strerror(cause.errno or 0).lower()
         cause = cause.__cause__ or cause.__context__

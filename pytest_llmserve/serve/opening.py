@@ -11,7 +11,7 @@ from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, NOT_
 from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OUTCOMES, TIMED_OUT
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import duration_text
-from pytest_llmserve.serve.faults import NOT_CONNECTED
+from pytest_llmserve.serve.faults import NOT_CONNECTED, TLS
 from pytest_llmserve.serve.reply import Reply
 
 FIRST_PROMPT = "Say hi."
@@ -102,11 +102,11 @@ def is_loading(status: int | None) -> bool:
 def hopeless(ending: Ending) -> bool:
     """True when waiting longer cannot help: not HTTP, or TLS that does not match."""
     # A handshake that is cut off may be a server, or a proxy before it, that is not up yet.
-    return _other_protocol(ending) and "EOF" not in ending.detail
+    return _other_protocol(ending) and "eof" not in ending.detail.lower()
 
 
 def _other_protocol(ending: Ending) -> bool:
-    return ending.how == NOT_HTTP or (ending.how == NOT_CONNECTED and "SSL" in ending.detail)
+    return ending.how == NOT_HTTP or (ending.how == NOT_CONNECTED and ending.detail.startswith(TLS))
 
 
 def unreachable(url: str, path: str, status: int | None, ending: Ending, limit_ns: int) -> str:
@@ -124,6 +124,8 @@ def unreachable(url: str, path: str, status: int | None, ending: Ending, limit_n
             f"{url} {seen} for {limit}: start the server first,"
             " or let --llm-serve 'CMD --port {port}' start it"
         )
+    if "certificate" in ending.detail:
+        return f"{url}: {ending.detail}"
     if _other_protocol(ending):
         return f"{url} does not answer as its URL says ({ending.detail}): check the port, and http or https"
     if ending.how in {CLOSED_EARLY, CONNECTION_RESET}:

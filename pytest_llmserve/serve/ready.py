@@ -9,14 +9,16 @@ import msgspec
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.detect import Choice, ProbeAnswer, choose, probe_paths
+from pytest_llmserve.domain.addresses import Address, addresses_of, attempts, resolve
 from pytest_llmserve.domain.errors import ServerUnusable
-from pytest_llmserve.domain.exchange import HttpRequest
+from pytest_llmserve.domain.exchange import Ending, HttpRequest
 from pytest_llmserve.domain.outcome import CUT_OFF, RESET
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.serve.addresses import local_address, resolve
+from pytest_llmserve.serve.addresses import local_address
 from pytest_llmserve.serve.call import Body
 from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.faults import NOT_CONNECTED, TLS
 from pytest_llmserve.serve.opening import (
     FIRST_PROMPT,
     first_manner,
@@ -60,8 +62,7 @@ def wait_ready(target: Target, *, limit_ns: int, alive: Death = lambda: None) ->
     """
     if target.api != "auto":
         dialect(target.api)
-    resolve(target.host, target.port)
-    opening = _Opening(target, limit_ns, alive)
+    opening = _Opening(target, addresses_of(target), limit_ns, alive)
     try:
         opening.await_http()
         choice = opening.decide()
@@ -74,8 +75,9 @@ def wait_ready(target: Target, *, limit_ns: int, alive: Death = lambda: None) ->
 class _Opening:
     """The first minutes with a server. Lives as long as `wait_ready`."""
 
-    def __init__(self, target: Target, limit_ns: int, alive: Death) -> None:
+    def __init__(self, target: Target, addresses: tuple[Address, ...], limit_ns: int, alive: Death) -> None:
         self.target = target
+        self.addresses = addresses
         self.limit_ns = limit_ns
         self.alive = alive
         self.wire = Wire(target)
@@ -119,10 +121,17 @@ class _Opening:
                 return
             if hopeless(exchange.ending) or time.monotonic() > self.deadline:
                 self.check_alive()
+                ending = self._of_all_addresses(exchange.ending)
                 raise ServerUnusable(
-                    unreachable(self.target.url, path, exchange.status, exchange.ending, self.limit_ns)
+                    unreachable(self.target.url, path, exchange.status, ending, self.limit_ns)
                 )
             time.sleep(_PAUSE_S)
+
+    def _of_all_addresses(self, ending: Ending) -> Ending:
+        """The same ending; of a name with several addresses, with what each of them said."""
+        if ending.how != NOT_CONNECTED or ending.detail.startswith(TLS) or len(self.addresses) < 2:
+            return ending
+        return Ending(NOT_CONNECTED, attempts(self.addresses, _TRY_LIMIT_S))
 
     def decide(self) -> Choice:
         """Choose dialect, path and model."""

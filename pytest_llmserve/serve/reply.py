@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from pytest_llmserve.domain.exchange import Decoded, Prompt
+from pytest_llmserve.domain.exchange import Decoded, Prompt, prompt_chars
 from pytest_llmserve.domain.outcome import Outcome
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.stamps import token_stamps
@@ -146,16 +144,3 @@ def make_record(
         text_at=0,
         texts=OneText(decoded.text),
     )
-
-
-def prompt_chars(prompt: Prompt) -> int:
-    """Number of characters of a prompt; of messages, those of their texts."""
-    return len(prompt) if isinstance(prompt, str) else sum(_chars(m.get("content")) for m in prompt)
-
-
-def _chars(content: Any) -> int:
-    if isinstance(content, str):
-        return len(content)
-    if isinstance(content, list):
-        return sum(_chars(part.get("text")) for part in content if isinstance(part, dict))
-    return 0

@@ -7,7 +7,6 @@ import concurrent.futures
 import contextlib
 import itertools
 import re
-import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pytest_llmserve.domain.errors import LlmServeError, SetupError
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, TIME_LIMIT, Ending, HttpRequest
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.trust import tls_context
 from pytest_llmserve.serve.faults import closed_while_idle, ending_of
 from pytest_llmserve.serve.reply import Stamps
 
@@ -81,7 +81,7 @@ def merged_headers(
     """
     merged: dict[str, tuple[str, str]] = {}
     layers = (target.headers, request.headers) if own_headers_win else (request.headers, target.headers)
-    for name, value in itertools.chain(_DEFAULT_HEADERS, *layers):
+    for name, value in itertools.chain((("Host", target.authority), *_DEFAULT_HEADERS), *layers):
         if not _NAME.match(name):
             raise SetupError(f"header name {name!r} is not allowed in HTTP: write --llm-header 'Name: value'")
         if _BAD_VALUE.search(value):
@@ -199,14 +199,16 @@ class Wire:
         import httpx
 
         if fresh not in self._clients:
-            # The system's certificates, which know a company's own authority, not certifi's.
-            verify = ssl.create_default_context() if self._target.scheme == "https" else False
-            self._clients[fresh] = httpx.AsyncClient(
-                verify=verify,
+            target = self._target
+            transport = httpx.AsyncHTTPTransport(
+                verify=tls_context(target.trust) if target.scheme == "https" else False,
                 trust_env=False,
-                follow_redirects=False,
-                timeout=httpx.Timeout(None),
+                uds=target.socket_path,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=0 if fresh else 20),
+            )
+            # Without the environment: a proxy on the way, as HTTP_PROXY names one, would be measured too.
+            self._clients[fresh] = httpx.AsyncClient(
+                transport=transport, trust_env=False, follow_redirects=False, timeout=httpx.Timeout(None)
             )
         return self._clients[fresh]
 
@@ -296,7 +298,7 @@ def _tracer(stamps: Stamps) -> Any:
 
     async def trace(event: str, info: dict[str, Any]) -> None:  # noqa: ARG001 - httpcore's signature
         now_ns = time.monotonic_ns()
-        if event == "connection.connect_tcp.started":
+        if event in {"connection.connect_tcp.started", "connection.connect_unix_socket.started"}:
             stamps.connected = True
         elif event == "http11.send_request_headers.started":
             stamps.sending_ns = now_ns

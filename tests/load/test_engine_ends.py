@@ -10,9 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pytest_llmserve.domain.errors import GeneratorError, ServerUnusable, SetupError
+from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.load import engine
-from pytest_llmserve.load.addresses import pick_address
 
 MS = 1_000_000
 ROOT = Path(__file__).parents[2]
@@ -166,13 +165,6 @@ def test_the_users_faults_show_before_a_worker_starts(new_run):
         new_run("http://127.0.0.1:9", [])
     with pytest.raises(SetupError, match=r"^the request cannot be written as JSON: "):
         new_run("http://127.0.0.1:9", params={"stop": {1, 2}})
-
-
-def test_an_unknown_host_is_named():
-    with pytest.raises(ServerUnusable) as caught:
-        pick_address("no-such-host.invalid", 80)
-    assert str(caught.value).startswith("host 'no-such-host.invalid' is not known (")
-    assert str(caught.value).endswith("): check the endpoint's URL")
 
 
 @pytest.mark.parametrize(

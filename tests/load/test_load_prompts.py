@@ -6,7 +6,6 @@ from pytest_llmserve.load.prompts import (
     DEFAULT_PROMPTS,
     as_prompts,
     nonce,
-    prompt_chars,
     prompt_order,
     with_nonce,
 )
@@ -44,13 +43,6 @@ def test_nonce_stands_before_the_text():
 def test_without_salt_or_text_a_prompt_stays_as_it_is():
     assert with_nonce("Hi", None, 3) == "Hi"
     assert with_nonce([{"role": "user"}], "ab", 3) == [{"role": "user"}]
-
-
-def test_prompt_chars():
-    assert prompt_chars("Hé") == 2
-    assert prompt_chars(CHAT) == len("Be brief.Hi")
-    assert prompt_chars(PARTS) == 3
-    assert prompt_chars([{"role": "user", "content": None}]) == 0
 
 
 def test_as_prompts_takes_what_users_write():

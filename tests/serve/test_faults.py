@@ -35,7 +35,7 @@ def caused(error: Exception, cause: BaseException) -> Exception:
         (
             caused(httpx.ConnectError(""), ssl.SSLError(1, "[SSL: X] wrong")),
             NOT_CONNECTED,
-            "[SSL: X] wrong",
+            "TLS: [SSL: X] wrong",
         ),
         (httpx.ConnectTimeout(""), NOT_CONNECTED, "ConnectTimeout"),
         (httpx.ReadTimeout("slow"), TIME_LIMIT, "slow"),

@@ -153,9 +153,14 @@ def test_refusal_says_what_was_seen_and_what_to_do(replies, message):
         ),
         (
             None,
-            Ending(NOT_CONNECTED, "[SSL: WRONG_VERSION_NUMBER] wrong version number"),
-            f"{URL} does not answer as its URL says ([SSL: WRONG_VERSION_NUMBER] wrong version number):"
+            Ending(NOT_CONNECTED, "TLS: wrong version number"),
+            f"{URL} does not answer as its URL says (TLS: wrong version number):"
             " check the port, and http or https",
+        ),
+        (
+            None,
+            Ending(NOT_CONNECTED, "TLS: certificate not trusted (x): give its authority with --llm-ca FILE"),
+            f"{URL}: TLS: certificate not trusted (x): give its authority with --llm-ca FILE",
         ),
         (
             None,
@@ -190,9 +195,9 @@ def test_unreachable_says_what_was_seen_and_what_to_do(status, ending, message):
 def test_waiting_helps_unless_it_is_no_http_or_wrong_tls():
     """A refused or closed connection may be a server that starts; other bytes are another program."""
     assert hopeless(Ending(NOT_HTTP, "x"))
-    assert hopeless(Ending(NOT_CONNECTED, "[SSL: CERTIFICATE_VERIFY_FAILED]"))
+    assert hopeless(Ending(NOT_CONNECTED, "TLS: certificate not trusted (self-signed certificate)"))
     assert not hopeless(Ending(NOT_CONNECTED, "connection refused"))
-    assert not hopeless(Ending(NOT_CONNECTED, "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"))
+    assert not hopeless(Ending(NOT_CONNECTED, "TLS: unexpected eof while reading"))
     assert not hopeless(Ending(CLOSED_EARLY, "the server closed the connection"))
 
 

@@ -240,7 +240,7 @@ def test_https_on_a_plain_server_is_told_at_once(scripted):
     target = msgspec.structs.replace(url_target(server), scheme="https")
     begun = time.monotonic()
     message = failure(target, 60)
-    assert message.startswith(f"{target.url} does not answer as its URL says ([SSL: WRONG_VERSION_NUMBER]")
+    assert message.startswith(f"{target.url} does not answer as its URL says (TLS: ")
     assert message.endswith("check the port, and http or https")
     assert time.monotonic() - begun < 10
 

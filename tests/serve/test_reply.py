@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pytest_llmserve.domain.exchange import Decoded
-from pytest_llmserve.serve.reply import Reply, Stamps, make_record, prompt_chars
+from pytest_llmserve.serve.reply import Reply, Stamps, make_record
 
 
 def make_reply(decoded: Decoded, *, sent_ns: int | None = 2_000_000, status: int | None = 200) -> Reply:
@@ -60,17 +58,3 @@ def test_outcome_carries_status_and_error():
 def test_answer_before_the_request_was_read():
     """A server may answer before it has read all: the request then counts as sent when it began."""
     assert make_reply(GOOD, sent_ns=None).record.sent_ns == 1_500_000
-
-
-@pytest.mark.parametrize(
-    ("prompt", "chars"),
-    [
-        ("abc", 3),
-        ([{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}], 3),
-        ([{"role": "user", "content": [{"type": "text", "text": "ab"}, {"type": "image_url"}]}], 2),
-        ([{"role": "assistant", "content": None}], 0),
-    ],
-)
-def test_prompt_length(prompt, chars):
-    """Messages count with their texts."""
-    assert prompt_chars(prompt) == chars
