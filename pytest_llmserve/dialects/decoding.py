@@ -46,7 +46,7 @@ class AnswerDecoder:
         if 300 <= status < 400:
             self._refuse(_redirect(status, headers))
         try:
-            self._unpacker = unpacker(header(headers, "content-encoding"))
+            self._unpacker = unpacker(every(headers, "content-encoding"))
         except Unreadable as error:
             self._refuse(str(error))
         kind = declared(self._content_type, reader.takes_lines)
@@ -222,7 +222,7 @@ class ErrorDecoder:
         self._unreadable: str | None = None
         self._unpacker: Unpacker | None = None
         try:
-            self._unpacker = unpacker(header(headers, "content-encoding"))
+            self._unpacker = unpacker(every(headers, "content-encoding"))
         except Unreadable as error:
             self._unreadable = str(error)
 
@@ -257,6 +257,11 @@ class ErrorDecoder:
 def header(headers: Sequence[tuple[str, str]], name: str) -> str:
     """The value of a header, "" when absent."""
     return next((value for key, value in headers if key == name), "")
+
+
+def every(headers: Sequence[tuple[str, str]], name: str) -> str:
+    """The values of all headers of this name as one list (RFC 9110, 5.3), "" when absent."""
+    return ", ".join(value for key, value in headers if key == name)
 
 
 def _redirect(status: int, headers: Sequence[tuple[str, str]]) -> str:
