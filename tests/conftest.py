@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -41,6 +42,8 @@ class MockServer:
             self.stop()
             raise
         self.url = f"{'https' if '--tls' in options else 'http'}://127.0.0.1:{self.port}"
+        if "--unix" in options:
+            self.url = f"http+unix://{quote(options[options.index('--unix') + 1], safe='')}"
 
     @property
     def pid(self) -> int:

@@ -155,7 +155,6 @@ def _judge_owner(tops: set[int], where: str) -> Owner:
     except psutil.NoSuchProcess:
         return Owner(None, f"the process {pid} that listened {where} ended")
     if name in FORWARDERS:
-        return Owner(
-            None, f"{where.removeprefix('on ')} is forwarded by {name}: {WAY_OUT} of the server itself"
-        )
+        what = where.partition(" ")[2]
+        return Owner(None, f"{what} is forwarded by {name}: {WAY_OUT} of the server itself")
     return Owner(pid, f"process {pid} ({name}) listens {where}")

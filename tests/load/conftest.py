@@ -14,6 +14,7 @@ import pytest
 
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust
 from pytest_llmserve.load.engine import LoadRun
 from pytest_llmserve.load.job import WorkerSummary
 
@@ -32,9 +33,15 @@ def new_run(tmp_path: Path, transport: str) -> Iterator[Callable[..., LoadRun]]:
     with contextlib.ExitStack() as stack:
         made = []
 
-        def make(url: str, prompts: Any = ("Say something.",), tasks: Any = (), **plan: Any) -> LoadRun:
+        def make(
+            url: str,
+            prompts: Any = ("Say something.",),
+            tasks: Any = (),
+            trust: Trust = SYSTEM_TRUST,
+            **plan: Any,
+        ) -> LoadRun:
             target = msgspec.structs.replace(target_from_url(url), api="openai-chat", model="mock")
-            target = msgspec.structs.replace(target, stream_usage=True)
+            target = msgspec.structs.replace(target, stream_usage=True, trust=trust)
             load_plan = LoadPlan(**{"users": 1, "salt": "5eed0000", "transport": transport, **plan})
             made.append(LoadRun(target, load_plan, list(prompts), tmp_path / f"run-{len(made)}", tasks=tasks))
             return stack.enter_context(made[-1])
@@ -58,10 +65,12 @@ def load(new_run: Callable[..., LoadRun]) -> Callable[..., Any]:
 class RawServer:
     """Answers each connection with a function of (socket, its number), in a thread of its own."""
 
-    def __init__(self, handle: Callable[[socket.socket, int], None]) -> None:
+    def __init__(self, handle: Callable[[socket.socket, int], None], host: str = "127.0.0.1") -> None:
         self._handle = handle
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
+        family, _, _, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        self._listener = socket.create_server(where, family=family)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self.connections = 0
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -107,8 +116,8 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
     """``raw_server(handle)``; `handle.read_request` is beside it as ``raw_server.read_request``."""
     running: list[RawServer] = []
 
-    def start(handle: Callable[[socket.socket, int], None]) -> RawServer:
-        running.append(RawServer(handle))
+    def start(handle: Callable[[socket.socket, int], None], **where: str) -> RawServer:
+        running.append(RawServer(handle, **where))
         return running[-1]
 
     start.read_request = read_request  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Who listens on a port: real sockets, real processes."""
+"""Who listens on a port or at a Unix socket: real sockets, real processes."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from pytest_llmserve.observe.port_owner import Owner, pid_listening_on
+from pytest_llmserve.observe.port_owner import Owner, pid_listening_at, pid_listening_on
 
 LISTEN = """
 import os, socket, sys
-listener = socket.socket()
-listener.bind((sys.argv[1], 0))
+unix = sys.argv[1].startswith("/")
+listener = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+listener.bind(sys.argv[1] if unix else (sys.argv[1], 0))
 listener.listen()
 for _ in range(int(sys.argv[2])):
     if os.fork() == 0:
         break
 else:
-    print(listener.getsockname()[1], flush=True)
+    print(0 if unix else listener.getsockname()[1], flush=True)
     if len(sys.argv) > 3:
         listener.close()
         print("closed", flush=True)
@@ -148,4 +150,66 @@ def test_a_forwarder_is_not_taken_for_the_server(monkeypatch):
     monkeypatch.setattr(psutil.Process, "name", lambda self: "docker-proxy")
     assert pid_listening_on("127.0.0.1", 8000) == Owner(
         None, "port 8000 is forwarded by docker-proxy: give --llm-server-pid of the server itself"
+    )
+
+
+@pytest.fixture
+def path() -> Iterator[str]:
+    """A short one: pytest's own folders may be longer than a socket's path can be."""
+    with tempfile.TemporaryDirectory(prefix="llmserve-") as folder:
+        yield f"{folder}/s"
+
+
+linux = pytest.mark.skipif(not psutil.LINUX, reason="other systems tell it to root only")
+
+
+@linux
+@pytest.mark.parametrize("forks", [0, 3])
+def test_the_listener_at_a_unix_socket_is_found(path, forks, serve):
+    """Of workers that share it, the parent; a connection that is open does not confuse."""
+    pid, _ = serve(path, forks)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        owner = pid_listening_at(path)
+    assert owner == Owner(pid, f"process {pid} ({psutil.Process(pid).name()}) listens at {path}")
+
+
+@linux
+def test_workers_at_a_unix_socket_whose_parent_has_closed_it_are_several(path, serve):
+    pid, _ = serve(path, 2, "close")
+    workers = sorted(child.pid for child in psutil.Process(pid).children())
+    assert pid_listening_at(path) == Owner(
+        None, f"several processes listen at {path} ({workers[0]}, {workers[1]}): give --llm-server-pid"
+    )
+
+
+def test_a_unix_socket_without_a_listener_has_no_owner(path):
+    assert pid_listening_at(path) == Owner(
+        None, f"nothing that this machine shows listens at {path}: give --llm-server-pid"
+    )
+
+
+def test_a_system_that_does_not_tell_of_unix_sockets_is_said_so(monkeypatch):
+    def refuse(kind):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "net_connections", refuse)
+    assert pid_listening_at("/run/s") == Owner(
+        None, "the system does not tell who listens at /run/s: run as root, or give --llm-server-pid"
+    )
+
+
+def test_another_users_unix_socket_is_said_to_be_one(monkeypatch):
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: [SimpleNamespace(pid=None, laddr="/run/s")])
+    assert pid_listening_at("/run/s") == Owner(
+        None, "another user's process listens at /run/s: run as that user, or give --llm-server-pid"
+    )
+
+
+def test_a_forwarder_at_a_unix_socket_is_not_taken_for_the_server(monkeypatch):
+    found = SimpleNamespace(pid=os.getpid(), laddr="/run/s")
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: [found])
+    monkeypatch.setattr(psutil.Process, "name", lambda self: "rootlessport")
+    assert pid_listening_at("/run/s") == Owner(
+        None, "/run/s is forwarded by rootlessport: give --llm-server-pid of the server itself"
     )

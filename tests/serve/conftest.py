@@ -16,10 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
+import msgspec
 import pytest
 
-from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.serve.guard import start_mark
 
 
@@ -79,13 +81,21 @@ class Scripted:
 
     script: Script
     tls: ssl.SSLContext | None = None
+    socket_path: str | None = None
     asked: list[Asked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        scheme = "https" if self.tls else "http"
-        self.target = Target(scheme=scheme, host="127.0.0.1", port=self.port, api="openai-chat", model="m")
+        if self.socket_path is not None:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(self.socket_path)
+            self.listener.listen()
+            where = target_from_url(f"http+unix://{quote(self.socket_path, safe='')}")
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.port: int = self.listener.getsockname()[1]
+            scheme = "https" if self.tls else "http"
+            where = Target(scheme=scheme, host="127.0.0.1", port=self.port)
+        self.target = msgspec.structs.replace(where, api="openai-chat", model="m")
         self.url = self.target.url
         self.connections = 0
         threading.Thread(target=self._accept, daemon=True).start()
@@ -139,8 +149,8 @@ def scripted() -> Iterator[Callable[[Script], Scripted]]:
     """Make scripted servers; they end with the test."""
     made: list[Scripted] = []
 
-    def make(script: Script, tls: ssl.SSLContext | None = None) -> Scripted:
-        made.append(Scripted(script, tls))
+    def make(script: Script, tls: ssl.SSLContext | None = None, socket_path: str | None = None) -> Scripted:
+        made.append(Scripted(script, tls, socket_path))
         return made[-1]
 
     yield make

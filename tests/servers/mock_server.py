@@ -242,12 +242,14 @@ async def serve(options: argparse.Namespace, behaviour: Behaviour, log: TextIO |
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*options.tls)
     server = MockServer(behaviour, log)
-    listener = await asyncio.start_server(
-        server.connection, options.host, options.port, ssl=context, backlog=1024, limit=64 * 1024 * 1024
-    )
+    listening: dict[str, Any] = {"ssl": context, "backlog": 1024, "limit": 64 * 1024 * 1024}
+    if options.unix:
+        listener = await asyncio.start_unix_server(server.connection, options.unix, **listening)
+    else:
+        listener = await asyncio.start_server(server.connection, options.host, options.port, **listening)
     server.listener = listener
-    port = listener.sockets[0].getsockname()[1]
-    print(f"listening on {options.host}:{port}", flush=True)
+    port = 0 if options.unix else listener.sockets[0].getsockname()[1]
+    print(f"listening on {options.unix or options.host}:{port}", flush=True)
     if options.port_file:
         fresh = Path(options.port_file + ".new")
         fresh.write_text(str(port))
@@ -261,6 +263,7 @@ def main() -> None:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--unix", metavar="PATH", help="listen at this Unix socket instead")
     parser.add_argument("--port-file", help="written when listening")
     parser.add_argument("--log", help="one JSON line a request")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), help="PEM files")
