@@ -121,7 +121,7 @@ def conclude(tally: Tally, ending: Ending) -> tuple[str, str | None]:
     if tally.server_error is not None:
         return SERVER_ERROR_IN_STREAM, tally.server_error
     if ending.how == NOT_HTTP:
-        return MALFORMED, _with("the answer is not HTTP", ending)
+        return MALFORMED, ending.detail or "the answer is not HTTP"
     if ending.how == TIME_LIMIT:
         return TIMED_OUT, _with(f"no full answer within the time limit, {_so_far(tally)}", ending)
     if tally.fault is not None:

@@ -12,6 +12,7 @@ from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, NOT_HTTP, En
 from pytest_llmserve.domain.target import Target
 
 _USER_AGENT = "pytest-llmserve"
+_LONGEST_HEAD = 65_536
 
 
 def request_bytes(target: Target, request: HttpRequest) -> bytes:
@@ -62,6 +63,7 @@ class Answer:
     __slots__ = (
         "_feed",
         "_framed",
+        "_head_bytes",
         "_parser",
         "_stamp_ns",
         "broken",
@@ -89,6 +91,7 @@ class Answer:
         self.keep_alive = False
         self.broken: str | None = None
         self._framed = False
+        self._head_bytes = 0
         self._stamp_ns = 0
 
     def feed(self, stamp_ns: int, data: bytes) -> None:
@@ -105,6 +108,10 @@ class Answer:
                 self.keep_alive = False
             else:
                 self._break(f"not HTTP: {error} at {data[:40]!r}")
+        if self.status is None and not self.over:  # the parser itself would take headers without end
+            self._head_bytes += len(data)
+            if self._head_bytes > _LONGEST_HEAD:
+                self._break(f"the header of the answer is longer than {_LONGEST_HEAD // 1024} KiB")
 
     def ending(self) -> Ending | None:
         """How the answer has ended so far, or None when more is to come."""

@@ -76,6 +76,26 @@ def test_a_file_may_hold_several(authority, pem):
     assert shake_hands(tls_context(Trust(ca=str(pem))), server_context(authority)) == b"x"
 
 
+def test_an_authority_in_the_middle_is_enough(authority, tmp_path):
+    """Many companies hand out the authority that signs their servers, not the root above it."""
+    middle = authority.create_child_ca()
+    middle.cert_pem.write_to_path(tmp_path / "middle.pem")
+    context = tls_context(Trust(ca=str(tmp_path / "middle.pem")))
+    assert shake_hands(context, server_context(middle)) == b"x"
+
+
+@pytest.mark.parametrize("trust", [Trust(), Trust(insecure=True)])
+def test_http_1_1_is_what_we_speak(authority, trust, monkeypatch, pem):
+    """A server that knows HTTP/2 too is told so in the handshake."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    server = server_context(authority)
+    server.set_alpn_protocols(["h2", "http/1.1"])
+    chosen = []
+    server.sni_callback = lambda session, name, context: chosen.append(session)
+    shake_hands(tls_context(trust), server)
+    assert chosen[0].selected_alpn_protocol() == "http/1.1"
+
+
 def test_a_folder_is_read_whole_whatever_the_files_are_called(authority, pem):
     """Not only names that c_rehash made; what is no certificate in it is passed over."""
     pem.rename(pem.with_name("company"))

@@ -125,6 +125,24 @@ def test_what_is_not_http_is_shown():
     assert answer.closed() == ending
 
 
+def test_a_header_is_64_kib_at_most():
+    """The parser takes any length; a whole header that one read brings beyond it is read all the same."""
+    start = b"HTTP/1.1 200 OK\r\nX: "
+    allowed = fed(start, b"x" * (65_536 - len(start)))
+    assert (allowed.ending(), allowed.over) == (None, False)
+    allowed.feed(3, b"\r\nContent-Length: 11\r\n\r\ndata: abc\n\n")
+    assert allowed.ending().how == COMPLETE
+    for answer in (fed(start, b"x" * (65_537 - len(start))), fed(*[EARLY[:25]] * 4000)):
+        assert (answer.ending().how, answer.over) == (NOT_HTTP, True)
+        assert answer.ending().detail == "the header of the answer is longer than 64 KiB"
+
+
+def test_a_long_body_is_no_long_header():
+    """Only what comes before the status is known counts."""
+    head = SIZED[:-11].replace(b": 11", b": 200000")
+    assert fed(head, b"x" * 100_000, b"x" * 100_000).ending().how == COMPLETE
+
+
 def test_a_bad_chunk_size_is_not_http():
     assert fed(CHUNKED.replace(b"5;x=y", b"zz")).ending().how == NOT_HTTP
 

@@ -114,3 +114,11 @@ def test_tokens_that_were_estimated_or_not_counted_are_told(make):
     uncounted = make.run([make.record(i, tokens_from=None, output_tokens=None) for i in range(3)])
     assert lines([document(make, [estimated])])[8].endswith("tokens/s (tokens estimated from chunks)")
     assert lines([document(make, [uncounted])])[8].endswith("requests/s, tokens/s not known")
+
+
+@pytest.mark.parametrize("tls", [None, "TLS certificate checked", "TLS certificate not checked"])
+def test_a_certificate_that_was_not_checked_is_told_once(make, tls):
+    """However many tests there were; a checked one is no news."""
+    shown = lines([document(make, server={"tls": tls})] * 2 + [document(make, server=None)], verbosity=-1)
+    unchecked = ["TLS certificate not checked (--llm-insecure)"] if tls and "not" in tls else []
+    assert shown == unchecked + ["test_a.py::test_it: passed"] * 3
