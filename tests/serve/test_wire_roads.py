@@ -147,7 +147,7 @@ def test_a_unix_socket(scripted, ready, socket_path):
 
 
 def test_a_broken_kept_unix_connection_is_opened_again(scripted, socket_path):
-    """As with TCP: only a fresh connection that breaks is the server's fault."""
+    """As with TCP: a close while idle is no fault."""
 
     def once(asked, connection):
         script(asked, connection)
@@ -157,6 +157,15 @@ def test_a_broken_kept_unix_connection_is_opened_again(scripted, socket_path):
     endpoint = Endpoint(server.target)
     assert [endpoint.generate("Hi").outcome for _ in range(3)] == ["ok", "ok", "ok"]
     assert server.connections == 3
+    endpoint.close()
+
+
+def test_a_fresh_unix_connection_that_breaks_is_the_servers_fault(scripted, socket_path):
+    """The request is not sent twice: it may have had an effect."""
+    server = scripted(lambda asked, connection: connection.close(), socket_path=socket_path)
+    endpoint = Endpoint(server.target)
+    assert endpoint.generate("Hi").outcome == "reset"
+    assert len(server.asked) == 1
     endpoint.close()
 
 
