@@ -11,13 +11,13 @@ import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.latency import Latency
+from pytest_llmserve.domain.addresses import addresses_of
 from pytest_llmserve.domain.exchange import COMPLETE, Ending
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load import loop as room
-from pytest_llmserve.load.addresses import pick_address
 from pytest_llmserve.load.flight import Flight, Landed, Recorder
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
@@ -40,7 +40,7 @@ def loop_in_this_process(tmp_path):
             plan=LoadPlan(**{"salt": "5eed0000", **plan}),
             prompts_json=b'["Say something."]',
             tasks=[],
-            address=pick_address(target.host, target.port),
+            address=addresses_of(target)[0],
             index=0,
             shard=str(tmp_path / "shard"),
         )
