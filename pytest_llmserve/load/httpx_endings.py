@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import httpx
 
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, NOT_HTTP, Ending
+from pytest_llmserve.domain.trust import tls_fault
 from pytest_llmserve.load.connection import OURS
 from pytest_llmserve.load.flight import NO_CONNECTION
 
@@ -67,12 +68,10 @@ def closed_beneath(error: httpx.TransportError) -> bool:
 def _reason(error: httpx.TransportError) -> str:
     """One line for people: the system's own words where the system refused."""
     for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return str(cause.verify_message)
         if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             return _CLOSED
         if isinstance(cause, ssl.SSLError):  # its errno is OpenSSL's, not the system's
-            return cause.reason or str(cause)
+            return tls_fault(cause)
         if type(cause).__name__ == "EndOfStream":
             return _CLOSED
         if isinstance(cause, OSError) and cause.errno in errno.errorcode:

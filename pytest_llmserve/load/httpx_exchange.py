@@ -137,9 +137,9 @@ class Exchange:
             else:
                 self.stage = REQUESTING
                 self._begun(self, monotonic_ns())
-        elif step in {"connect_tcp.complete", "start_tls.complete"}:
+        elif step in {"connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete"}:
             self.ready_ns = monotonic_ns()
-        elif step == "connect_tcp.started":
+        elif step in {"connect_tcp.started", "connect_unix_socket.started"}:
             self.stage, self.opened = CONNECTING, True
         elif step == "start_tls.started":
             self.stage = HANDSHAKE

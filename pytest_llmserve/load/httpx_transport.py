@@ -11,13 +11,13 @@ import contextlib
 import gc
 import importlib.util
 import selectors
-import ssl
 import time
 
 import httpx
 
 from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.exchange import COMPLETE, TIME_LIMIT, Ending
+from pytest_llmserve.domain.trust import tls_context
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.dialler import out_of_sockets
@@ -89,7 +89,8 @@ class HttpxTransport:
     def __init__(self, job: Job, landed: Landing, control_fd: int | None) -> None:
         self._plan, self._landed = job.plan, landed
         self._origin = httpx.URL(job.target.origin)
-        self._verify = ssl.create_default_context() if job.target.scheme == "https" else False
+        self._uds = job.target.socket_path
+        self._verify = tls_context(job.target.trust) if job.target.scheme == "https" else False
         self._http2 = importlib.util.find_spec("h2") is not None
         if self._http2:
             importlib.import_module("h2.connection")
@@ -183,6 +184,10 @@ class HttpxTransport:
     # -- requests ------------------------------------------------------------------------------
 
     def _client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
+        if self._uds is not None:  # no proxy leads to a Unix socket
+            straight = httpx.AsyncHTTPTransport(uds=self._uds, limits=limits, trust_env=False)
+            return httpx.AsyncClient(transport=straight, trust_env=False, timeout=None)
         try:
             return httpx.AsyncClient(
                 verify=self._verify,
@@ -190,9 +195,7 @@ class HttpxTransport:
                 trust_env=True,
                 follow_redirects=False,
                 timeout=None,
-                limits=httpx.Limits(
-                    max_connections=None, max_keepalive_connections=None, keepalive_expiry=None
-                ),
+                limits=limits,
             )
         except (ImportError, ValueError) as error:  # no SOCKS package, an odd scheme
             raise GeneratorError(

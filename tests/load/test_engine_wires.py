@@ -133,6 +133,10 @@ def test_a_handshake_that_never_ends_times_out(raw_server, load):
     assert (record.outcome, record.error) == expected
 
 
+both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)
+
+
+@both
 def test_the_authority_may_be_an_option(mock_server, load, certificate):
     """Trust travels to the workers as file names; nothing is in the environment."""
     authority, *pair = certificate
@@ -140,6 +144,7 @@ def test_the_authority_may_be_an_option(mock_server, load, certificate):
     assert load(server.url, users=1, requests=3, trust=Trust(ca=authority)).error_rate == 0.0
 
 
+@both
 def test_without_the_check_any_certificate_will_do(mock_server, load, issue):
     """Of an unknown authority, for another host."""
     server = mock_server("--tls", *issue("elsewhere.test")[1:], "--ttft-ms", 1, "--tokens", 1)
@@ -174,7 +179,8 @@ def server_context(certificate):
     return context
 
 
-def test_a_client_certificate_is_shown_to_a_server_that_asks(tls_server, load, certificate):
+@both
+def test_a_client_certificate_is_shown_to_a_server_that_asks(tls_server, load, certificate, transport):
     context = server_context(certificate)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(certificate[0])
@@ -183,7 +189,8 @@ def test_a_client_certificate_is_shown_to_a_server_that_asks(tls_server, load, c
     assert [r.outcome for r in shown.requests] == ["ok", "ok"]
     (record,) = load(url, users=1, requests=1, trust=Trust(ca=authority)).requests
     assert record.outcome == "reset"
-    assert record.error == "TLS: the server asks for a client certificate: give --llm-client-cert FILE"
+    if transport == "sockets":  # httpx does not pass the server's alert on
+        assert record.error == "TLS: the server asks for a client certificate: give --llm-client-cert FILE"
 
 
 @pytest.mark.parametrize(("host", "named"), [("localhost", "localhost"), ("127.0.0.1", None)])
@@ -260,11 +267,13 @@ def test_a_unix_socket(mock_server, load, socket_path):
     assert {len(record.token_ns) for record in result.requests} == {5}
 
 
+@both
 def test_a_large_prompt_over_a_unix_socket(mock_server, load, socket_path):
     server = mock_server("--unix", socket_path, "--ttft-ms", 1, "--tokens", 1)
     assert load(server.url, ["x" * 2_000_000], users=1, requests=2).error_rate == 0.0
 
 
+@both
 def test_a_unix_socket_where_nobody_listens_is_refused(load, socket_path):
     url = f"http+unix://{socket_path.replace('/', '%2F')}"
     (record,) = load(url, users=1, requests=1).requests
@@ -273,6 +282,17 @@ def test_a_unix_socket_where_nobody_listens_is_refused(load, socket_path):
         deaf.bind(socket_path)
         (record,) = load(url, users=1, requests=1).requests
     assert (record.outcome, record.error) == ("refused", "Connection refused")
+
+
+@pytest.mark.parametrize("transport", ["httpx"], indirect=True)
+def test_a_unix_socket_through_httpx_has_no_proxy(mock_server, load, socket_path, monkeypatch):
+    """Its stamps are httpx's; connections are kept."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    server = mock_server("--unix", socket_path, "--ttft-ms", 20, "--itl-ms", 2, "--tokens", 5)
+    result = load(server.url, users=4, requests=20)
+    assert (len(result.ok), result.error_rate, result.generator.clock) == (20, 0.0, "user")
+    assert result.generator.reopened == 0
+    assert 19 < result.ttft_ms.p50 < 250
 
 
 def test_a_unix_socket_whose_queue_is_full_refuses(load, socket_path):

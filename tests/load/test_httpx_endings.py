@@ -57,9 +57,10 @@ def test_an_unknown_name_is_told():
 
 def test_the_reasons_of_tls_are_told():
     verify = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    verify.verify_message = "unable to get local issuer certificate"
+    verify.verify_message, verify.verify_code = "unable to get local issuer certificate", 20
     assert ending_of(raised(httpx.ConnectError("x"), verify), HANDSHAKE).detail == (
-        "TLS handshake: unable to get local issuer certificate"
+        "TLS handshake: certificate not trusted (unable to get local issuer certificate):"
+        " give its authority with --llm-ca FILE, or leave the check out with --llm-insecure"
     )
     ended = ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
     assert ending_of(raised(httpx.ConnectError(""), ended), HANDSHAKE).detail == (
