@@ -48,9 +48,12 @@ def with_nonce(prompt: Prompt, salt: str | None, request_id: int) -> Prompt:
     So that no two requests share their whole text, and a prefix cache does not
     flatter the figures.
     """
-    if salt is None:
-        return prompt
-    mark = f"[{nonce(salt, request_id)}] "
+    return prompt if salt is None else with_mark(prompt, nonce(salt, request_id))
+
+
+def with_mark(prompt: Prompt, digits: str) -> Prompt:
+    """Put "[digits] " before the prompt, or before the last message's text."""
+    mark = f"[{digits}] "
     if isinstance(prompt, str):
         return mark + prompt
     *earlier, last = prompt

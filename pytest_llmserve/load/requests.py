@@ -1,0 +1,76 @@
+"""Writes the requests of one worker, each with its prompt, its nonce and its fields."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.exchange import Prompt, prompt_chars
+from pytest_llmserve.load.http import request_bytes
+from pytest_llmserve.load.job import Job
+from pytest_llmserve.load.prompts import nonce, prompt_order, with_mark, with_nonce
+from pytest_llmserve.load.template import Template, template
+
+# Templates are kept for so many prompts, up to this length of request each: 64 MB at the most.
+_KEPT, _LONGEST_BYTES = 1024, 65_536
+
+
+class Written(NamedTuple):
+    """A request as it goes over the wire."""
+
+    raw: bytes
+    input_chars: int
+    task: str | None
+
+
+class RequestWriter:
+    """Request i carries the prompt that the seeded order has at place i.
+
+    A request of the prompt set differs from the last one of its prompt in the nonce alone, so
+    it is written once and filled in from then on.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._target, self._plan, self._tasks = job.target, job.plan, job.tasks
+        self._dialect = dialect(job.target.api)
+        self._prompts = job.prompts()
+        self._order = prompt_order(len(self._prompts), job.plan.seed)
+        self._templates: dict[int, tuple[Template, int] | None] = {}
+
+    def prompt(self, request_id: int) -> Prompt:
+        """The prompt of the set for a request, without its nonce."""
+        return self._prompts[self._order[request_id % len(self._order)]]
+
+    def mark_chars(self, request_id: int) -> int:
+        """How much the nonce adds to a text."""
+        return prompt_chars(with_nonce("", self._plan.salt, request_id))
+
+    def write(
+        self, request_id: int, prompt: Prompt | None = None, params: dict[str, Any] | None = None
+    ) -> Written:
+        """Write a request; the prompt is the set's unless one is given, `params` come over the plan's."""
+        entry = self._order[request_id % len(self._order)]
+        task = self._tasks[entry] if self._tasks else None
+        salt = self._plan.salt
+        if prompt is None and params is None and salt is not None:
+            kept = self._templates[entry] if entry in self._templates else self._template(entry)
+            if kept is not None:
+                return Written(kept[0].filled(nonce(salt, request_id)), kept[1], task)
+        text = self._prompts[entry] if prompt is None else prompt
+        marked = with_nonce(text, salt, request_id)
+        return Written(self._bytes(marked, params), prompt_chars(marked), task)
+
+    def _bytes(self, prompt: Prompt, params: dict[str, Any] | None) -> bytes:
+        fields = self._plan.params if params is None else {**self._plan.params, **params}
+        return request_bytes(self._target, self._dialect.encode(self._target, prompt, fields))
+
+    def _template(self, entry: int) -> tuple[Template, int] | None:
+        if len(self._templates) >= _KEPT:
+            return None
+        prompt = self._prompts[entry]
+        found = template(lambda mark: self._bytes(with_mark(prompt, mark), None))
+        if found is not None and len(found.head) + len(found.tail) > _LONGEST_BYTES:
+            found = None
+        chars = prompt_chars(with_mark(prompt, "0" * 8))
+        self._templates[entry] = None if found is None else (found, chars)
+        return self._templates[entry]
