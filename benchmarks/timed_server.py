@@ -77,7 +77,8 @@ def command() -> list[str]:
 
 def _built(compiler: str) -> Path:
     source = HERE / "timed_server.c"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    parts = [source, HERE / "timed_schedule.h", HERE / "timed_texts.h"]
+    digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-llmserve"
     binary = cache / f"timed-server-{digest}"
     if not binary.exists():
