@@ -71,8 +71,13 @@ def command() -> list[str]:
     """What to run: the C server, built if need be, or its stand-in in Python."""
     compiler = shutil.which("cc")
     if compiler is None or sys.platform != "linux":
-        return [sys.executable, str(HERE / "timed_fallback.py")]
+        return fallback_command()
     return [str(_built(compiler))]
+
+
+def fallback_command() -> list[str]:
+    """The server in Python, which also speaks TLS."""
+    return [sys.executable, str(HERE / "timed_fallback.py")]
 
 
 def _built(compiler: str) -> Path:
