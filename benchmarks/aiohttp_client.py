@@ -1,4 +1,4 @@
-"""A careful asyncio client: aiohttp, one session, a task a user, a stamp at each read, events decoded as they come."""
+"""A careful asyncio client: aiohttp, one session, a task a user, a stamp a read, events decoded at once."""
 
 from __future__ import annotations
 

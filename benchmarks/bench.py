@@ -2,8 +2,8 @@
 
 ``make bench``, or ``python benchmarks/bench.py [--only A,D] [--clients engine,aiohttp] [--runs 3]``
 
-The server is pinned on one core and the client on another. All clients are measured one after the other, side by
-side in each round. Exit status 1: the engine is outside its bounds (bounds.py). docs/performance.md says how each
+The server is pinned on one core and the client on another; in each round all clients are measured one after
+the other. Exit status 1: the engine is outside its bounds (bounds.py). docs/performance.md says how each
 figure is measured, and holds the tables of the last complete run.
 """
 
@@ -16,7 +16,6 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,10 +60,12 @@ def measure_once(client: Client, scenario: Scenario, start: StartUp, cores: Core
         options = [*scenario.server_options, "--cpu", cores.server]
         if certificate:
             options += ["--tls", certificate.chain]
-        with timed_server.running(folder, *options, program=program) as (url, log):
-            with usage.busy_neighbours(scenario.busy, cores.client) if scenario.busy else nullcontext():
-                authority = certificate.authority if certificate else None
-                found, used = clients.run(client, scenario, url, folder, [cores.client], authority)
+        authority = certificate.authority if certificate else None
+        with (
+            timed_server.running(folder, *options, program=program) as (url, log),
+            usage.busy_neighbours(scenario.busy, cores.client),
+        ):
+            found, used = clients.run(client, scenario, url, folder, [cores.client], authority)
         if "unsupported" in found:
             return str(found["unsupported"])
         return figures.figures(client.name, scenario, found, timed_server.read_log(log), used, start)

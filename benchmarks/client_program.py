@@ -1,9 +1,9 @@
 """What all client programs share: their options, and the one JSON object they write.
 
-``{"requests": [[id, ttft_ms, chunks, chars], ...], "failed": n}``; `id` is null when the client cannot say which
-request a figure belongs to, `chunks` and `chars` are 0 when it cannot say them either. `ttft_ms` of an answer that is
-not streamed is the time until it was whole. An open loop adds ``"sends": [[scheduled_ns, sent_ns], ...]``. A client
-that cannot do what was asked writes ``{"unsupported": "why"}``.
+``{"requests": [[id, ttft_ms, chunks, chars], ...], "failed": n}``; `id` is null when the client cannot say
+which request a figure belongs to, and `chunks` and `chars` are 0 then. `ttft_ms` of an answer that is not
+streamed is the time until it was whole. An open loop adds ``"sends": [[scheduled_ns, sent_ns], ...]``. A
+client that cannot do what was asked writes ``{"unsupported": "why"}``.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class Client:
     """A load client.
 
     Attributes:
-        python: interpreter of the environment that holds it; None = this one. Such a client is started by its own
-            command line, and named to the benchmark with `--<name>-python` or `BENCH_<NAME>_PYTHON`.
+        python: interpreter of the environment that holds it; None = this one. Such a client is started by its
+            own command line, and named to the benchmark with `--<name>-python` or `BENCH_<NAME>_PYTHON`.
     """
 
     name: str

@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any
 
 from scenarios import Scenario
@@ -35,7 +36,7 @@ class Figures:
         cpu_us_per_chunk: all CPU of the client's processes less its start-up, by token chunk.
         requests_per_s: from the first request that reached the server to its last answer.
         others_percent: share of the client's cores that somebody else used.
-        accounted: None, or a sentence about what is missing.
+        accounted: None, or a sentence about what is missing; of clients that count chunks.
     """
 
     client: str
@@ -77,6 +78,7 @@ def figures(
     told, truth = [told for told, _ in pairs], [true for _, true in pairs]
     cpu_s = max(0.0, used.cpu_s - start.cpu_s)
     span_s = (max(s.sends_ns[-1][0] for s in served) - min(s.received_ns for s in served)) / 1e9
+    counted = all(chunks for _, _, chunks, _ in found["requests"])
     openly = open_loop(found["sends"], served, scenario.rate) if scenario.rate else {}
     return Figures(
         client=client,
@@ -90,7 +92,7 @@ def figures(
         requests_per_s=len(served) / span_s,
         peak_rss_mb=used.peak_rss_bytes / 1e6,
         others_percent=100 * used.others_cpu_s / used.wall_s,
-        accounted=unaccounted(found["requests"], served) if paired else None,
+        accounted=unaccounted(found["requests"], served) if counted else None,
         **openly,
     )
 
@@ -111,8 +113,8 @@ def matched(
         missing = sorted(name for name, *_ in rows if name not in truth)
         if found["failed"] or missing or not rows:
             raise RuntimeError(
-                f"{client}: {len(rows)} answered, {found['failed']} failed, {len(missing)} unknown to the server"
-                f" ({', '.join(missing[:3])}): the run tells nothing"
+                f"{client}: {len(rows)} answered, {found['failed']} failed,"
+                f" {len(missing)} unknown to the server ({', '.join(missing[:3])}): the run tells nothing"
             )
         return [(told, truth[name]) for name, told, *_ in rows], True
     told, true = sorted(row[1] for row in rows), sorted(record.ttft_ms for record in served)
@@ -152,13 +154,13 @@ def open_loop(
 ) -> dict[str, float]:
     """Send lag, rate and gaps of an open loop.
 
-    The lag is `sent - scheduled`, infinite for a request that was never sent. The rate is that of arrivals at the
-    server, against the rate of the schedule. The gaps are those of the schedule: in what arrives, gaps shorter than
-    the time to send a request cannot be.
+    The lag is `sent - scheduled`, infinite for a request that was never sent. The rate is that of arrivals at
+    the server, against the rate of the schedule. The gaps are those of the schedule: in what arrives, gaps
+    shorter than the time to send a request cannot be.
     """
     lags_ms = [(sent - due) / 1e6 if sent is not None else math.inf for due, sent in sends]
     due_ns = sorted(due for due, _ in sends)
-    gaps_ns = [after - before for before, after in zip(due_ns, due_ns[1:], strict=False)]
+    gaps_ns = [after - before for before, after in pairwise(due_ns)]
     arrived_ns = sorted(record.received_ns for record in served)
     achieved = (len(arrived_ns) - 1) / (arrived_ns[-1] - arrived_ns[0])
     planned = (len(due_ns) - 1) / (due_ns[-1] - due_ns[0])

@@ -94,6 +94,25 @@ def _built(compiler: str) -> Path:
     return binary
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """Files of a certificate for 127.0.0.1: whom to trust, and what the server's --tls takes."""
+
+    authority: Path
+    chain: Path
+
+
+def certificate(folder: Path) -> Certificate:
+    """Issue one, good for this run."""
+    import trustme
+
+    authority = trustme.CA()
+    found = Certificate(folder / "authority.pem", folder / "chain.pem")
+    authority.cert_pem.write_to_path(str(found.authority))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(found.chain))
+    return found
+
+
 @contextmanager
 def running(folder: Path, *options: object, program: list[str] | None = None) -> Iterator[tuple[str, Path]]:
     """Run the server; gives (url, log file). The log is complete when the block is over."""
@@ -108,7 +127,8 @@ def running(folder: Path, *options: object, program: list[str] | None = None) ->
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the timed server did not start; its words are above")
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{port_file.read_text()}", log
+        scheme = "https" if "--tls" in options else "http"
+        yield f"{scheme}://127.0.0.1:{port_file.read_text()}", log
     finally:
         process.terminate()
         try:

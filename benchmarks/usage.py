@@ -16,7 +16,10 @@ from pathlib import Path
 SAMPLE_S = 0.25
 _PAGE_BYTES = resource.getpagesize()
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PIN = "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(','))); os.execv(sys.argv[2], sys.argv[2:])"
+_PIN = (
+    "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(',')));"
+    " os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Usage:
 
     Attributes:
         cpu_s: user and system time.
-        peak_rss_bytes: the most at one instant, summed over the processes, looked at four times a second.
-        others_cpu_s: what anybody else used of its cores meanwhile. The kernel counts it in ticks: an estimate.
+        peak_rss_bytes: the most at one instant, summed over the processes, sampled four times a second.
+        others_cpu_s: what anybody else used of its cores meanwhile; counted in ticks, so an estimate.
     """
 
     cpu_s: float
@@ -108,7 +111,10 @@ def _rss_bytes(pid: int) -> int:
 
 
 def core_busy_s(cpu: int) -> float:
-    """Time a core has spent on anything but idling since the machine started; taken by a hypervisor counts too."""
+    """Time a core has spent on anything but idling since the machine started.
+
+    What a hypervisor took from it counts too.
+    """
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{cpu}":
