@@ -71,12 +71,12 @@ def measure_once(client: Client, scenario: Scenario, start: StartUp, cores: Core
         return figures.figures(client.name, scenario, found, timed_server.read_log(log), used, start)
 
 
-def measure_start_up(client: Client, cores: Cores) -> StartUp:
-    """Median cost of a run of one request."""
-    runs = []
+def measure_start_up(client: Client, workers: int, cores: Cores) -> StartUp:
+    """Median cost of a run of one request a worker."""
+    scenario, runs = scenarios.start_up(workers), []
     for _ in range(START_UP_RUNS):
         with tempfile.TemporaryDirectory() as name:
-            folder, scenario = Path(name), scenarios.START_UP
+            folder = Path(name)
             with timed_server.running(folder, *scenario.server_options, "--cpu", cores.server) as (url, _):
                 runs.append(clients.run(client, scenario, url, folder, [cores.client])[1])
     return StartUp(statistics.median(r.cpu_s for r in runs), statistics.median(r.wall_s for r in runs))
@@ -87,10 +87,11 @@ def measure(
 ) -> list[Figures]:
     """All clients side by side, as often as asked; medians."""
     found: dict[str, list[Figures]] = {}
+    who = [client for client in who if scenario.every_client or client.name == bounds.ENGINE]
+    if scenario.workers > 1:
+        starts = {client.name: measure_start_up(client, scenario.workers, cores) for client in who}
     for _ in range(runs if scenario.repeated else 1):
         for client in who:
-            if not scenario.every_client and client.name != bounds.ENGINE:
-                continue
             once = measure_once(client, scenario, starts[client.name], cores)
             if isinstance(once, str):
                 print(f"{scenario.letter}, {client.name}: {once}", flush=True)
@@ -104,12 +105,13 @@ def main() -> int:
     cores = Cores.of_this_machine()
     # The client's core is the client's alone: what this program does, it does beside the server.
     os.sched_setaffinity(0, {cores.server})
-    starts = {client.name: measure_start_up(client, cores) for client in asked.who}
+    starts = {client.name: measure_start_up(client, 1, cores) for client in asked.who}
     print(report.start_up_table(starts), flush=True)
     rows: dict[Scenario, Sequence[Figures]] = {}
     for scenario in asked.scenarios:
-        rows[scenario] = measure(scenario, asked.who, starts, asked.runs, cores)
-        print(report.scenario_table(scenario, rows[scenario]), flush=True)
+        if found := measure(scenario, asked.who, starts, asked.runs, cores):
+            rows[scenario] = found
+            print(report.scenario_table(scenario, found), flush=True)
     print(report.ratio_table(rows))
     findings = bounds.judge(rows)
     for sentence in findings.unjudged:

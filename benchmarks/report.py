@@ -48,7 +48,12 @@ def scenario_table(scenario: Scenario, rows: Sequence[Figures]) -> str:
         (row.client, f"{row.n:,}", *(_number(getattr(row, name), digits) for _, name, digits in columns))
         for row in rows
     ]
-    return f"\n### {scenario.letter}: {_described(scenario)}\n\n{table(head, lines)}\n"
+    said = [f"\n{row.client}: {_accounted(row)}\n" for row in rows if scenario.letter == "S"]
+    return f"\n### {scenario.letter}: {_described(scenario)}\n\n{table(head, lines)}\n{''.join(said)}"
+
+
+def _accounted(row: Figures) -> str:
+    return row.accounted or "each request, chunk and byte once in the server's record, and none beside."
 
 
 def _described(scenario: Scenario) -> str:
@@ -127,7 +132,7 @@ def page(
             f"Measured on {today.isoformat()}: {where}.\n\n",
             f"    python benchmarks/bench.py {command}".rstrip() + "\n",
             start_up_table(starts),
-            *(scenario_table(scenario, clients) for scenario, clients in rows.items() if clients),
+            *(scenario_table(scenario, clients) for scenario, clients in rows.items()),
             ratio_table(rows),
             "\n### Bounds\n\n" + ("\n".join(said) or "All bounds hold.") + "\n",
         )

@@ -67,15 +67,28 @@ SCENARIOS: tuple[Scenario, ...] = (
         repeated=True,
     ),
     Scenario("O", "open loop, 2,000 requests a second", tokens=8, ttft_ms=20.0, itl_ms=5.0, rate=2000.0),
-    Scenario("W", "one worker", seconds=8.0, tokens=1, ttft_ms=0.0, itl_ms=0.0, stream=False),
-    Scenario("W", "two workers", seconds=8.0, tokens=1, ttft_ms=0.0, itl_ms=0.0, stream=False, workers=2),
+    Scenario("W", "one worker", seconds=8.0, tokens=1, ttft_ms=0.0, itl_ms=0.0, stream=False, repeated=True),
+    Scenario(
+        "W",
+        "two workers",
+        seconds=8.0,
+        tokens=1,
+        ttft_ms=0.0,
+        itl_ms=0.0,
+        stream=False,
+        workers=2,
+        repeated=True,
+    ),
     Scenario("T", "64 streams, plain", python_server=True),
     Scenario("T", "64 streams, TLS", python_server=True, tls=True),
     Scenario("S", "2,000 streams", users=2000, seconds=60.0, itl_ms=100.0),
 )
 
-# A run that measures what starting a client costs: one request that is answered at once.
-START_UP = Scenario("-", "start-up", users=1, seconds=0.001, tokens=1, ttft_ms=0.0, itl_ms=0.0)
+
+def start_up(workers: int) -> Scenario:
+    """Measures what starting a client costs: a request a worker, answered at once."""
+    timing = {"tokens": 1, "ttft_ms": 0.0, "itl_ms": 0.0}
+    return Scenario("-", "start-up", users=workers, workers=workers, seconds=0.001, **timing)
 
 
 def chosen(letters: str | None) -> list[Scenario]:
