@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -85,14 +86,22 @@ def measure_start_up(client: Client, workers: int, cores: Cores) -> StartUp:
 def measure(
     scenario: Scenario, who: Iterable[Client], starts: Mapping[str, StartUp], runs: int, cores: Cores
 ) -> list[Figures]:
-    """All clients side by side, as often as asked; medians."""
+    """All clients side by side, as often as asked; medians.
+
+    A peer that fails is told and left out; the engine may not fail.
+    """
     found: dict[str, list[Figures]] = {}
     who = [client for client in who if scenario.every_client or client.name == bounds.ENGINE]
     if scenario.workers > 1:
         starts = {client.name: measure_start_up(client, scenario.workers, cores) for client in who}
     for _ in range(runs if scenario.repeated else 1):
         for client in who:
-            once = measure_once(client, scenario, starts[client.name], cores)
+            try:
+                once = measure_once(client, scenario, starts[client.name], cores)
+            except RuntimeError as error:
+                if client.name == bounds.ENGINE:
+                    raise
+                once = str(error)
             if isinstance(once, str):
                 print(f"{scenario.letter}, {client.name}: {once}", flush=True)
             else:
@@ -157,8 +166,16 @@ def parse(words: Sequence[str]) -> Asked:
     except ValueError as error:
         parser.error(str(error))
     scaled = [replace(scenario, seconds=scenario.seconds * asked.scale) for scenario in chosen]
-    return Asked(scaled, who, max(1, asked.runs), PAGE if asked.write else None, " ".join(words))
+    return Asked(scaled, who, max(1, asked.runs), PAGE if asked.write else None, told(words))
+
+
+def told(words: Sequence[str]) -> str:
+    """The command line without paths of this machine."""
+    return re.sub(r"(--\w+-python)[ =]\S+", r"\1 PATH", " ".join(words))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except RuntimeError as failure:
+        sys.exit(str(failure))

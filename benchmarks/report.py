@@ -147,4 +147,4 @@ def rewritten(text: str, tables: str) -> str:
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"the page must hold {BEGIN} and, after it, {END}, once each")
-    return text[: text.index(BEGIN) + len(BEGIN)] + "\n" + tables.strip() + "\n" + text[text.index(END) :]
+    return text[: text.index(BEGIN) + len(BEGIN)] + "\n\n" + tables.strip() + "\n\n" + text[text.index(END) :]
