@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "timed_clock.h"
 #include "timed_schedule.h"
 #include "timed_texts.h"
 
@@ -57,12 +58,6 @@ static FILE *log_file;
 static volatile sig_atomic_t stopping;
 
 static void die(const char *what) { perror(what); exit(2); }
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
-}
 
 static void arm_timer(void) {
     if (!heap_size || heap[0].due_ns == armed_ns) return;
@@ -189,18 +184,6 @@ static int on_bytes(int fd) {
     c->in_size -= needed;
     memmove(c->in, c->in + needed, c->in_size);
     return c->in_size && !c->answering ? on_bytes(fd) : 0;
-}
-
-/* When the kernel took the last bytes in, on the monotonic clock: now less the age of its stamp. */
-static uint64_t stamp_ns(struct msghdr *message) {
-    struct cmsghdr *control = CMSG_FIRSTHDR(message);
-    struct timespec real, stamp;
-    uint64_t now = now_ns();
-    if (!control || control->cmsg_type != SCM_TIMESTAMPNS) return now;
-    memcpy(&stamp, CMSG_DATA(control), sizeof stamp);
-    clock_gettime(CLOCK_REALTIME, &real);
-    int64_t age = (real.tv_sec - stamp.tv_sec) * 1000000000ll + (real.tv_nsec - stamp.tv_nsec);
-    return age >= 0 && age < 10000000000ll ? now - (uint64_t)age : now;
 }
 
 static void on_readable(int fd) {

@@ -82,7 +82,7 @@ def fallback_command() -> list[str]:
 
 def _built(compiler: str) -> Path:
     source = HERE / "timed_server.c"
-    parts = [source, HERE / "timed_schedule.h", HERE / "timed_texts.h"]
+    parts = [source, *sorted(HERE.glob("timed_*.h"))]
     digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-llmserve"
     binary = cache / f"timed-server-{digest}"

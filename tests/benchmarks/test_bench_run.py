@@ -57,5 +57,5 @@ def test_a_peer_that_fails_is_told_and_left_out(bench, benchmark_module, monkeyp
     assert bench.measure(scenario, who, starts, 1, bench.Cores(0, 1)) == [row]
     assert capsys.readouterr().out == "A, httpx: httpx: 1 answered, 1 failed: the run tells nothing\n"
     failing = "engine"
-    with pytest.raises(RuntimeError, match="^engine: 1 answered"):
+    with pytest.raises(RuntimeError, match=r"^engine: 1 answered"):
         bench.measure(scenario, who, starts, 1, bench.Cores(0, 1))
