@@ -35,7 +35,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The most or the least of engine / peer in the same run."""
+    """The most or the least of engine / peer in the same run, on a core that nobody else uses."""
 
     letters: str
     figure: str
@@ -92,7 +92,7 @@ def judge(rows: Rows) -> Findings:
         for bound in BOUNDS:
             if scenario.letter in bound.letters:
                 _hold(scenario, bound, of[ENGINE], broken, unjudged)
-        broken += _ratios(scenario, clients)
+        _hold_ratios(scenario, clients, broken, unjudged)
         if scenario.letter in ACCOUNTED_LETTERS and of[ENGINE].accounted:
             broken.append(f"{scenario.letter}: {of[ENGINE].accounted}")
     (unjudged if _disturbed(rows, "W") else broken).extend(_workers(rows))
@@ -133,13 +133,18 @@ def ratio_of(ratio: Ratio, scenario: Scenario, clients: Sequence[Figures]) -> fl
     return getattr(of[ENGINE], ratio.figure) / getattr(of[ratio.peer], ratio.figure)
 
 
-def _ratios(scenario: Scenario, clients: Sequence[Figures]) -> list[str]:
-    said = []
+def _hold_ratios(
+    scenario: Scenario, clients: Sequence[Figures], broken: list[str], unjudged: list[str]
+) -> None:
+    others = {figures.client: figures.others_percent for figures in clients}
     for ratio in RATIOS:
         value = ratio_of(ratio, scenario, clients)
         if value is not None and (over := _outside(value, ratio.most, ratio.least)):
-            said.append(f"{scenario.letter}: {ratio.what} is {value:.3g} times that of {ratio.peer}, {over}")
-    return said
+            sentence = f"{scenario.letter}: {ratio.what} is {value:.3g} times that of {ratio.peer}, {over}"
+            if max(others[ENGINE], others[ratio.peer]) > QUIET_PERCENT:
+                unjudged.append(f"{sentence}, but others used the core meanwhile")
+            else:
+                broken.append(sentence)
 
 
 def _engines(rows: Rows, letter: str) -> dict[Scenario, Figures]:

@@ -120,6 +120,15 @@ def test_cost_is_not_judged_beside_others(bounds, row, scenario):
     )
 
 
+def test_ratios_are_not_judged_beside_others(bounds, row, scenario):
+    """Neither when the engine was disturbed nor when its peer was: they run one after the other."""
+    said = "A: CPU of a chunk is 1 times that of aiohttp, more than 0.55, but others used the core meanwhile"
+    for engine, peer in ((11.0, 0.0), (0.0, 11.0)):
+        rows = [row(others_percent=engine), row(client="aiohttp", others_percent=peer)]
+        found = bounds.judge({scenario("A"): rows})
+        assert (found.broken, found.unjudged) == ((), (said,))
+
+
 def test_other_clients_are_not_judged(bounds, row, scenario):
     """A peer is shown for comparison only."""
     assert bounds.judge({scenario("A"): [row(client="httpx", error_p99_ms=500.0)]}).broken == ()
