@@ -47,7 +47,7 @@ layers: venv
 	$(BIN)/lint-imports
 
 bench: venv  ## How exact and how cheap the load engine is; needs two quiet cores.
-	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/bench.py --write
 
 lock:  ## Pin what the tests need anew, for every supported Python.
 	python3 -m venv .venv-lock

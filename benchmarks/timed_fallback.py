@@ -1,4 +1,7 @@
-"""timed_server.c in Python, for machines without a C compiler: same options, same log, fewer streams."""
+"""timed_server.c in Python: same options, same log, fewer streams; a request is received when it was read.
+
+For machines without a C compiler, and for TLS: ``--tls FILE``, a certificate chain and its key in one file.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import re
 import selectors
 import signal
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -80,6 +84,10 @@ class TimedServer:
         self.due: list[tuple[int, int, Connection]] = []
         self.order = 0
         self.selector = selectors.DefaultSelector()
+        self.tls: ssl.SSLContext | None = None
+        if options.tls:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(options.tls)
         self.stopping = False
 
     def serve(self, listener: socket.socket) -> None:
@@ -103,12 +111,16 @@ class TimedServer:
         client, _ = listener.accept()
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls:
+            client = self.tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
         self.selector.register(client, selectors.EVENT_READ, Connection(client))
 
     def read(self, connection: Connection) -> None:
         try:
             data = connection.socket.recv(65536)
-        except BlockingIOError:
+            while isinstance(connection.socket, ssl.SSLSocket) and connection.socket.pending():
+                data += connection.socket.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError:
             data = b""
@@ -176,7 +188,7 @@ class TimedServer:
     def flush(self, connection: Connection) -> None:
         try:
             sent = connection.socket.send(connection.outgoing)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantWriteError):
             sent = 0
         except OSError:
             self.drop(connection)
@@ -202,6 +214,7 @@ def main() -> None:
     parser.add_argument("--ttft-ms", type=float, default=50.0)
     parser.add_argument("--itl-ms", type=float, default=20.0)
     parser.add_argument("--tokens", type=int, default=50)
+    parser.add_argument("--tls")
     options = parser.parse_args()
     if options.tokens < 1:
         sys.exit("--tokens must be 1 or more")

@@ -1,8 +1,9 @@
 /* A streaming chat server whose timing is known exactly, for judging load generators.
  *
- * One thread, epoll and one timerfd. A request's tokens are due at received + ttft + i * itl, an absolute
- * schedule: a late send does not delay the next. Headers and an empty role chunk go out at once; the last
- * token's write carries finish, usage and [DONE] too. Every request leaves a record in the log (see
+ * One thread, epoll and one timerfd. A request is received when the kernel says so (SO_TIMESTAMPNS), so that
+ * a burst does not make the server's own record late. Its tokens are due at received + ttft + i * itl, an
+ * absolute schedule: a late send does not delay the next. Headers and an empty role chunk go out at once; the
+ * last token's write carries finish, usage and [DONE] too. Every request leaves a record in the log (see
  * timed_server.py, which reads it and has the same server in Python):
  *   char id[48]; u64 received_ns; u64 count; then count pairs of u64: before and after the send call.
  */
@@ -19,15 +20,19 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "timed_clock.h"
+#include "timed_schedule.h"
+#include "timed_texts.h"
+
 #define MAX_FD 16384
 #define MAX_REQUEST (1 << 20)
 #define ID_SIZE 48
-#define USAGE "{\"prompt_tokens\":7,\"completion_tokens\":%d,\"total_tokens\":%d}"
 
 typedef struct {
     char *in;               /* bytes of the request so far */
@@ -35,58 +40,24 @@ typedef struct {
     char *out;              /* bytes the socket has not taken yet */
     size_t out_size;
     int answering, streamed;
-    uint64_t received_ns;
+    uint32_t life;          /* tells this connection from earlier ones of the same descriptor */
+    uint64_t arrived_ns;    /* the last bytes read */
+    uint64_t received_ns;   /* the request that is answered */
     int next;               /* the token that is due next */
     char id[ID_SIZE];
     uint64_t *stamps;       /* before and after of each send */
 } Connection;
 
 static Connection *connections[MAX_FD];
-static struct { uint64_t due_ns; int fd; } heap[MAX_FD];
-static int heap_size, epoll_fd, timer_fd;
+static int epoll_fd, timer_fd;
+static uint32_t lives;
 static uint64_t armed_ns;
 static uint64_t ttft_ns = 50000000, itl_ns = 20000000;
 static int tokens = 50;
 static FILE *log_file;
 static volatile sig_atomic_t stopping;
-static char token_chunk[512], last_chunks[2048], role_answer[1024];
 
 static void die(const char *what) { perror(what); exit(2); }
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
-}
-
-/* ---- the schedule: a binary heap of (due, connection) ---- */
-
-static void heap_swap(int a, int b) {
-    __typeof__(heap[0]) kept = heap[a];
-    heap[a] = heap[b];
-    heap[b] = kept;
-}
-
-static void schedule(uint64_t due_ns, int fd) {
-    int i = heap_size++;
-    heap[i].due_ns = due_ns;
-    heap[i].fd = fd;
-    for (; i && heap[(i - 1) / 2].due_ns > heap[i].due_ns; i = (i - 1) / 2) heap_swap(i, (i - 1) / 2);
-}
-
-static void heap_remove(int i) {
-    heap_swap(i, --heap_size);
-    for (; i < heap_size && i && heap[(i - 1) / 2].due_ns > heap[i].due_ns; i = (i - 1) / 2)
-        heap_swap(i, (i - 1) / 2);
-    for (;;) {
-        int least = i, left = 2 * i + 1;
-        if (left < heap_size && heap[left].due_ns < heap[least].due_ns) least = left;
-        if (left + 1 < heap_size && heap[left + 1].due_ns < heap[least].due_ns) least = left + 1;
-        if (least == i) return;
-        heap_swap(i, least);
-        i = least;
-    }
-}
 
 static void arm_timer(void) {
     if (!heap_size || heap[0].due_ns == armed_ns) return;
@@ -99,8 +70,6 @@ static void arm_timer(void) {
 
 static void drop(int fd) {
     Connection *c = connections[fd];
-    for (int i = 0; c->answering && i < heap_size; i++)
-        if (heap[i].fd == fd) { heap_remove(i); break; }
     free(c->in);
     free(c->out);
     free(c->stamps);
@@ -192,11 +161,11 @@ static int begin_answer(int fd, const char *body) {
     c->next = 0;
     c->streamed = strstr(body, "\"stream\":true") || strstr(body, "\"stream\": true");
     if (!c->streamed) {
-        schedule(c->received_ns + ttft_ns + (tokens - 1) * itl_ns, fd);
+        schedule(c->received_ns + ttft_ns + (tokens - 1) * itl_ns, fd, c->life);
         return 0;
     }
-    schedule(c->received_ns + ttft_ns, fd);
-    return put(fd, role_answer, strlen(role_answer));
+    schedule(c->received_ns + ttft_ns, fd, c->life);
+    return put(fd, role_answer, role_size);
 }
 
 /* Begin the answer once the request is whole. Returns -1 when the connection must go. */
@@ -210,7 +179,7 @@ static int on_bytes(int fd) {
     size_t needed = (body - c->in) + (length && length < body ? strtoul(length + 17, NULL, 10) : 0);
     if (needed > MAX_REQUEST) return -1;
     if (c->in_size < needed) return 0;
-    c->received_ns = now_ns();
+    c->received_ns = c->arrived_ns;
     if (begin_answer(fd, body)) return -1;
     c->in_size -= needed;
     memmove(c->in, c->in + needed, c->in_size);
@@ -223,24 +192,16 @@ static void on_readable(int fd) {
         c->in_room = c->in_room ? 2 * c->in_room : 16384;
         c->in = realloc(c->in, c->in_room + 1);
     }
-    ssize_t got = recv(fd, c->in + c->in_size, c->in_room - c->in_size, 0);
+    struct iovec room = {c->in + c->in_size, c->in_room - c->in_size};
+    char control[64];
+    struct msghdr message = {.msg_iov = &room, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
+    ssize_t got = recvmsg(fd, &message, 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) { drop(fd); return; }
     c->in_size += got;
+    c->arrived_ns = stamp_ns(&message);
     if (c->in_size > 2 * MAX_REQUEST || (!c->answering && on_bytes(fd))) drop(fd);
-}
-
-static int send_whole(int fd) {
-    static char body[1 << 16];
-    int size = snprintf(body, sizeof body, "{\"id\":\"t\",\"object\":\"chat.completion\",\"created\":1,"
-                        "\"model\":\"timed\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\","
-                        "\"message\":{\"role\":\"assistant\",\"content\":\"");
-    for (int i = 0; i < tokens && size < (int)sizeof body - 200; i++) size += sprintf(body + size, "word ");
-    sprintf(body + size, "\"}}],\"usage\":" USAGE "}", tokens, tokens + 7);
-    char head[128];
-    int head_size = sprintf(head, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                            "Content-Length: %zu\r\n\r\n", strlen(body));
-    return put(fd, head, head_size) || put(fd, body, strlen(body)) ? -1 : 0;
 }
 
 /* Send what is due and schedule the next. */
@@ -248,20 +209,28 @@ static void on_due(int fd) {
     Connection *c = connections[fd];
     int ends = !c->streamed || c->next == tokens - 1;
     uint64_t before = now_ns();
-    int gone = !c->streamed ? send_whole(fd)
-             : ends         ? put(fd, last_chunks, strlen(last_chunks))
-                            : put(fd, token_chunk, strlen(token_chunk));
+    int gone = !c->streamed ? put(fd, whole_answer, whole_size)
+             : ends         ? put(fd, last_chunks, last_size)
+                            : put(fd, token_chunk, token_size);
     c->stamps[2 * c->next] = before;
     c->stamps[2 * c->next + 1] = now_ns();
     c->next++;
-    heap_remove(0);
     if (ends || gone) {
         write_record(c);
         c->answering = 0;
         if (gone || (c->in_size && on_bytes(fd))) drop(fd);
         return;
     }
-    schedule(c->received_ns + ttft_ns + c->next * itl_ns, fd);
+    schedule(c->received_ns + ttft_ns + c->next * itl_ns, fd, c->life);
+}
+
+static void send_due(void) {
+    while (heap_size && heap[0].due_ns <= now_ns()) {
+        int fd = heap[0].fd;
+        uint32_t life = heap[0].life;
+        unschedule();
+        if (connections[fd] && connections[fd]->life == life) on_due(fd);
+    }
 }
 
 static void on_connection(int listener) {
@@ -271,6 +240,7 @@ static void on_connection(int listener) {
         if (fd >= MAX_FD) { close(fd); continue; }
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         connections[fd] = calloc(1, sizeof(Connection));
+        connections[fd]->life = ++lives;
         connections[fd]->stamps = malloc(16 * (size_t)tokens);
         struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
         if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event)) die("epoll_ctl");
@@ -279,49 +249,24 @@ static void on_connection(int listener) {
 
 static void serve(int listener) {
     struct epoll_event events[256];
-    uint64_t expirations;
     while (!stopping) {
         arm_timer();
         int count = epoll_wait(epoll_fd, events, 256, -1);
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd;
             if (fd == listener) on_connection(fd);
-            else if (fd == timer_fd) {
-                armed_ns = 0;
-                if (read(fd, &expirations, 8) < 0 && errno != EAGAIN) die("read");
-            } else {
+            else if (fd == timer_fd) armed_ns = 0; /* edge-triggered: need not be read */
+            else {
                 if (connections[fd] && events[i].events & EPOLLOUT) on_writable(fd);
                 if (connections[fd] && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) on_readable(fd);
             }
         }
-        while (heap_size && heap[0].due_ns <= now_ns()) on_due(heap[0].fd);
-        if (!heap_size && log_file) fflush(log_file);
+        send_due();
     }
     if (log_file) fclose(log_file);
 }
 
 /* ---- start ---- */
-
-static int add_event(char *to, const char *choice, const char *more) {
-    char event[512];
-    int size = sprintf(event, "data: {\"id\":\"t\",\"object\":\"chat.completion.chunk\",\"created\":1,"
-                       "\"model\":\"timed\",\"choices\":[%s]%s}\n\n", choice, more);
-    return sprintf(to, "%x\r\n%s\r\n", size, event);
-}
-
-static void prepare_texts(void) {
-    char usage[128];
-    int size = sprintf(role_answer, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n");
-    add_event(role_answer + size, "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
-              "\"finish_reason\":null}", "");
-    size = add_event(token_chunk, "{\"index\":0,\"delta\":{\"content\":\"word \"},\"finish_reason\":null}", "");
-    memcpy(last_chunks, token_chunk, size);
-    size += add_event(last_chunks + size, "{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}", "");
-    sprintf(usage, ",\"usage\":" USAGE, tokens, tokens + 7);
-    size += add_event(last_chunks + size, "", usage);
-    sprintf(last_chunks + size, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
-}
 
 static int listen_on(int port, const char *port_file) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -329,6 +274,7 @@ static int listen_on(int port, const char *port_file) {
     socklen_t size = sizeof address;
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); /* what is accepted inherits it */
     if (bind(fd, (struct sockaddr *)&address, size) || listen(fd, 4096)) die("listen");
     getsockname(fd, (struct sockaddr *)&address, &size);
     if (port_file) {
@@ -341,6 +287,14 @@ static int listen_on(int port, const char *port_file) {
         if (rename(fresh, port_file)) die(port_file);
     }
     return fd;
+}
+
+/* A descriptor a connection, as many as this server has room for. */
+static void allow_connections(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) die("getrlimit");
+    limit.rlim_cur = limit.rlim_max < MAX_FD ? limit.rlim_max : MAX_FD;
+    if (setrlimit(RLIMIT_NOFILE, &limit)) die("setrlimit");
 }
 
 static void on_signal(int number) { (void)number; stopping = 1; }
@@ -359,25 +313,30 @@ int main(int argc, char **argv) {
         else if (!strcmp(name, "--tokens")) tokens = atoi(value);
         else { fprintf(stderr, "unknown option %s\n", name); return 2; }
     }
-    if (tokens < 1) { fprintf(stderr, "--tokens must be 1 or more\n"); return 2; }
+    if (tokens < 1 || tokens > MAX_TOKENS) {
+        fprintf(stderr, "--tokens must be 1 to %d\n", MAX_TOKENS);
+        return 2;
+    }
     if (cpu >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);
         CPU_SET(cpu, &set);
         if (sched_setaffinity(0, sizeof set, &set)) die("sched_setaffinity");
     }
-    if (log_file) setvbuf(log_file, NULL, _IOFBF, 1 << 20);
+    if (log_file) setvbuf(log_file, NULL, _IOFBF, 1 << 18); /* small, so that no write of it takes long */
+    allow_connections();
     prctl(PR_SET_TIMERSLACK, 1);
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    prepare_texts();
+    prepare_texts(tokens);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     int listener = listen_on(port, port_file);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event);
     event.data.fd = timer_fd;
+    event.events = EPOLLIN | EPOLLET;
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &event);
     serve(listener);
     return 0;

@@ -71,13 +71,19 @@ def command() -> list[str]:
     """What to run: the C server, built if need be, or its stand-in in Python."""
     compiler = shutil.which("cc")
     if compiler is None or sys.platform != "linux":
-        return [sys.executable, str(HERE / "timed_fallback.py")]
+        return fallback_command()
     return [str(_built(compiler))]
+
+
+def fallback_command() -> list[str]:
+    """The server in Python, which also speaks TLS."""
+    return [sys.executable, str(HERE / "timed_fallback.py")]
 
 
 def _built(compiler: str) -> Path:
     source = HERE / "timed_server.c"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    parts = [source, *sorted(HERE.glob("timed_*.h"))]
+    digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-llmserve"
     binary = cache / f"timed-server-{digest}"
     if not binary.exists():
@@ -86,6 +92,25 @@ def _built(compiler: str) -> Path:
         subprocess.run([compiler, "-O2", "-o", str(fresh), str(source)], check=True)
         fresh.replace(binary)
     return binary
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Files of a certificate for 127.0.0.1: whom to trust, and what the server's --tls takes."""
+
+    authority: Path
+    chain: Path
+
+
+def certificate(folder: Path) -> Certificate:
+    """Issue one, good for this run."""
+    import trustme
+
+    authority = trustme.CA()
+    found = Certificate(folder / "authority.pem", folder / "chain.pem")
+    authority.cert_pem.write_to_path(str(found.authority))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(found.chain))
+    return found
 
 
 @contextmanager
@@ -102,7 +127,8 @@ def running(folder: Path, *options: object, program: list[str] | None = None) ->
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the timed server did not start; its words are above")
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{port_file.read_text()}", log
+        scheme = "https" if "--tls" in options else "http"
+        yield f"{scheme}://127.0.0.1:{port_file.read_text()}", log
     finally:
         process.terminate()
         try:
