@@ -24,6 +24,7 @@ _MANY_A_S, _FEW_A_S = 1500, 750
 _LOOK_EVERY = 256
 # epoll and poll wait in whole milliseconds; select is exact.
 _EXACT_S = 0.005
+_TICK_S = 0.001
 
 
 def patience_s(answer_ns: float) -> float:
@@ -92,6 +93,8 @@ class Poller:
         elif 0 < timeout_s < _EXACT_S:
             select.select((self._prompt_fd,), (), (), timeout_s)
             timeout_s = 0
+        elif timeout_s > 0:
+            timeout_s -= _TICK_S  # the last part of the wait, at the next call, is exact
         ready: Ready = self._poll.poll(timeout_s)
         if not gathering:
             if self._nested not in ready:

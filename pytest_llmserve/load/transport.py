@@ -42,6 +42,8 @@ _JUST_NS = 3_000_000
 # A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
 _CROSSING_NS = 100_000_000
 
+_OPENING = frozenset({wire.CONNECTING, wire.HANDSHAKE})
+
 
 class Landing(Protocol):
     """What is called when a request is over; the user's flight is still set."""
@@ -73,7 +75,7 @@ class Transport:
         if control_fd is not None:
             self._poller.register(control_fd, IN)
         self._connections: dict[int, Connection] = {}
-        self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
+        self._dialler = Dialler(job, self._poller, self._connections, self._stands, self._no_connection)
         self._limits: Limits[User] = Limits()
         self._stream_ns = 0.0
         self._offset_ns, self._offset_due_ns = clock_offset(), 0
@@ -87,10 +89,19 @@ class Transport:
         connection = user.connection
         if connection is None:
             self._dialler.dial(user)
+        elif connection.state in _OPENING:  # sent when it stands
+            return
         elif self._just_idle(connection) or connection.usable():
             self._send(connection)
         else:
             self._reopen(connection)
+
+    def prepare(self, user: User) -> None:
+        """Open a connection for a user that has no flight; when it stands it waits for one.
+
+        When none can be had, the user has no connection, and nothing lands.
+        """
+        self._dialler.dial(user)
 
     def wait(self, timeout_s: float) -> tuple[bool, bool]:
         """Wait for sockets and act on them; return (any was ready, the control pipe was)."""
@@ -171,7 +182,19 @@ class Transport:
         self._drop(connection)
         self._dialler.dial(connection.user)
 
+    def _stands(self, connection: Connection) -> None:
+        if connection.user.flight is not None:
+            self._send(connection)
+            return
+        connection.state = wire.IDLE
+        connection.served += 1  # from now on the server may close it as it may any idle one
+        self._watch(connection, IN)
+
     def _no_connection(self, user: User, why: str) -> None:
+        if user.flight is None:
+            if user.connection is not None:
+                self._drop(user.connection)
+            return
         self._land(user, Ending(NO_CONNECTION, why), monotonic_ns())
 
     # -- requests ------------------------------------------------------------------------------
@@ -184,7 +207,10 @@ class Transport:
         connection.state = wire.SENDING
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
         before_ns = monotonic_ns()
-        self.send_lag.add(before_ns - max(flight.scheduled_ns, connection.ready_ns))
+        # The time a connection took to open is not ours, but the time until it was asked for is.
+        asked_ns = 0 if flight.resent else connection.opened_ns
+        opening_ns = connection.ready_ns - max(flight.scheduled_ns, asked_ns)
+        self.send_lag.add(before_ns - flight.scheduled_ns - max(0, opening_ns))
         self._limits.set(user, before_ns + self._plan.timeout_ns)
         try:
             whole = connection.send(data)
