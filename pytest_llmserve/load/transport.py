@@ -211,7 +211,8 @@ class Transport:
         asked_ns = 0 if flight.resent else connection.opened_ns
         opening_ns = connection.ready_ns - max(flight.scheduled_ns, asked_ns)
         self.send_lag.add(before_ns - flight.scheduled_ns - max(0, opening_ns))
-        self._limits.set(user, before_ns + self._plan.timeout_ns)
+        # What the send call takes is added: never less than was promised.
+        self._limits.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)
         try:
             whole = connection.send(data)
         except OSError:
