@@ -114,11 +114,14 @@ def test_health_tells_pauses_and_pinning_of_all_workers(summary):
 )
 def test_late_sends_of_a_closed_loop_matter_by_their_share_of_the_latency(lag_ms, late_share, accused):
     sentence = "requests were sent 5.1 ms late (p99)" if accused else None
-    assert saturation(10.0, lag_ms, late_share) == sentence
+    found = saturation(10.0, lag_ms, late_share)
+    assert (found and found.why) == sentence
 
 
 def test_a_busy_core_is_told_however_small_the_lateness():
-    assert saturation(91.0, 6.0, 0.001) == "a load worker used 91 % of a core"
+    found = saturation(91.0, 6.0, 0.001)
+    assert found is not None
+    assert found.why == "a load worker used 91 % of a core"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,8 @@ def test_a_busy_core_is_told_however_small_the_lateness():
 def test_more_than_a_thousandth_dropped_saturates(dropped, arrivals, accused):
     """One of a small run; a few of a large one are forgiven."""
     sentence = f"dropped {dropped} of {arrivals} arrivals: they could not be sent when they were due"
-    assert saturation(10.0, 0.1, None, dropped, arrivals) == (sentence if accused else None)
+    cause = (sentence, "lower the rate, or add --llm-load-workers")
+    assert saturation(10.0, 0.1, None, dropped, arrivals) == (cause if accused else None)
 
 
 def test_lateness_is_a_share_of_the_median_latency_in_a_closed_loop_only(summary):
