@@ -32,6 +32,7 @@ SENDING = "sending"
 RECEIVING = "receiving"
 IDLE = "idle"
 CLOSED = "closed"
+OPENING = frozenset({CONNECTING, HANDSHAKE})
 
 # Faults of this machine, not of the server.
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -145,6 +146,29 @@ class Connection:
         except OSError:
             return False
         return False
+
+    def only_tickets(self) -> bool:
+        """What came on the idle connection is of TLS itself: session tickets follow a handshake."""
+        if self.tls is None:
+            return False
+        try:
+            data = self.sock.recv(MOST_BYTES)
+            plain, closed = self.tls.decrypt(data)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:  # lost, or no TLS
+            return False
+        return bool(data) and not plain and not closed
+
+    def delay_ns(self, flight: Flight, now_ns: int) -> int:
+        """How late a send at `now_ns` is by our doing.
+
+        The time the connection took to open is the server's, the time until it was asked for is
+        ours; of a request that is sent again, all is the server's until the new connection stood.
+        """
+        asked_ns = 0 if flight.resent else self.opened_ns
+        opening_ns = self.ready_ns - max(flight.scheduled_ns, asked_ns)
+        return now_ns - flight.scheduled_ns - max(0, opening_ns)
 
     def take_answer(self) -> Answer | None:
         """Hand the answer over and forget it."""

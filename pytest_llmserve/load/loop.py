@@ -89,8 +89,10 @@ class LoadLoop:
         for number in users_of(self.job.index, self.plan.workers, self.plan.most_users):
             begin_ns = start_ns(self.plan, number)
             if self.plan.stages:
-                self._spans[number] = spans_of(self.plan, number)
-                begin_ns = self._spans[number][0][0]
+                self._spans[number] = spans = spans_of(self.plan, number)
+                if not spans:  # of no length after scaling
+                    continue
+                begin_ns = spans[0][0]
             self._active += 1
             self._push(self.start_ns + begin_ns, User(number))
 

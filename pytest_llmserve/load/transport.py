@@ -42,8 +42,6 @@ _JUST_NS = 3_000_000
 # A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
 _CROSSING_NS = 100_000_000
 
-_OPENING = frozenset({wire.CONNECTING, wire.HANDSHAKE})
-
 
 class Landing(Protocol):
     """What is called when a request is over; the user's flight is still set."""
@@ -75,7 +73,7 @@ class Transport:
         if control_fd is not None:
             self._poller.register(control_fd, IN)
         self._connections: dict[int, Connection] = {}
-        self._dialler = Dialler(job, self._poller, self._connections, self._stands, self._no_connection)
+        self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
         self._limits: Limits[User] = Limits()
         self._stream_ns = 0.0
         self._offset_ns, self._offset_due_ns = clock_offset(), 0
@@ -89,7 +87,7 @@ class Transport:
         connection = user.connection
         if connection is None:
             self._dialler.dial(user)
-        elif connection.state in _OPENING:  # sent when it stands
+        elif connection.state in wire.OPENING:  # sent when it stands
             return
         elif self._just_idle(connection) or connection.usable():
             self._send(connection)
@@ -97,10 +95,7 @@ class Transport:
             self._reopen(connection)
 
     def prepare(self, user: User) -> None:
-        """Open a connection for a user that has no flight; when it stands it waits for one.
-
-        When none can be had, the user has no connection, and nothing lands.
-        """
+        """Open a connection for a user without a flight; when none can be had, nothing lands."""
         self._dialler.dial(user)
 
     def wait(self, timeout_s: float) -> tuple[bool, bool]:
@@ -162,8 +157,9 @@ class Transport:
         if connection.state is wire.SENDING:
             self._resume_sending(connection, mask)
         elif connection.state is wire.IDLE:  # closed by the server, or bytes nobody asked for
-            self.reopened += 1
-            self._drop(connection)
+            if not connection.only_tickets():
+                self.reopened += 1
+                self._drop(connection)
         else:
             self._dialler.progress(connection)
 
@@ -182,20 +178,11 @@ class Transport:
         self._drop(connection)
         self._dialler.dial(connection.user)
 
-    def _stands(self, connection: Connection) -> None:
-        if connection.user.flight is not None:
-            self._send(connection)
-            return
-        connection.state = wire.IDLE
-        connection.served += 1  # from now on the server may close it as it may any idle one
-        self._watch(connection, IN)
-
     def _no_connection(self, user: User, why: str) -> None:
-        if user.flight is None:
-            if user.connection is not None:
-                self._drop(user.connection)
-            return
-        self._land(user, Ending(NO_CONNECTION, why), monotonic_ns())
+        if user.flight is not None:
+            self._land(user, Ending(NO_CONNECTION, why), monotonic_ns())
+        elif user.connection is not None:  # opened ahead of need
+            self._drop(user.connection)
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -207,12 +194,8 @@ class Transport:
         connection.state = wire.SENDING
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
         before_ns = monotonic_ns()
-        # The time a connection took to open is not ours, but the time until it was asked for is.
-        asked_ns = 0 if flight.resent else connection.opened_ns
-        opening_ns = connection.ready_ns - max(flight.scheduled_ns, asked_ns)
-        self.send_lag.add(before_ns - flight.scheduled_ns - max(0, opening_ns))
-        # What the send call takes is added: never less than was promised.
-        self._limits.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)
+        self.send_lag.add(connection.delay_ns(flight, before_ns))
+        self._limits.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
         try:
             whole = connection.send(data)
         except OSError:
