@@ -116,6 +116,60 @@ def test_connections_are_open_before_they_are_needed(raw_server, load):
     assert result.generator.reopened == 0
 
 
+def test_connections_wait_for_their_requests_not_requests_for_connections(raw_server, load):
+    """Answers take 300 ms, so connections are needed by and by: each is opened well ahead."""
+    ahead_s = []
+
+    def handle(peer, number):
+        accepted = time.monotonic()
+        while raw_server.read_request(peer):
+            if accepted:
+                ahead_s.append(time.monotonic() - accepted)
+                accepted = 0
+            time.sleep(0.3)
+            peer.sendall(ANSWER % (len(BODY), BODY))
+
+    result = load(raw_server(handle).url, rate=30.0, arrival="constant", requests=30)
+    assert len(result.ok) == 30
+    assert sorted(ahead_s)[len(ahead_s) // 2] > 0.04
+
+
+def test_after_a_crowd_few_connections_carry_all(raw_server, load):
+    """The last used is taken first, so that the others grow old and a server may close them."""
+    carried = []
+
+    def handle(peer, number):
+        while raw_server.read_request(peer):
+            carried.append(number)
+            time.sleep(0.1)
+            peer.sendall(ANSWER % (len(BODY), BODY))
+
+    stages = (Stage(60, 60, S), Stage(5, 5, 2 * S))
+    result = load(raw_server(handle).url, rate_stages=stages, arrival="constant")
+    assert len(result.ok) == 70
+    assert len(set(carried[:60])) >= 6
+    assert len(set(carried[-8:])) <= 3
+
+
+def test_a_close_that_crosses_the_first_request_of_a_spare_is_no_failure(raw_server, load):
+    """A server may close what it has seen idle; the request goes again over a new connection."""
+    closed = []
+
+    def handle(peer, number):
+        accepted = time.monotonic()
+        while raw_server.read_request(peer):
+            if accepted and time.monotonic() - accepted > 0.03:
+                closed.append(number)
+                return
+            accepted = 0
+            time.sleep(0.15)
+            peer.sendall(ANSWER % (len(BODY), BODY))
+
+    result = load(raw_server(handle).url, rate=20.0, arrival="constant", requests=10)
+    assert result.by_outcome == {"ok": 10}
+    assert closed
+
+
 def test_a_spare_connection_that_the_server_closed_is_no_failure(raw_server, load):
     """Each connection is closed 30 ms after it was opened, often before it has served."""
 
