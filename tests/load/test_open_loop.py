@@ -64,6 +64,15 @@ def test_a_slow_server_does_not_slow_the_schedule(mock_server, load):
     assert 15 <= most <= 40
 
 
+def test_httpx_keeps_the_same_schedule(mock_server, load):
+    """Places for requests are used again there too."""
+    plan = {"rate": 30.0, "requests": 45, "seed": 2}
+    result = load(mock_server(*QUICK).url, **plan, transport="httpx")
+    assert offsets(result) == planned(**plan)
+    assert set(result.by_outcome) <= {"ok", "dropped"}
+    assert len(result.ok) > 20
+
+
 def test_latency_counts_from_the_schedule_and_from_the_send(mock_server, load):
     result = load(mock_server(*QUICK).url, rate=50.0, requests=20)
     for record in result.ok:
