@@ -117,7 +117,7 @@ def _retried(run: LoadResult) -> str:
     """First tries told from the last: "3 failed at the first try, 0 after 1 retry"."""
     if not run.plan.retries:
         return ""
-    first = sum(1 for r in run.requests if r.attempt == 1 and not r.ok)
+    first = sum(1 for r in run.tried if r.attempt == 1 and not r.ok)
     last = sum(1 for r in run.judged if not r.ok)
     retries = f"{run.plan.retries} {'retry' if run.plan.retries == 1 else 'retries'}"
     return f"{first} failed at the first try, {last} after {retries}"

@@ -68,7 +68,7 @@ class Goodput:
         missing = self._missing(run)
         if missing is not None:
             return no_evidence(self.name, what, self._least, missing)
-        records = in_order(run.requests)
+        records = in_order(run.tried)
         good = [within_all(r, self.ttft_ms, self.tpot_ms, self.e2e_ms) for r in records]
         bad = share_of([not each for each in good], 1 - self._least)
         estimate = sum(good) / len(good)
@@ -99,11 +99,11 @@ class Goodput:
         ttft, tpot, e2e = (
             None if limit is None else limit + lag_ms for limit in (self.ttft_ms, self.tpot_ms, self.e2e_ms)
         )
-        bad = [not within_all(r, ttft, tpot, e2e) for r in in_order(run.requests)]
+        bad = [not within_all(r, ttft, tpot, e2e) for r in in_order(run.tried)]
         return math.inf if share_of(bad, 1 - self._least).p_beyond <= ALPHA else None
 
     def _missing(self, run: LoadResult) -> str | None:
-        if not run.requests:
+        if not run.tried:
             return NO_REQUEST
         return uncounted(run.ok) if self.tpot_ms is not None else None
 

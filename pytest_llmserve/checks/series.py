@@ -76,7 +76,7 @@ def in_order(records: Sequence[RequestRecord]) -> list[RequestRecord]:
 
 def series_of(run: LoadResult, figure: str) -> Series:
     """The values of one figure of a run."""
-    records = in_order(run.requests)
+    records = in_order(run.tried)
     missing = _missing(records, figure)
     if missing is not None:
         return Series((), missing=missing)

@@ -101,7 +101,7 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
         settled=None if run.ok else FAIL,
         head=f"{what} {compared(estimate, limit, _UNIT[kind], at_least=True)}",
         basis=sample if interval is None else interval_basis(spread(*interval, _UNIT[kind]), sample),
-        note=failures(run.requests) or "",
+        note=failures(run.tried) or "",
         doubt=_doubt(rates),
         spoiled=bottleneck(run.generator),
     )
@@ -114,7 +114,7 @@ def _interval(rates: Mean, limit: float) -> tuple[float, float]:
 
 
 def _missing(run: LoadResult, kind: str) -> str | None:
-    if not run.requests:
+    if not run.tried:
         return NO_REQUEST
     if run.throughput.window_s <= 0:
         return "the steady window is empty: run longer, or with less warm_up and ramp_up"

@@ -21,6 +21,11 @@ DEFINITIONS: dict[str, str] = {
     "itl_ms": "inter-token latency: each gap between chunks that carry tokens",
     "tpot_ms": "time per output token: (last token - first token) / (output tokens - 1), per request",
     "e2e_ms": "end-to-end latency: last byte minus sent",
+    "open loop": (
+        "with rate, rate_stages or trace, ttft_ms and e2e_ms count from scheduled, so that a request that"
+        " had to wait is not told as fast; ttft_sent_ms and e2e_sent_ms count from sent"
+    ),
+    "scheduled": "when the plan wanted the request sent",
     "sent": "the socket accepted the request's bytes",
     "output_tokens": "the server's usage field; where absent the number of chunks, marked estimated",
     "percentile": (

@@ -31,6 +31,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         warm_up: sent during warm-up, so not part of any figure.
         attempt: 1 for the first try; higher when the load tries failed requests again.
         text_at: where `texts` has the answer, None for an empty one.
+        stage: number of the stage in which it was due, from 0.
+        from_schedule: open loop: `ttft_ms` and `e2e_ms` count from `scheduled_ns`.
     """
 
     id: int
@@ -50,6 +52,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     task: str | None = None
     warm_up: bool = False
     attempt: int = 1
+    stage: int = 0
+    from_schedule: bool = False
     text_at: int | None = None
     texts: Any = msgspec.UNSET
 
@@ -81,17 +85,31 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def ttft_ms(self) -> float | None:
-        """first_token - sent, or None without a token."""
-        if self.first_token_ns is None or self.sent_ns is None:
-            return None
-        return (self.first_token_ns - self.sent_ns) / NS_PER_MS
+        """first_token - sent (open loop: - scheduled), or None without a token."""
+        return self._late_ms(self._begun_ns, self.first_token_ns)
 
     @property
     def e2e_ms(self) -> float | None:
-        """end - sent, or None when never sent or never ended."""
-        if self.end_ns is None or self.sent_ns is None:
-            return None
-        return (self.end_ns - self.sent_ns) / NS_PER_MS
+        """end - sent (open loop: - scheduled), or None when never sent or never ended."""
+        return self._late_ms(self._begun_ns, self.end_ns)
+
+    @property
+    def ttft_sent_ms(self) -> float | None:
+        """first_token - sent in any loop, or None without a token."""
+        return self._late_ms(self.sent_ns, self.first_token_ns)
+
+    @property
+    def e2e_sent_ms(self) -> float | None:
+        """end - sent in any loop, or None when never sent or never ended."""
+        return self._late_ms(self.sent_ns, self.end_ns)
+
+    @property
+    def _begun_ns(self) -> int | None:
+        return self.scheduled_ns if self.from_schedule and self.sent_ns is not None else self.sent_ns
+
+    @staticmethod
+    def _late_ms(begun_ns: int | None, until_ns: int | None) -> float | None:
+        return None if begun_ns is None or until_ns is None else (until_ns - begun_ns) / NS_PER_MS
 
     @property
     def tpot_ms(self) -> float | None:

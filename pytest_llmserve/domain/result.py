@@ -14,6 +14,7 @@ from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
+from pytest_llmserve.domain.stages import stage_rows
 
 
 class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         send_lag_ms: delay of sends that is ours, p50, p99 and max.
         receive_lag_ms: from the kernel's stamp to our read.
         cpu_percent: share of one core, of the busiest worker.
+        late_share: closed loop: the p99 send lag as a share of the median e2e latency, by which the
+            load was less than planned; None in open loop and without answers.
         dropped: requests never sent because we were late.
         reopened: connections the server closed while idle, opened again without a failure.
         unfinished: requests under way when the run was cut short; not in the records.
@@ -45,6 +48,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float = 0.0
     chunks: int = 0
     workers: int = 1
+    late_share: float | None = None
     dropped: int = 0
     reopened: int = 0
     unfinished: int = 0
@@ -91,9 +95,19 @@ class LoadResult:
     def judged(self) -> list[RequestRecord]:
         """The last try of each request: what a user with retries would see."""
         if not self.plan.retries:
-            return self.requests
-        last = {r.id: r for r in sorted(self.requests, key=lambda r: r.attempt)}
+            return self.tried
+        last = {r.id: r for r in sorted(self.tried, key=lambda r: r.attempt)}
         return list(last.values())
+
+    @cached_property
+    def tried(self) -> list[RequestRecord]:
+        """Requests without those that were dropped, which say nothing of the server."""
+        return [r for r in self.requests if r.outcome != DROPPED]
+
+    @property
+    def dropped(self) -> list[RequestRecord]:
+        """Requests of an open loop that were never sent because the load generator was too late."""
+        return [r for r in self.requests if r.outcome == DROPPED]
 
     @cached_property
     def ok(self) -> list[RequestRecord]:
@@ -102,13 +116,13 @@ class LoadResult:
 
     @cached_property
     def failed(self) -> list[RequestRecord]:
-        """Requests that ended in any other way."""
-        return [r for r in self.requests if not r.ok]
+        """Requests that ended in any other way; those never sent are in `dropped`."""
+        return [r for r in self.tried if not r.ok]
 
     @property
     def error_rate(self) -> float:
         """Failed / all; NaN when nothing was sent, so that no limit holds."""
-        return len(self.failed) / len(self.requests) if self.requests else float("nan")
+        return len(self.failed) / len(self.tried) if self.tried else float("nan")
 
     @cached_property
     def by_outcome(self) -> dict[str, int]:
@@ -119,6 +133,16 @@ class LoadResult:
     def ttft_ms(self) -> Distribution:
         """Time to first token; a failed request counts as infinitely slow."""
         return metrics.distribution((r.ttft_ms for r in self.ok), len(self.failed))
+
+    @cached_property
+    def ttft_sent_ms(self) -> Distribution:
+        """Time to first token from the send, also in open loop, where `ttft_ms` counts from the schedule."""
+        return metrics.distribution((r.ttft_sent_ms for r in self.ok), len(self.failed))
+
+    @cached_property
+    def e2e_sent_ms(self) -> Distribution:
+        """End-to-end latency from the send, also in open loop."""
+        return metrics.distribution((r.e2e_sent_ms for r in self.ok), len(self.failed))
 
     @cached_property
     def e2e_ms(self) -> Distribution:
@@ -151,23 +175,15 @@ class LoadResult:
         self, *, ttft_ms: float | None = None, tpot_ms: float | None = None, e2e_ms: float | None = None
     ) -> float:
         """Share of requests that meet all limits at once; NaN when nothing was sent."""
-        if not self.requests:
+        if not self.tried:
             return float("nan")
-        good = sum(metrics.within_all(r, ttft_ms, tpot_ms, e2e_ms) for r in self.requests)
-        return good / len(self.requests)
+        good = sum(metrics.within_all(r, ttft_ms, tpot_ms, e2e_ms) for r in self.tried)
+        return good / len(self.tried)
 
     @property
     def stages(self) -> list[dict[str, Any]]:
-        """One row a stage; a run without stages has one."""
-        return [
-            {
-                "users": self.plan.users,
-                "n": len(self.requests),
-                "error_rate": self.error_rate if self.requests else None,
-                "e2e_ms": self.e2e_ms.summary(),
-                "requests_per_s": self.throughput.requests_per_s,
-            }
-        ]
+        """One row a stage; a run without stages has one. A warm-up has a row of its own before them."""
+        return stage_rows(self.plan, self.warm_up, self.requests, self.steady_ns)
 
     def to_frame(self) -> Any:
         """All measured requests as a pandas DataFrame, one row a request, without texts.
@@ -186,11 +202,11 @@ class LoadResult:
     @property
     def counts(self) -> dict[str, Any]:
         """Sent, ok, failed, by outcome: the counts of the JSON report."""
-        sent = sum(1 for r in self.requests if r.outcome != DROPPED)
         return {
-            "sent": sent,
+            "sent": len(self.tried),
             "ok": len(self.ok),
             "failed": len(self.failed),
+            "dropped": len(self.dropped),
             "warm_up": len(self.warm_up),
             "by_outcome": self.by_outcome,
         }
@@ -223,4 +239,5 @@ def record_row(record: RequestRecord) -> dict[str, Any]:
         "tokens_from": record.tokens_from,
         "finish_reason": record.finish_reason,
         "attempt": record.attempt,
+        "stage": record.stage,
     }

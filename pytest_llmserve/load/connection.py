@@ -32,6 +32,10 @@ SENDING = "sending"
 RECEIVING = "receiving"
 IDLE = "idle"
 CLOSED = "closed"
+OPENING = frozenset({CONNECTING, HANDSHAKE})
+
+# A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
+_CROSSING_NS = 100_000_000
 
 # Faults of this machine, not of the server.
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -147,6 +151,42 @@ class Connection:
         except OSError:
             return False
         return False
+
+    def only_tickets(self) -> bool:
+        """What came on the idle connection is of TLS itself: session tickets follow a handshake."""
+        if self.tls is None:
+            return False
+        try:
+            data = self.sock.recv(MOST_BYTES)
+            plain, closed = self.tls.decrypt(data)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:  # lost, or no TLS
+            return False
+        return bool(data) and not plain and not closed
+
+    def closed_unread(self, flight: Flight, now_ns: int) -> bool:
+        """The server closed the connection, seen at `now_ns`, as an idle one: it has not read the request.
+
+        Only on a connection that has served before, only before the first byte of an
+        answer, only within a round trip of sending, and only once: a fresh connection
+        that breaks is a reset, and so is a request the server had time to read.
+        """
+        untouched = self.answer is None or self.answer.first_byte_ns is None
+        if flight.resent or not self.served or not untouched:
+            return False
+        crossing_ns = max(_CROSSING_NS, 2 * (self.ready_ns - self.opened_ns))
+        return flight.sent_ns is None or now_ns - flight.sent_ns <= crossing_ns
+
+    def delay_ns(self, flight: Flight, now_ns: int) -> int:
+        """How late a send at `now_ns` is by our doing.
+
+        The time the connection took to open is the server's, the time until it was asked for is
+        ours; of a request that is sent again, all is the server's until the new connection stood.
+        """
+        asked_ns = 0 if flight.resent else self.opened_ns
+        opening_ns = self.ready_ns - max(flight.scheduled_ns, asked_ns)
+        return now_ns - flight.scheduled_ns - max(0, opening_ns)
 
     def take_answer(self) -> Answer | None:
         """Hand the answer over and forget it."""

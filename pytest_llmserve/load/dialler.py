@@ -26,7 +26,7 @@ class Dialler:
         job: the address, and the limit of an attempt.
         poller: told of each new socket.
         connections: every open connection by its descriptor; a new one is added.
-        connected: called with a connection that stands.
+        connected: called with a connection that stands, if its user has a flight; else it is idle.
         failed: called with a user and a sentence when there will be none.
     """
 
@@ -101,7 +101,13 @@ class Dialler:
 
     def _stands(self, connection: Connection) -> None:
         connection.ready_ns = time.monotonic_ns()
-        self._connected(connection)
+        if connection.user.flight is not None:
+            self._connected(connection)
+            return
+        connection.state = wire.IDLE
+        connection.served += 1  # from now on the server may close it as it may any idle one
+        self._poller.modify(connection.fd, IN)
+        connection.interest = IN
 
     def _read_handshake(self, connection: Connection) -> None:
         try:

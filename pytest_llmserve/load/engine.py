@@ -26,12 +26,15 @@ from pytest_llmserve.load.http import request_bytes
 from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.progress import ProgressTally
+from pytest_llmserve.load.trace import read_trace, rows_to_json, within_plan
 from pytest_llmserve.load.worker import LENGTH
 
 _READY_LIMIT_S = 30.0
 _SILENCE_LIMIT_S = 60.0
 _STOP_LIMIT_S = 1.5
 _HEAD_START_NS = 20_000_000
+# In open loop the first connections are opened before the first request is due.
+_OPEN_HEAD_START_NS = 150_000_000
 
 # The worker imports the very package that runs here, wherever it lies, and nothing else from beside it:
 # neither the working directory nor the neighbours of the package may shadow the standard library.
@@ -55,7 +58,7 @@ class LoadRun:
         address: of the server; looked up when not given.
 
     Raises:
-        SetupError: no prompts, or a parameter or header that cannot be sent.
+        SetupError: no prompts, a wrong trace, or a parameter or header that cannot be sent.
         ServerUnusable: the host's name is not known.
     """
 
@@ -72,7 +75,8 @@ class LoadRun:
         self.plan = plan
         target = msgspec.structs.replace(target, stream=target.stream and plan.stream)
         _try_encoding(target, plan, prompts)
-        workers = max(1, min(plan.workers, plan.users))
+        workers = max(1, plan.workers if plan.is_open else min(plan.workers, plan.most_users))
+        rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
@@ -87,6 +91,7 @@ class LoadRun:
                 address=where,
                 index=index,
                 shard=shard,
+                trace_json=rows_to_json(rows[index::workers]),
             )
             for index, shard in enumerate(self._shards)
         ]
@@ -111,7 +116,8 @@ class LoadRun:
             self._workers.append(worker)
             self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
         self._pump(lambda w: w.ready, _READY_LIMIT_S)
-        begin_ns = time.monotonic_ns() + _HEAD_START_NS
+        head_start_ns = _OPEN_HEAD_START_NS if self._plan.is_open else _HEAD_START_NS
+        begin_ns = time.monotonic_ns() + head_start_ns
         self._tally = ProgressTally(self._plan, begin_ns)
         for worker in self._workers:
             worker.tell(LENGTH.pack(begin_ns))

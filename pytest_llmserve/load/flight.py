@@ -13,7 +13,7 @@ from pytest_llmserve.domain.exchange import (
     Decoded,
     Ending,
 )
-from pytest_llmserve.domain.outcome import MALFORMED, REFUSED, RESET, TIMED_OUT
+from pytest_llmserve.domain.outcome import DROPPED, MALFORMED, REFUSED, RESET, TIMED_OUT
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.stamps import token_stamps
 from pytest_llmserve.domain.target import Target
@@ -22,10 +22,12 @@ from pytest_llmserve.load.pulse import Pulse
 from pytest_llmserve.load.shard import ShardWriter
 
 NO_CONNECTION = "no_connection"
-"""An ending before anything was sent, beside those of `domain.exchange`."""
+NEVER_SENT = "never_sent"
+"""Endings before anything was sent, beside those of `domain.exchange`: the server's, and ours."""
 
 _UNANSWERED = {
     NO_CONNECTION: REFUSED,
+    NEVER_SENT: DROPPED,
     CONNECTION_RESET: RESET,
     CLOSED_EARLY: RESET,
     TIME_LIMIT: TIMED_OUT,
@@ -48,18 +50,20 @@ class Flight:
         "resent",
         "scheduled_ns",
         "sent_ns",
+        "stage",
         "task",
         "warm_up",
     )
 
     def __init__(
-        self, request_id: int, raw: bytes, input_chars: int, task: str | None, warm_up: bool
+        self, request_id: int, raw: bytes, input_chars: int, task: str | None, warm_up: bool, stage: int = 0
     ) -> None:
         self.id = request_id
         self.raw = raw
         self.input_chars = input_chars
         self.task = task
         self.warm_up = warm_up
+        self.stage = stage
         self.scheduled_ns = 0
         self.sent_ns: int | None = None
         self.attempt = 1
@@ -77,7 +81,7 @@ class Landed:
 
     __slots__ = ("answer", "attempt", "end_ns", "ending", "flight", "scheduled_ns", "sent_ns")
 
-    def __init__(self, flight: Flight, answer: Answer | None, ending: Ending, end_ns: int) -> None:
+    def __init__(self, flight: Flight, answer: Answer | None, ending: Ending, end_ns: int | None) -> None:
         self.flight = flight
         self.answer = answer
         self.ending = ending
@@ -92,9 +96,14 @@ class Landed:
 
 
 class Recorder:
-    """Decodes landed requests when there is time, and writes their records."""
+    """Decodes landed requests when there is time, and writes their records.
 
-    def __init__(self, target: Target, writer: ShardWriter) -> None:
+    Args:
+        from_schedule: latencies count from when a request was due, not from when it was sent.
+    """
+
+    def __init__(self, target: Target, writer: ShardWriter, from_schedule: bool = False) -> None:
+        self._from_schedule = from_schedule
         self._target = target
         self._dialect = dialect(target.api)
         self._writer = writer
@@ -139,6 +148,8 @@ class Recorder:
             task=flight.task,
             warm_up=flight.warm_up,
             attempt=landed.attempt,
+            stage=flight.stage,
+            from_schedule=self._from_schedule,
             text_at=self._writer.add_text(decoded.text),
         )
         self._writer.add(record)

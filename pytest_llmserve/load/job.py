@@ -18,6 +18,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         prompts_json: a list; JSON, because msgpack has no form for a lone surrogate.
         tasks: task name of each prompt, or empty.
+        trace_json: of a trace: this worker's rows, as `trace.rows_to_json` writes them.
         index: this worker's number, 0 <= index < plan.workers.
         shard: path prefix of the files the worker writes.
     """
@@ -29,6 +30,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     address: Address
     index: int
     shard: str
+    trace_json: bytes = b"[]"
 
     def prompts(self) -> list[Prompt]:
         """The prompts, read anew at each call."""

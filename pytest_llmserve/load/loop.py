@@ -8,16 +8,25 @@ from __future__ import annotations
 import heapq
 import random
 import time
+from typing import Any
 
-from pytest_llmserve.dialects import dialect
-from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, prompt_chars
+from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, Prompt
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import NO_CONNECTION, Flight, Landed, Recorder
-from pytest_llmserve.load.http import Answer, request_bytes
+from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
-from pytest_llmserve.load.pacing import backoff_ns, next_turn, requests_of, start_ns, think_ns, users_of
-from pytest_llmserve.load.prompts import prompt_order, with_nonce
+from pytest_llmserve.load.pacing import (
+    Turn,
+    backoff_ns,
+    next_turn,
+    requests_of,
+    start_ns,
+    think_ns,
+    users_of,
+)
+from pytest_llmserve.load.requests import RequestWriter
+from pytest_llmserve.load.stages import Span, spans_of, stage_at, stage_starts
 from pytest_llmserve.load.transports import transport_class
 
 monotonic_ns = time.monotonic_ns
@@ -33,7 +42,7 @@ INTERRUPTED = "interrupted"
 
 
 class LoadLoop:
-    """Plays this worker's users. One run long.
+    """Plays this worker's users in a closed loop. One run long.
 
     Attributes:
         ended: why the load ended; "complete" by default.
@@ -49,10 +58,10 @@ class LoadLoop:
         self.ended = "complete"
         self.unfinished = self.sent = self.landed = 0
         self.start_ns = self.drain_ns = 0
-        self._dialect = dialect(job.target.api)
-        self._prompts = job.prompts()
-        self._order = prompt_order(len(self._prompts), job.plan.seed)
+        self.requests = RequestWriter(job)
         self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)
+        self._stage_starts = stage_starts(job.plan)
+        self._spans: dict[int, list[Span]] = {}
         self._share = requests_of(job.index, job.plan.workers, job.plan.requests)
         self._begun = self._next_number = 0
         self._turns: list[tuple[int, int, User]] = []
@@ -63,15 +72,26 @@ class LoadLoop:
         self._due_ns = 0  # nothing but sockets needs a look before
 
     def run(self, begin_ns: int) -> None:
-        """Play all users from `begin_ns` (monotonic) on, until the plan is done or `cut` is called."""
+        """Play the plan from `begin_ns` (monotonic) on, until it is done or `cut` is called."""
         self.start_ns = begin_ns
-        for number in users_of(self.job.index, self.plan.workers, self.plan.users):
-            self._active += 1
-            self._push(begin_ns + start_ns(self.plan, number), User(number))
+        self._start()
         self._turn_loop()
         self.drain_ns = self.drain_ns or monotonic_ns()
+        if self.ended != "complete":
+            self.drain_ns = min(self.drain_ns, monotonic_ns())
         self.unfinished = self.transport.under_way()
         self.transport.close()
+
+    def _start(self) -> None:
+        for number in users_of(self.job.index, self.plan.workers, self.plan.most_users):
+            begin_ns = start_ns(self.plan, number)
+            if self.plan.stages:
+                self._spans[number] = spans = spans_of(self.plan, number)
+                if not spans:  # of no length after scaling
+                    continue
+                begin_ns = spans[0][0]
+            self._active += 1
+            self._push(self.start_ns + begin_ns, User(number))
 
     def _turn_loop(self) -> None:
         """Run until no user is left. Once for each packet or so: what can wait is asked only when due."""
@@ -115,26 +135,36 @@ class LoadLoop:
     def _begin(self, user: User, at_ns: int) -> None:
         """A user's turn has come."""
         if user.flight is None:
-            turn = next_turn(self.plan, at_ns - self.start_ns, 0, self._begun, self._share)
+            turn = self._turn(user, at_ns, 0)
             if turn is None:
                 self._retire(at_ns)
                 return
-            user.flight = self._make_flight(turn.warm_up)
+            user.flight = self._flight_for(turn)
         user.flight.scheduled_ns = at_ns
         self.sent += 1
         self.transport.carry(user)
 
-    def _make_flight(self, warm_up: bool) -> Flight:
-        job = self.job
-        request_id = job.index + self._next_number * self.plan.workers
+    def _turn(self, user: User, from_ns: int, pause_ns: int) -> Turn | None:
+        spans = self._spans.get(user.number)
+        return next_turn(self.plan, from_ns - self.start_ns, pause_ns, self._begun, self._share, spans)
+
+    def _flight_for(self, turn: Turn) -> Flight:
+        request_id = self.job.index + self._next_number * self.plan.workers
         self._next_number += 1
-        self._begun += not warm_up
-        entry = self._order[request_id % len(self._order)]
-        prompt = with_nonce(self._prompts[entry], self.plan.salt, request_id)
-        request = self._dialect.encode(job.target, prompt, self.plan.params)
-        task = job.tasks[entry] if job.tasks else None
-        raw = request_bytes(job.target, request)
-        return Flight(request_id, raw, prompt_chars(prompt), task, warm_up)
+        self._begun += not turn.warm_up
+        return self._make_flight(request_id, turn.warm_up, stage_at(self._stage_starts, turn.at_ns))
+
+    def _make_flight(
+        self,
+        request_id: int,
+        warm_up: bool,
+        stage: int,
+        prompt: Prompt | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Flight:
+        """Write a request; the prompt is the set's unless one is given, `params` come over the plan's."""
+        written = self.requests.write(request_id, prompt, params)
+        return Flight(request_id, written.raw, written.input_chars, written.task, warm_up, stage)
 
     def _landed(self, user: User, answer: Answer | None, ending: Ending, end_ns: int) -> None:
         """A request is over: record it, plan the user's next."""
@@ -158,7 +188,7 @@ class LoadLoop:
     def _next(self, user: User, from_ns: int) -> None:
         """Plan a user's next turn after a request that ended at `from_ns`."""
         pause = max(think_ns(self.plan, self._rng), backoff_ns(user.failures))
-        turn = next_turn(self.plan, from_ns - self.start_ns, pause, self._begun, self._share)
+        turn = self._turn(user, from_ns, pause)
         if turn is None:
             self._retire(from_ns + pause)
         else:
@@ -166,8 +196,10 @@ class LoadLoop:
 
     def _retire(self, at_ns: int) -> None:
         """A user's request due at `at_ns` is not in the plan any more: from there on the load is less."""
-        if self.plan.duration_ns is not None:
-            at_ns = min(at_ns, self.start_ns + self.plan.warm_up_ns + self.plan.duration_ns)
+        if self.plan.measured_ns is not None:
+            end_ns = self.start_ns + self.plan.warm_up_ns + self.plan.measured_ns
+            # With stages the plan itself wants fewer users; the load is less only where it ends.
+            at_ns = end_ns if self.plan.stages else min(at_ns, end_ns)
         self.drain_ns = min(self.drain_ns or at_ns, at_ns)
         self._active -= 1
 

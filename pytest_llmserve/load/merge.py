@@ -7,9 +7,15 @@ from operator import attrgetter
 
 import msgspec
 
-from pytest_llmserve.checks.generator import MORE_OR_QUIETER, MORE_WORKERS, Cause, pause_or_late_read
+from pytest_llmserve.checks.generator import (
+    FEWER_OR_MORE,
+    MORE_OR_QUIETER,
+    MORE_WORKERS,
+    Cause,
+    pause_or_late_read,
+)
 from pytest_llmserve.domain.metrics import Distribution, distribution
-from pytest_llmserve.domain.outcome import DROPPED
+from pytest_llmserve.domain.outcome import DROPPED, OK
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
@@ -19,6 +25,8 @@ from pytest_llmserve.load.shard import read_shard
 
 CPU_LIMIT_PERCENT = 90.0
 SEND_LAG_LIMIT_MS = 5.0
+LATE_SHARE_LIMIT = 0.01
+DROPPED_SHARE_LIMIT = 0.001
 
 
 def merge(plan: LoadPlan, shards: Sequence[str], summaries: Sequence[WorkerSummary]) -> LoadResult:
@@ -27,9 +35,8 @@ def merge(plan: LoadPlan, shards: Sequence[str], summaries: Sequence[WorkerSumma
     # Twice, not by pairs: pairs would be as many more objects as there are records.
     records.sort(key=attrgetter("id"))
     records.sort(key=lambda r: r.scheduled_ns if r.sent_ns is None else r.sent_ns)
-    return LoadResult(
-        plan, records, health(summaries, records, plan.transport), steady_window(plan, records, summaries)
-    )
+    found = health(summaries, records, plan.transport, is_open=plan.is_open)
+    return LoadResult(plan, records, found, steady_window(plan, records, summaries))
 
 
 def steady_window(
@@ -37,11 +44,11 @@ def steady_window(
 ) -> tuple[int, int]:
     """From the end of warm-up and ramp-up to where the first user found nothing left to begin.
 
-    A run of no more than two requests a user never is steady: all of it counts then.
+    A closed loop of no more than two requests a user never is steady: all of it counts then.
     """
     if not summaries:
         return (0, 0)
-    if plan.requests is not None and plan.requests <= 2 * plan.users:
+    if not plan.is_open and plan.requests is not None and plan.requests <= 2 * plan.users:
         measured = [r for r in records if not r.warm_up and r.sent_ns is not None and r.end_ns is not None]
         if not measured:
             return (0, 0)
@@ -51,7 +58,11 @@ def steady_window(
 
 
 def health(
-    summaries: Sequence[WorkerSummary], records: Sequence[RequestRecord], transport: str = "sockets"
+    summaries: Sequence[WorkerSummary],
+    records: Sequence[RequestRecord],
+    transport: str = "sockets",
+    *,
+    is_open: bool = False,
 ) -> GeneratorHealth:
     """How well the generator did, the busiest worker's CPU, all workers' delays together."""
     send = _lag(ns for s in summaries for ns in s.send_lag_ns)
@@ -59,6 +70,9 @@ def health(
     stamped, unstamped = sum(s.stamped_reads for s in summaries), sum(s.unstamped_reads for s in summaries)
     cpu_percent = max((_cpu_percent(s) for s in summaries), default=0.0)
     ended = [s.ended for s in summaries if s.ended != "complete"]
+    dropped = sum(1 for r in records if r.outcome == DROPPED)
+    send_p99_ms = send.p99 if send.n else 0.0
+    late_share = None if is_open else _late_share(send_p99_ms, records)
     found = GeneratorHealth(
         transport=transport,
         protocols=sorted({name for s in summaries for name in s.protocols}),
@@ -69,7 +83,8 @@ def health(
         cpu_s=sum(s.cpu_ns for s in summaries) / 1e9,
         chunks=sum(s.chunks for s in summaries),
         workers=len(summaries),
-        dropped=sum(1 for r in records if r.outcome == DROPPED),
+        late_share=late_share,
+        dropped=dropped,
         reopened=sum(s.reopened for s in summaries),
         unfinished=sum(s.unfinished for s in summaries),
         pinned=bool(summaries) and all(s.pinned for s in summaries),
@@ -77,19 +92,43 @@ def health(
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else "complete",
     )
-    cause = saturation(cpu_percent, send.p99 if send.n else 0.0) or pause_or_late_read(found)
+    late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records))
+    cause = late_or_busy or pause_or_late_read(found)
     if cause is None:
         return found
     return msgspec.structs.replace(found, saturated=cause.why, remedy=cause.remedy)
 
 
-def saturation(cpu_percent: float, send_lag_p99_ms: float) -> Cause | None:
-    """Why the generator may have been the bottleneck, or None."""
+def saturation(
+    cpu_percent: float,
+    send_lag_p99_ms: float,
+    late_share: float | None = None,
+    dropped: int = 0,
+    arrivals: int = 0,
+) -> Cause | None:
+    """Why the generator may have been the bottleneck, or None.
+
+    Args:
+        cpu_percent: of the busiest worker.
+        send_lag_p99_ms: delay of sends.
+        late_share: closed loop: that delay as a share of the median e2e latency. Latency counts
+            from the send there, so late sends only make the load less than planned, by that share.
+        dropped: arrivals never sent.
+        arrivals: all that were due.
+    """
+    if dropped > DROPPED_SHARE_LIMIT * arrivals:
+        why = f"dropped {dropped} of {arrivals} arrivals: they could not be sent when they were due"
+        return Cause(why, FEWER_OR_MORE)
     if cpu_percent > CPU_LIMIT_PERCENT:
         return Cause(f"a load worker used {cpu_percent:.0f} % of a core", MORE_WORKERS)
-    if send_lag_p99_ms > SEND_LAG_LIMIT_MS:
+    if send_lag_p99_ms > SEND_LAG_LIMIT_MS and (late_share is None or late_share > LATE_SHARE_LIMIT):
         return Cause(f"requests were sent {send_lag_p99_ms:.1f} ms late (p99)", MORE_OR_QUIETER)
     return None
+
+
+def _late_share(send_lag_p99_ms: float, records: Sequence[RequestRecord]) -> float | None:
+    typical_ms = distribution(r.e2e_sent_ms for r in records if r.outcome == OK).p50
+    return round(send_lag_p99_ms / typical_ms, 6) if typical_ms > 0 else None
 
 
 def _cpu_percent(summary: WorkerSummary) -> float:

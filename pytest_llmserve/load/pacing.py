@@ -9,13 +9,17 @@ The time line of a run, counted from its start:
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import msgspec
 
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.load.stages import Span, next_within
 
 _FIRST_PAUSE_NS = 100_000_000
 _LONGEST_PAUSE_NS = 1_000_000_000
+# Pipes, shards, epoll, and the libraries' own.
+_OTHER_DESCRIPTORS = 32
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -40,7 +44,14 @@ def start_ns(plan: LoadPlan, user: int) -> int:
     return plan.ramp_up_ns * user // plan.users
 
 
-def next_turn(plan: LoadPlan, elapsed_ns: int, pause_ns: int, begun: int, share: int | None) -> Turn | None:
+def next_turn(
+    plan: LoadPlan,
+    elapsed_ns: int,
+    pause_ns: int,
+    begun: int,
+    share: int | None,
+    spans: Sequence[Span] | None = None,
+) -> Turn | None:
     """Decide a user's next request, or None when it has sent its last.
 
     Args:
@@ -49,13 +60,20 @@ def next_turn(plan: LoadPlan, elapsed_ns: int, pause_ns: int, begun: int, share:
         pause_ns: the user's pause before it sends again.
         begun: measured requests this worker has begun so far, over all its users.
         share: measured requests this worker may begin, or None.
+        spans: when the user plays in a plan with stages; None = all the time.
     """
     at = elapsed_ns + pause_ns
+    if spans is not None:
+        within = next_within(spans, at)
+        if within is None:
+            return None
+        at = within
     if at < plan.warm_up_ns:
         return Turn(at, warm_up=True)
     if share is not None and begun >= share:
         return None
-    if plan.duration_ns is not None and at >= plan.warm_up_ns + plan.duration_ns:
+    measured_ns = plan.measured_ns
+    if measured_ns is not None and at >= plan.warm_up_ns + measured_ns:
         return None
     return Turn(at, warm_up=False)
 
@@ -72,3 +90,20 @@ def backoff_ns(failures: int) -> int:
     Without it, users of a dead server would send thousands of failures a second.
     """
     return 0 if failures == 0 else min(_FIRST_PAUSE_NS << (failures - 1), _LONGEST_PAUSE_NS)
+
+
+def connections_to_open(coming: int, spare: int, busy: int, most: int) -> int:
+    """How many connections an open loop opens ahead of need.
+
+    Args:
+        coming: arrivals due within the time a connection may take to open.
+        spare: open connections without a request.
+        busy: requests under way.
+        most: connections allowed.
+    """
+    return max(0, min(coming - spare, most - busy - spare))
+
+
+def connections_of(worker: int, workers: int, most: int, descriptors: int) -> int:
+    """A worker's share of `most` connections, as far as its descriptors reach; at least one."""
+    return max(1, min(len(range(worker, most, workers)), descriptors - _OTHER_DESCRIPTORS))

@@ -22,8 +22,10 @@ _LONGEST_MS, _PART = 2, 400
 # Packets a second from which on waiting is cheaper than being woken, and below which it is not.
 _MANY_A_S, _FEW_A_S = 1500, 750
 _LOOK_EVERY = 256
+_LEARNT = 8  # answers that count in how long streams take
 # epoll and poll wait in whole milliseconds; select is exact.
 _EXACT_S = 0.005
+_TICK_S = 0.001
 
 
 def patience_s(answer_ns: float) -> float:
@@ -52,7 +54,7 @@ class Poller:
         self._poll: select.epoll | select.poll
         self.wait: Callable[[float], Ready]
         self._gathering = False
-        self.patience_s = 0.0
+        self._stream_ns, self.patience_s = 0.0, 0.0
         if hasattr(select, "epoll"):
             self._poll = prompt = select.epoll()
             self._patient = select.epoll()
@@ -70,6 +72,11 @@ class Poller:
             self.forget = poll.unregister
         self.register = self._poll.register
         self.modify = self._poll.modify
+
+    def learn(self, answer_ns: int) -> None:
+        """A stream took that long: how long streams take decides how long they may wait to be read."""
+        self._stream_ns += (answer_ns - self._stream_ns) / _LEARNT
+        self.patience_s = patience_s(self._stream_ns)
 
     def patient(self, fd: int) -> bool:
         """Let a socket wait; False where that cannot be."""
@@ -92,6 +99,8 @@ class Poller:
         elif 0 < timeout_s < _EXACT_S:
             select.select((self._prompt_fd,), (), (), timeout_s)
             timeout_s = 0
+        elif timeout_s > 0:
+            timeout_s -= _TICK_S  # the last part of the wait, at the next call, is exact
         ready: Ready = self._poll.poll(timeout_s)
         if not gathering:
             if self._nested not in ready:

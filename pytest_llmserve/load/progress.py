@@ -123,4 +123,4 @@ class ProgressTally:
 
 def planned_ns(plan: LoadPlan) -> int | None:
     """From the start to where no request begins any more; None when only requests bound the run."""
-    return None if plan.duration_ns is None else plan.warm_up_ns + plan.duration_ns
+    return None if plan.measured_ns is None else plan.warm_up_ns + plan.measured_ns

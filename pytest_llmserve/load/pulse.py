@@ -6,6 +6,7 @@ import math
 import threading
 from array import array
 
+from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.load.job import Beat
 
@@ -31,6 +32,8 @@ class Pulse:
         ok = record.ok
         tokens = (record.output_tokens or 0) if ok else 0
         e2e_ms, ttft_ms = (record.e2e_ms, record.ttft_ms) if ok else (math.inf, math.inf)
+        if record.outcome == DROPPED:  # no latency of the server's
+            e2e_ms = ttft_ms = None
         with self._lock:
             if record.warm_up:
                 self._warm_up += 1

@@ -5,11 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pytest_llmserve.domain.keywords import count, flag, keyword, whole
-from pytest_llmserve.domain.plan import LoadPlan
+import msgspec
+
+from pytest_llmserve.domain.keywords import count, flag, keyword, positive, whole
+from pytest_llmserve.domain.plan import ARRIVALS, MOST_CONNECTIONS, POISSON, LoadPlan, Stage
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
+from pytest_llmserve.load.stage_list import rate_stages, user_stages
 
 
 def _pause(value: object) -> tuple[int, int]:
@@ -37,14 +41,57 @@ def _params(value: object) -> dict[str, Any]:
     return dict(value)
 
 
+def _arrival(value: object) -> str:
+    if value not in ARRIVALS:
+        raise ValueError(f"{value!r} is not known: write {' or '.join(map(repr, ARRIVALS))}")
+    return str(value)
+
+
+def _file(value: object) -> str:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError(f"{value!r} is not the path of a file")
+    return str(value)
+
+
+_SHAPES = ("users", "rate", "stages", "rate_stages", "trace")
+_RATED = "rate=, rate_stages= and trace="
+
+# keyword: (the shapes it belongs to, what to say when it stands beside another)
+_BELONGS: dict[str, tuple[tuple[str, ...], str]] = {
+    "duration": (
+        ("users", "rate", "trace"),
+        "duration= is for users=, rate= and trace=: stages have lengths of their own",
+    ),
+    "requests": (
+        ("users", "rate", "trace"),
+        "requests= is for users=, rate= and trace=: stages have lengths of their own",
+    ),
+    "ramp_up": (("users",), 'ramp_up= is for users=: write a stage that climbs, ((1, 20), "1m")'),
+    "think_time": (("users", "stages"), "think_time= is for users= and stages=: a schedule does not wait"),
+    "arrival": (("rate", "rate_stages"), "arrival= is for rate= and rate_stages="),
+    "speed": (("trace",), "speed= is for trace="),
+    "max_concurrency": (
+        ("rate", "rate_stages", "trace"),
+        f"max_concurrency= is for {_RATED}: users have one connection each",
+    ),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadSpec:
-    """A load on the server: users that each wait for their answer before they ask again.
+    """A load on the server: users that wait for their answers, or requests by a schedule.
 
     Durations are "60s", "5m", "1500ms" or seconds.
     """
 
-    users: int = keyword(count, 1, doc="users at the same time")
+    users: int | None = keyword(count, doc="users at the same time; 1 by default")
+    rate: float | None = keyword(positive, doc="requests per second, whatever the server does")
+    arrival: str | None = keyword(_arrival, doc='"poisson" (the default) or "constant"')
+    stages: tuple[Stage, ...] | None = keyword(user_stages, doc="users one after the other: (users, length)")
+    rate_stages: tuple[Stage, ...] | None = keyword(rate_stages, doc="the same in requests per second")
+    trace: str | None = keyword(_file, doc="recorded requests to replay, a .jsonl file")
+    speed: float | None = keyword(positive, doc="how much faster than recorded; 1 by default")
+    max_concurrency: int | None = keyword(count, doc="most requests under way by a schedule")
     requests: int | None = keyword(whole, doc="measured requests over all users")
     duration: int | None = keyword(duration_ns, doc="length of the measured part")
     ramp_up: int = keyword(duration_ns, 0, doc="users start spread over this time")
@@ -54,18 +101,34 @@ class LoadSpec:
     connect_timeout: int = keyword(_limit, 10 * NS_PER_S, doc="limit of opening a connection")
     first_byte_timeout: int | None = keyword(_limit, doc="limit from the send to the first byte of an answer")
     idle_timeout: int | None = keyword(_limit, doc="limit of a silence in the middle of an answer")
-    seed: int | None = keyword(whole, doc="order of prompts and pauses")
+    seed: int | None = keyword(whole, doc="order of prompts, pauses and arrivals")
     nonce: bool = keyword(flag, True, doc="begin each prompt with a mark of its own")
     stream: bool = keyword(flag, True, doc="ask for streamed answers where the server can")
     max_tokens: int | None = keyword(count, doc="tokens a request may generate")
     params: Mapping[str, Any] | None = keyword(_params, doc="further fields of the request")
 
     def __post_init__(self) -> None:
-        if self.requests is None and self.duration is None:
-            raise ValueError('needs an end: requests=300, or duration="60s", or both')
+        given = [name for name in _SHAPES if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give {' or '.join(f'{name}=' for name in given)}, not {_both(given)}")
+        shape = given[0] if given else "users"
+        faults = [said for name, (of, said) in _BELONGS.items() if shape not in of and self._says(name)]
+        if shape in {"users", "rate"} and self.requests is None and self.duration is None:
+            faults.append('needs an end: requests=300, or duration="60s", or both')
+        if faults:
+            raise ValueError("; ".join(faults))
+
+    def _says(self, name: str) -> bool:
+        return getattr(self, name) not in {None, 0, (0, 0)}
 
     def plan(
-        self, *, scale: float = 1.0, workers: int = 1, retries: int = 0, transport: str = "sockets"
+        self,
+        *,
+        scale: float = 1.0,
+        workers: int = 1,
+        retries: int = 0,
+        transport: str = "sockets",
+        folder: Path | None = None,
     ) -> LoadPlan:
         """The plan of one run.
 
@@ -74,6 +137,7 @@ class LoadSpec:
             workers: processes that send.
             retries: how often a failed request is sent again.
             transport: what carries the requests.
+            folder: where the path of a trace begins.
         """
         requests = self.requests
         if requests:
@@ -81,8 +145,15 @@ class LoadSpec:
         params = dict(self.params or {})
         if self.max_tokens is not None:
             params.setdefault("max_tokens", self.max_tokens)
-        return LoadPlan(
-            users=self.users,
+        plan = LoadPlan(
+            users=self.users or 1,
+            rate=self.rate,
+            arrival=self.arrival or POISSON,
+            stages=_scaled(self.stages, scale),
+            rate_stages=_scaled(self.rate_stages, scale),
+            trace=None if self.trace is None else str((folder or Path()) / self.trace),
+            speed=self.speed or 1.0,
+            max_concurrency=self.max_concurrency or MOST_CONNECTIONS,
             requests=requests,
             duration_ns=None if self.duration is None else round(self.duration * scale),
             ramp_up_ns=round(self.ramp_up * scale),
@@ -100,3 +171,13 @@ class LoadSpec:
             workers=workers,
             transport=transport,
         )
+        return msgspec.structs.replace(plan, users=plan.most_users)
+
+
+def _both(given: list[str]) -> str:
+    return "both" if len(given) == 2 else f"{len(given)} of them"
+
+
+def _scaled(stages: tuple[Stage, ...] | None, scale: float) -> tuple[Stage, ...]:
+    """Stages so many times as long, none of no length."""
+    return tuple(Stage(s.begin, s.end, max(1, round(s.duration_ns * scale))) for s in stages or ())

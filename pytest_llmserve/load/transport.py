@@ -18,12 +18,12 @@ from pytest_llmserve.load import connection as wire
 from pytest_llmserve.load.clock import clock_offset
 from pytest_llmserve.load.connection import RECEIVING, STAMP_ROOM, Connection, User, unpack_stamp
 from pytest_llmserve.load.dialler import Dialler
-from pytest_llmserve.load.flight import NO_CONNECTION, Flight, complete_or
+from pytest_llmserve.load.flight import NO_CONNECTION, complete_or
 from pytest_llmserve.load.health import Lateness
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.limits import Limits
-from pytest_llmserve.load.poller import IN, OUT, Poller, patience_s
+from pytest_llmserve.load.poller import IN, OUT, Poller
 from pytest_llmserve.load.stalls import StallWatch
 from pytest_llmserve.load.tls import Tls
 
@@ -36,12 +36,9 @@ _OFFSET_AGE_NS = 10_000_000
 # A stream is read with others after its first pieces, so that the first token is seen at once; and
 # no more once it has shown that its events come faster than that (the last of an answer may).
 _FIRST_PIECES, _MERGED = 2, 4
-_LEARNT = 8  # answers that count in how long streams take
 # A stamp from the future, or older than this, is the trace of a stepped wall clock.
 _OLDEST_NS = 30_000_000_000
 _JUST_NS = 3_000_000
-# A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
-_CROSSING_NS = 100_000_000
 
 
 class Landing(Protocol):
@@ -76,7 +73,6 @@ class Transport:
         self._connections: dict[int, Connection] = {}
         self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
         self._limits: Limits[User] = Limits()
-        self._stream_ns = 0.0
         self._offset_ns, self._offset_due_ns = clock_offset(), 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
@@ -88,10 +84,16 @@ class Transport:
         connection = user.connection
         if connection is None:
             self._dialler.dial(user)
+        elif connection.state in wire.OPENING:  # sent when it stands
+            return
         elif self._just_idle(connection) or connection.usable():
             self._send(connection)
         else:
             self._reopen(connection)
+
+    def prepare(self, user: User) -> None:
+        """Open a connection for a user without a flight; when none can be had, nothing lands."""
+        self._dialler.dial(user)
 
     def wait(self, timeout_s: float) -> tuple[bool, bool]:
         """Wait for sockets and act on them; return (any was ready, the control pipe was)."""
@@ -152,8 +154,9 @@ class Transport:
         if connection.state is wire.SENDING:
             self._resume_sending(connection, mask)
         elif connection.state is wire.IDLE:  # closed by the server, or bytes nobody asked for
-            self.reopened += 1
-            self._drop(connection)
+            if not connection.only_tickets():
+                self.reopened += 1
+                self._drop(connection)
         else:
             self._dialler.progress(connection)
 
@@ -173,7 +176,10 @@ class Transport:
         self._dialler.dial(connection.user)
 
     def _no_connection(self, user: User, why: str) -> None:
-        self._land(user, Ending(NO_CONNECTION, why), monotonic_ns())
+        if user.flight is not None:
+            self._land(user, Ending(NO_CONNECTION, why), monotonic_ns())
+        elif user.connection is not None:  # opened ahead of need
+            self._drop(user.connection)
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -185,8 +191,8 @@ class Transport:
         connection.state = wire.SENDING
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
         before_ns = monotonic_ns()
-        self.send_lag.add(before_ns - max(flight.scheduled_ns, connection.ready_ns))
-        self._limits.set(user, before_ns + self._plan.timeout_ns)
+        self.send_lag.add(connection.delay_ns(flight, before_ns))
+        self._limits.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
         try:
             whole = connection.send(data)
         except OSError:
@@ -305,19 +311,10 @@ class Transport:
         self._land(connection.user, complete_or(connection.answer, ending), monotonic_ns())
 
     def _closed_while_idle(self, connection: Connection) -> bool:
-        """The server closed a kept connection before it read the request: no fault, send it again.
-
-        Only on a connection that has served before, only before the first byte of an
-        answer, only within a round trip of sending, and only once: a fresh connection
-        that breaks is a reset, and so is a request the server had time to read.
-        """
-        user, answer = connection.user, connection.answer
+        """The server closed before it read the request: no fault, send it again."""
+        user = connection.user
         flight = user.flight
-        untouched = answer is None or answer.first_byte_ns is None
-        if flight is None or flight.resent or not connection.served or not untouched:
-            return False
-        crossing_ns = max(_CROSSING_NS, 2 * (connection.ready_ns - connection.opened_ns))
-        if flight.sent_ns is not None and monotonic_ns() - flight.sent_ns > crossing_ns:
+        if flight is None or not connection.closed_unread(flight, monotonic_ns()):
             return False
         flight.resent, flight.sent_ns = True, None
         self._limits.drop(user)
@@ -332,7 +329,8 @@ class Transport:
             answer = connection.take_answer()
             if keep:
                 if connection.patient:
-                    self._learn(user.flight, end_ns)
+                    if user.flight is not None and user.flight.sent_ns is not None:
+                        self._poller.learn(end_ns - user.flight.sent_ns)
                     self._hurry(connection)
                 connection.state = wire.IDLE
                 connection.idle_ns = end_ns
@@ -340,12 +338,6 @@ class Transport:
             else:
                 self._drop(connection)
         self._landed(user, answer, ending, end_ns)
-
-    def _learn(self, flight: Flight | None, end_ns: int) -> None:
-        """How long streams take decides how long they may wait to be read."""
-        if flight is not None and flight.sent_ns is not None:
-            self._stream_ns += (end_ns - flight.sent_ns - self._stream_ns) / _LEARNT
-            self._poller.patience_s = patience_s(self._stream_ns)
 
     def _drop(self, connection: Connection) -> None:
         """Close a connection; its user will open another when it needs one."""

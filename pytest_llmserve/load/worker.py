@@ -24,6 +24,7 @@ from pytest_llmserve.load.flight import Recorder
 from pytest_llmserve.load.health import GcPauses
 from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.loop import LoadLoop
+from pytest_llmserve.load.open_loop import OpenLoop
 from pytest_llmserve.load.pinning import pin
 from pytest_llmserve.load.shard import ShardWriter
 
@@ -38,8 +39,8 @@ def main() -> None:
     job = msgspec.msgpack.decode(_read(LENGTH.unpack(_read(8))[0]), type=Job)
     pinned = pin(job.index, job.plan.workers)
     writer = ShardWriter(job.shard)
-    recorder = Recorder(job.target, writer)
-    loop = LoadLoop(job, recorder, control_fd=0)
+    recorder = Recorder(job.target, writer, from_schedule=job.plan.is_open)
+    loop = (OpenLoop if job.plan.is_open else LoadLoop)(job, recorder, control_fd=0)
     _say(Message(kind="ready"))
     begin_ns = LENGTH.unpack(_read(8))[0]
     _report_progress(loop)

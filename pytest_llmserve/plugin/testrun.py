@@ -88,6 +88,7 @@ class TestRun:
             workers=value(config, "--llm-load-workers"),
             retries=errors.retries if errors is not None else 0,
             transport=value(config, "--llm-transport"),
+            folder=config.rootpath,
         )
         target = self.state.open().endpoint.target
         with self._shown(plan, on_progress) as progress:

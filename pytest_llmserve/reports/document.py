@@ -21,9 +21,7 @@ def run_document(run: LoadResult, keep_text: bool) -> dict[str, Any]:
         "plan": plan_document(run.plan),
         "counts": run.counts,
         "duration_s": round(run.duration_s, 6),
-        "metrics": {
-            name: getattr(run, name).summary() for name in ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
-        },
+        "metrics": {name: getattr(run, name).summary() for name in _figures(run.plan)},
         "throughput": {
             "requests_per_s": _finite(run.throughput.requests_per_s),
             "output_tokens_per_s": _finite(run.throughput.output_tokens_per_s),
@@ -37,6 +35,12 @@ def run_document(run: LoadResult, keep_text: bool) -> dict[str, Any]:
     if keep_text:
         document["requests"] = [record_row(r) | {"text": r.text} for r in run.requests]
     return document
+
+
+def _figures(plan: LoadPlan) -> tuple[str, ...]:
+    """The latencies; in open loop those from the send beside those from the schedule."""
+    sent = ("ttft_sent_ms", "e2e_sent_ms") if plan.is_open else ()
+    return ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", *sent)
 
 
 def plan_document(plan: LoadPlan) -> dict[str, Any]:

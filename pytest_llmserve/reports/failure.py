@@ -50,7 +50,9 @@ def failure_text(
 
 
 def _run_lines(run: LoadResult, title: str) -> list[str]:
-    lines = [f"{title}: {run.plan.describe()}: {len(run.requests)} requests, {len(run.failed)} failed"]
+    dropped = f", {len(run.dropped)} dropped" if run.dropped else ""
+    counts = f"{len(run.requests)} requests, {len(run.failed)} failed{dropped}"
+    lines = [f"{title}: {run.plan.describe()}: {counts}"]
     if run.generator.ended != "complete":
         lines.append(f"  ended early: {run.generator.ended}")
     lines += error_lines(run)

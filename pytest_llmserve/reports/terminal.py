@@ -8,7 +8,14 @@ from typing import Any
 
 from pytest_llmserve.domain.trust import NOT_CHECKED
 
-_ROWS = (("ttft_ms", "TTFT"), ("itl_ms", "ITL"), ("tpot_ms", "TPOT"), ("e2e_ms", "e2e"))
+_ROWS = (
+    ("ttft_ms", "TTFT"),
+    ("ttft_sent_ms", "TTFT sent"),
+    ("itl_ms", "ITL"),
+    ("tpot_ms", "TPOT"),
+    ("e2e_ms", "e2e"),
+    ("e2e_sent_ms", "e2e sent"),
+)
 _COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
@@ -52,39 +59,65 @@ def _short(test: Mapping[str, Any]) -> str:
 
 def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     counts = run["counts"]
-    by_outcome = {k: v for k, v in counts["by_outcome"].items() if k != "ok"}
+    by_outcome = {k: v for k, v in counts["by_outcome"].items() if k not in {"ok", "dropped"}}
     errors = ", ".join(f"{outcome} {number}" for outcome, number in by_outcome.items())
     _plain(
         console,
         f"  {run['plan']['text']}: {counts['sent']} sent, {counts['failed']} failed"
         + (f" ({errors})" if errors else "")
+        + (f", {counts['dropped']} dropped" if counts["dropped"] else "")
         + f", {run['duration_s']:.1f} s",
     )
     if run["generator"]["ended"] != "complete":
         _plain(console, f"  ended early: {run['generator']['ended']}", "yellow")
     _print_table(console, run["metrics"])
+    if len(run["stages"]) > 1:
+        _print_stages(console, run["stages"])
     for line in (_throughput(run), _server(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
 
 
 def _print_table(console: Any, metrics: Mapping[str, Any]) -> None:
+    rows = [
+        [title, *(_figure(metrics[name][column], column) for column in _COLUMNS)]
+        for name, title in _ROWS
+        if name in metrics
+    ]
+    _print_rows(console, ("ms", *_COLUMNS), rows)
+
+
+def _print_stages(console: Any, stages: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        [
+            stage["label"],
+            *(_figure(stage[column], column) for column in ("n", "failed")),
+            *(_figure(stage[column], column) for column in ("requests_per_s", "output_tokens_per_s")),
+            *(_figure(stage[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
+        ]
+        for stage in stages
+    ]
+    heads = ("stage", "n", "failed", "req/s", "tok/s", "TTFT p50", "p95", "e2e p50", "p95")
+    _print_rows(console, heads, rows)
+
+
+def _print_rows(console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table, its first column words and the others figures."""
     from rich import box
     from rich.padding import Padding
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    table.add_column("ms")
-    for column in _COLUMNS:
-        table.add_column(column, justify="right")
-    for name, title in _ROWS:
-        table.add_row(title, *(_figure(metrics[name][column], column) for column in _COLUMNS))
+    for place, head in enumerate(heads):
+        table.add_column(head, justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*row)
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _figure(value: float | None, column: str) -> str:
     if value is None:
         return "-"
-    if column == "n":
+    if column in {"n", "failed"}:
         return str(int(value))
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 

@@ -46,6 +46,22 @@ def test_late_sends_do_not_excuse_a_server_over_its_limit_by_more(found_ms, heal
 
 
 @pytest.mark.parametrize(
+    ("lag_ms", "late_share", "limit_ms", "accused"),
+    [
+        pytest.param(8.0, 0.010, None, False, id="over 5 ms, of no weight in a closed loop"),
+        pytest.param(8.0, 0.011, None, True, id="over 5 ms and over 1 % of the latency"),
+        pytest.param(8.0, None, None, True, id="over 5 ms in an open loop"),
+        pytest.param(3.1, 0.002, 300, False, id="over 1 % of a TTFT limit, of no weight in the load"),
+        pytest.param(3.1, 0.02, 300, True, id="over 1 % of limit and latency"),
+    ],
+)
+def test_in_a_closed_loop_lateness_is_held_against_the_latency(lag_ms, late_share, limit_ms, accused):
+    """Latency counts from the send there: late sends only make the load less than planned."""
+    health = GeneratorHealth(send_lag_ms={"p99": lag_ms}, late_share=late_share)
+    assert (bottleneck(health, limit_ms) is not None) == accused
+
+
+@pytest.mark.parametrize(
     ("cpu", "reason"),
     [(90.0, None), (90.5, "busiest load worker at 90% CPU"), (99.7, "busiest load worker at 100% CPU")],
 )
@@ -63,9 +79,9 @@ def test_the_generators_own_word_comes_first():
     ("health", "reason", "remedy"),
     [
         (
-            GeneratorHealth(dropped=3),
-            "3 requests were never sent",
-            "lower the rate, or add --llm-load-workers",
+            GeneratorHealth(dropped=3, saturated="dropped 3 of 9 arrivals", remedy="lower the rate"),
+            "dropped 3 of 9 arrivals",
+            "lower the rate",
         ),
         (
             GeneratorHealth(clock="mixed", receive_lag_ms={"p99": 5.1}),
@@ -98,3 +114,8 @@ def test_late_reads_the_kernel_stamped_and_short_pauses_spoil_nothing(health):
 
 def test_a_healthy_generator_is_not_accused():
     assert bottleneck(GeneratorHealth(), 1.0) is None
+
+
+def test_dropped_arrivals_that_the_engine_forgives_are_no_bottleneck():
+    """Too few to matter, by its own word: see load.merge.saturation."""
+    assert bottleneck(GeneratorHealth(dropped=3), 100.0, 90.0) is None

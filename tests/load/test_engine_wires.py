@@ -54,6 +54,15 @@ def test_tls_keeps_the_kernels_stamps(mock_server, load, certificate, monkeypatc
     assert 29 < result.ttft_ms.p50 < 100
 
 
+def test_spare_connections_are_kept_under_tls(mock_server, load, certificate, monkeypatch):
+    """The session tickets that follow a handshake are no reason to close what was opened ahead of need."""
+    authority, *pair = certificate
+    monkeypatch.setenv("SSL_CERT_FILE", authority)
+    server = mock_server("--tls", *pair, "--ttft-ms", 5, "--tokens", 2)
+    result = load(server.url, rate=30.0, arrival="constant", requests=40)
+    assert (result.by_outcome, result.generator.reopened) == ({"ok": 40}, 0)
+
+
 @both
 def test_a_large_prompt_under_tls(mock_server, load, certificate, monkeypatch):
     authority, *pair = certificate

@@ -15,6 +15,7 @@ def record(request_id, sent_ns, end_ns=None, **given):
     rest = dict.fromkeys(RequestRecord.__struct_fields__)
     rest |= {"id": request_id, "sent_ns": sent_ns, "end_ns": end_ns, "scheduled_ns": 0, "token_ns": ()}
     rest |= {"outcome": "ok", "input_chars": 0, "output_chars": 0, "warm_up": False, "attempt": 1}
+    rest |= {"stage": 0, "from_schedule": False}
     del rest["texts"]
     return RequestRecord(**{**rest, **given})
 
@@ -37,6 +38,13 @@ def test_a_run_of_two_requests_a_user_counts_as_a_whole(summary):
     assert steady_window(plan, records, [summary(drain_ns=40)]) == (20, 71)
     more = LoadPlan(users=2, requests=5)
     assert steady_window(more, records, [summary(drain_ns=40)]) == (0, 40)
+
+
+def test_the_window_of_an_open_loop_is_its_schedule(summary):
+    """Also of few requests."""
+    plan = LoadPlan(rate=2.0, requests=2, warm_up_ns=100)
+    records = [record(1, 120, 5000), record(2, 130, 7000)]
+    assert steady_window(plan, records, [summary(start_ns=10, drain_ns=900)]) == (110, 900)
 
 
 def test_nothing_sent_has_an_empty_window(summary):
@@ -93,6 +101,49 @@ def test_health_tells_pauses_and_pinning_of_all_workers(summary):
     assert (found.pinned, found.gc_pauses, found.gc_longest_ms) == (True, 2, 1.5)
     assert not health([calm, summary()], []).pinned
     assert not health([], []).pinned
+
+
+@pytest.mark.parametrize(
+    ("lag_ms", "late_share", "accused"),
+    [
+        pytest.param(5.1, 0.0101, True, id="late by a share of the latency that counts"),
+        pytest.param(5.1, 0.01, False, id="late against the clock, not against the latency"),
+        pytest.param(4.9, 0.5, False, id="a quick server: late by a share, not by the clock"),
+        pytest.param(5.1, None, True, id="open loop: latency holds the lateness"),
+    ],
+)
+def test_late_sends_of_a_closed_loop_matter_by_their_share_of_the_latency(lag_ms, late_share, accused):
+    sentence = "requests were sent 5.1 ms late (p99)" if accused else None
+    found = saturation(10.0, lag_ms, late_share)
+    assert (found and found.why) == sentence
+
+
+def test_a_busy_core_is_told_however_small_the_lateness():
+    found = saturation(91.0, 6.0, 0.001)
+    assert found is not None
+    assert found.why == "a load worker used 91 % of a core"
+
+
+@pytest.mark.parametrize(
+    ("dropped", "arrivals", "accused"),
+    [(0, 0, False), (0, 10, False), (1, 999, True), (1, 1000, False), (4, 4000, False), (5, 4000, True)],
+)
+def test_more_than_a_thousandth_dropped_saturates(dropped, arrivals, accused):
+    """One of a small run; a few of a large one are forgiven."""
+    sentence = f"dropped {dropped} of {arrivals} arrivals: they could not be sent when they were due"
+    cause = (sentence, "lower the rate, or add --llm-load-workers")
+    assert saturation(10.0, 0.1, None, dropped, arrivals) == (cause if accused else None)
+
+
+def test_lateness_is_a_share_of_the_median_latency_in_a_closed_loop_only(summary):
+    """Of what was answered; None where nothing was."""
+    lagging = summary(end_ns=1_000_000_000, send_lag_ns=[6_000_000] * 50)
+    slow = [record(i, 0, 1_200_000_000) for i in range(3)] + [record(9, 0, 1, outcome="http_5xx")]
+    assert health([lagging], slow).late_share == 0.005
+    assert health([lagging], slow).saturated is None
+    assert health([lagging], slow, is_open=True).late_share is None
+    assert health([lagging], slow, is_open=True).saturated == "requests were sent 6.0 ms late (p99)"
+    assert health([lagging], []).late_share is None
 
 
 def test_health_takes_the_busiest_worker_and_all_delays(summary):

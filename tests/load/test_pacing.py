@@ -8,6 +8,8 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.load.pacing import (
     Turn,
     backoff_ns,
+    connections_of,
+    connections_to_open,
     next_turn,
     requests_of,
     start_ns,
@@ -79,3 +81,26 @@ def test_think_time():
 def test_backoff_doubles_to_a_second():
     assert [backoff_ns(n) // 1_000_000 for n in range(7)] == [0, 100, 200, 400, 800, 1000, 1000]
     assert backoff_ns(10_000) == 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("coming", "spare", "busy", "most", "opened"),
+    [
+        pytest.param(0, 0, 0, 100, 0, id="nothing is due soon"),
+        pytest.param(5, 0, 0, 100, 5, id="one for each arrival"),
+        pytest.param(5, 3, 50, 100, 2, id="what is idle will serve"),
+        pytest.param(5, 9, 0, 100, 0, id="more idle than due"),
+        pytest.param(5, 0, 98, 100, 2, id="no more than allowed"),
+        pytest.param(5, 2, 98, 100, 0, id="all are open"),
+        pytest.param(5, 0, 100, 100, 0, id="all are busy"),
+    ],
+)
+def test_connections_are_opened_ahead_of_need(coming, spare, busy, most, opened):
+    assert connections_to_open(coming, spare, busy, most) == opened
+
+
+def test_workers_share_the_connections():
+    """No more in all than allowed, and a few descriptors are left for other things."""
+    assert [connections_of(w, 3, 10, 1024) for w in range(3)] == [4, 3, 3]
+    assert connections_of(0, 1, 4096, 1024) == 1024 - 32
+    assert connections_of(2, 3, 1, 1024) == 1, "a worker without a connection could send nothing"

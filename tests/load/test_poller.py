@@ -160,3 +160,17 @@ def _elapsed_s(action):
     before = time.monotonic()
     action()
     return time.monotonic() - before
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="epoll alone is made finer")
+def test_a_wait_is_not_rounded_up_to_a_millisecond():
+    """It may return early and be asked again: a request that is due must not wait for the next tick."""
+    with contextlib.closing(Poller()) as poller:
+        waits = []
+        for _ in range(10):
+            began = time.monotonic()
+            deadline = began + 0.0203
+            while (left := deadline - time.monotonic()) > 0:
+                assert poller.wait(left) == []
+            waits.append(time.monotonic() - began)
+    assert min(waits) < 0.0208

@@ -6,8 +6,10 @@ import pytest
 
 from pytest_llmserve.domain.errors import MarkerError
 from pytest_llmserve.domain.keywords import build
+from pytest_llmserve.domain.plan import Stage
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.spec import LoadSpec
+from pytest_llmserve.shapes import climb, soak, spike, stairs
 
 S = NS_PER_S
 
@@ -104,6 +106,48 @@ def test_params_win_over_max_tokens():
         ),
         ({"requests": 1, "think_time": ("1s",)}, 'think_time: (\'1s\',) is not a pair: write ("1s", "3s")'),
         ({"requests": 1, "think_time": (3, 1)}, "think_time: (3, 1) begins with the longer pause"),
+        ({"users": 2, "rate": 3, "requests": 1}, "give users= or rate=, not both"),
+        ({"users": 2, "rate": 3, "trace": "x"}, "give users= or rate= or trace=, not 3 of them"),
+        ({"rate": 3}, 'needs an end: requests=300, or duration="60s", or both'),
+        ({"rate": -1, "requests": 1}, "rate: -1 is not over 0"),
+        (
+            {"rate": 1, "requests": 1, "arrival": "even"},
+            "arrival: 'even' is not known: write 'poisson' or 'constant'",
+        ),
+        ({"users": 1, "requests": 1, "arrival": "constant"}, "arrival= is for rate= and rate_stages="),
+        (
+            {"rate": 1, "requests": 1, "think_time": 1},
+            "think_time= is for users= and stages=: a schedule does not wait",
+        ),
+        (
+            {"rate": 1, "requests": 1, "ramp_up": 1},
+            'ramp_up= is for users=: write a stage that climbs, ((1, 20), "1m")',
+        ),
+        (
+            {"users": 1, "requests": 1, "max_concurrency": 9},
+            "max_concurrency= is for rate=, rate_stages= and trace=: users have one connection each",
+        ),
+        ({"users": 1, "requests": 1, "speed": 2}, "speed= is for trace="),
+        ({"trace": 7}, "trace: 7 is not the path of a file"),
+        (
+            {"rate_stages": [(1, "1s")], "requests": 9},
+            "requests= is for users=, rate= and trace=: stages have lengths of their own",
+        ),
+        ({"stages": 5}, 'stages: 5 is not a list of stages: write [(2, "5m"), ((2, 20), "1m")]'),
+        ({"stages": []}, 'stages: [] is not a list of stages: write [(2, "5m"), ((2, 20), "1m")]'),
+        (
+            {"stages": [(2, "1s"), 3]},
+            'stages: stage 2: 3 is not (level, length): write [(2, "5m"), ((2, 20), "1m")]',
+        ),
+        (
+            {"stages": [((1, 2, 3), "1s")]},
+            "stages: stage 1: (1, 2, 3) is neither a number nor a pair of numbers:"
+            ' write [(2, "5m"), ((2, 20), "1m")]',
+        ),
+        ({"stages": [(1.5, "1s")]}, "stages: stage 1: 1.5 is not a whole number of 0 or more"),
+        ({"rate_stages": [(-1, "1s")]}, "rate_stages: stage 1: -1 is below 0"),
+        ({"rate_stages": [(1, 0)]}, "rate_stages: stage 1: has no length"),
+        ({"rate_stages": [(0, 5), (0, 1)]}, "rate_stages: no stage is over 0"),
         ({"requests": 1, "nonce": "no"}, "nonce: 'no' is not True or False"),
         ({"requests": 1, "seed": -1}, "seed: -1 is not a whole number of 0 or more"),
         (
@@ -115,3 +159,43 @@ def test_params_win_over_max_tokens():
 def test_a_wrong_keyword_says_what_to_write(keywords, said):
     """One sentence a fault."""
     assert fault(**keywords) == said
+
+
+def test_a_rate_is_poisson_unless_said_otherwise():
+    """And may have as many requests under way as it takes."""
+    plan = spec(rate=2.5, requests=9).plan(scale=2)
+    assert (plan.rate, plan.arrival, plan.requests, plan.is_open, plan.max_concurrency) == (
+        2.5, "poisson", 18, True, 4096,
+    )  # fmt: skip
+    assert spec(rate=1, duration=1, arrival="constant", max_concurrency=7).plan().max_concurrency == 7
+
+
+def test_stages_are_scaled_in_length_not_in_level():
+    """Users are as many as the fullest stage has."""
+    plan = spec(stages=[(2, "5m"), ((2, 20), "1m")]).plan(scale=0.1)
+    assert plan.stages == (Stage(2, 2, 30 * S), Stage(2, 20, 6 * S))
+    assert (plan.users, plan.measured_ns, plan.rate_stages) == (20, 36 * S, ())
+    assert spec(rate_stages=[((0.5, 2), 1)]).plan().rate_stages == (Stage(0.5, 2, S),)
+
+
+def test_a_trace_lies_in_the_folder_given(tmp_path):
+    """A path from the root stays; --llm-scale leaves the instants alone."""
+    plan = spec(trace="calls.jsonl", speed=4, requests=10).plan(folder=tmp_path, scale=0.5)
+    assert (plan.trace, plan.speed, plan.requests) == (str(tmp_path / "calls.jsonl"), 4, 5)
+    assert spec(trace="/x/calls.jsonl").plan(folder=tmp_path).trace == "/x/calls.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("shape", "stages"),
+    [
+        (spike(1, 9), [(1, 1, 60), (9, 9, 30), (1, 1, 60)]),
+        (spike(1, 9, before=5, during="6s", after=7), [(1, 1, 5), (9, 9, 6), (1, 1, 7)]),
+        (soak(5), [(5, 5, 8 * 3600)]),
+        (stairs(range(10, 31, 10), "2s"), [(10, 10, 2), (20, 20, 2), (30, 30, 2)]),
+        (climb(1, 4, 3), [(1, 4, 3)]),
+    ],
+)
+def test_shapes_are_stages(shape, stages):
+    """Of users or of rates."""
+    expected = tuple(Stage(begin, end, seconds * S) for begin, end, seconds in stages)
+    assert spec(stages=shape).stages == spec(rate_stages=shape).rate_stages == expected

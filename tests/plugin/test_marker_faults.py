@@ -45,6 +45,22 @@ def test_every_fault_of_every_marker_is_told_with_its_line(suite):
         ("latency(p50_ms=-1)", "latency: p50_ms: -1 is not over 0"),
         ("latency(p50_ms=1, e2e_p50_ms=2)", "latency: p50_ms and e2e_p50_ms are the same limit: give one"),
         ("load(users=3)", 'load: needs an end: requests=300, or duration="60s", or both'),
+        ("load(users=3, rate=2.5, requests=1)", "load: give users= or rate=, not both"),
+        (
+            "load(rate=5, stages=[(1, '1s')], trace='x.jsonl')",
+            "load: give rate= or stages= or trace=, not 3 of them",
+        ),
+        ("load(rate=5)", 'load: needs an end: requests=300, or duration="60s", or both'),
+        ("load(rate=0, requests=1)", "load: rate: 0 is not over 0"),
+        (
+            "load(stages=[(2, '1s'), (0.5, '1s')])",
+            "load: stages: stage 2: 0.5 is not a whole number of 0 or more",
+        ),
+        (
+            "load(stages=[(2, '1s')], duration='5s', ramp_up='1s')",
+            "load: duration= is for users=, rate= and trace=: stages have lengths of their own;"
+            ' ramp_up= is for users=: write a stage that climbs, ((1, 20), "1m")',
+        ),
         ("load(users=0, requests=1)", "load: users: 0 is not a whole number of 1 or more"),
         ("load(requests=1, timeout=0)", "load: timeout: 0 leaves no time to answer"),
         ("goodput(min=0.9)", "goodput: needs at least one of ttft_ms, tpot_ms, e2e_ms"),
@@ -122,7 +138,7 @@ def test_all_markers_are_known_to_strict_markers(suite):
 @pytest.mark.parametrize(
     ("name", "begins"),
     [
-        ("load", "@pytest.mark.load(users=, requests=, duration=, ramp_up=, warm_up=, think_time="),
+        ("load", "@pytest.mark.load(users=, rate=, arrival=, stages=, rate_stages=, trace=, speed="),
         ("latency", "@pytest.mark.latency(p50_ms=, p90_ms=, p95_ms=, p99_ms=, p999_ms="),
         ("throughput", "@pytest.mark.throughput(min_rps=, min_tokens_per_s=): The server answers at least"),
         ("goodput", "@pytest.mark.goodput(min=, ttft_ms=, tpot_ms=, e2e_ms=): At least this share"),

@@ -23,6 +23,7 @@ def test_a_run_is_plain_data(make):
         "sent": 3,
         "ok": 2,
         "failed": 1,
+        "dropped": 0,
         "warm_up": 0,
         "by_outcome": {"ok": 2, "http_5xx": 1},
     }

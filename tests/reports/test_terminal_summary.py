@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.result import GeneratorHealth
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.terminal import summary_lines
+
+S = 1_000_000_000
 
 
 def document(make, runs=(), verdicts=(), **changes):
@@ -122,3 +126,49 @@ def test_a_certificate_that_was_not_checked_is_told_once(make, tls):
     shown = lines([document(make, server={"tls": tls})] * 2 + [document(make, server=None)], verbosity=-1)
     unchecked = ["TLS certificate not checked (--llm-insecure)"] if tls and "not" in tls else []
     assert shown == unchecked + ["test_a.py::test_it: passed"] * 3
+
+
+def staged(make):
+    """Two stages of 2 s after a warm-up of as long, a request a second, the last one failed."""
+    plan = LoadPlan(stages=(Stage(1, 1, 2 * S), Stage(1, 4, 2 * S)), users=4, warm_up_ns=2 * S)
+    records = [make.record(i, 100 + i, warm_up=i < 2, stage=max(0, i // 2 - 1)) for i in range(5)]
+    return make.run([*records, make.failed(5)], plan=plan, steady_ns=(2 * S, 6 * S))
+
+
+def test_stages_are_a_table_of_their_own(make):
+    """The warm-up first; it is in no other figure."""
+    run = staged(make)
+    run.requests[-1] = replace(run.requests[-1], stage=1)
+    shown = lines([document(make, [run])])
+    assert shown[1] == "  users 1 for 2 s, 1 to 4 for 2 s, warm-up 2 s: 4 sent, 1 failed (http_5xx 1), 3.1 s"
+    assert shown[8].split() == [
+        "stage",
+        "n",
+        "failed",
+        "req/s",
+        "tok/s",
+        "TTFT",
+        "p50",
+        "p95",
+        "e2e",
+        "p50",
+        "p95",
+    ]
+    assert [line.split() for line in shown[10:13]] == [
+        ["warm-up", "2", "0", "1.00", "4.00", "20.0", "20.0", "100", "101"],
+        ["1", "user", "2", "0", "1.00", "4.00", "20.0", "20.0", "102", "103"],
+        ["1", "to", "4", "users", "2", "1", "0.50", "2.00", "20.0", "-", "104", "-"],
+    ]
+    assert max(map(len, shown[8:13])) <= 80
+
+
+def test_an_open_loop_shows_both_latencies_and_what_was_dropped(make):
+    """From the schedule, and from the send."""
+    late = [make.record(i, scheduled_ns=i * S - 30_000_000, from_schedule=True) for i in range(3)]
+    never = make.record(3, outcome="dropped", sent_ns=None, end_ns=None, token_ns=())
+    shown = lines([document(make, [make.run([*late, never], plan=LoadPlan(rate=1.0, requests=4))])])
+    assert shown[1] == "  1 requests/s, Poisson arrivals, 4 requests: 3 sent, 0 failed, 1 dropped, 2.1 s"
+    table = {line[2:13].strip(): line[13:].split() for line in shown[4:10]}
+    assert table["TTFT"][:2] == ["3", "50.0"]
+    assert table["TTFT sent"][:2] == ["3", "20.0"]
+    assert (table["e2e"][1], table["e2e sent"][1]) == ("130", "100")

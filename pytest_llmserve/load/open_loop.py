@@ -1,0 +1,147 @@
+"""A worker's event loop in open loop: requests leave when the schedule says, whatever the server does."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_llmserve.domain.exchange import Ending, Prompt
+from pytest_llmserve.domain.units import duration_text
+from pytest_llmserve.load.connection import User
+from pytest_llmserve.load.flight import NEVER_SENT, Flight, Landed, Recorder
+from pytest_llmserve.load.job import Job
+from pytest_llmserve.load.loop import LoadLoop
+from pytest_llmserve.load.pacing import connections_of, connections_to_open
+from pytest_llmserve.load.schedule import Arrival, Schedule
+from pytest_llmserve.load.trace import TraceRow, prompt_text, rows_from_json, sized
+
+monotonic_ns = time.monotonic_ns
+
+LATE_LIMIT_NS = 100_000_000
+"""An arrival that the loop reaches later than this is dropped: sent then, it would be another load."""
+
+# Requests are written, and connections opened, so long before they are due: a TCP and a TLS
+# handshake take up to four crossings, and few servers are more than 25 ms away from their test.
+AHEAD_NS = 100_000_000
+
+
+class OpenLoop(LoadLoop):
+    """Sends this worker's arrivals. One run long.
+
+    Here a user is only a place for one request, with its connection. The most recently used
+    free one is taken first, so that surplus connections grow old and the server may close them.
+    """
+
+    def __init__(self, job: Job, recorder: Recorder, control_fd: int | None = None) -> None:
+        super().__init__(job, recorder, control_fd)
+        self._rows = rows_from_json(job.trace_json) if self.plan.trace is not None else None
+        recorded_ns = None if self._rows is None else [row.at_ns for row in self._rows]
+        self._schedule = Schedule(self.plan, job.index, recorded_ns)
+        self._arrivals: Iterator[Arrival] = iter(self._schedule)
+        self._later: Arrival | None = None
+        self._coming: deque[Flight] = deque()
+        self._spare: deque[User] = deque()  # with a connection; the left end is the longest unused
+        self._bare: list[User] = []
+        self._places = self._busy = 0
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = connections_of(job.index, self.plan.workers, self.plan.max_concurrency, descriptors)
+
+    def _start(self) -> None:
+        self._active = 1  # the schedule itself
+        self._later = next(self._arrivals, None)
+        self._look_ahead(monotonic_ns())
+
+    def _fire_due(self, now_ns: int) -> None:
+        self._look_ahead(now_ns)
+        while self._coming and self._coming[0].scheduled_ns <= now_ns:
+            self._depart(self._coming.popleft())
+        super()._fire_due(now_ns)
+        if self._coming:
+            self._due_ns = min(self._due_ns, self._coming[0].scheduled_ns)
+        if self._later is not None:
+            self._due_ns = min(self._due_ns, self.start_ns + self._later.at_ns - AHEAD_NS)
+        elif not self._coming:
+            self._end_schedule()
+
+    def _end_schedule(self) -> None:
+        if self.drain_ns == 0:
+            self.drain_ns = self.start_ns + (self._schedule.end_ns or 0)
+            self._active -= 1
+
+    def _look_ahead(self, now_ns: int) -> None:
+        """Make ready what is due soon."""
+        horizon_ns, fresh = now_ns - self.start_ns + AHEAD_NS, 0
+        while self._later is not None and self._later.at_ns <= horizon_ns:
+            self._coming.append(self._write(self._later))
+            self._later = next(self._arrivals, None)
+            fresh += 1
+        while self._spare and self._spare[0].connection is None:  # closed by the server, or never opened
+            self._bare.append(self._spare.popleft())
+        wanted = connections_to_open(len(self._coming), len(self._spare), self._busy, self._most)
+        for _ in range(min(wanted, fresh)):  # one try an arrival: the server may be gone
+            user = self._bare.pop() if self._bare else self._new_place()
+            self._spare.appendleft(user)
+            self.transport.prepare(user)
+
+    def _new_place(self) -> User:
+        self._places += 1
+        return User(self._places)
+
+    def _depart(self, flight: Flight) -> None:
+        """An arrival is due: send it, or say that it was not."""
+        late_ns = monotonic_ns() - flight.scheduled_ns
+        if late_ns > LATE_LIMIT_NS:
+            limit = duration_text(LATE_LIMIT_NS)
+            self._drop(flight, f"never sent: reached {duration_text(late_ns)} after its time, over {limit}")
+        elif (user := self._free_place()) is None:
+            self._drop(flight, f"never sent: {self._busy} requests were under way, as many as may be")
+        else:
+            self._busy += 1
+            self._active += 1
+            self.sent += 1
+            user.flight = flight
+            self.transport.carry(user)
+
+    def _free_place(self) -> User | None:
+        while self._spare:
+            user = self._spare.pop()
+            if user.connection is not None:
+                return user
+            self._bare.append(user)
+        if self._busy >= self._most:
+            return None
+        return self._bare.pop() if self._bare else self._new_place()
+
+    def _drop(self, flight: Flight, why: str) -> None:
+        self.recorder.keep(Landed(flight, None, Ending(NEVER_SENT, why), None))
+
+    def _next(self, user: User, from_ns: int) -> None:  # noqa: ARG002 - the schedule does not wait
+        self._busy -= 1
+        self._active -= 1
+        user.failures = 0
+        if user.connection is None:
+            self._bare.append(user)
+        else:
+            self._spare.append(user)
+
+    def _write(self, arrival: Arrival) -> Flight:
+        row = None if self._rows is None else self._rows[arrival.number // self.plan.workers]
+        flight = self._make_flight(
+            arrival.number, arrival.warm_up, arrival.stage, self._prompt_of(arrival, row), _params(row)
+        )
+        flight.scheduled_ns = self.start_ns + arrival.at_ns
+        return flight
+
+    def _prompt_of(self, arrival: Arrival, row: TraceRow | None) -> Prompt | None:
+        """The recorded prompt, or one of its length made of the prompt set; None = from the set as it is."""
+        if row is None or row.chars is None:
+            return None if row is None else row.prompt
+        text = prompt_text(self.requests.prompt(arrival.number))
+        return sized(text, max(1, row.chars - self.requests.mark_chars(arrival.number)))
+
+
+def _params(row: TraceRow | None) -> dict[str, Any] | None:
+    return None if row is None or row.output_tokens is None else {"max_tokens": row.output_tokens}
