@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 from pytest_llmserve.dialects import dialect
@@ -20,6 +21,8 @@ from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.pulse import Pulse
 from pytest_llmserve.load.shard import ShardWriter
+
+_TOGETHER, _TOGETHER_NS = 64, 250_000_000
 
 NO_CONNECTION = "no_connection"
 NEVER_SENT = "never_sent"
@@ -109,14 +112,31 @@ class Recorder:
         self._writer = writer
         self.waiting: deque[Landed] = deque()
         self.waiting_bytes = 0
+        self._due_ns = 0
+        self._working = False
         self.pulse = Pulse()
         self.chunks = 0
 
     def keep(self, landed: Landed) -> None:
         """Put aside for later."""
+        if not self.waiting:
+            self._due_ns = time.monotonic_ns() + _TOGETHER_NS
         self.waiting.append(landed)
         if landed.answer is not None:
             self.waiting_bytes += sum(map(len, landed.answer.pieces))
+
+    def wait_ns(self, now_ns: int) -> int:
+        """How long what waits may still wait; decoded together, on a warm core, it takes half the time.
+
+        0 = there is work, until nothing waits any more.
+        """
+        if not self.waiting:
+            self._working = False
+            return _TOGETHER_NS
+        if self._working or len(self.waiting) >= _TOGETHER or now_ns >= self._due_ns:
+            self._working = True
+            return 0
+        return self._due_ns - now_ns
 
     def work(self) -> None:
         """Decode and write one request."""

@@ -95,16 +95,17 @@ class LoadLoop:
 
     def _turn_loop(self) -> None:
         """Run until no user is left. Once for each packet or so: what can wait is asked only when due."""
-        wait, recorder, waiting = self.transport.wait, self.recorder, self.recorder.waiting
+        wait, recorder = self.transport.wait, self.recorder
         while self._active > 0:
             now_ns = monotonic_ns()
             if now_ns >= self._due_ns:
                 self._fire_due(now_ns)
                 continue
-            ready, told = wait(0 if waiting else (self._due_ns - now_ns) / 1e9)
+            spare_ns = recorder.wait_ns(now_ns)
+            ready, told = wait(min(spare_ns, self._due_ns - now_ns) / 1e9)
             if told:
                 self.cut(INTERRUPTED)
-            if waiting and (not ready or recorder.waiting_bytes > _BACKLOG_BYTES):
+            if (not spare_ns and not ready) or recorder.waiting_bytes > _BACKLOG_BYTES:
                 recorder.work()
             while recorder.waiting_bytes > _MOST_BACKLOG_BYTES:
                 recorder.work()

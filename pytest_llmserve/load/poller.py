@@ -17,8 +17,9 @@ OUT = select.POLLOUT
 
 Ready = list[tuple[int, int]]
 
-# Waiting delays what follows an answer, so it is a small part of what answers take.
-_LONGEST_MS, _PART = 2, 400
+# Waiting delays what follows an answer, so it is a small part of what answers take; and a fraction
+# of the time between the events of a stream, so that two do not come together.
+_LONGEST_MS, _PART_OF_ANSWER, _PART_OF_GAP = 5, 250, 3
 # Packets a second from which on waiting is cheaper than being woken, and below which it is not.
 _MANY_A_S, _FEW_A_S = 1500, 750
 _LOOK_EVERY = 256
@@ -28,9 +29,15 @@ _EXACT_S = 0.005
 _TICK_S = 0.001
 
 
-def patience_s(answer_ns: float) -> float:
-    """How long a patient socket may wait when answers take that long; whole milliseconds, or 0."""
-    return min(_LONGEST_MS, answer_ns // (_PART * 1_000_000)) / 1000
+def patience_s(answer_ns: float, gap_ns: float) -> float:
+    """How long a patient socket may wait; whole milliseconds, or 0.
+
+    Args:
+        answer_ns: how long answers take.
+        gap_ns: how long it is from piece to piece of one.
+    """
+    longest_ms = min(answer_ns / _PART_OF_ANSWER, gap_ns / _PART_OF_GAP) // 1_000_000
+    return min(_LONGEST_MS, longest_ms) / 1000
 
 
 def gathers(packets: int, elapsed_ns: int, gathering: bool) -> bool:
@@ -54,7 +61,7 @@ class Poller:
         self._poll: select.epoll | select.poll
         self.wait: Callable[[float], Ready]
         self._gathering = False
-        self._stream_ns, self.patience_s = 0.0, 0.0
+        self._answer_ns = self._gap_ns = self.patience_s = 0.0
         if hasattr(select, "epoll"):
             self._poll = prompt = select.epoll()
             self._patient = select.epoll()
@@ -73,10 +80,11 @@ class Poller:
         self.register = self._poll.register
         self.modify = self._poll.modify
 
-    def learn(self, answer_ns: int) -> None:
-        """A stream took that long: how long streams take decides how long they may wait to be read."""
-        self._stream_ns += (answer_ns - self._stream_ns) / _LEARNT
-        self.patience_s = patience_s(self._stream_ns)
+    def learn(self, answer_ns: int, pieces: int) -> None:
+        """A stream took that long and came in so many pieces: the next ones will be alike."""
+        self._answer_ns += (answer_ns - self._answer_ns) / _LEARNT
+        self._gap_ns += (answer_ns / pieces - self._gap_ns) / _LEARNT
+        self.patience_s = patience_s(self._answer_ns, self._gap_ns)
 
     def patient(self, fd: int) -> bool:
         """Let a socket wait; False where that cannot be."""

@@ -329,8 +329,8 @@ class Transport:
             answer = connection.take_answer()
             if keep:
                 if connection.patient:
-                    if user.flight is not None and user.flight.sent_ns is not None:
-                        self._poller.learn(end_ns - user.flight.sent_ns)
+                    if answer is not None and answer.first_byte_ns is not None:
+                        self._poller.learn(end_ns - answer.first_byte_ns, len(answer.pieces))
                     self._hurry(connection)
                 connection.state = wire.IDLE
                 connection.idle_ns = end_ns

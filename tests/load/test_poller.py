@@ -141,11 +141,34 @@ def test_packets_are_gathered_when_they_are_many(packets, elapsed_ms, before, af
 
 
 @pytest.mark.parametrize(
-    ("answer_ms", "patience_ms"), [(0, 0), (399, 0), (400, 1), (799, 1), (800, 2), (1310, 2), (60_000, 2)]
+    ("answer_ms", "gap_ms", "patience_ms"),
+    [
+        (0, 0, 0),
+        (249, 20, 0),
+        (250, 20, 1),
+        (1310, 20, 5),
+        (60_000, 20, 5),
+        (60_000, 14, 4),
+        (60_000, 3, 1),
+        (60_000, 2.9, 0),
+    ],
 )
-def test_patience_is_a_small_part_of_what_answers_take(answer_ms, patience_ms):
-    """At most a four hundredth, and never over 2 ms: what follows an answer waits for it."""
-    assert patience_s(answer_ms * 1_000_000.0) == patience_ms / 1000
+def test_patience_is_a_small_part_of_what_answers_and_gaps_take(answer_ms, gap_ms, patience_ms):
+    """What follows an answer waits for it; two events must not come together by it."""
+    assert patience_s(answer_ms * 1e6, gap_ms * 1e6) == patience_ms / 1000
+
+
+@needs_epoll
+def test_patience_is_learnt_from_the_streams():
+    """Nearly all of it after some dozen of them."""
+    with contextlib.closing(Poller()) as poller:
+        assert poller.patience_s == 0
+        for _ in range(30):
+            poller.learn(1_310_000_000, 64)
+        assert poller.patience_s == 0.005
+        for _ in range(60):
+            poller.learn(100_000_000, 64)
+        assert poller.patience_s == 0
 
 
 @needs_epoll
