@@ -45,13 +45,15 @@ class User:
     """One user of the closed loop: at most one request under way, one connection kept.
 
     Attributes:
+        begun: it has sent its first request.
         failures: connection failures in a row.
     """
 
-    __slots__ = ("connection", "failures", "flight", "number")
+    __slots__ = ("begun", "connection", "failures", "flight", "number")
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.begun = False
         self.connection: Connection | None = None
         self.flight: Flight | None = None
         self.failures = 0

@@ -42,6 +42,8 @@ class Flight:
 
     Attributes:
         raw: the request as sent.
+        opens: the first of its user in a closed loop: many users cannot begin in one instant, and
+            how long they take is part of the load, not a lateness.
         resent: sent again because the server had closed the idle connection.
     """
 
@@ -49,6 +51,7 @@ class Flight:
         "attempt",
         "id",
         "input_chars",
+        "opens",
         "raw",
         "resent",
         "scheduled_ns",
@@ -70,7 +73,7 @@ class Flight:
         self.scheduled_ns = 0
         self.sent_ns: int | None = None
         self.attempt = 1
-        self.resent = False
+        self.resent = self.opens = False
 
     def next_attempt(self) -> None:
         """Make ready to be sent again after a failure."""

@@ -253,7 +253,8 @@ class HttpxTransport:
 
     def _begun(self, exchange: Exchange, now_ns: int) -> None:
         """The first byte of a request is about to leave."""
-        self.send_lag.add(now_ns - max(exchange.flight.scheduled_ns, exchange.ready_ns))
+        if not exchange.flight.opens:
+            self.send_lag.add(now_ns - max(exchange.flight.scheduled_ns, exchange.ready_ns))
         self.reopened += exchange.opened and self._lines[exchange.user.number].served > 0
         self._connecting.drop(exchange.user.number)
         self._answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)

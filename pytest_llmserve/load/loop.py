@@ -33,9 +33,11 @@ monotonic_ns = time.monotonic_ns
 
 _IDLE_WAIT_NS = 250_000_000
 # Decoded in a fraction of a second, so that a stop is not kept waiting.
-_BACKLOG_BYTES = 4_000_000
+_BACKLOG_BYTES = 16_000_000
 # A core that is busy without a pause sees many answers end in each turn, and would pile them up.
-_MOST_BACKLOG_BYTES = 8_000_000
+_MOST_BACKLOG_BYTES = 32_000_000
+TURNS_AT_ONCE = 32
+"""Users that begin before the sockets get a look: answers left unread for long come together."""
 _GIVE_UP_NS = 5_000_000_000
 
 INTERRUPTED = "interrupted"
@@ -100,9 +102,10 @@ class LoadLoop:
             now_ns = monotonic_ns()
             if now_ns >= self._due_ns:
                 self._fire_due(now_ns)
-                continue
+                if not self._active or self._due_ns > now_ns:
+                    continue
             spare_ns = recorder.wait_ns(now_ns)
-            ready, told = wait(min(spare_ns, self._due_ns - now_ns) / 1e9)
+            ready, told = wait(max(0, min(spare_ns, self._due_ns - now_ns)) / 1e9)
             if told:
                 self.cut(INTERRUPTED)
             if (not spare_ns and not ready) or recorder.waiting_bytes > _BACKLOG_BYTES:
@@ -126,7 +129,9 @@ class LoadLoop:
         self._due_ns = min(self._due_ns, at_ns)
 
     def _fire_due(self, now_ns: int) -> None:
-        while self._active > 0 and self._turns and self._turns[0][0] <= now_ns:
+        for _ in range(TURNS_AT_ONCE):
+            if not self._active or not self._turns or self._turns[0][0] > now_ns:
+                break
             at_ns, _, user = heapq.heappop(self._turns)
             self._begin(user, at_ns)
         self.transport.expire(now_ns)
@@ -141,6 +146,7 @@ class LoadLoop:
                 self._retire(at_ns)
                 return
             user.flight = self._flight_for(turn)
+            user.flight.opens, user.begun = not user.begun, True
         user.flight.scheduled_ns = at_ns
         self.sent += 1
         self.transport.carry(user)

@@ -13,7 +13,7 @@ from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import NEVER_SENT, Flight, Landed, Recorder
 from pytest_llmserve.load.job import Job
-from pytest_llmserve.load.loop import LoadLoop
+from pytest_llmserve.load.loop import TURNS_AT_ONCE, LoadLoop
 from pytest_llmserve.load.pacing import connections_of, connections_to_open
 from pytest_llmserve.load.schedule import Arrival, Schedule
 from pytest_llmserve.load.trace import TraceRow, prompt_text, rows_from_json, sized
@@ -56,7 +56,9 @@ class OpenLoop(LoadLoop):
 
     def _fire_due(self, now_ns: int) -> None:
         self._look_ahead(now_ns)
-        while self._coming and self._coming[0].scheduled_ns <= now_ns:
+        for _ in range(TURNS_AT_ONCE):
+            if not self._coming or self._coming[0].scheduled_ns > now_ns:
+                break
             self._depart(self._coming.popleft())
         super()._fire_due(now_ns)
         if self._coming:

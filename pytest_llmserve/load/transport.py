@@ -191,7 +191,8 @@ class Transport:
         connection.state = wire.SENDING
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
         before_ns = monotonic_ns()
-        self.send_lag.add(connection.delay_ns(flight, before_ns))
+        if not flight.opens:
+            self.send_lag.add(connection.delay_ns(flight, before_ns))
         self._limits.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
         try:
             whole = connection.send(data)
