@@ -1,6 +1,6 @@
 # Needs Python 3.11+, make and (for `make bench`, if present) a C compiler. Everything else goes into .venv.
 .DEFAULT_GOAL := test
-.PHONY: venv demo test lint types layers check bench lock clean
+.PHONY: venv demo test lint types layers check proof bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +45,9 @@ types: venv
 
 layers: venv
 	$(BIN)/lint-imports
+
+proof: venv  ## The long proofs that `make test` leaves out: the wire under 20,000 damaged answers.
+	@$(BIN)/python -m pytest -m proof
 
 bench: venv  ## How exact and how cheap the load engine is; needs two quiet cores.
 	$(BIN)/python benchmarks/bench.py --write

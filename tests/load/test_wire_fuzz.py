@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pytest_llmserve.domain.outcome import OUTCOMES
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.load import pacing
 from pytest_llmserve.load.flight import Recorder
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.loop import LoadLoop
@@ -27,7 +28,7 @@ from pytest_llmserve.load.shard import ShardWriter, read_shard
 
 MS = 1_000_000
 USERS, REQUESTS = 2, 4
-TIMEOUT_MS = 60
+TIMEOUT_MS = 25
 RUN_LIMIT_S = 20.0
 
 EVENTS = [
@@ -200,6 +201,15 @@ class ScriptedServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_pauses() -> Iterator[None]:
+    """The pause after a failed connection would be nearly all of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pacing, "_FIRST_PAUSE_NS", MS)
+        patch.setattr(pacing, "_LONGEST_PAUSE_NS", MS)
+        yield
 
 
 @pytest.fixture(scope="module")
