@@ -13,8 +13,10 @@ NOTICED_LAG_MS = 0.5
 MOST_CPU_PERCENT = 90.0
 MOST_PAUSE_MS = 5.0
 
+_BOTTLENECK = "the load generator was the bottleneck"
 MORE_WORKERS = "add --llm-load-workers"
 MORE_OR_QUIETER = "add --llm-load-workers, or run on a quieter machine"
+SLOWER_OR_WIDER = "the server is slower than the rate: lower the rate, or raise max_concurrency="
 FEWER_OR_MORE = "lower the rate, or add --llm-load-workers"
 
 
@@ -39,6 +41,7 @@ def bottleneck(
 
     Late sends alone do not excuse a server that is over its limit by more than they are
     late: in a closed loop a latency does not hold them, and in an open loop no more than them.
+    Nor do arrivals for which no connection was free: it was the server that had not answered.
 
     Args:
         generator: health of the load generator.
@@ -47,9 +50,9 @@ def bottleneck(
     """
     lag_ms = generator.send_lag_ms.get("p99", 0.0)
     only_late = (
-        (generator.saturated is None or lag_ms > MOST_LAG_MS)
+        (generator.saturated is None or lag_ms > MOST_LAG_MS or generator.crowded)
         and generator.cpu_percent <= MOST_CPU_PERCENT
-        and not generator.dropped
+        and generator.dropped == generator.crowded
         and pause_or_late_read(generator) is None
     )
     if only_late and limit_ms is not None and found_ms is not None and found_ms - limit_ms > lag_ms:
@@ -57,7 +60,8 @@ def bottleneck(
     cause = _cause(generator, limit_ms)
     if cause is None:
         return None
-    return f"the load generator was the bottleneck ({cause.why}); {cause.remedy}"
+    said = "the load was not sent as planned" if cause.remedy == SLOWER_OR_WIDER else _BOTTLENECK
+    return f"{said} ({cause.why}); {cause.remedy}"
 
 
 def pause_or_late_read(generator: GeneratorHealth) -> Cause | None:

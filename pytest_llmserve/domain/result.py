@@ -29,7 +29,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         cpu_percent: share of one core, of the busiest worker.
         late_share: closed loop: the p99 send lag as a share of the median e2e latency, by which the
             load was less than planned; None in open loop and without answers.
-        dropped: requests never sent because we were late.
+        dropped: requests never sent, because we were late or no connection was free.
+        crowded: those of them for which none was free: too many others were unanswered.
         reopened: connections the server closed while idle, opened again without a failure.
         unfinished: requests under way when the run was cut short; not in the records.
         saturated: why the generator may have been the bottleneck, or None.
@@ -50,6 +51,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     late_share: float | None = None
     dropped: int = 0
+    crowded: int = 0
     reopened: int = 0
     unfinished: int = 0
     saturated: str | None = None

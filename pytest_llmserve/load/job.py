@@ -62,6 +62,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     receive_lag_ns: list[int]
     reopened: int
     unfinished: int
+    crowded: int = 0
     ended: str
     pinned: bool = False
     gc_pauses: int = 0

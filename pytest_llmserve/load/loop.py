@@ -50,6 +50,7 @@ class LoadLoop:
         ended: why the load ended; "complete" by default.
         unfinished: requests under way when the load was cut.
         sent, landed: requests begun, further tries included, and those of them that are over.
+        crowded: arrivals dropped because no connection was free for them.
         drain_ns: when the first user would have begun a request and none was left, or the
             measured time was over.
     """
@@ -58,7 +59,7 @@ class LoadLoop:
         self.job, self.plan, self.recorder = job, job.plan, recorder
         self.transport = transport_class(job.plan.transport)(job, self._landed, control_fd)
         self.ended = "complete"
-        self.unfinished = self.sent = self.landed = 0
+        self.unfinished = self.sent = self.landed = self.crowded = 0
         self.start_ns = self.drain_ns = 0
         self.requests = RequestWriter(job)
         self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)

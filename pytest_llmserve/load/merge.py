@@ -11,6 +11,7 @@ from pytest_llmserve.checks.generator import (
     FEWER_OR_MORE,
     MORE_OR_QUIETER,
     MORE_WORKERS,
+    SLOWER_OR_WIDER,
     Cause,
     pause_or_late_read,
 )
@@ -71,6 +72,7 @@ def health(
     cpu_percent = max((_cpu_percent(s) for s in summaries), default=0.0)
     ended = [s.ended for s in summaries if s.ended != "complete"]
     dropped = sum(1 for r in records if r.outcome == DROPPED)
+    crowded = sum(s.crowded for s in summaries)
     send_p99_ms = send.p99 if send.n else 0.0
     late_share = None if is_open else _late_share(send_p99_ms, records)
     found = GeneratorHealth(
@@ -85,6 +87,7 @@ def health(
         workers=len(summaries),
         late_share=late_share,
         dropped=dropped,
+        crowded=crowded,
         reopened=sum(s.reopened for s in summaries),
         unfinished=sum(s.unfinished for s in summaries),
         pinned=bool(summaries) and all(s.pinned for s in summaries),
@@ -92,7 +95,7 @@ def health(
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else "complete",
     )
-    late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records))
+    late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)
     cause = late_or_busy or pause_or_late_read(found)
     if cause is None:
         return found
@@ -105,6 +108,7 @@ def saturation(
     late_share: float | None = None,
     dropped: int = 0,
     arrivals: int = 0,
+    crowded: int = 0,
 ) -> Cause | None:
     """Why the generator may have been the bottleneck, or None.
 
@@ -115,10 +119,14 @@ def saturation(
             from the send there, so late sends only make the load less than planned, by that share.
         dropped: arrivals never sent.
         arrivals: all that were due.
+        crowded: of the dropped, those for which no connection was free.
     """
-    if dropped > DROPPED_SHARE_LIMIT * arrivals:
+    if dropped - crowded > DROPPED_SHARE_LIMIT * arrivals:
         why = f"dropped {dropped} of {arrivals} arrivals: they could not be sent when they were due"
         return Cause(why, FEWER_OR_MORE)
+    if crowded > DROPPED_SHARE_LIMIT * arrivals:
+        why = f"dropped {crowded} of {arrivals} arrivals: too many requests were unanswered at once"
+        return Cause(why, SLOWER_OR_WIDER)
     if cpu_percent > CPU_LIMIT_PERCENT:
         return Cause(f"a load worker used {cpu_percent:.0f} % of a core", MORE_WORKERS)
     if send_lag_p99_ms > SEND_LAG_LIMIT_MS and (late_share is None or late_share > LATE_SHARE_LIMIT):

@@ -99,6 +99,7 @@ class OpenLoop(LoadLoop):
             limit = duration_text(LATE_LIMIT_NS)
             self._drop(flight, f"never sent: reached {duration_text(late_ns)} after its time, over {limit}")
         elif (user := self._free_place()) is None:
+            self.crowded += 1
             self._drop(flight, f"never sent: {self._busy} requests were under way, as many as may be")
         else:
             self._busy += 1

@@ -75,6 +75,7 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned:
         receive_lag_ns=transport.receive_lag.sample(),
         reopened=transport.reopened,
         unfinished=loop.unfinished,
+        crowded=loop.crowded,
         ended=loop.ended,
         pinned=pinned,
         gc_pauses=pauses.count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmserve.checks.generator import bottleneck
+from pytest_llmserve.checks.generator import SLOWER_OR_WIDER, bottleneck
 from pytest_llmserve.domain.result import GeneratorHealth
 
 
@@ -119,3 +119,16 @@ def test_a_healthy_generator_is_not_accused():
 def test_dropped_arrivals_that_the_engine_forgives_are_no_bottleneck():
     """Too few to matter, by its own word: see load.merge.saturation."""
     assert bottleneck(GeneratorHealth(dropped=3), 100.0, 90.0) is None
+
+
+def test_a_server_slower_than_the_rate_is_not_excused():
+    """No connection was free as it had not answered: over its limit it fails, within it nothing is known."""
+    why = "dropped 40 of 60 arrivals: too many requests were unanswered at once"
+    health = GeneratorHealth(dropped=40, crowded=40, saturated=why, remedy=SLOWER_OR_WIDER)
+    assert bottleneck(health, 100.0, 500.0) is None
+    assert bottleneck(health, 100.0, 90.0) == (
+        f"the load was not sent as planned ({why});"
+        " the server is slower than the rate: lower the rate, or raise max_concurrency="
+    )
+    late_too = GeneratorHealth(dropped=41, crowded=40, saturated=why, remedy=SLOWER_OR_WIDER)
+    assert bottleneck(late_too, 100.0, 500.0) is not None

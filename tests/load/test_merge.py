@@ -193,3 +193,16 @@ def test_merge_without_records_has_no_figures(tmp_path, summary):
 def test_merge_is_void_without_a_shard(tmp_path, summary):
     with pytest.raises(GeneratorError, match="a load worker left no records"):
         merge(LoadPlan(users=1), [str(tmp_path / "gone")], [summary()])
+
+
+def test_arrivals_without_a_free_connection_are_told_from_late_ones():
+    """They are the server's doing; where both are many, our own comes first."""
+    found = saturation(10.0, 0.1, None, 40, 60, crowded=40)
+    assert found == (
+        "dropped 40 of 60 arrivals: too many requests were unanswered at once",
+        "the server is slower than the rate: lower the rate, or raise max_concurrency=",
+    )
+    found = saturation(10.0, 0.1, None, 41, 60, crowded=40)
+    assert found is not None
+    assert found.why == "dropped 41 of 60 arrivals: they could not be sent when they were due"
+    assert saturation(10.0, 0.1, None, 1, 2000, crowded=1) is None

@@ -199,8 +199,9 @@ def test_beyond_the_most_connections_arrivals_are_dropped(mock_server, load):
     assert (len(result.failed), len(result.dropped), result.generator.dropped) == (5, 25, 25)
     assert {r.error for r in result.dropped} == {"never sent: 5 requests were under way, as many as may be"}
     assert all(r.sent_ns is None and r.end_ns is None and r.e2e_ms is None for r in result.dropped)
-    assert result.generator.saturated == (
-        "dropped 25 of 30 arrivals: they could not be sent when they were due"
+    assert result.generator.crowded == 25
+    assert (
+        result.generator.saturated == "dropped 25 of 30 arrivals: too many requests were unanswered at once"
     )
     assert result.error_rate == 1.0, "of those that were sent"
 
