@@ -12,6 +12,7 @@ MOST_LATE_SHARE = 0.01
 NOTICED_LAG_MS = 0.5
 MOST_CPU_PERCENT = 90.0
 MOST_PAUSE_MS = 5.0
+MOST_MERGED_SHARE = 0.01
 
 _BOTTLENECK = "the load generator was the bottleneck"
 MORE_WORKERS = "add --llm-load-workers"
@@ -65,8 +66,18 @@ def bottleneck(
 
 
 def pause_or_late_read(generator: GeneratorHealth) -> Cause | None:
-    """What lengthens latencies by itself: reads late where no kernel stamps them, and garbage collection."""
+    """What lengthens latencies by itself: late reads and garbage collection.
+
+    A read that is late does no harm where the kernel has stamped what it brings, unless several
+    events of an answer came together by it: they bear the stamp of the last.
+    """
     lag_ms = generator.receive_lag_ms.get("p99", 0.0)
+    if lag_ms > MOST_LAG_MS and generator.merged_share > MOST_MERGED_SHARE:
+        share = 100 * generator.merged_share
+        return Cause(
+            f"answers were read {lag_ms:.1f} ms late (p99), {share:.0f}% of events together with others",
+            MORE_OR_QUIETER,
+        )
     if generator.clock != "kernel" and lag_ms > MOST_LAG_MS:
         return Cause(
             f"answers were read {lag_ms:.1f} ms late (p99), and not all were stamped by the kernel",

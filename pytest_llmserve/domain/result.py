@@ -25,12 +25,15 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         protocols: HTTP versions of the answers, such as "HTTP/2".
         clock: where receive stamps came from: "kernel", "user", or "mixed".
         send_lag_ms: delay of sends that is ours, p50, p99 and max.
-        receive_lag_ms: from the kernel's stamp to our read.
+        receive_lag_ms: how long an answer lay unread: from the kernel's stamp to our read, or longer, as
+            long as the load worker was busy elsewhere.
         cpu_percent: share of one core, of the busiest worker.
         late_share: closed loop: the p99 send lag as a share of the median e2e latency, by which the
             load was less than planned; None in open loop and without answers.
         dropped: requests never sent, because we were late or no connection was free.
         crowded: those of them for which none was free: too many others were unanswered.
+        merged_share: of the chunks, those that came with another of their answer in one read: they share
+            its stamp. So a server writes them, or they were read late.
         reopened: connections the server closed while idle, opened again without a failure.
         unfinished: requests under way when the run was cut short; not in the records.
         saturated: why the generator may have been the bottleneck, or None.
@@ -52,6 +55,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     late_share: float | None = None
     dropped: int = 0
     crowded: int = 0
+    merged_share: float = 0.0
     reopened: int = 0
     unfinished: int = 0
     saturated: str | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmserve.domain.addresses import Address
 from pytest_llmserve.load.http import Answer
+from pytest_llmserve.load.poller import Poller
 from pytest_llmserve.load.tls import Tls
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("qq")
 STAMP_ROOM = socket.CMSG_SPACE(_TIMESPEC.size)
 unpack_stamp = _TIMESPEC.unpack
+
+_JUST_NS = 3_000_000
 
 CONNECTING = "connecting"
 HANDSHAKE = "handshake"
@@ -70,6 +73,7 @@ class Connection:
         room_bytes: how much one read takes; grows when an answer fills it.
         interest: what the poller watches it for.
         opened_ns, ready_ns: when it was asked for, and when it stood.
+        heard_ns: stamp of its last read, or when the request under way was sent: none can be older.
         idle_ns: when its last answer ended.
     """
 
@@ -78,6 +82,7 @@ class Connection:
         "answer",
         "fd",
         "hasty",
+        "heard_ns",
         "idle_ns",
         "interest",
         "opened_ns",
@@ -113,7 +118,7 @@ class Connection:
         self.answer: Answer | None = None
         self.served = 0
         self.opened_ns, self.ready_ns = time.monotonic_ns(), 0
-        self.idle_ns = 0
+        self.heard_ns = self.idle_ns = 0
         self._out = memoryview(b"")
         code = self.sock.connect_ex(where)
         if code not in {0, errno.EINPROGRESS}:
@@ -142,6 +147,21 @@ class Connection:
         self._out = self._out[sent:]
         return not self._out
 
+    def rest(self, poller: Poller) -> None:
+        """Be patient from now on, where the poller can, and not while the request is still being sent."""
+        self.patient = self.state is RECEIVING and poller.patient(self.fd)
+        self.hasty = not self.patient
+
+    def hurry(self, poller: Poller, for_good: bool = False) -> None:
+        """Be watched for input at once again."""
+        self.patient = False
+        self.hasty = self.hasty or for_good
+        poller.prompt(self.fd)
+
+    def just_idle(self, reopened: int) -> bool:
+        """Its last answer ended a moment ago: no need to ask, unless this server closes connections."""
+        return not reopened and self.state is IDLE and time.monotonic_ns() - self.idle_ns < _JUST_NS
+
     def usable(self) -> bool:
         """False when the server has closed the idle connection, or sent bytes nobody asked for."""
         if self.state is not IDLE:
@@ -152,7 +172,7 @@ class Connection:
             return True
         except OSError:
             return False
-        return False
+        return self.only_tickets()
 
     def only_tickets(self) -> bool:
         """What came on the idle connection is of TLS itself: session tickets follow a handshake."""

@@ -24,6 +24,9 @@ from pytest_llmserve.load.shard import ShardWriter
 
 _TOGETHER, _TOGETHER_NS = 64, 250_000_000
 
+# Headers, stamps and the objects around them, about.
+_OBJECTS_BYTES = 3000
+
 NO_CONNECTION = "no_connection"
 NEVER_SENT = "never_sent"
 """Endings before anything was sent, beside those of `domain.exchange`: the server's, and ours."""
@@ -125,8 +128,8 @@ class Recorder:
         if not self.waiting:
             self._due_ns = time.monotonic_ns() + _TOGETHER_NS
         self.waiting.append(landed)
-        if landed.answer is not None:
-            self.waiting_bytes += sum(map(len, landed.answer.pieces))
+        landed.flight.raw = b""  # sent, and not to be sent again
+        self.waiting_bytes += _held_bytes(landed)
 
     def wait_ns(self, now_ns: int) -> int:
         """How long what waits may still wait; decoded together, on a warm core, it takes half the time.
@@ -144,8 +147,7 @@ class Recorder:
     def work(self) -> None:
         """Decode and write one request."""
         landed = self.waiting.popleft()
-        if landed.answer is not None:
-            self.waiting_bytes -= sum(map(len, landed.answer.pieces))
+        self.waiting_bytes -= _held_bytes(landed)
         self.record(landed)
 
     def record(self, landed: Landed) -> bool:
@@ -188,6 +190,11 @@ class Recorder:
         decoder = self._dialect.decoder(self._target, answer.status, answer.headers)
         decoder.feed_many(answer.stamps, answer.pieces)
         return decoder.finish(ending)
+
+
+def _held_bytes(landed: Landed) -> int:
+    pieces = () if landed.answer is None else landed.answer.pieces
+    return _OBJECTS_BYTES + sum(map(len, pieces))
 
 
 def complete_or(answer: Answer | None, ending: Ending) -> Ending:

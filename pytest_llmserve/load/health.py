@@ -10,13 +10,13 @@ _KEPT = 1 << 17
 
 
 class Lateness:
-    """The last 131,072 delays, in ns; older ones are overwritten. The greatest is kept apart."""
+    """Delays of a whole run, in ns: all up to 131,072, then evenly fewer. The greatest is kept apart."""
 
-    __slots__ = ("_at", "_ring", "most_ns")
+    __slots__ = ("_kept", "_skip", "_step", "most_ns")
 
     def __init__(self) -> None:
-        self._ring = array("q")
-        self._at = 0
+        self._kept = array("q")
+        self._step = self._skip = 1
         self.most_ns = 0
 
     def add(self, delay_ns: int) -> None:
@@ -25,16 +25,19 @@ class Lateness:
             delay_ns = 0
         if delay_ns > self.most_ns:
             self.most_ns = delay_ns
-        if len(self._ring) < _KEPT:
-            self._ring.append(delay_ns)
-        else:
-            self._ring[self._at] = delay_ns
-            self._at = (self._at + 1) % _KEPT
+        self._skip -= 1
+        if self._skip:
+            return
+        self._skip = self._step
+        self._kept.append(delay_ns)
+        if len(self._kept) >= _KEPT:
+            del self._kept[1::2]
+            self._step *= 2
 
     def sample(self, most: int = 20_000) -> list[int]:
         """At most so many of them, evenly taken, the greatest always among them."""
-        step = max(1, len(self._ring) // most)
-        values = list(self._ring[::step])
+        step = max(1, len(self._kept) // most)
+        values = list(self._kept[::step])
         return [*values, self.most_ns] if values else values
 
 

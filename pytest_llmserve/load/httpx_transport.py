@@ -109,7 +109,7 @@ class HttpxTransport:
         self._stalls = StallWatch(self._plan)
         self._fault: Exception | None = None
         self.send_lag, self.receive_lag = Lateness(), Lateness()
-        self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
+        self.stamped = self.unstamped = self.reopened = self.heard_ns = self.merged = 0
         self.protocols = set[str]()
 
     # -- for the loop --------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int
     unfinished: int
     crowded: int = 0
+    merged: int = 0
     ended: str
     pinned: bool = False
     gc_pauses: int = 0

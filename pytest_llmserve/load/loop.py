@@ -82,7 +82,7 @@ class LoadLoop:
         self.drain_ns = self.drain_ns or monotonic_ns()
         if self.ended != "complete":
             self.drain_ns = min(self.drain_ns, monotonic_ns())
-        self.unfinished = self.transport.under_way()
+        self.unfinished = self.sent - self.landed + sum(user.flight is not None for _, _, user in self._turns)
         self.transport.close()
 
     def _start(self) -> None:
@@ -103,7 +103,7 @@ class LoadLoop:
             now_ns = monotonic_ns()
             if now_ns >= self._due_ns:
                 self._fire_due(now_ns)
-                if not self._active or self._due_ns > now_ns:
+                if self._active <= 0 or self._due_ns > now_ns:
                     continue
             spare_ns = recorder.wait_ns(now_ns)
             ready, told = wait(max(0, min(spare_ns, self._due_ns - now_ns)) / 1e9)
@@ -131,7 +131,7 @@ class LoadLoop:
 
     def _fire_due(self, now_ns: int) -> None:
         for _ in range(TURNS_AT_ONCE):
-            if not self._active or not self._turns or self._turns[0][0] > now_ns:
+            if self._active <= 0 or not self._turns or self._turns[0][0] > now_ns:
                 break
             at_ns, _, user = heapq.heappop(self._turns)
             self._begin(user, at_ns)

@@ -88,6 +88,7 @@ def health(
         late_share=late_share,
         dropped=dropped,
         crowded=crowded,
+        merged_share=round(sum(s.merged for s in summaries) / max(1, sum(s.chunks for s in summaries)), 6),
         reopened=sum(s.reopened for s in summaries),
         unfinished=sum(s.unfinished for s in summaries),
         pinned=bool(summaries) and all(s.pinned for s in summaries),

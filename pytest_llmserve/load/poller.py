@@ -37,7 +37,7 @@ def patience_s(answer_ns: float, gap_ns: float) -> float:
         gap_ns: how long it is from piece to piece of one.
     """
     longest_ms = min(answer_ns / _PART_OF_ANSWER, gap_ns / _PART_OF_GAP) // 1_000_000
-    return min(_LONGEST_MS, longest_ms) / 1000
+    return max(0, min(_LONGEST_MS, longest_ms)) / 1000
 
 
 def gathers(packets: int, elapsed_ns: int, gathering: bool) -> bool:

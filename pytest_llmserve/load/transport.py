@@ -15,7 +15,7 @@ from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, TIME
 from pytest_llmserve.domain.trust import tls_fault
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load import connection as wire
-from pytest_llmserve.load.clock import clock_offset
+from pytest_llmserve.load.clock import Offset
 from pytest_llmserve.load.connection import RECEIVING, STAMP_ROOM, Connection, User, unpack_stamp
 from pytest_llmserve.load.dialler import Dialler
 from pytest_llmserve.load.flight import NO_CONNECTION, complete_or
@@ -31,14 +31,12 @@ monotonic_ns = time.monotonic_ns
 
 # A send that takes longer than this was interrupted by the scheduler; the bytes left at its beginning.
 _SEND_CALL_NS = 50_000
-# The clocks drift by some microseconds a second; a step of the wall clock is caught this soon.
-_OFFSET_AGE_NS = 10_000_000
 # A stream is read with others after its first pieces, so that the first token is seen at once; and
 # no more once it has shown that its events come faster than that (the last of an answer may).
 _FIRST_PIECES, _MERGED = 2, 4
-# A stamp from the future, or older than this, is the trace of a stepped wall clock.
-_OLDEST_NS = 30_000_000_000
-_JUST_NS = 3_000_000
+# Longer than this away from the sockets: what they have is read before anything is given up.
+_AWAY_NS = 5_000_000
+_LOOKS = 8  # each sees a thousand sockets
 
 
 class Landing(Protocol):
@@ -54,6 +52,7 @@ class Transport:
     Attributes:
         send_lag, receive_lag: our own delays.
         stamped, unstamped: reads with and without a kernel stamp.
+        merged: pieces that came with another of their answer in one read: they share its stamp.
         reopened: connections the server closed while idle, opened again.
         heard_ns: when the server last sent anything.
         protocols: HTTP versions of the answers.
@@ -73,7 +72,9 @@ class Transport:
         self._connections: dict[int, Connection] = {}
         self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
         self._limits: Limits[User] = Limits()
-        self._offset_ns, self._offset_due_ns = clock_offset(), 0
+        self._offset = Offset()
+        self._looked_ns = monotonic_ns()
+        self.merged = 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
 
@@ -86,7 +87,7 @@ class Transport:
             self._dialler.dial(user)
         elif connection.state in wire.OPENING:  # sent when it stands
             return
-        elif self._just_idle(connection) or connection.usable():
+        elif connection.just_idle(self.reopened) or connection.usable():
             self._send(connection)
         else:
             self._reopen(connection)
@@ -97,14 +98,19 @@ class Transport:
 
     def wait(self, timeout_s: float) -> tuple[bool, bool]:
         """Wait for sockets and act on them; return (any was ready, the control pipe was)."""
+        begun_ns = monotonic_ns()
+        away_ns = begun_ns - self._looked_ns  # so long an answer may have lain unread
         ready = self._poll(timeout_s)
+        self._looked_ns = now_ns = monotonic_ns()
+        overslept_ns = now_ns - begun_ns - int(timeout_s * 1e9)
+        if overslept_ns > _AWAY_NS:
+            self.receive_lag.add(overslept_ns)
+            ready = ready or self._poll(0)  # a process that was stopped is told of nothing
         if not ready:
             return False, False
-        if monotonic_ns() > self._offset_due_ns:
-            self._offset_ns = clock_offset(self._offset_ns)
-            self._offset_due_ns = monotonic_ns() + _OFFSET_AGE_NS
-        told = False
-        by_fd, read, last = self._connections.get, self._read, 0
+        self._offset.renew(now_ns)
+        told, last = False, 0
+        by_fd, read = self._connections.get, self._read
         for fd, mask in ready:
             connection = by_fd(fd)
             if connection is None:
@@ -116,7 +122,7 @@ class Transport:
         if last:
             # The last one read has waited longest.
             self.heard_ns = now_ns = monotonic_ns()
-            self.receive_lag.add(now_ns - last)
+            self.receive_lag.add(max(away_ns, now_ns - last))
         return True, told
 
     def next_limit_ns(self) -> int | None:
@@ -125,7 +131,11 @@ class Transport:
         return min((at for at in due if at is not None), default=None)
 
     def expire(self, now_ns: int) -> None:
-        """End what has run out of time."""
+        """End what has run out of time, when it is not we who are late."""
+        if now_ns - self._looked_ns > _AWAY_NS:
+            for _ in range(_LOOKS):
+                if not self.wait(0)[0]:
+                    break
         for user in self._limits.take_due(now_ns):
             limit = duration_text(self._plan.timeout_ns)
             self._land(user, Ending(TIME_LIMIT, f"no full answer within {limit}"), now_ns)
@@ -165,11 +175,6 @@ class Transport:
             self._poller.modify(connection.fd, interest)
             connection.interest = interest
 
-    def _just_idle(self, connection: Connection) -> bool:
-        """Its last answer ended a moment ago: no need to ask, unless this server closes connections."""
-        fresh = monotonic_ns() - connection.idle_ns < _JUST_NS
-        return fresh and not self.reopened and connection.state is wire.IDLE
-
     def _reopen(self, connection: Connection) -> None:
         self.reopened += 1
         self._drop(connection)
@@ -190,7 +195,7 @@ class Transport:
         connection.answer = Answer()
         connection.state = wire.SENDING
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
-        before_ns = monotonic_ns()
+        connection.heard_ns = before_ns = monotonic_ns()
         if not flight.opens:
             self.send_lag.add(connection.delay_ns(flight, before_ns))
         self._limits.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
@@ -241,14 +246,15 @@ class Transport:
         stamp_ns = now_ns
         if ancillary:
             seconds, nanoseconds = unpack_stamp(ancillary[0][2])
-            kernel_ns = seconds * 1_000_000_000 + nanoseconds - self._offset_ns
-            if 0 <= now_ns - kernel_ns < _OLDEST_NS:
+            kernel_ns = seconds * 1_000_000_000 + nanoseconds - self._offset.ns
+            if connection.heard_ns <= kernel_ns <= now_ns:  # else the wall clock was set
                 stamp_ns = kernel_ns
             self.stamped += 1
         else:
             self.unstamped += 1
         if len(data) == connection.room_bytes:
             connection.room_bytes = wire.MOST_BYTES
+        connection.heard_ns = stamp_ns
         answer = connection.answer
         assert answer is not None  # receiving means there is one
         if connection.tls is None:
@@ -259,10 +265,9 @@ class Transport:
             self._answered(connection, stamp_ns)
         elif connection.patient:
             if answer.merged > _MERGED:
-                self._hurry(connection, for_good=True)
+                connection.hurry(self._poller, for_good=True)
         elif ancillary and not connection.hasty and len(answer.pieces) > _FIRST_PIECES:
-            connection.patient = self._poller.patient(connection.fd)
-            connection.hasty = not connection.patient
+            connection.rest(self._poller)
         return stamp_ns
 
     def _feed_tls(self, connection: Connection, tls: Tls, answer: Answer, stamp_ns: int, data: bytes) -> bool:
@@ -278,12 +283,6 @@ class Transport:
             self._closed(connection, stamp_ns)
             return False
         return True
-
-    def _hurry(self, connection: Connection, for_good: bool = False) -> None:
-        """Watch a connection for input at once again."""
-        connection.patient = False
-        connection.hasty = connection.hasty or for_good
-        self._poller.prompt(connection.fd)
 
     # -- ends ----------------------------------------------------------------------------------
 
@@ -328,11 +327,12 @@ class Transport:
         self._limits.drop(user)
         if connection is not None:
             answer = connection.take_answer()
+            self.merged += 0 if answer is None else answer.merged
             if keep:
                 if connection.patient:
                     if answer is not None and answer.first_byte_ns is not None:
                         self._poller.learn(end_ns - answer.first_byte_ns, len(answer.pieces))
-                    self._hurry(connection)
+                    connection.hurry(self._poller)
                 connection.state = wire.IDLE
                 connection.idle_ns = end_ns
                 connection.served += 1

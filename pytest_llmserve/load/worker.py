@@ -53,9 +53,8 @@ def main() -> None:
             loop.run(begin_ns)
     except GeneratorError as error:
         sys.exit(str(error))
-    end_ns = time.monotonic_ns()
+    end_ns, cpu_ns = time.monotonic_ns(), time.process_time_ns() - cpu_before_ns
     loop.decode_rest()
-    cpu_ns = time.process_time_ns() - cpu_before_ns
     writer.close()
     _tell(loop, _summary(loop, end_ns, cpu_ns, pauses, pinned))
 
@@ -73,6 +72,7 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned:
         unstamped_reads=transport.unstamped,
         send_lag_ns=transport.send_lag.sample(),
         receive_lag_ns=transport.receive_lag.sample(),
+        merged=transport.merged,
         reopened=transport.reopened,
         unfinished=loop.unfinished,
         crowded=loop.crowded,

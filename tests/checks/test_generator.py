@@ -89,6 +89,11 @@ def test_the_generators_own_word_comes_first():
             "run on a quieter machine, or add --llm-load-workers",
         ),
         (
+            GeneratorHealth(clock="kernel", receive_lag_ms={"p99": 5.1}, merged_share=0.02),
+            "answers were read 5.1 ms late (p99), 2% of events together with others",
+            "add --llm-load-workers, or run on a quieter machine",
+        ),
+        (
             GeneratorHealth(gc_longest_ms=5.1),
             "garbage collection stopped a load worker for 5.1 ms",
             "add --llm-load-workers, so that each keeps less",
@@ -105,6 +110,8 @@ def test_every_cause_names_the_change_to_make(health, reason, remedy):
     [
         GeneratorHealth(clock="kernel", receive_lag_ms={"p99": 50.0}),
         GeneratorHealth(clock="user", receive_lag_ms={"p99": 5.0}),
+        GeneratorHealth(clock="kernel", receive_lag_ms={"p99": 4.9}, merged_share=0.9),
+        GeneratorHealth(clock="kernel", receive_lag_ms={"p99": 50.0}, merged_share=0.01),
         GeneratorHealth(gc_pauses=9, gc_longest_ms=5.0),
     ],
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import socket
 import struct
 import time
@@ -231,6 +232,59 @@ def test_an_answer_before_the_request_was_read_stands(raw_server, load):
     assert [(r.outcome, r.status, r.sent_ns) for r in result.requests] == [("http_4xx", 413, None)] * 2
     assert result.failed[0].error == "413: too large"
     assert server.connections == 2
+
+
+@both
+def test_an_answer_that_streams_before_the_request_is_whole(raw_server, load):
+    """In many pieces, and the rest of the request is read after all: neither a stall nor a fault of ours."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    event = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    last = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+
+    def chunk(data):
+        return b"%x\r\n%b\r\n" % (len(data), data)
+
+    def handle(peer, number):
+        peer.sendall(head)
+        for _ in range(8):
+            peer.sendall(chunk(event))
+            time.sleep(0.02)
+        raw_server.read_request(peer)
+        peer.sendall(chunk(event) + chunk(last) + b"0\r\n\r\n")
+        peer.recv(1)
+
+    result = load(raw_server(handle).url, ["x" * 20_000_000], users=1, requests=1, timeout_ns=20_000 * MS)
+    assert result.by_outcome == {"ok": 1}
+    assert len(result.ok[0].token_ns) == 9
+
+
+def test_a_worker_that_was_held_up_accuses_no_server(raw_server, new_run):
+    """Its limits have passed meanwhile, but the bytes were there in time: they are read first."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    event = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+    last = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+
+    def handle(peer, number):
+        raw_server.read_request(peer)
+        peer.sendall(head)
+        for data in [event] * 30 + [last]:
+            peer.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+            time.sleep(0.05)
+        peer.sendall(b"0\r\n\r\n")
+        peer.recv(1)
+
+    run = new_run(raw_server(handle).url, users=1, requests=1, idle_timeout_ns=400 * MS)
+    run.start()
+    time.sleep(0.4)
+    (worker,) = [w._process for w in run._workers]
+    worker.send_signal(signal.SIGSTOP)
+    time.sleep(0.8)
+    worker.send_signal(signal.SIGCONT)
+    run.wait()
+    result = run.result()
+    assert [(r.outcome, r.error) for r in result.requests] == [("ok", None)]
+    assert result.generator.receive_lag_ms["max"] > 400, "and it says that it was"
+    assert result.generator.merged_share > 0.1
 
 
 @both

@@ -1,5 +1,7 @@
 """The offset between two clocks, and the ring of delays: with clocks made of lists."""
 
+from itertools import pairwise
+
 import pytest
 
 from pytest_llmserve.load import clock
@@ -79,12 +81,19 @@ def test_lateness_without_a_delay_has_no_sample():
     assert Lateness().sample() == []
 
 
-def test_lateness_overwrites_the_oldest(monkeypatch):
-    monkeypatch.setattr("pytest_llmserve.load.health._KEPT", 4)
+def test_lateness_keeps_evenly_fewer_of_a_long_run(monkeypatch):
+    """What was late in its first minute is not forgotten in its eighth hour; the room stays the same."""
+    monkeypatch.setattr("pytest_llmserve.load.health._KEPT", 8)
     lateness = Lateness()
-    for delay_ns in (100, 1, 2, 3, 4, 5):
+    for delay_ns in range(40):
         lateness.add(delay_ns)
-    assert sorted(lateness.sample()) == [2, 3, 4, 5, 100], "the greatest is kept apart"
+    sample = lateness.sample()
+    assert sample[-1] == 39, "the greatest is kept apart"
+    assert len(sample) <= 9
+    kept = sample[:-1]
+    assert kept[0] == 0
+    assert max(b - a for a, b in pairwise(kept)) <= 16
+    assert kept[-1] >= 24, "and the end is not forgotten either"
 
 
 def test_lateness_samples_evenly():

@@ -151,6 +151,7 @@ def test_packets_are_gathered_when_they_are_many(packets, elapsed_ms, before, af
         (60_000, 14, 4),
         (60_000, 3, 1),
         (60_000, 2.9, 0),
+        (-500, 20, 0),
     ],
 )
 def test_patience_is_a_small_part_of_what_answers_and_gaps_take(answer_ms, gap_ms, patience_ms):
