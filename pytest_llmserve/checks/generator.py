@@ -56,7 +56,8 @@ def bottleneck(
         and generator.dropped == generator.crowded
         and pause_or_late_read(generator) is None
     )
-    if only_late and limit_ms is not None and found_ms is not None and found_ms - limit_ms > lag_ms:
+    late_ms = max(lag_ms, generator.receive_lag_ms.get("p99", 0.0))
+    if only_late and limit_ms is not None and found_ms is not None and found_ms - limit_ms > late_ms:
         return None
     cause = _cause(generator, limit_ms)
     if cause is None:
@@ -66,18 +67,8 @@ def bottleneck(
 
 
 def pause_or_late_read(generator: GeneratorHealth) -> Cause | None:
-    """What lengthens latencies by itself: late reads and garbage collection.
-
-    A read that is late does no harm where the kernel has stamped what it brings, unless several
-    events of an answer came together by it: they bear the stamp of the last.
-    """
+    """What lengthens latencies by itself: reads late where no kernel stamps them, and garbage collection."""
     lag_ms = generator.receive_lag_ms.get("p99", 0.0)
-    if lag_ms > MOST_LAG_MS and generator.merged_share > MOST_MERGED_SHARE:
-        share = 100 * generator.merged_share
-        return Cause(
-            f"answers were read {lag_ms:.1f} ms late (p99), {share:.0f}% of events together with others",
-            MORE_OR_QUIETER,
-        )
     if generator.clock != "kernel" and lag_ms > MOST_LAG_MS:
         return Cause(
             f"answers were read {lag_ms:.1f} ms late (p99), and not all were stamped by the kernel",
@@ -89,6 +80,21 @@ def pause_or_late_read(generator: GeneratorHealth) -> Cause | None:
             "add --llm-load-workers, so that each keeps less",
         )
     return None
+
+
+def read_together(generator: GeneratorHealth, limit_ms: float | None = None) -> Cause | None:
+    """Events read so late that several of an answer came together: they bear the stamp of the last.
+
+    By less than 1 % of the limit judged is no matter.
+    """
+    lag_ms = generator.receive_lag_ms.get("p99", 0.0)
+    if lag_ms <= max(MOST_LAG_MS, MOST_LAG_SHARE * (limit_ms or 0.0)):
+        return None
+    if generator.merged_share <= MOST_MERGED_SHARE:
+        return None
+    share = 100 * generator.merged_share
+    why = f"answers were read {lag_ms:.1f} ms late (p99), {share:.0f}% of events together with others"
+    return Cause(why, MORE_OR_QUIETER)
 
 
 def stamps_note(generator: GeneratorHealth) -> str:
@@ -110,4 +116,4 @@ def _cause(generator: GeneratorHealth, limit_ms: float | None) -> Cause | None:
         return Cause(f"send lag p99 {lag_ms:.1f} ms, over 1% of the limit", MORE_OR_QUIETER)
     if generator.cpu_percent > MOST_CPU_PERCENT:
         return Cause(f"busiest load worker at {generator.cpu_percent:.0f}% CPU", MORE_WORKERS)
-    return pause_or_late_read(generator)
+    return pause_or_late_read(generator) or read_together(generator, limit_ms)
