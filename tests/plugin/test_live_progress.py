@@ -313,6 +313,34 @@ def test_it(llm_load):
     assert found["counts"]["ok"] >= 5
 
 
+@pytest.mark.parametrize("outcome", ["fail", "skip"])
+def test_a_follower_may_end_the_test_by_pytests_own_words(outcome, suite, quick):
+    """`pytest.fail()` and `pytest.skip()` are no Exception; what was measured is kept all the same."""
+    run = suite(
+        f"""
+def enough(now):
+    if now.ended >= 5:
+        pytest.{outcome}("seen enough")
+
+def test_it(llm_load):
+    llm_load("Hi", users=1, duration="60s", on_progress=enough)
+
+def test_others(llm_load):
+    import asyncio
+    asyncio.run(llm_load.arun("Hi", users=1, duration="60s", on_progress=enough))
+""",
+        f"--llm-endpoint={quick.url}",
+        "-rs",
+    )
+    run.assert_outcomes(**{"fail": {"failed": 2}, "skip": {"skipped": 2}}[outcome])
+    assert "seen enough" in run.text
+    assert [test["outcome"] for test in run.tests] == [{"fail": "failed", "skip": "skipped"}[outcome]] * 2
+    for test in run.tests:
+        (found,) = test["runs"]
+        assert found["generator"]["ended"] == "interrupted"
+        assert found["counts"]["ok"] >= 5
+
+
 def test_a_follower_that_cannot_be_called_is_refused(suite, quick):
     run = suite(
         "def test_it(llm_load):\n    llm_load('Hi', requests=1, on_progress=5)", f"--llm-endpoint={quick.url}"
