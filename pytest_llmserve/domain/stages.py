@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
@@ -48,6 +49,19 @@ def stage_rows(
     return rows
 
 
+def level_at(plan: LoadPlan, elapsed_ns: int) -> str:
+    """What the load is at an instant, in words: "20 users", "8 users (2/3)" in the second stage of three."""
+    if not plan.steps:
+        return plan.load_text
+    if elapsed_ns < plan.warm_up_ns:
+        first = plan.steps[0]
+        return f"{_level(plan, Stage(first.begin, first.begin, 0))} (warm-up)"
+    lengths = (stage.duration_ns for stage in plan.steps[:-1])
+    starts = list(accumulate(lengths, initial=plan.warm_up_ns))
+    number = bisect_right(starts, elapsed_ns)
+    return f"{_level(plan, plan.steps[number - 1])} ({number}/{len(starts)})"
+
+
 def _windows(plan: LoadPlan, steady_ns: Window) -> Iterator[tuple[Stage, Window]]:
     """Each stage with its part of the steady window; nothing is left of it where the run was cut short."""
     edges = list(accumulate((stage.duration_ns for stage in plan.steps), initial=steady_ns[0]))
@@ -60,7 +74,7 @@ def _level(plan: LoadPlan, stage: Stage | None) -> str:
     if stage is not None:
         unit = "requests/s" if plan.rate_stages else "user" if stage.level == "1" else "users"
         return f"{stage.level} {unit}"
-    return plan.describe().split(", ")[0]
+    return plan.load_text
 
 
 def _row(

@@ -108,8 +108,7 @@ class TestRun:
     def _shown(self, plan: LoadPlan, on_progress: OnProgress | None) -> Iterator[OnProgress]:
         """Who is told how far the run is: the terminal first, then the test's own function."""
         terminal = self.state.terminal()
-        # The first thing a plan says of itself is its load: "20 users".
-        shown = nullcontext() if terminal is None else terminal.line(plan.describe().partition(",")[0])
+        shown = nullcontext() if terminal is None else terminal.line(plan)
         with shown as line:
 
             def tell(now: LoadProgress) -> None:
