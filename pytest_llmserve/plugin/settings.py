@@ -132,16 +132,16 @@ def _check_ready(config: pytest.Config) -> None:
 def _check_reports(config: pytest.Config) -> None:
     from pytest_llmserve.reports import REPORTS
 
-    for path in report_paths(config):
+    for path in report_paths(config).values():
         if path.suffix not in REPORTS:
             raise SetupError(f"--llm-report {path}: the ending must be one of {', '.join(REPORTS)}")
         if path.is_dir():
             raise SetupError(f"--llm-report {path}: is a folder; name a file")
 
 
-def report_paths(config: pytest.Config) -> list[Path]:
-    """Where reports go; relative paths from where pytest was started."""
-    return [config.invocation_params.dir / name for name in value(config, "--llm-report") or []]
+def report_paths(config: pytest.Config) -> dict[str, Path]:
+    """Where reports go, by the name that was given; relative paths from where pytest was started."""
+    return {name: config.invocation_params.dir / name for name in value(config, "--llm-report") or []}
 
 
 def _ready_ns(config: pytest.Config, default: int) -> int:
