@@ -161,7 +161,9 @@ def test_without_capture_the_line_is_wiped(screen):
 def test_where_others_write_too_the_line_is_only_wiped(mode, screen, pytester):
     """What a test prints, or a child process, moves the cursor: pytest's own place is not known then."""
     pytester.makepyfile(
-        test_suite=LOAD.replace("    assert llm_load", "    print('of the test', end='')\n    assert llm_load")
+        test_suite=LOAD.replace(
+            "    assert llm_load", "    print('of the test', end='')\n    assert llm_load"
+        )
     )
     session = screen(f"--capture={mode}")
     text = session.read_until()
