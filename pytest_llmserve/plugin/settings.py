@@ -14,7 +14,16 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.measure.opening import EMBEDDED, ServerWish, request_headers
-from pytest_llmserve.plugin.options import OPTIONS, has_server, ini, named_server, value
+from pytest_llmserve.plugin.options import (
+    OPTIONS,
+    TRUST_FLAGS,
+    given_here,
+    has_server,
+    ini,
+    is_https,
+    named_server,
+    value,
+)
 
 _READY_URL_NS = 30 * NS_PER_S
 _READY_OWN_NS = 300 * NS_PER_S
@@ -64,17 +73,13 @@ def _check_server(config: pytest.Config) -> None:
         target_from_url(endpoint)
 
 
-_TRUST_FLAGS = ("--llm-ca", "--llm-insecure", "--llm-client-cert", "--llm-client-key")
-
-
 def _check_trust(config: pytest.Config) -> None:
-    given = [flag for flag in _TRUST_FLAGS if config.getoption(flag) is not None]
-    endpoint, serve = named_server(config)
-    if (endpoint or "").lower().startswith("https:"):
+    given = [flag for flag in TRUST_FLAGS if config.getoption(flag) is not None]
+    if is_https(config):
         if {"--llm-ca", "--llm-insecure"} <= set(given):
             raise SetupError("--llm-ca and --llm-insecure contradict each other: leave one of them out")
         tls_context(trust_of(config))
-    elif given and (endpoint or serve):  # from the ini they wait for an https endpoint
+    elif given and has_server(config):
         raise SetupError(
             f"{', '.join(given)}: only for an https:// endpoint, and this one is not: leave it out"
         )
@@ -103,7 +108,8 @@ def _check_api(config: pytest.Config) -> None:
 
 
 def _check_headers(config: pytest.Config) -> None:
-    if has_server(config):
+    # From the ini they wait for a server: the key may be where the pipeline is.
+    if has_server(config) or {"--llm-header", "--llm-api-key-env"} & set(given_here(config)):
         request_headers(_header_lines(config), value(config, "--llm-api-key-env"))
 
 
