@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
-    NO_LOAD,
     NO_REQUEST,
     Finding,
     conclude,
@@ -54,7 +53,7 @@ class ErrorRate:
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """One verdict for each run."""
         if not evidence.runs:
-            return [no_evidence(self.name, "error rate", self._most, NO_LOAD)]
+            return [no_evidence(self.name, "error rate", self._most, evidence.no_run)]
         runs = enumerate(evidence.runs)
         return conclude([self._judge_run(run, "error rate" + evidence.label(index)) for index, run in runs])
 

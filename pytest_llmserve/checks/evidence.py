@@ -16,11 +16,13 @@ class Evidence:
         runs: in the order they ran, each with its own `memory` and `resources`.
         resources: from the first line of the test to the last.
         started_ns: monotonic clock, when the test began; None = with the first sample.
+        no_run: why there are no runs, where there are none.
     """
 
     runs: tuple[LoadResult, ...] = ()
     resources: ResourceWindow = field(default_factory=lambda: ResourceWindow(missing="not watched"))
     started_ns: int | None = None
+    no_run: str = "no load ran in this test: call llm_load()"
 
     def label(self, index: int) -> str:
         """What a quantity is followed by when there are several runs: " (run 2 of 3)"."""

@@ -113,7 +113,6 @@ def no_evidence(check: str, what: str, limit: float, reason: str) -> Verdict:
     )
 
 
-NO_LOAD = "no load ran in this test: call llm_load()"
 NO_REQUEST = "no request was sent"
 
 

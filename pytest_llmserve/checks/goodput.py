@@ -10,7 +10,6 @@ from typing import ClassVar
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
     ALPHA,
-    NO_LOAD,
     NO_REQUEST,
     Finding,
     conclude,
@@ -60,7 +59,7 @@ class Goodput:
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """One verdict for each run."""
         if not evidence.runs:
-            return [no_evidence(self.name, "goodput", self._least, NO_LOAD)]
+            return [no_evidence(self.name, "goodput", self._least, evidence.no_run)]
         runs = enumerate(evidence.runs)
         return conclude([self._judge_run(run, "goodput" + evidence.label(index)) for index, run in runs])
 

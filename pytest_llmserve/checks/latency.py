@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
     CONFIDENCE,
-    NO_LOAD,
     Finding,
     conclude,
     counted,
@@ -108,7 +107,7 @@ class Latency:
         """One verdict for each run and limit."""
         if not evidence.runs:
             return [
-                no_evidence(self.name, _what(figure, statistic), limit_ms, NO_LOAD)
+                no_evidence(self.name, _what(figure, statistic), limit_ms, evidence.no_run)
                 for figure, statistic, limit_ms in self.limits()
             ]
         findings: list[Finding | Verdict] = []

@@ -8,7 +8,7 @@ from statistics import median
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.checks.finding import CONFIDENCE, NO_LOAD, Finding, conclude, no_evidence
+from pytest_llmserve.checks.finding import CONFIDENCE, Finding, conclude, no_evidence
 from pytest_llmserve.checks.wording import compared, spread, sureness
 from pytest_llmserve.domain.keywords import keyword, not_negative
 from pytest_llmserve.domain.result import LoadResult
@@ -57,7 +57,7 @@ class NoLeak:
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """One verdict for each run."""
         if not evidence.runs:
-            return [no_evidence(self.name, WHAT, self._most, NO_LOAD)]
+            return [no_evidence(self.name, WHAT, self._most, evidence.no_run)]
         return conclude(
             [self._judge_run(run, WHAT + evidence.label(i)) for i, run in enumerate(evidence.runs)]
         )

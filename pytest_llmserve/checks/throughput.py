@@ -11,7 +11,6 @@ from typing import ClassVar
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
     CONFIDENCE,
-    NO_LOAD,
     NO_REQUEST,
     Finding,
     conclude,
@@ -65,7 +64,9 @@ class Throughput:
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """One verdict for each run and limit."""
         if not evidence.runs:
-            return [no_evidence(self.name, _WHAT[kind], limit, NO_LOAD) for kind, limit in self.limits()]
+            return [
+                no_evidence(self.name, _WHAT[kind], limit, evidence.no_run) for kind, limit in self.limits()
+            ]
         return conclude(
             [
                 _judge(run, kind, _WHAT[kind] + evidence.label(index), limit)

@@ -23,7 +23,7 @@ DEFINITIONS: dict[str, str] = {
     "e2e_ms": "end-to-end latency: last byte minus sent",
     "open loop": (
         "with rate, rate_stages or trace, ttft_ms and e2e_ms count from scheduled, so that a request that"
-        " had to wait is not told as fast; ttft_sent_ms and e2e_sent_ms count from sent"
+        " had to wait is not reported as fast; ttft_sent_ms and e2e_sent_ms count from sent"
     ),
     "scheduled": "when the plan wanted the request sent",
     "sent": "the socket accepted the request's bytes",

@@ -113,6 +113,11 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
             return sum(stage.duration_ns for stage in self.steps)
         return self.duration_ns
 
+    @property
+    def load_text(self) -> str:
+        """What the load is, without its end: "20 users", "trace calls.jsonl"."""
+        return self._shape()[0]
+
     def describe(self) -> str:
         """One line for people: "20 users, 60 s, warm-up 5 s"."""
         parts = self._shape()

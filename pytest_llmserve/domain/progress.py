@@ -67,10 +67,10 @@ class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> int:
-        """Requests that ended in any other way."""
-        return self.ended - self.ok
+        """Requests that ended in any other way; those never sent are in `dropped`."""
+        return self.ended - self.ok - self.dropped
 
     @property
     def dropped(self) -> int:
-        """Requests never sent because the generator was late; they are among the failed."""
+        """Requests never sent because the generator was late."""
         return self.by_outcome.get(DROPPED, 0)

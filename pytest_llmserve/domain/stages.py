@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
@@ -37,15 +38,28 @@ def stage_rows(
             _row("warm-up", plan, level and Stage(level.begin, level.begin, 0), warm_up, warm_up, begun)
         )
     if not plan.steps:
-        rows.append(_row(_level(plan, None), plan, None, requests, requests, steady_ns))
+        rows.append(_row(level_text(plan, None), plan, None, requests, requests, steady_ns))
     for number, (stage, window) in enumerate(_windows(plan, steady_ns)):
         due = [r for r in requests if r.stage == number]
-        rows.append(_row(_level(plan, stage), plan, stage, due, requests, window))
+        rows.append(_row(level_text(plan, stage), plan, stage, due, requests, window))
     start_ns = steady_ns[0] - max(plan.warm_up_ns, plan.ramp_up_ns)
     for row in rows:
         for name in ("start_s", "end_s"):
             row[name] = round((row[name] - start_ns) / NS_PER_S, 6)
     return rows
+
+
+def level_at(plan: LoadPlan, elapsed_ns: int) -> str:
+    """What the load is at an instant, in words: "20 users", "8 users (2/3)" in the second stage of three."""
+    if not plan.steps:
+        return plan.load_text
+    if elapsed_ns < plan.warm_up_ns:
+        first = plan.steps[0]
+        return f"{level_text(plan, Stage(first.begin, first.begin, 0))} (warm-up)"
+    lengths = (stage.duration_ns for stage in plan.steps[:-1])
+    starts = list(accumulate(lengths, initial=plan.warm_up_ns))
+    number = bisect_right(starts, elapsed_ns)
+    return f"{level_text(plan, plan.steps[number - 1])} ({number}/{len(starts)})"
 
 
 def _windows(plan: LoadPlan, steady_ns: Window) -> Iterator[tuple[Stage, Window]]:
@@ -55,12 +69,12 @@ def _windows(plan: LoadPlan, steady_ns: Window) -> Iterator[tuple[Stage, Window]
         yield stage, (min(begin_ns, steady_ns[1]), min(end_ns, steady_ns[1]))
 
 
-def _level(plan: LoadPlan, stage: Stage | None) -> str:
-    """A stage in words: "8 users", "2 to 20 requests/s"."""
+def level_text(plan: LoadPlan, stage: Stage | None) -> str:
+    """A stage in words: "8 users", "2 to 20 requests/s"; without one, the load."""
     if stage is not None:
         unit = "requests/s" if plan.rate_stages else "user" if stage.level == "1" else "users"
         return f"{stage.level} {unit}"
-    return plan.describe().split(", ")[0]
+    return plan.load_text
 
 
 def _row(

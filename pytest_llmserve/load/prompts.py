@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pytest_llmserve.domain.exchange import Prompt
 
@@ -69,11 +69,13 @@ def as_prompts(prompts: object) -> list[Prompt]:
     """Accept one prompt or a sequence of them; None = a small mixed set.
 
     Raises:
-        ValueError: empty, or an entry that is neither text nor chat messages.
+        ValueError: not a sequence, empty, or an entry that is neither text nor chat messages.
     """
     if prompts is None:
         return list(DEFAULT_PROMPTS)
-    entries: Sequence[object] = [prompts] if isinstance(prompts, str) else list(prompts)  # type: ignore[call-overload]
+    if not isinstance(prompts, Iterable):
+        raise ValueError(f"prompts is {prompts!r}: give a text, or a list of texts or of chat message lists")
+    entries: Sequence[object] = [prompts] if isinstance(prompts, str) else list(prompts)
     if not entries:
         raise ValueError("prompts is empty: give a text, or a list of texts or of chat message lists")
     if all(isinstance(entry, dict) for entry in entries):

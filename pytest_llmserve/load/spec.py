@@ -174,6 +174,20 @@ class LoadSpec:
         return msgspec.structs.replace(plan, users=plan.most_users)
 
 
+def overridden(farther: Mapping[str, Any], closer: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords of one level with those of a closer one over them.
+
+    Where the closer one names a kind of load (`users`, `rate`, ...), the farther one's kind is
+    gone, and with it what does not belong to the kind that is left.
+    """
+    kinds = [name for name in _SHAPES if name in closer]
+    if not kinds:
+        return {**farther, **closer}
+    belonging = {name for name, (of, _) in _BELONGS.items() if not set(of).isdisjoint(kinds)}
+    gone = {*_SHAPES, *_BELONGS} - belonging
+    return {**{name: value for name, value in farther.items() if name not in gone}, **closer}
+
+
 def _both(given: list[str]) -> str:
     return "both" if len(given) == 2 else f"{len(given)} of them"
 

@@ -46,8 +46,10 @@ def read_trace(path: str, speed: float = 1.0) -> list[TraceRow]:
     """
     try:
         lines = Path(path).read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"trace {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise SetupError(f"trace {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SetupError(f"trace {path} cannot be read: not UTF-8 at byte {error.start}") from None
     rows = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -124,7 +126,7 @@ def _row(line: str) -> TraceRow:
             " input_length to input_tokens and output_length to output_tokens"
         )
     at_ns = _at_ns(fields)
-    given = _only_one(fields, _LENGTHS, "a length")
+    given = _only_one(fields, _LENGTHS, "length")
     tokens = None if fields.get("output_tokens") is None else _count(fields, "output_tokens")
     if given == "prompt":
         return TraceRow(at_ns=at_ns, prompt=_prompt(fields["prompt"]), output_tokens=tokens)
@@ -133,7 +135,7 @@ def _row(line: str) -> TraceRow:
 
 
 def _at_ns(fields: dict[str, Any]) -> int:
-    name = _only_one(fields, tuple(_TIMES), "a time")
+    name = _only_one(fields, tuple(_TIMES), "time")
     value = fields[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{name} is {value!r}, not a number")
@@ -145,8 +147,8 @@ def _only_one(fields: dict[str, Any], names: tuple[str, ...], what: str) -> str:
     if len(given) == 1:
         return given[0]
     if not given:
-        raise ValueError(f"has not {what}: give one of {', '.join(names)}")
-    raise ValueError(f"has {what} more than once: give one of {', '.join(given)}")
+        raise ValueError(f"has no {what}: give one of {', '.join(names)}")
+    raise ValueError(f"has a {what} more than once: give one of {', '.join(given)}")
 
 
 def _count(fields: dict[str, Any], name: str) -> int:

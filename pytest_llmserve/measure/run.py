@@ -24,7 +24,7 @@ Keep = Callable[[LoadResult], None]
 
 
 class Stopped(Exception):
-    """The run was told to stop from another thread."""
+    """The run was told to stop: from another thread, or by what `progress` raised, its cause."""
 
 
 def measured_run(
@@ -55,7 +55,7 @@ def measured_run(
     Raises:
         GeneratorError: a worker died; nothing is kept, the run is void.
         Stopped: `stop` was set; what was measured has been kept.
-        Exception: what `progress` raised; what was measured has been kept.
+        BaseException: what `progress` raised; what was measured has been kept.
     """
     memory = None if settle_ns is None else watch.memory()
     started_ns = time.monotonic_ns()
@@ -109,7 +109,9 @@ class _During:
     def _tell(self, progress: Progress, now: LoadProgress) -> None:
         try:
             progress(msgspec.structs.replace(now, server_rss_bytes=self._watch.rss_bytes()))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pytest.fail() and pytest.skip() are no Exception
             raise Stopped from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ class Collected:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._tests: list[dict[str, Any]] = []
+        self._unwritten: dict[str, str] = {}
 
     @classmethod
     def of(cls, config: pytest.Config) -> Collected:
@@ -49,21 +51,35 @@ class Collected:
             colour=terminalreporter.hasmarkup,
             verbosity=self._config.get_verbosity(),
         )
-        for line in [*lines, *(f"report: {path}" for path in paths)]:
+        for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)
+        for fault in self._faults():
+            terminalreporter.write_line(fault, red=True)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """Write the reports, before the summary that names them."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the reports, before the summary that names them.
+
+        One that cannot be written makes a green session a usage error, and hides nothing else.
+        """
         if not hasattr(self._config, "workerinput") and value(self._config, "--llm-report"):
             self._write()
+        if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def pytest_unconfigure(self) -> None:
+        """Without a summary, stderr has what it would have told."""
+        for fault in self._faults():
+            sys.stderr.write(f"{fault}\n")
+
+    def _faults(self) -> list[str]:
+        """What is still to be told, once."""
+        faults = list(self._unwritten.values())
+        self._unwritten.clear()
+        return faults
 
     def _write(self) -> None:
-        """Write every file that was asked for.
-
-        Raises:
-            pytest.UsageError: a file cannot be written.
-        """
+        """Write every file that was asked for; keep why one could not be written."""
         from importlib import import_module
 
         from pytest_llmserve.plugin.settings import report_paths
@@ -72,12 +88,13 @@ class Collected:
         from pytest_llmserve.reports.environment import environment
 
         document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
-        for path in report_paths(self._config):
+        for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:
                 getattr(import_module(module), function)(document, path)
             except OSError as error:
-                raise pytest.UsageError(f"--llm-report {path}: cannot be written: {error}") from None
+                why = f"{error.strerror} ({error.filename}); name a file that can be"
+                self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
 
 
 def _outcome(report: pytest.TestReport) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
-from pytest_llmserve.plugin.testrun import OnProgress, TestRun
+from pytest_llmserve.plugin.testrun import OnProgress, TestRun, told
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
@@ -29,6 +33,13 @@ def _current(state: State, fixture: str) -> TestRun:
     return test
 
 
+def _caller(state: State) -> str:
+    """Where the test called a load: path and line, as of a marker."""
+    frame = sys._getframe(2)
+    path = os.path.relpath(frame.f_code.co_filename, state.config.invocation_params.dir)
+    return f"{path}:{frame.f_lineno}"
+
+
 class LoadFace:
     """The load generator. Several calls in a test are several runs; the markers judge each."""
 
@@ -45,19 +56,29 @@ class LoadFace:
             on_progress: called about twice a second with a `LoadProgress`; what it raises ends the load.
             keywords: those of the `load` marker; they win over the marker's.
 
-        Raises:
-            pytest.UsageError: a keyword or prompt is wrong; all faults at once.
-            GeneratorError: a load worker died; the run is void.
+        A wrong keyword or prompt fails the test with all faults at once. So does a load worker that
+        died: the run is void, and the message says that it was not the server.
         """
-        return _current(self._state, "llm_load").load(prompts, keywords, on_progress=on_progress)
+        place = _caller(self._state)
+        test = _current(self._state, "llm_load")
+        try:
+            return test.load(prompts, keywords, on_progress=on_progress)
+        except LlmServeError as error:
+            fault = told(error)
+        pytest.fail(f"{place}: {fault}", pytrace=False)
 
-    async def arun(
+    def arun(
         self, prompts: object = None, *, on_progress: OnProgress | None = None, **keywords: Any
-    ) -> LoadResult:
+    ) -> Coroutine[Any, Any, LoadResult]:
         """Do as a call does, from async code; cancelling it ends the load.
 
         `on_progress` is called from another thread.
         """
+        return self._arun(_caller(self._state), prompts, on_progress, keywords)
+
+    async def _arun(
+        self, place: str, prompts: object, on_progress: OnProgress | None, keywords: Mapping[str, Any]
+    ) -> LoadResult:
         test = _current(self._state, "llm_load")
         stop = threading.Event()
         task = asyncio.ensure_future(asyncio.to_thread(test.load, prompts, keywords, stop, on_progress))
@@ -67,6 +88,9 @@ class LoadFace:
             stop.set()
             await asyncio.wait([task], timeout=_CUT_LIMIT_S)
             raise
+        except LlmServeError as error:
+            fault = told(error)
+        pytest.fail(f"{place}: {fault}", pytrace=False)
 
 
 class ResourcesFace:

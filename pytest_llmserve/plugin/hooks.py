@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmserve.plugin.collected import Collected
-from pytest_llmserve.plugin.options import add_options, has_server, named_server, require_server, value
+from pytest_llmserve.plugin.options import (
+    add_options,
+    given_here,
+    has_server,
+    is_https,
+    named_server,
+    require_server,
+    value,
+)
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
@@ -27,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in MARKERS:
         config.addinivalue_line("markers", _marker_line(config, name))
     config.pluginmanager.register(Collected(config), Collected.NAME)
-    if value(config, "--llm-report") or has_server(config):
+    if has_server(config) or given_here(config) or value(config, "--llm-report"):
         from pytest_llmserve.plugin.settings import check_options
 
         check_options(config)
@@ -48,8 +56,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     from pytest_llmserve.domain.trust import NOT_CHECKED
 
     named = next(filter(None, named_server(config)))
-    https = named.lower().startswith("https:")
-    unchecked = f", {NOT_CHECKED}" if https and value(config, "--llm-insecure") else ""
+    unchecked = f", {NOT_CHECKED}" if is_https(config) and value(config, "--llm-insecure") else ""
     return f"llmserve: {named}, api {value(config, '--llm-api')}{unchecked}"
 
 

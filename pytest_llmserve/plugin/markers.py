@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_llmserve.checks import CHECKS, Check, check_class
-from pytest_llmserve.domain.errors import MarkerError
+from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build, signature
-from pytest_llmserve.load.spec import LoadSpec
+from pytest_llmserve.load.spec import LoadSpec, overridden
+from pytest_llmserve.load.trace import read_trace
 from pytest_llmserve.plugin.keys import WISHES
 
 
@@ -42,7 +43,7 @@ class Wishes:
 def wishes_of(item: pytest.Item) -> Wishes:
     """What was read at collection; a test that was added later is read now."""
     if WISHES not in item.stash:
-        wishes, faults = _read(item)
+        wishes, faults = _read(item, {})
         if faults:
             raise pytest.UsageError("\n".join(faults))
         item.stash[WISHES] = wishes
@@ -52,8 +53,9 @@ def wishes_of(item: pytest.Item) -> Wishes:
 def read_markers(items: list[pytest.Item]) -> list[str]:
     """Read the markers of these tests; return one line for each faulty marker, with every fault it has."""
     told: dict[str, None] = {}
+    traces: Traces = {}
     for item in items:
-        wishes, faults = _read(item)
+        wishes, faults = _read(item, traces)
         told.update(dict.fromkeys(faults))
         item.stash[WISHES] = wishes
     return list(told)
@@ -64,11 +66,17 @@ def marker_line(name: str) -> str:
     return signature(LoadSpec if name == "load" else check_class(name), name)
 
 
-def _read(item: pytest.Item) -> tuple[Wishes, list[str]]:
+Traces = dict[str, str | None]
+"""What is wrong with a trace, by path: each is read once, however many tests replay it."""
+
+
+def _read(item: pytest.Item, traces: Traces) -> tuple[Wishes, list[str]]:
     faults: list[str] = []
     load = _merged(item, "load")
     if load is not None:
-        _build(LoadSpec, item, "load", load, faults)
+        spec = _build(LoadSpec, item, "load", load, faults)
+        if spec is not None and spec.trace is not None:
+            _check_trace(item, spec.trace, faults, traces)
     checks = []
     for name in CHECKS:
         given = _merged(item, name)
@@ -90,7 +98,7 @@ def _merged(item: pytest.Item, name: str) -> Given | None:
     for mark in item.iter_markers(name):
         found = found or bool(mark.args or mark.kwargs)
         args = args or mark.args
-        kwargs = {**mark.kwargs, **kwargs}
+        kwargs = overridden(mark.kwargs, kwargs) if name == "load" else {**mark.kwargs, **kwargs}
     return (args, kwargs) if found else None
 
 
@@ -100,6 +108,22 @@ def _build(cls: type[Any], item: pytest.Item, name: str, given: Given, faults: l
     except MarkerError as error:
         faults.append(f"{_place(item, name)}: {error}")
         return None
+
+
+def _check_trace(item: pytest.Item, trace: str, faults: list[str], traces: Traces) -> None:
+    path = str(item.config.rootpath / trace)
+    if path not in traces:
+        traces[path] = _trace_fault(path)
+    if traces[path] is not None:
+        faults.append(f"{_place(item, 'load')}: load: {traces[path]}")
+
+
+def _trace_fault(path: str) -> str | None:
+    try:
+        read_trace(path)
+    except SetupError as error:
+        return str(error)
+    return None
 
 
 def _place(item: pytest.Item, name: str) -> str:

@@ -130,6 +130,11 @@ def ini(config: pytest.Config, key: str) -> Any:
         raise pytest.UsageError(f"ini key {key}: {error}") from None
 
 
+def given_here(config: pytest.Config) -> list[str]:
+    """The options that the command line names."""
+    return [option.flag for option in OPTIONS if config.getoption(option.key) not in (None, [])]
+
+
 def named_server(config: pytest.Config) -> tuple[str | None, str | None]:
     """Endpoint and command to serve it, as the nearest source names them.
 
@@ -157,15 +162,25 @@ def require_server(config: pytest.Config) -> None:
     pytest.skip(NO_ENDPOINT)
 
 
+TRUST_FLAGS = ("--llm-ca", "--llm-insecure", "--llm-client-cert", "--llm-client-key")
+"""Only for an https endpoint; from the ini they wait for one."""
+
+
+def is_https(config: pytest.Config) -> bool:
+    """The server was named by an https:// URL."""
+    return (named_server(config)[0] or "").lower().startswith("https:")
+
+
 def repeat_command(config: pytest.Config, nodeid: str) -> str:
     """The command that runs one test again with the options in force; secrets left out."""
     path, colons, rest = nodeid.partition("::")
     # Node ids count from the root folder, arguments from where pytest was started.
     parts = ["pytest", os.path.relpath(config.rootpath / path, config.invocation_params.dir) + colons + rest]
     servers = dict(zip(("--llm-endpoint", "--llm-serve"), named_server(config), strict=True))
+    left_out = {"--llm-report", *(() if is_https(config) else TRUST_FLAGS)}
     for option in OPTIONS:
         given = servers[option.flag] if option.flag in servers else value(config, option.flag)
-        if option.flag == "--llm-report" or given in (None, option.default, []):
+        if option.flag in left_out or given in (None, option.default, []):
             continue
         if option.kind == "bool":
             parts.append(option.flag)

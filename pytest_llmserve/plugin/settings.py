@@ -14,7 +14,16 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.measure.opening import EMBEDDED, ServerWish, request_headers
-from pytest_llmserve.plugin.options import OPTIONS, has_server, ini, named_server, value
+from pytest_llmserve.plugin.options import (
+    OPTIONS,
+    TRUST_FLAGS,
+    given_here,
+    has_server,
+    ini,
+    is_https,
+    named_server,
+    value,
+)
 
 _READY_URL_NS = 30 * NS_PER_S
 _READY_OWN_NS = 300 * NS_PER_S
@@ -64,17 +73,13 @@ def _check_server(config: pytest.Config) -> None:
         target_from_url(endpoint)
 
 
-_TRUST_FLAGS = ("--llm-ca", "--llm-insecure", "--llm-client-cert", "--llm-client-key")
-
-
 def _check_trust(config: pytest.Config) -> None:
-    given = [flag for flag in _TRUST_FLAGS if config.getoption(flag) is not None]
-    endpoint, serve = named_server(config)
-    if (endpoint or "").lower().startswith("https:"):
+    given = [flag for flag in TRUST_FLAGS if config.getoption(flag) is not None]
+    if is_https(config):
         if {"--llm-ca", "--llm-insecure"} <= set(given):
             raise SetupError("--llm-ca and --llm-insecure contradict each other: leave one of them out")
         tls_context(trust_of(config))
-    elif given and (endpoint or serve):  # from the ini they wait for an https endpoint
+    elif given and has_server(config):
         raise SetupError(
             f"{', '.join(given)}: only for an https:// endpoint, and this one is not: leave it out"
         )
@@ -103,7 +108,8 @@ def _check_api(config: pytest.Config) -> None:
 
 
 def _check_headers(config: pytest.Config) -> None:
-    if has_server(config):
+    # From the ini they wait for a server: the key may be where the pipeline is.
+    if has_server(config) or {"--llm-header", "--llm-api-key-env"} & set(given_here(config)):
         request_headers(_header_lines(config), value(config, "--llm-api-key-env"))
 
 
@@ -132,16 +138,16 @@ def _check_ready(config: pytest.Config) -> None:
 def _check_reports(config: pytest.Config) -> None:
     from pytest_llmserve.reports import REPORTS
 
-    for path in report_paths(config):
+    for path in report_paths(config).values():
         if path.suffix not in REPORTS:
             raise SetupError(f"--llm-report {path}: the ending must be one of {', '.join(REPORTS)}")
         if path.is_dir():
             raise SetupError(f"--llm-report {path}: is a folder; name a file")
 
 
-def report_paths(config: pytest.Config) -> list[Path]:
-    """Where reports go; relative paths from where pytest was started."""
-    return [config.invocation_params.dir / name for name in value(config, "--llm-report") or []]
+def report_paths(config: pytest.Config) -> dict[str, Path]:
+    """Where reports go, by the name that was given; relative paths from where pytest was started."""
+    return {name: config.invocation_params.dir / name for name in value(config, "--llm-report") or []}
 
 
 def _ready_ns(config: pytest.Config, default: int) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.domain.errors import MarkerError, ProbeLost
+from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
+from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
@@ -19,7 +21,7 @@ from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.trust import tls_text
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.load.prompts import as_prompts
-from pytest_llmserve.load.spec import LoadSpec
+from pytest_llmserve.load.spec import LoadSpec, overridden
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
 OnProgress = Callable[[LoadProgress], object]
 
 
+def told(error: LlmServeError) -> str:
+    """Why a load came to nothing; what is our own fault says so."""
+    if isinstance(error, (GeneratorError, ProbeLost)):
+        return f"this is pytest-llmserve's fault, not the server's: {error}"
+    return str(error)
+
+
 class TestRun:
     """Mutable; lives from a test's setup to its report."""
 
@@ -47,6 +56,7 @@ class TestRun:
         self.verdicts: list[Verdict] = []
         self.watch: Watch | None = None
         self._window: ResourceWindow | None = None
+        self._no_run: str | None = None
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
@@ -68,28 +78,28 @@ class TestRun:
         stop: threading.Event | None = None,
         on_progress: OnProgress | None = None,
     ) -> LoadResult:
-        """Run a load: the marker's keywords, those of the call over them."""
-        if on_progress is not None and not callable(on_progress):
-            raise pytest.UsageError(
-                f"llm_load: on_progress={on_progress!r} cannot be called:"
-                " give a function of one argument, a LoadProgress"
-            )
-        merged = {**(self.wishes.load or {}), **keywords}
+        """Run a load: the marker's keywords, those of the call over them.
+
+        Raises:
+            SetupError: a keyword, prompt or trace is wrong.
+            LlmServeError: the load came to nothing.
+        """
         try:
-            spec = build(LoadSpec, "llm_load", (), merged)
-            entries = as_prompts(prompts)
-        except (MarkerError, ValueError) as error:
-            raise pytest.UsageError(str(error)) from None
+            return self._load(prompts, keywords, stop, on_progress)
+        except LlmServeError as error:
+            self._no_run = f"the load came to nothing: {told(error)}"
+            raise
+
+    def _load(
+        self,
+        prompts: object,
+        keywords: Mapping[str, Any],
+        stop: threading.Event | None,
+        on_progress: OnProgress | None,
+    ) -> LoadResult:
+        plan, entries = self._plan(keywords, on_progress), _entries(prompts)
         assert self.watch is not None
-        config = self.state.config
-        errors, leak = self.wishes.check("error_rate"), self.wishes.check("no_leak")
-        plan = spec.plan(
-            scale=value(config, "--llm-scale"),
-            workers=value(config, "--llm-load-workers"),
-            retries=errors.retries if errors is not None else 0,
-            transport=value(config, "--llm-transport"),
-            folder=config.rootpath,
-        )
+        leak = self.wishes.check("no_leak")
         target = self.state.open().endpoint.target
         with self._shown(plan, on_progress) as progress:
             return measured_run(
@@ -104,12 +114,27 @@ class TestRun:
                 progress=progress,
             )
 
+    def _plan(self, keywords: Mapping[str, Any], on_progress: OnProgress | None) -> LoadPlan:
+        if on_progress is not None and not callable(on_progress):
+            raise SetupError(
+                f"llm_load: on_progress={on_progress!r} cannot be called:"
+                " give a function of one argument, a LoadProgress"
+            )
+        spec = build(LoadSpec, "llm_load", (), overridden(self.wishes.load or {}, keywords))
+        config, errors = self.state.config, self.wishes.check("error_rate")
+        return spec.plan(
+            scale=value(config, "--llm-scale"),
+            workers=value(config, "--llm-load-workers"),
+            retries=errors.retries if errors is not None else 0,
+            transport=value(config, "--llm-transport"),
+            folder=config.rootpath,
+        )
+
     @contextmanager
     def _shown(self, plan: LoadPlan, on_progress: OnProgress | None) -> Iterator[OnProgress]:
         """Who is told how far the run is: the terminal first, then the test's own function."""
         terminal = self.state.terminal()
-        # The first thing a plan says of itself is its load: "20 users".
-        shown = nullcontext() if terminal is None else terminal.line(plan.describe().partition(",")[0])
+        shown = nullcontext() if terminal is None else terminal.line(plan)
         with shown as line:
 
             def tell(now: LoadProgress) -> None:
@@ -131,6 +156,8 @@ class TestRun:
         self._stop_watching()
         started_ns = self.watch.started_ns if self.watch is not None else None
         evidence = Evidence(tuple(self.runs), self.window(), started_ns)
+        if self._no_run is not None:
+            evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = [verdict for check in self.wishes.checks for verdict in check.judge(evidence)]
         self._add_properties()
         config = self.state.config
@@ -218,3 +245,10 @@ class TestRun:
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
         report._llmserve = self.document()  # type: ignore[attr-defined]
+
+
+def _entries(prompts: object) -> list[Prompt]:
+    try:
+        return as_prompts(prompts)
+    except ValueError as error:
+        raise SetupError(str(error)) from None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.stages import level_text
 from pytest_llmserve.domain.units import NS_PER_S, ms_text
 from pytest_llmserve.domain.verdict import Verdict
 
@@ -53,6 +55,8 @@ def _run_lines(run: LoadResult, title: str) -> list[str]:
     dropped = f", {len(run.dropped)} dropped" if run.dropped else ""
     counts = f"{len(run.requests)} requests, {len(run.failed)} failed{dropped}"
     lines = [f"{title}: {run.plan.describe()}: {counts}"]
+    if run.plan.is_open or run.plan.steps:
+        lines.append(f"  seed {run.plan.seed}")
     if run.generator.ended != "complete":
         lines.append(f"  ended early: {run.generator.ended}")
     lines += error_lines(run)
@@ -60,7 +64,7 @@ def _run_lines(run: LoadResult, title: str) -> list[str]:
     if slowest:
         begin_ns = min(r.scheduled_ns for r in run.requests)
         lines.append("  slowest requests:")
-        lines += [f"    {_request(r, begin_ns)}" for r in slowest]
+        lines += [f"    {_request(r, begin_ns, run.plan)}" for r in slowest]
     if run.generator.saturated:
         lines.append(f"  load generator: {run.generator.saturated}; {run.generator.remedy}")
     return lines
@@ -77,9 +81,12 @@ def error_lines(run: LoadResult) -> list[str]:
     return lines[:_SHOWN_ERRORS]
 
 
-def _request(record: RequestRecord, begin_ns: int) -> str:
+def _request(record: RequestRecord, begin_ns: int, plan: LoadPlan) -> str:
     at_s = (record.scheduled_ns - begin_ns) / NS_PER_S
-    parts = [f"id {record.id}", f"at {at_s:.1f} s", f"e2e {ms_text(record.e2e_ms or 0.0)}"]
+    parts = [f"id {record.id}", f"at {at_s:.1f} s"]
+    if plan.steps:
+        parts.append(f"stage {level_text(plan, plan.steps[record.stage])}")
+    parts.append(f"e2e {ms_text(record.e2e_ms or 0.0)}")
     if record.ttft_ms is not None:
         parts.append(f"ttft {ms_text(record.ttft_ms)}")
     if record.output_tokens is not None:

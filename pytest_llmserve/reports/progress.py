@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from pytest_llmserve.domain.outcome import DROPPED, OK
 from pytest_llmserve.domain.progress import LoadProgress, Quantiles
 from pytest_llmserve.domain.units import NS_PER_S, mb_text
 
@@ -25,6 +26,7 @@ def live_line(now: LoadProgress, load: str, width: int) -> str:
         (4, _rate(now.tokens_per_s if now.tokens else math.nan, "tok/s")),
         (3, _latency(now.e2e_ms, "", _whole_ms)),
         (1, _errors(now, kinds=False)),
+        (5, _dropped(now)),
         (7, _server(now)),
     ]
     told = [(rank, text) for rank, text in parts if text]
@@ -48,6 +50,7 @@ def plain_line(now: LoadProgress, load: str) -> str:
         _rate(now.tokens_per_s if now.tokens else math.nan, "tokens/s"),
         _latency(now.e2e_ms, "e2e ", _ms),
         _errors(now, kinds=True),
+        _dropped(now),
         _server(now),
     ]
     return ", ".join(part for part in parts if part)
@@ -95,8 +98,13 @@ def _whole_ms(value_ms: float) -> str:
 def _errors(now: LoadProgress, kinds: bool) -> str:
     if not kinds or not now.failed:
         return f"{now.failed} failed"
-    most = sorted(now.by_outcome.items(), key=lambda entry: (-entry[1], entry[0]))
-    return f"{now.failed} failed ({', '.join(f'{outcome} {n}' for outcome, n in most if outcome != 'ok')})"
+    kinds_of = [entry for entry in now.by_outcome.items() if entry[0] not in {OK, DROPPED}]
+    most = sorted(kinds_of, key=lambda entry: (-entry[1], entry[0]))
+    return f"{now.failed} failed ({', '.join(f'{outcome} {n}' for outcome, n in most)})"
+
+
+def _dropped(now: LoadProgress) -> str:
+    return f"{now.dropped} dropped" if now.dropped else ""
 
 
 def _server(now: LoadProgress) -> str:

@@ -87,28 +87,31 @@ def _print_table(console: Any, metrics: Mapping[str, Any]) -> None:
 
 
 def _print_stages(console: Any, stages: Sequence[Mapping[str, Any]]) -> None:
+    counts = ("n", "failed", *(["dropped"] if any(stage["dropped"] for stage in stages) else []))
     rows = [
         [
-            stage["label"],
-            *(_figure(stage[column], column) for column in ("n", "failed")),
+            stage["label"].replace(" requests/s", "/s"),
+            *(_figure(stage[column], column) for column in counts),
             *(_figure(stage[column], column) for column in ("requests_per_s", "output_tokens_per_s")),
             *(_figure(stage[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
         ]
         for stage in stages
     ]
-    heads = ("stage", "n", "failed", "req/s", "tok/s", "TTFT p50", "p95", "e2e p50", "p95")
-    _print_rows(console, heads, rows)
+    heads = ("stage", *counts, "req/s", "tok/s", "TTFT p50", "p95", "e2e p50", "p95")
+    _print_rows(console, heads, rows, padding=0)  # up to ten columns in eighty
 
 
-def _print_rows(console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_rows(
+    console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]], *, padding: int = 1
+) -> None:
     """A table, its first column words and the others figures."""
     from rich import box
     from rich.padding import Padding
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
     for place, head in enumerate(heads):
-        table.add_column(head, justify="right" if place else "left")
+        table.add_column(head, justify="right" if place else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print(Padding(table, (0, 0, 0, 2)))
@@ -117,7 +120,7 @@ def _print_rows(console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]
 def _figure(value: float | None, column: str) -> str:
     if value is None:
         return "-"
-    if column in {"n", "failed"}:
+    if column in {"n", "failed", "dropped"}:
         return str(int(value))
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 

@@ -11,6 +11,8 @@ import pytest
 
 from pytest_llmserve.checks import CHECKS, check_class
 from pytest_llmserve.domain.outcome import OUTCOMES
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import FIGURES
 from pytest_llmserve.load.spec import LoadSpec
 from pytest_llmserve.plugin.hooks import FIXTURES
@@ -89,6 +91,16 @@ def test_every_fixture_has_a_section(document):
     """And no section is for one that is gone."""
     headings = re.findall(r"^## (llm_\w+)$", document("docs/fixtures.md").text, re.MULTILINE)
     assert set(headings) == FIXTURES
+
+
+def test_everything_a_load_result_has_is_in_its_table(document):
+    """Attributes that are public in the code are public in the text."""
+    section = document("docs/fixtures.md").section("## llm_load")
+    rows = "\n".join(line for line in section.splitlines() if line.startswith("| `"))
+    told = set(re.findall(r"`\.(\w+)", rows))
+    result = LoadResult(LoadPlan(), [], GeneratorHealth())
+    public = {name for name in dir(result) if not name.startswith("_")}
+    assert public - told == set()
 
 
 def keys(value):

@@ -76,9 +76,26 @@ def test_definitions_are_those_of_the_report(readme):
     )
     wanted = {"TTFT", "ITL", "TPOT", "e2e", "percentile", "output tokens", "throughput", "MB"}
     assert wanted <= set(rows)
+    for figure in ("TTFT", "e2e"):
+        assert "minus sent, or minus scheduled in an open loop" in rows[figure]
+    assert "reported as fast" in rows["open loop"]
+    assert "reported as fast" in DEFINITIONS["open loop"]
     assert rows["MB"] == DEFINITIONS["mb"]
     assert "nearest rank" in rows["percentile"]
     assert "nearest rank" in DEFINITIONS["percentile"]
+
+
+def test_the_bounds_of_the_benchmark_are_those_it_holds(readme, monkeypatch):
+    """A bound that is changed is changed here too."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from bounds import BOUNDS, P50_MS
+
+    most = {(bound.letters, bound.figure): bound.most for bound in BOUNDS}
+    a, b, c = (most[letter, "error_p99_ms"] for letter in "ABC")
+    told = " ".join(readme.section("## How the figures are taken").split())
+    assert f"more than {a:g} ms at 64 streams, {b:g} ms at 512, or {c:g} ms at 64 on a core shared" in told
+    assert f"the median is off by more than {P50_MS:g} ms" in told
+    assert f"costs more than {most['AB', 'cpu_us_per_chunk']:g} µs of CPU" in told
 
 
 def test_make_targets_exist(readme):

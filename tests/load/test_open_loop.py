@@ -313,7 +313,7 @@ def test_a_wrong_trace_shows_before_a_worker_starts(new_run, tmp_path):
     path.write_text('{"at_s": 1}')
     with pytest.raises(SetupError) as caught:
         new_run("http://127.0.0.1:9", trace=str(path))
-    assert str(caught.value).startswith(f"trace {path}, line 1: has not a length")
+    assert str(caught.value).startswith(f"trace {path}, line 1: has no length")
 
 
 def test_sends_are_hardly_late(mock_server, load):

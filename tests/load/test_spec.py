@@ -8,7 +8,7 @@ from pytest_llmserve.domain.errors import MarkerError
 from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.plan import Stage
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.load.spec import LoadSpec
+from pytest_llmserve.load.spec import LoadSpec, overridden
 from pytest_llmserve.shapes import climb, soak, spike, stairs
 
 S = NS_PER_S
@@ -199,3 +199,21 @@ def test_shapes_are_stages(shape, stages):
     """Of users or of rates."""
     expected = tuple(Stage(begin, end, seconds * S) for begin, end, seconds in stages)
     assert spec(stages=shape).stages == spec(rate_stages=shape).rate_stages == expected
+
+
+FARTHER = {"users": 20, "duration": "60s", "ramp_up": "5s", "max_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    ("closer", "merged"),
+    [
+        ({"users": 5}, {**FARTHER, "users": 5}),
+        ({"requests": 9}, {**FARTHER, "requests": 9}),
+        ({"rate": 5}, {"rate": 5, "duration": "60s", "max_tokens": 9}),
+        ({"stages": []}, {"stages": [], "max_tokens": 9}),
+        ({"rate": 5, "users": 2}, {**FARTHER, "rate": 5, "users": 2}),
+    ],
+)
+def test_a_closer_kind_drops_the_farther_and_what_is_its_own(closer, merged):
+    """Two kinds on one level stay two, to be told."""
+    assert overridden(FARTHER, closer) == merged

@@ -60,14 +60,14 @@ def test_speed_divides_the_instants(trace):
     [
         ("{", "not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"),
         ("7", 'not an object: write rows such as {"timestamp": 0.5, "input_tokens": 200}'),
-        ({"input_chars": 3}, "has not a time: give one of timestamp, at_s, timestamp_ms"),
+        ({"input_chars": 3}, "has no time: give one of timestamp, at_s, timestamp_ms"),
         (
             {"at_s": 1, "timestamp": 1, "input_chars": 3},
             "has a time more than once: give one of timestamp, at_s",
         ),
         ({"at_s": "1", "input_chars": 3}, "at_s is '1', not a number"),
         ({"at_s": True, "input_chars": 3}, "at_s is True, not a number"),
-        ({"timestamp": 1}, "has not a length: give one of prompt, input_chars, input_tokens"),
+        ({"timestamp": 1}, "has no length: give one of prompt, input_chars, input_tokens"),
         (
             {"at_s": 1, "prompt": "x", "input_chars": 3},
             "has a length more than once: give one of prompt, input_chars",
@@ -97,9 +97,12 @@ def test_a_trace_that_is_not_there_or_empty_is_told(trace, tmp_path):
     gone = tmp_path / "gone.jsonl"
     with pytest.raises(SetupError) as caught:
         read_trace(str(gone))
-    assert str(caught.value) == (
-        f"trace {gone} cannot be read: [Errno 2] No such file or directory: {str(gone)!r}"
-    )
+    assert str(caught.value) == f"trace {gone} cannot be read: No such file or directory"
+    latin = tmp_path / "latin.jsonl"
+    latin.write_bytes(b'{"at_s": 0, "prompt": "\xfc"}')
+    with pytest.raises(SetupError) as caught:
+        read_trace(str(latin))
+    assert str(caught.value) == f"trace {latin} cannot be read: not UTF-8 at byte 23"
     path = trace("", " ")
     with pytest.raises(SetupError) as caught:
         read_trace(path)

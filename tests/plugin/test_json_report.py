@@ -127,12 +127,44 @@ def test_the_summary_is_short_with_q(suite, quick):
     ]
 
 
-def test_a_report_that_cannot_be_written_is_told(suite, quick):
-    """The tests' results are shown all the same, and the exit is not 0."""
+UNWRITABLE = """
+def test_good(llm_endpoint):
+    pass
+
+def test_bad(llm_endpoint):
+    assert llm_endpoint.model == "another"
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["alone", "xdist"])
+def test_a_report_that_cannot_be_written_hides_no_failure(workers, suite, quick):
+    """Failures, figures and the other report are there all the same, and the exit is theirs."""
+    (suite.pytester.path / "taken").write_text("")
+    options = ["--llm-endpoint", quick.url, "--llm-report", "taken/x.json", *workers]
+    run = suite(UNWRITABLE, *options, apart=bool(workers))
+    assert run.exit == pytest.ExitCode.TESTS_FAILED
+    taken = suite.pytester.path / "taken"
+    why = f"cannot be written: File exists ({taken}); name a file that can be"
+    fault = f"ERROR: --llm-report {taken / 'x.json'}: {why}"
+    assert run.text.count(fault) == 1
+    assert "report: taken/x.json" not in run.text
+    assert f"report: {run.report}" in run.text
+    assert run.failure("test_bad")
+    assert "FAILED test_suite.py::test_bad" in run.text
+    assert len(run.tests) == 2
+    assert "Traceback" not in run.text
+
+
+@pytest.mark.parametrize("options", [[], ["--no-summary"], ["-p", "no:terminal"]])
+def test_a_green_session_whose_report_cannot_be_written_is_a_usage_error(options, suite, quick):
+    """A pipeline that needs the file must not go on; without a summary stderr says why."""
     (suite.pytester.path / "taken").write_text("")
     run = suite(
-        "def test_it(llm_endpoint):\n    pass", "--llm-endpoint", quick.url, "--llm-report", "taken/x.json"
+        "def test_it(llm_endpoint):\n    pass",
+        "--llm-endpoint",
+        quick.url,
+        "--llm-report=taken/x.json",
+        *options,
     )
-    assert run.exit not in (0, pytest.ExitCode.INTERNAL_ERROR)
-    assert f"--llm-report {suite.pytester.path / 'taken' / 'x.json'}: cannot be written" in run.text
-    assert "Traceback" not in run.text
+    assert run.exit == pytest.ExitCode.USAGE_ERROR
+    assert run.text.count(f"ERROR: --llm-report {suite.pytester.path / 'taken' / 'x.json'}: cannot") == 1

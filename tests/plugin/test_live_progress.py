@@ -157,6 +157,86 @@ def test_without_capture_the_line_is_wiped(screen):
     assert [line for line in session.shown if line.startswith("..")]
 
 
+@pytest.mark.parametrize("mode", ["sys", "tee-sys"])
+def test_where_others_write_too_the_line_is_only_wiped(mode, screen, pytester):
+    """What a test prints, or a child process, moves the cursor: pytest's own place is not known then."""
+    pytester.makepyfile(
+        test_suite=LOAD.replace(
+            "    assert llm_load", "    print('of the test', end='')\n    assert llm_load"
+        )
+    )
+    session = screen(f"--capture={mode}")
+    text = session.read_until()
+    assert session.close() == 0
+    assert len(LIVE.findall(text)) >= 3
+    assert "\x1b[A" not in text
+    assert not any(LIVE.search(line) for line in session.shown)
+    assert ("test_suite.py .of the test" in session.shown) == (mode == "tee-sys")
+
+
+def test_the_stage_that_runs_is_shown(screen, pytester):
+    """Not the first one through the whole run."""
+    pytester.makepyfile(
+        test_suite="""
+        def test_load(llm_load):
+            assert llm_load("Say hi.", stages=[(1, "1500ms"), ((2, 3), "1500ms")]).ok
+        """
+    )
+    session = screen()
+    text = session.read_until()
+    assert session.close() == 0
+    assert re.search(r"0:0[01]/0:03 +1 user \(1/2\)", text)
+    assert re.search(r"0:0[23]/0:03 +2 to 3 users \(2/2\)", text)
+
+
+def test_a_name_the_terminal_cannot_write_is_escaped(screen, pytester):
+    """As pytest does; the load runs on."""
+    pytester.path.joinpath("spür.jsonl").write_text(
+        "\n".join(f'{{"at_s": {at / 10}, "input_chars": 9}}' for at in range(15))
+    )
+    pytester.makepyfile(
+        test_suite="""
+        def test_load(llm_load):
+            assert len(llm_load(trace="spür.jsonl").requests) == 15
+        """
+    )
+    session = screen(PYTHONIOENCODING="ascii")
+    text = session.read_until()
+    assert session.close() == 0
+    assert "trace sp\\xfcr.jsonl" in text
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "llm_progress=200ms"]], ids=["live", "plain"])
+def test_a_terminal_that_goes_away_does_not_end_the_load(options, screen, pytester):
+    """What cannot be shown is not shown; a load of an hour is worth more than its line."""
+    pytester.makepyfile(
+        conftest="""
+        import pytest
+
+        class Broken:
+            def __init__(self, file):
+                self._real = file
+                self.encoding = "utf-8"
+            def write(self, text):
+                if "/0:01" in text:  # a line of progress
+                    raise OSError(5, "Input/output error")
+                return self._real.write(text)
+            def __getattr__(self, name):
+                return getattr(self._real, name)
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_configure(config):
+            writer = config.pluginmanager.get_plugin("terminalreporter")._tw
+            writer._file = Broken(writer._file)
+        """
+    )
+    session = screen(*options, **({"CI": "1"} if options else {}))
+    text = session.read_until()
+    assert session.close() == 0, text
+    assert "3 passed" in text
+    assert not LIVE.search(text)
+
+
 def test_ctrl_c_leaves_the_terminal_clean(screen):
     session = screen()
     session.read_until(LIVE)
@@ -311,6 +391,34 @@ def test_it(llm_load):
     (found,) = run.tests[0]["runs"]
     assert found["generator"]["ended"] == "interrupted"
     assert found["counts"]["ok"] >= 5
+
+
+@pytest.mark.parametrize("outcome", ["fail", "skip"])
+def test_a_follower_may_end_the_test_by_pytests_own_words(outcome, suite, quick):
+    """`pytest.fail()` and `pytest.skip()` are no Exception; what was measured is kept all the same."""
+    run = suite(
+        f"""
+def enough(now):
+    if now.ended >= 5:
+        pytest.{outcome}("seen enough")
+
+def test_it(llm_load):
+    llm_load("Hi", users=1, duration="60s", on_progress=enough)
+
+def test_others(llm_load):
+    import asyncio
+    asyncio.run(llm_load.arun("Hi", users=1, duration="60s", on_progress=enough))
+""",
+        f"--llm-endpoint={quick.url}",
+        "-rs",
+    )
+    run.assert_outcomes(**{"fail": {"failed": 2}, "skip": {"skipped": 2}}[outcome])
+    assert "seen enough" in run.text
+    assert [test["outcome"] for test in run.tests] == [{"fail": "failed", "skip": "skipped"}[outcome]] * 2
+    for test in run.tests:
+        (found,) = test["runs"]
+        assert found["generator"]["ended"] == "interrupted"
+        assert found["counts"]["ok"] >= 5
 
 
 def test_a_follower_that_cannot_be_called_is_refused(suite, quick):

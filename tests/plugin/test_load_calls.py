@@ -72,27 +72,74 @@ def test_it(llm_load):
     assert any(line.startswith("run 2: 1 user, 6 requests: 6 requests, 6 failed") for line in lines)
 
 
+@pytest.mark.parametrize("form", ["{call}", "import asyncio; asyncio.run({call})"], ids=["call", "arun"])
 @pytest.mark.parametrize(
-    ("call", "faults"),
+    ("call", "fault"),
     [
         (
-            "llm_load('hi', user=3, requests=0.5)",
+            "('hi', user=3, requests=0.5)",
             "llm_load: no keyword 'user', did you mean users?;"
             " requests: 0.5 is not a whole number of 0 or more",
         ),
-        ("llm_load('hi', users=3)", 'llm_load: needs an end: requests=300, or duration="60s", or both'),
+        ("('hi', users=3)", 'llm_load: needs an end: requests=300, or duration="60s", or both'),
         (
-            "llm_load('hi', think_time=('2s', '1s'), requests=1)",
-            "think_time: ('2s', '1s') begins with the longer pause",
+            "('hi', think_time=('2s', '1s'), requests=1)",
+            "llm_load: think_time: ('2s', '1s') begins with the longer pause",
+        ),
+        (
+            "(5, requests=1)",
+            "prompts is 5: give a text, or a list of texts or of chat message lists",
+        ),
+        ("('hi', trace='gone.jsonl')", "trace {folder}/gone.jsonl cannot be read: No such file or directory"),
+        (
+            "(on_progress=5)",
+            "llm_load: on_progress=5 cannot be called: give a function of one argument, a LoadProgress",
         ),
     ],
 )
-def test_wrong_keywords_of_a_call_are_told_at_once(call, faults, suite, quick):
-    """In the test that made them, and nothing is sent."""
-    run = suite(f"def test_it(llm_load):\n    {call}", "--llm-endpoint", quick.url)
+def test_a_wrong_call_is_told_with_its_line_alone(call, fault, form, suite, quick):
+    """All its faults, as of a marker: no traceback of ours, and the promise has the same reason."""
+    written = form.format(call=("llm_load.arun" if "asyncio" in form else "llm_load") + call)
+    body = f"@pytest.mark.error_rate(max=0.5)\ndef test_it(llm_load):\n    {written}"
+    run = suite(body, "--llm-endpoint", quick.url)
+    fault = fault.format(folder=suite.pytester.path)
     assert run.exit == 1
-    assert faults in run.text
+    assert run.failure("test_it") == [f"test_suite.py:5: {fault}"]
+    assert run.verdicts[0]["sentence"] == f"error rate: no evidence, the load came to nothing: {fault}"
     assert run.tests[0]["runs"] == []
+
+
+@pytest.mark.parametrize("form", ["{call}", "import asyncio; asyncio.run({call})"], ids=["call", "arun"])
+def test_a_worker_that_dies_is_our_fault(form, suite, quick):
+    """The test fails with these words; code that expects trouble of the server cannot take it for some."""
+    written = form.format(
+        call=("llm_load.arun" if "asyncio" in form else "llm_load")
+        + "('hi', duration='60s', on_progress=kill_workers)"
+    )
+    run = suite(
+        f"""
+import psutil
+
+def kill_workers(now):
+    for child in psutil.Process().children():
+        if "load.worker" in " ".join(child.cmdline()):
+            child.kill()
+
+@pytest.mark.error_rate(max=0.5)
+def test_it(llm_load):
+    try:
+        {written}
+    except Exception:
+        pass
+""",
+        "--llm-endpoint",
+        quick.url,
+    )
+    assert run.exit == 1
+    (said,) = run.failure("test_it")
+    words = "this is pytest-llmserve's fault, not the server's: load worker 0 ended with -9; the run is void"
+    assert said == f"test_suite.py:14: {words}"
+    assert run.verdicts[0]["sentence"] == f"error rate: no evidence, the load came to nothing: {words}"
 
 
 def test_a_load_in_another_fixtures_setup_is_refused(suite, quick):

@@ -80,20 +80,58 @@ def test_it(llm_load):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (None, " cannot be read: [Errno 2] No such file or directory: "),
-        ('{"timestamp": 1}', ", line 1: has not a length: give one of prompt, input_chars, input_tokens"),
+        (None, " cannot be read: No such file or directory"),
+        ('{"timestamp": 1}', ", line 1: has no length: give one of prompt, input_chars, input_tokens"),
     ],
 )
-def test_a_wrong_trace_is_told_in_the_test(text, fault, suite, quick):
-    """With file and line, and nothing is sent."""
+def test_a_wrong_trace_is_told_at_collection(text, fault, suite):
+    """With the line of the marker and that of the file, as other faults of a marker; once."""
     path = suite.pytester.path / "calls.jsonl"
     if text is not None:
         path.write_text(text)
     run = suite(
-        '@pytest.mark.load(trace="calls.jsonl")\ndef test_it(llm_load):\n    llm_load()',
-        "--llm-endpoint",
-        quick.url,
+        """
+@pytest.mark.load(trace="calls.jsonl")
+class TestThem:
+    def test_it(self, llm_load):
+        llm_load()
+
+    def test_again(self, llm_load):
+        llm_load()
+"""
     )
-    assert run.exit == 1
-    assert f"trace {path}{fault}" in run.text
-    assert run.tests[0]["runs"] == []
+    assert run.exit == pytest.ExitCode.USAGE_ERROR
+    assert run.text.count(f"test_suite.py:4: load: trace {path}{fault}") == 1
+
+
+SHAPES = """
+@pytest.mark.load(users=3, duration="400ms", ramp_up="100ms", think_time="10ms", seed=5)
+class TestThem:
+    @pytest.mark.load(rate=40)
+    def test_marker(self, llm_load):
+        llm_load()
+
+    def test_call(self, llm_load):
+        llm_load(rate=40)
+
+    @pytest.mark.load(stages=[(1, "200ms"), (2, "200ms")])
+    def test_stages(self, llm_load):
+        llm_load()
+
+    @pytest.mark.load(users=2)
+    def test_more(self, llm_load):
+        llm_load()
+"""
+
+
+def test_a_closer_kind_of_load_takes_the_place_of_the_farther(suite, quick):
+    """With what belongs to that kind alone; what fits both is inherited."""
+    run = suite(SHAPES, "--llm-endpoint", quick.url)
+    run.assert_outcomes(passed=4)
+    rated, called, staged, more = (test["runs"][0]["plan"] for test in run.tests)
+    for plan in (rated, called):
+        assert (plan["rate"], plan["duration_ns"], plan["seed"]) == (40, 400_000_000, 5)
+        assert (plan["ramp_up_ns"], plan["think_time_ns"]) == (0, [0, 0])
+    assert (staged["users"], staged["duration_ns"], staged["ramp_up_ns"]) == (2, None, 0)
+    assert (staged["seed"], staged["think_time_ns"]) == (5, [10_000_000] * 2)
+    assert (more["users"], more["ramp_up_ns"], more["think_time_ns"]) == (2, 100_000_000, [10_000_000] * 2)

@@ -159,6 +159,33 @@ def test_the_repeat_command_works_where_pytest_was_started(suite, quick, monkeyp
     result.stdout.fnmatch_lines([f"repeat: pytest test_deep.py::test_it --llm-endpoint={quick.url}"])
 
 
+@pytest.mark.parametrize(
+    ("option", "fault"),
+    [
+        ("--llm-scale=-1", "--llm-scale -1.0: give a number over 0, such as 0.1"),
+        ("--llm-load-workers=0", "--llm-load-workers 0: give 1 or more"),
+        ("--llm-header=K V", "--llm-header: write 'Name: value' on one line"),
+        (
+            "--llm-api-key-env=LLM_NO_SUCH_KEY",
+            "--llm-api-key-env LLM_NO_SUCH_KEY: the environment variable is not set, or empty",
+        ),
+    ],
+)
+def test_a_wrong_option_is_told_without_a_server_too(option, fault, suite):
+    """What the command line says is meant now; the tests being skipped is no answer to it."""
+    suite.pytester.makepyfile(test_suite="def test_it(llm_load):\n    llm_load()")
+    result = suite.in_process(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {fault}" in result.errlines
+
+
+def test_a_key_in_the_ini_waits_for_a_server(suite):
+    """The variable may be set where the pipeline runs, and nowhere else."""
+    suite.pytester.makepyfile(test_suite="def test_it(llm_load):\n    llm_load()")
+    suite.pytester.makeini("[pytest]\nllm_api_key_env = LLM_NO_SUCH_KEY")
+    suite.in_process("--llm-scale=0.1", "-p", "no:asyncio").assert_outcomes(skipped=1)
+
+
 def test_scale_multiplies_requests_and_durations(suite, quick):
     """A pull request runs a tenth of the night's load."""
     body = """

@@ -105,6 +105,20 @@ def test_trust_in_the_ini_waits_for_an_https_endpoint(suite, quick, key):
     assert run.tests[0]["server"]["tls"] is None
 
 
+def test_the_repeat_command_has_no_trust_that_would_be_refused(suite, quick):
+    """What the ini keeps for https stays out where the server is not https: the command must run."""
+    suite.pytester.makeini("[pytest]\nllm_ca = company.pem\nllm_insecure = true\nllm_client_cert = me.pem")
+    body = "@pytest.mark.resources(rss_mb=1)\ndef test_it(llm_endpoint):\n    pass"
+    run = suite(body, "--llm-endpoint", quick.url)
+    assert run.failure("test_it")[-1] == f"repeat: pytest test_suite.py::test_it --llm-endpoint={quick.url}"
+
+
+def test_the_repeat_command_has_the_trust_of_an_https_server(suite, secure, tmp_path):
+    body = "@pytest.mark.resources(rss_mb=1)\ndef test_it(llm_endpoint):\n    pass"
+    run = suite(body, "--llm-endpoint", secure.url, "--llm-ca", tmp_path / "ca.pem")
+    assert run.failure("test_it")[-1].endswith(f" --llm-endpoint={secure.url} --llm-ca={tmp_path / 'ca.pem'}")
+
+
 def test_contradicting_trust_is_a_usage_error(suite):
     run = suite(NOTHING, "--llm-endpoint", SECURE, "--llm-insecure", "--llm-ca=x")
     assert run.exit == pytest.ExitCode.USAGE_ERROR

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.result import GeneratorHealth
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.reports.failure import failure_text
 
+S = 1_000_000_000
 REPEAT = "pytest test_a.py::test_it"
 
 
@@ -107,3 +109,25 @@ def test_a_request_without_tokens_shows_what_is_known(make):
     """No ttft, no count."""
     run = make.run([make.record(0, token_ns=(), output_tokens=None)])
     assert "    id 0, at 0.0 s, e2e 100 ms" in text(make, [make.verdict()], [run]).split("\n")
+
+
+def test_a_slow_request_of_a_shaped_load_names_its_stage(make):
+    """And the run its seed, with which a repeat sends the same arrivals."""
+    plan = LoadPlan(rate_stages=(Stage(2, 20, S), Stage(8, 8, S)), seed=41)
+    run = make.run([make.record(0), make.record(1, 2500, stage=1)], plan=plan)
+    said = text(make, [make.verdict()], [run]).split("\n")
+    start = said.index("run: requests/s 2 to 20 for 1 s, 8 for 1 s, Poisson arrivals: 2 requests, 0 failed")
+    assert said[start + 1 : start + 5] == [
+        "  seed 41",
+        "  slowest requests:",
+        "    id 1, at 1.0 s, stage 8 requests/s, e2e 2500 ms, ttft 20.0 ms, 4 tokens",
+        "    id 0, at 0.0 s, stage 2 to 20 requests/s, e2e 100 ms, ttft 20.0 ms, 4 tokens",
+    ]
+    users = make.run([make.record(0)], plan=LoadPlan(stages=(Stage(8, 8, S),), users=8))
+    assert ", stage 8 users, e2e 100 ms" in text(make, [make.verdict()], [users])
+
+
+def test_a_rate_tells_its_seed_and_plain_users_do_not(make):
+    rated = make.run([make.record(0)], plan=LoadPlan(rate=5, requests=1, seed=41))
+    assert "  seed 41" in text(make, [make.verdict()], [rated]).split("\n")
+    assert "seed" not in text(make, [make.verdict()], [make.run([make.record(0)])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from msgspec.structs import replace
 
 from pytest_llmserve.domain.progress import LoadProgress, Quantiles
 from pytest_llmserve.reports.progress import live_line, plain_line
@@ -86,3 +87,12 @@ def test_a_log_line_tells_all():
 
 def test_a_log_line_of_nothing_yet():
     assert plain_line(EMPTY, "1 user") == "llmserve: 0:00, 1 user, 0 done, 0 under way, 0 failed"
+
+
+def test_what_was_never_sent_is_no_failure():
+    """Counted apart, as in the summary; the server had no part in it."""
+    now = replace(MIDWAY, by_outcome={"ok": 570, "timed_out": 2, "dropped": 12})
+    assert ", 2 failed (timed_out 2), 12 dropped, RSS 812 MB" in plain_line(now, "40 requests/s")
+    assert "  2 failed  12 dropped  RSS 812 MB" in live_line(now, "40 requests/s", 130)
+    idle = replace(now, by_outcome={"dropped": 3})
+    assert plain_line(idle, "40 requests/s").endswith(", 0 failed, 3 dropped, RSS 812 MB")

@@ -162,6 +162,23 @@ def test_stages_are_a_table_of_their_own(make):
     assert max(map(len, shown[8:13])) <= 80
 
 
+@pytest.mark.parametrize("dropped", [0, 1200])
+def test_stages_of_rates_fit_80_columns(dropped, make):
+    """Large figures too; what was dropped has a column where something was."""
+    plan = LoadPlan(rate_stages=(Stage(2, 20, S), Stage(2000, 2000, S)), warm_up_ns=S)
+    shown = document(make, [make.run([make.record(i, 123456, stage=i) for i in range(2)], plan=plan)])
+    for stage in shown["runs"][0]["stages"]:
+        stage |= {"n": 120_000, "failed": 12_345, "dropped": dropped, "output_tokens_per_s": 123_456.7}
+        stage |= {"requests_per_s": 1999.9}
+    table = lines([shown])[10:15]
+    assert max(map(len, table)) <= 80
+    assert table[0].split()[:4] == ["stage", "n", "failed", "dropped" if dropped else "req/s"]
+    counts = ["120000", "12345", *(["1200"] if dropped else []), "2000", "123457"]
+    rows = [table[3].split(" 120000 ")[0].strip(), table[4].split(" 120000 ")[0].strip()]
+    assert rows == ["2 to 20/s", "2000/s"]
+    assert table[4].split()[1 : 1 + len(counts)] == counts
+
+
 def test_an_open_loop_shows_both_latencies_and_what_was_dropped(make):
     """From the schedule, and from the send."""
     late = [make.record(i, scheduled_ns=i * S - 30_000_000, from_schedule=True) for i in range(3)]
