@@ -1,8 +1,8 @@
 """How fast this core computes: CPU of a fixed piece of Python work, at once and after a sleep.
 
 A core that slept runs slower for a while when it wakes: caches are cold, its frequency is low, and on virtual
-machines the host may have given it away. A client of few streams sleeps before each packet, so this is in what
-its chunks cost. Writes ``{"hot_us": x, "slept_us": y}`` to --out.
+machines the host may have given it away. A client of few streams sleeps before each packet, so this is in
+what its chunks cost. Writes ``{"hot_us": x, "slept_us": y}`` to --out.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 real engine, then makes every figure, judges limits and writes the JSON report, in a process that has imported
 what a pytest session with the plugin has. Samples the PSS of this process and of the load workers meanwhile,
 not of the server. Exit 1 when the peak is over --limit-mb, when the workers grew after the first quarter of
-the run, or when a request failed; with --out the figures are written there and judged by who asked (bench.py).
-Takes about six minutes.
+the run, or when a request failed; with --out the figures are written there and bench.py judges them. Takes
+about six minutes.
 """
 
 from __future__ import annotations

@@ -164,8 +164,8 @@ def busy_neighbours(count: int, cpu: int, lowest: bool = False) -> Iterator[list
     """Processes that compute without pause on a core; gives their ids.
 
     Args:
-        lowest: they give way to everybody. They are a session of their own then, as the measured programs are:
-            where Linux shares a core evenly between sessions (autogroup), being nice counts within one only.
+        lowest: they give way to everybody. Each is a session of its own then, as a measured program is: where
+            Linux shares a core evenly between sessions (autogroup), being nice counts within one only.
     """
     words = [sys.executable, "-c", _SPIN, str(cpu), "lowest" if lowest else "as all"]
     running = [
