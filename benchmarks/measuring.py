@@ -33,23 +33,33 @@ FEWEST_REQUESTS = 500
 
 @dataclass(frozen=True)
 class Cores:
-    """Who runs where. What this program does, it does beside the server."""
+    """Who runs where. What this program does, it does beside the server.
+
+    Attributes:
+        second: what a second worker gets besides: a third core, or else the server's.
+    """
 
     client: int
     server: int
+    second: int
 
     @classmethod
     def of_this_machine(cls) -> Cores:
-        mine = sorted(os.sched_getaffinity(0))
+        return cls.among(os.sched_getaffinity(0))
+
+    @classmethod
+    def among(cls, cores: Iterable[int]) -> Cores:
+        """The first for the client, the next for the server."""
+        mine = sorted(cores)
         if len(mine) < 2:
             sys.exit(
                 f"needs two cores, one for the server and one for the client; this process may use {mine}"
             )
-        return cls(client=mine[0], server=mine[1])
+        return cls(client=mine[0], server=mine[1], second=mine[2] if len(mine) > 2 else mine[1])
 
     def of(self, scenario: Scenario) -> list[int]:
-        """Those the client may use: a second worker gets the server's as well."""
-        return [self.client] if scenario.workers == 1 else [self.client, self.server]
+        """Those the client may use."""
+        return [self.client] if scenario.workers == 1 else [self.client, self.second]
 
 
 def run_once(

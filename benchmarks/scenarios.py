@@ -61,7 +61,7 @@ class Scenario:
         return tuple(options)
 
 
-# A program of its own: it measures itself, and has no peers.
+# memory.py: a program of its own: it measures itself, and has no peers.
 MEMORY = "M"
 PLAIN = ("engine", "aiohttp", "httpx")
 _WORKER = Scenario(
