@@ -87,6 +87,7 @@ def test_what_keeps_a_core_awake_gives_way(usage):
     """A busy program has nearly all of its core."""
     cpu = sorted(os.sched_getaffinity(0))[0]
     with usage.busy_neighbours(1, cpu, lowest=True) as awake:
+        assert os.getsid(awake[0]) == awake[0], "a session of its own: ours would give way with it"
         busy = usage.run([sys.executable, "-c", BUSY], [cpu], 60, apart=awake)
     # Other programs may use the core too; an even share with the process would leave no more than half.
     assert busy.cpu_s / (busy.wall_s - busy.others_cpu_s) > 0.7
