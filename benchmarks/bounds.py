@@ -108,7 +108,8 @@ def judge(rows: Rows, asked: Sequence[Scenario]) -> Findings:
         if scenario.letter in ACCOUNTED_LETTERS and of[ENGINE].accounted:
             broken.append(f"{scenario.name}: {of[ENGINE].accounted}")
     (unjudged if _disturbed(rows, "W") else broken).extend(_workers(rows))
-    broken += _tls(rows)
+    (unjudged if _disturbed(rows, "T") else broken).extend(_tls(rows))
+    broken += _stamps(rows)
     return Findings(tuple(broken), tuple(unjudged))
 
 
@@ -237,12 +238,16 @@ def tls_times(rows: Rows) -> float | None:
 
 
 def _tls(rows: Rows) -> list[str]:
-    said = [
+    times = tls_times(rows)
+    if times is None or times <= TLS_TIMES:
+        return []
+    sentence = f"T: CPU of a chunk under TLS is {times:.3g} times that without, more than {TLS_TIMES:g}"
+    return [f"{sentence}, but others used the core meanwhile" if _disturbed(rows, "T") else sentence]
+
+
+def _stamps(rows: Rows) -> list[str]:
+    return [
         f"T: stamps {'under' if scenario.tls else 'without'} TLS are {figures.clock or 'unknown'}, not kernel"
         for scenario, figures in _engines(rows, "T").items()
         if figures.clock != "kernel"
     ]
-    times = tls_times(rows)
-    if times is not None and not times <= TLS_TIMES:
-        said.append(f"T: CPU of a chunk under TLS is {times:.3g} times that without, more than {TLS_TIMES:g}")
-    return said

@@ -173,13 +173,19 @@ def test_two_workers(bounds, judged, row, scenario):
 
 
 def test_tls(bounds, judged, row, scenario):
-    """At most twice the CPU."""
+    """At most twice the CPU; a disturbed run is not judged by its cost, but by its stamps."""
     plain, tls = scenario("T", 0), scenario("T", 1)
     assert judged({plain: [row()], tls: [row(cpu_us_per_chunk=20.0)]}).broken == ()
     assert judged({plain: [row()], tls: [row(cpu_us_per_chunk=21.0)]}).broken == (
         "T: CPU of a chunk under TLS is 2.1 times that without, more than 2",
     )
     assert bounds.tls_times({plain: [row()]}) is None
+    disturbed = judged({plain: [row(others_percent=11.0)], tls: [row(cpu_us_per_chunk=21.0, clock="user")]})
+    assert disturbed.broken == ("T: stamps under TLS are user, not kernel",)
+    assert disturbed.unjudged == (
+        "T: CPU of a chunk under TLS is 2.1 times that without, more than 2,"
+        " but others used the core meanwhile",
+    )
 
 
 def test_what_is_not_accounted_for_breaks_a_bound(judged, row, scenario):
