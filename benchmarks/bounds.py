@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from figures import Figures
+from figures import Figures, Memory
 from scenarios import Scenario
 
 QUIET_PERCENT = 10.0
@@ -21,6 +21,8 @@ class Bound:
         figure: of `Figures`.
         either_side: its size counts, not its sign.
         quiet: holds on a core that nobody else uses; beside others, caches are cold and clocks shared.
+        awake: holds where the core is kept awake. One that sleeps between packets takes up to twice as long
+            for the same work when it wakes, which is the machine's doing.
     """
 
     letters: str
@@ -31,6 +33,10 @@ class Bound:
     least: float | None = None
     either_side: bool = False
     quiet: bool = False
+    awake: bool = False
+
+    def holds_for(self, scenario: Scenario) -> bool:
+        return scenario.letter in self.letters and (scenario.awake or not self.awake)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ BOUNDS: tuple[Bound, ...] = (
     Bound("B", "error_p99_ms", "TTFT p99 is off by", "ms", most=2.0, either_side=True),
     Bound("C", "error_p99_ms", "TTFT p99 is off by", "ms", most=1.0, either_side=True),
     Bound("ABC", "error_p50_ms", "TTFT p50 is off by", "ms", most=P50_MS, either_side=True),
-    Bound("AB", "cpu_us_per_chunk", "CPU of a chunk is", "us", most=13.0, quiet=True),
+    Bound("S", "error_p99_ms", "TTFT p99 is off by", "ms", most=2.0, either_side=True),
+    Bound("AB", "cpu_us_per_chunk", "CPU of a chunk is", "us", most=13.0, quiet=True, awake=True),
     Bound("D", "cpu_us_per_request", "CPU of a request is", "us", most=45.0, quiet=True),
     Bound("O", "send_lag_p99_ms", "send lag p99 is", "ms", most=2.0, quiet=True),
     Bound("O", "rate_error_percent", "the rate is off by", "%", most=0.5, either_side=True),
@@ -64,6 +71,8 @@ RATIOS: tuple[Ratio, ...] = (
 ACCOUNTED_LETTERS = "ABCDOWTS"
 WORKERS_PERCENT = 3.0
 TLS_TIMES = 2.0
+PEAK_MB = 600.0
+GROWTH_MB = 15.0
 
 Rows = Mapping[Scenario, Sequence[Figures]]
 
@@ -80,24 +89,58 @@ class Findings:
     broken: tuple[str, ...]
     unjudged: tuple[str, ...]
 
+    def and_of(self, other: Findings) -> Findings:
+        return Findings(self.broken + other.broken, self.unjudged + other.unjudged)
 
-def judge(rows: Rows) -> Findings:
-    """Hold every figure against its bound."""
+
+def judge(rows: Rows, asked: Sequence[Scenario]) -> Findings:
+    """Hold every figure against its bound; what was asked for and not measured is not judged, and told."""
     broken: list[str] = []
-    unjudged: list[str] = []
+    unjudged = _unmeasured(rows, asked)
     for scenario, clients in rows.items():
         of = {figures.client: figures for figures in clients}
         if ENGINE not in of:
             continue
         for bound in BOUNDS:
-            if scenario.letter in bound.letters:
+            if bound.holds_for(scenario):
                 _hold(scenario, bound, of[ENGINE], broken, unjudged)
         _hold_ratios(scenario, clients, broken, unjudged)
         if scenario.letter in ACCOUNTED_LETTERS and of[ENGINE].accounted:
-            broken.append(f"{scenario.letter}: {of[ENGINE].accounted}")
+            broken.append(f"{scenario.name}: {of[ENGINE].accounted}")
     (unjudged if _disturbed(rows, "W") else broken).extend(_workers(rows))
-    broken += _tls(rows)
+    (unjudged if _disturbed(rows, "T") else broken).extend(_tls(rows))
+    broken += _stamps(rows)
     return Findings(tuple(broken), tuple(unjudged))
+
+
+def judge_memory(memory: Memory | None) -> Findings:
+    """The same of the long run; None = not measured."""
+    if memory is None:
+        return Findings((), ("M: memory was not measured",))
+    broken = []
+    if not memory.peak_mb <= PEAK_MB:
+        broken.append(f"M: the peak of all processes is {memory.peak_mb:.0f} MB, more than {PEAK_MB:g} MB")
+    if not memory.growth_mb <= GROWTH_MB:
+        broken.append(f"M: the load workers grew by {memory.growth_mb:.1f} MB, more than {GROWTH_MB:g} MB")
+    if memory.failed:
+        broken.append(f"M: {memory.failed} of {memory.requests} requests failed")
+    return Findings(tuple(broken), ())
+
+
+def _unmeasured(rows: Rows, asked: Sequence[Scenario]) -> list[str]:
+    """Sentences, each once: rows of one letter may have one name."""
+    said = []
+    for scenario in asked:
+        measured = {figures.client for figures in rows.get(scenario, ())}
+        if ENGINE not in measured:
+            said.append(f"{scenario.name}: the engine was not measured")
+            continue
+        said += [
+            f"{scenario.name}: {ratio.what} of {ratio.peer} was not measured"
+            for ratio in RATIOS
+            if scenario.letter in ratio.letters and ratio.peer not in measured
+        ]
+    return list(dict.fromkeys(said))
 
 
 def _hold(scenario: Scenario, bound: Bound, engine: Figures, broken: list[str], unjudged: list[str]) -> None:
@@ -107,8 +150,7 @@ def _hold(scenario: Scenario, bound: Bound, engine: Figures, broken: list[str], 
     if not over:
         return
     sentence = (
-        f"{scenario.letter}: {bound.what} {value:.4g} {bound.unit}".rstrip()
-        + f", {over} {bound.unit}".rstrip()
+        f"{scenario.name}: {bound.what} {value:.4g} {bound.unit}".rstrip() + f", {over} {bound.unit}".rstrip()
     )
     if bound.quiet and engine.others_percent > QUIET_PERCENT:
         unjudged.append(f"{sentence}, but others used {engine.others_percent:.0f} % of the core meanwhile")
@@ -140,7 +182,7 @@ def _hold_ratios(
     for ratio in RATIOS:
         value = ratio_of(ratio, scenario, clients)
         if value is not None and (over := _outside(value, ratio.most, ratio.least)):
-            sentence = f"{scenario.letter}: {ratio.what} is {value:.3g} times that of {ratio.peer}, {over}"
+            sentence = f"{scenario.name}: {ratio.what} is {value:.3g} times that of {ratio.peer}, {over}"
             if max(others[ENGINE], others[ratio.peer]) > QUIET_PERCENT:
                 unjudged.append(f"{sentence}, but others used the core meanwhile")
             else:
@@ -171,6 +213,14 @@ def workers_times(rows: Rows) -> float | None:
     return 2 * by_workers[1].cpu_us_per_request / by_workers[2].cpu_us_per_request
 
 
+def workers_pairs(rows: Rows) -> list[float]:
+    """The same of each pair of runs, which follow each other."""
+    each = {
+        scenario.workers: figures.each_us_per_request for scenario, figures in _engines(rows, "W").items()
+    }
+    return [2 * one / two for one, two in zip(each.get(1, ()), each.get(2, ()), strict=False)]
+
+
 def _workers(rows: Rows) -> list[str]:
     times = workers_times(rows)
     if times is None or abs(times / 2 - 1) <= WORKERS_PERCENT / 100:
@@ -191,4 +241,13 @@ def _tls(rows: Rows) -> list[str]:
     times = tls_times(rows)
     if times is None or times <= TLS_TIMES:
         return []
-    return [f"T: CPU of a chunk under TLS is {times:.3g} times that without, more than {TLS_TIMES:g}"]
+    sentence = f"T: CPU of a chunk under TLS is {times:.3g} times that without, more than {TLS_TIMES:g}"
+    return [f"{sentence}, but others used the core meanwhile" if _disturbed(rows, "T") else sentence]
+
+
+def _stamps(rows: Rows) -> list[str]:
+    return [
+        f"T: stamps {'under' if scenario.tls else 'without'} TLS are {figures.clock or 'unknown'}, not kernel"
+        for scenario, figures in _engines(rows, "T").items()
+        if figures.clock != "kernel"
+    ]

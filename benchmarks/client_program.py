@@ -2,8 +2,8 @@
 
 ``{"requests": [[id, ttft_ms, chunks, chars], ...], "failed": n}``; `id` is null when the client cannot say
 which request a figure belongs to, and `chunks` and `chars` are 0 then. `ttft_ms` of an answer that is not
-streamed is the time until it was whole. An open loop adds ``"sends": [[scheduled_ns, sent_ns], ...]``. A
-client that cannot do what was asked writes ``{"unsupported": "why"}``.
+streamed is the time until it was whole. An open loop adds ``"sends": [[scheduled_ns, sent_ns], ...]``. The
+engine adds ``"clock"``, where its stamps came from: "kernel", "user" or "mixed".
 """
 
 from __future__ import annotations

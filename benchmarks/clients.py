@@ -77,16 +77,23 @@ def run(
     folder: Path,
     cpus: Collection[int],
     authority: Path | None = None,
+    apart: Collection[int] = (),
 ) -> tuple[dict[str, Any], usage.Usage]:
     """Run one client program pinned on cores; give its findings and what it used.
 
+    Args:
+        apart: processes on these cores whose CPU is not others' (usage.py).
+
     Raises:
-        RuntimeError: it failed, or did not end in time.
+        RuntimeError: it failed, did not end in time, or wrote no findings.
     """
     out = folder / "client.json"
     command = [sys.executable, client.program, "--url", url, "--out", out, *scenario.client_options]
     if client.python:
         command += ["--python", client.python]
     env = {**os.environ, "SSL_CERT_FILE": str(authority)} if authority else None
-    used = usage.run(command, cpus, scenario.seconds + SPARE_S, env)
-    return json.loads(out.read_text()), used
+    used = usage.run(command, cpus, scenario.seconds + SPARE_S, env, apart)
+    try:
+        return json.loads(out.read_text()), used
+    except (FileNotFoundError, ValueError):
+        raise RuntimeError(f"{client.program.name} ended well but wrote no findings") from None

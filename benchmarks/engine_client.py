@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pytest_llmserve.domain.result import LoadResult
 
 
-def plan_of(asked: argparse.Namespace, salt: str) -> LoadPlan | None:
-    """The plan, or None when this version knows no open loop."""
+def plan_of(asked: argparse.Namespace, salt: str) -> LoadPlan:
+    """A closed loop of users, or an open one at a rate."""
     common: dict[str, Any] = {
         "duration_ns": round(asked.seconds * 1e9),
         "salt": salt,
@@ -31,8 +31,6 @@ def plan_of(asked: argparse.Namespace, salt: str) -> LoadPlan | None:
     }
     if asked.rate is None:
         return LoadPlan(users=asked.users, **common)
-    if not {"rate", "arrival"} <= set(LoadPlan.__struct_fields__):
-        return None
     return LoadPlan(rate=asked.rate, arrival="poisson", **common)
 
 
@@ -46,27 +44,21 @@ def findings(result: LoadResult, salt: str) -> dict[str, Any]:
         tokens_ns = record.token_ns
         ttft_ms = (tokens_ns[0] - record.sent_ns) / 1e6
         rows.append((nonce(salt, record.id), ttft_ms, len(tokens_ns), record.output_chars))
-    sends = (
-        [(r.scheduled_ns, r.sent_ns) for r in result.requests] if getattr(result.plan, "rate", None) else []
-    )
+    sends = [(r.scheduled_ns, r.sent_ns) for r in result.requests] if result.plan.rate else []
     return {
         "requests": rows,
         "failed": len(result.failed),
         "sends": sends,
-        "told": result.generator.saturated,
+        "clock": result.generator.clock,
     }
 
 
 def main() -> None:
     asked = client_program.options(__doc__)
     salt = secrets.token_hex(4)
-    plan = plan_of(asked, salt)
-    if plan is None:
-        client_program.write(asked.out, {"unsupported": "an open loop (`rate`) is not in this version"})
-        return
     target = msgspec.structs.replace(target_from_url(asked.url), api="openai-chat", model="timed")
     with tempfile.TemporaryDirectory() as folder:
-        result = run_load(target, plan, ["Say something."], Path(folder))
+        result = run_load(target, plan_of(asked, salt), ["Say something."], Path(folder))
         client_program.write(asked.out, findings(result, salt))
 
 

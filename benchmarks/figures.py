@@ -26,6 +26,42 @@ class StartUp:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """CPU of one fixed piece of Python work in us, medians (calibration.py).
+
+    Attributes:
+        slept_us: after 5 ms of sleep.
+        awake_us: the same while a process of lowest priority keeps the core from sleeping.
+    """
+
+    hot_us: float
+    slept_us: float
+    awake_us: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of one long run and its evaluation (memory.py), load workers counted in.
+
+    Attributes:
+        tokens: chunks of each answer.
+        peaks_mb: phase -> highest sum of PSS of all processes.
+        growth_mb: of the load workers' USS, from a quarter of the run to its end.
+    """
+
+    requests: int
+    tokens: int
+    failed: int
+    took_s: float
+    peaks_mb: dict[str, float]
+    growth_mb: float
+
+    @property
+    def peak_mb(self) -> float:
+        return max(self.peaks_mb.values())
+
+
+@dataclass(frozen=True)
 class Figures:
     """One client in one scenario; NaN where it says nothing of the kind.
 
@@ -36,6 +72,8 @@ class Figures:
         cpu_us_per_chunk: all CPU of the client's processes less its start-up, by token chunk.
         requests_per_s: from the first request that reached the server to its last answer.
         others_percent: share of the client's cores that somebody else used.
+        clock: where stamps came from, of a client that says so.
+        each_us_per_request: `cpu_us_per_request` of each run, in order.
         accounted: None, or a sentence about what is missing; of clients that count chunks.
     """
 
@@ -53,6 +91,8 @@ class Figures:
     send_lag_p99_ms: float = NAN
     rate_error_percent: float = NAN
     ks_p_value: float = NAN
+    clock: str = ""
+    each_us_per_request: tuple[float, ...] = ()
     accounted: str | None = None
 
 
@@ -91,7 +131,8 @@ def figures(
         cpu_us_per_request=cpu_s / len(served) * 1e6,
         requests_per_s=len(served) / span_s,
         peak_rss_mb=used.peak_rss_bytes / 1e6,
-        others_percent=100 * used.others_cpu_s / used.wall_s,
+        others_percent=100 * used.others_cpu_s / used.wall_s / used.cores,
+        clock=found.get("clock", ""),
         accounted=unaccounted(found["requests"], served) if counted else None,
         **openly,
     )
@@ -179,7 +220,7 @@ def exponential_p_value(gaps: Sequence[float], mean: float) -> float:
 
 
 def median_of(runs: Sequence[Figures]) -> Figures:
-    """The median of each figure on its own; of what is missing, the first run that misses something."""
+    """The median of each figure on its own; one run that misses something or stamps otherwise is told."""
     first = runs[0]
     middle = {
         field.name: statistics.median(getattr(run, field.name) for run in runs)
@@ -187,4 +228,14 @@ def median_of(runs: Sequence[Figures]) -> Figures:
         if isinstance(getattr(first, field.name), float | int)
     }
     said = next((run.accounted for run in runs if run.accounted), None)
-    return replace(first, **{**middle, "n": sum(run.n for run in runs), "accounted": said})
+    clocks = {run.clock for run in runs}
+    return replace(
+        first,
+        **middle
+        | {
+            "n": sum(run.n for run in runs),
+            "accounted": said,
+            "clock": first.clock if len(clocks) == 1 else "mixed",
+            "each_us_per_request": tuple(run.cpu_us_per_request for run in runs),
+        },
+    )

@@ -4,12 +4,15 @@
 real engine, then makes every figure, judges limits and writes the JSON report, in a process that has imported
 what a pytest session with the plugin has. Samples the PSS of this process and of the load workers meanwhile,
 not of the server. Exit 1 when the peak is over --limit-mb, when the workers grew after the first quarter of
-the run, or when a request failed. Takes about six minutes.
+the run, or when a request failed; with --out the figures are written there and bench.py judges them. Takes
+about six minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
 import tempfile
 import threading
@@ -20,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psutil
+from bounds import GROWTH_MB, PEAK_MB
+from figures import Memory
 from timed_server import running
 
 from pytest_llmserve.checks.error_rate import ErrorRate
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
     from pytest_llmserve.domain.result import LoadResult
 
 SAMPLE_S = 0.2
-GROWTH_LIMIT_MB = 15.0
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -140,7 +144,8 @@ def parsed() -> argparse.Namespace:
     # Some 60,000 chunks a second: what one worker manages, with some to spare.
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--itl-ms", type=float, default=8.0)
-    parser.add_argument("--limit-mb", type=float, default=600.0)
+    parser.add_argument("--limit-mb", type=float, default=PEAK_MB)
+    parser.add_argument("--out", type=Path, help="write the figures there as JSON")
     return parser.parse_args()
 
 
@@ -166,18 +171,24 @@ def main() -> int:
     print(f"the report has {len(report)} bytes; peaks, PSS of all processes:")
     for phase, peak_mb in sampler.peaks_mb.items():
         print(f"  {phase:10} {peak_mb:7.1f} MB")
-    return verdict(options, sampler, len(result.failed))
+    found = verdict(options, sampler, len(result.failed), took_s)
+    if options.out:
+        options.out.write_text(json.dumps(dataclasses.asdict(found)))
+        return 0
+    kept = found.peak_mb <= options.limit_mb and found.growth_mb <= GROWTH_MB and not found.failed
+    return 0 if kept else 1
 
 
-def verdict(options: argparse.Namespace, sampler: Sampler, failed: int) -> int:
-    """Print what was promised beside what was found; the exit status."""
+def verdict(options: argparse.Namespace, sampler: Sampler, failed: int, took_s: float) -> Memory:
+    """Print what was promised beside what was found."""
     quarters_mb = [sampler.workers_at(share * options.requests) for share in QUARTERS]
     told = [f"{mb:.1f} MB at {share:.0%}" for share, mb in zip(QUARTERS, quarters_mb, strict=True)]
     print(f"load workers, USS: {', '.join(told)}")
-    peak_mb, growth_mb = max(sampler.peaks_mb.values()), quarters_mb[-1] - quarters_mb[0]
-    print(f"peak {peak_mb:.0f} MB, at most {options.limit_mb:.0f}")
-    print(f"workers grew by {growth_mb:.1f} MB, at most {GROWTH_LIMIT_MB:g}")
-    return 0 if peak_mb <= options.limit_mb and growth_mb <= GROWTH_LIMIT_MB and not failed else 1
+    growth_mb = quarters_mb[-1] - quarters_mb[0]
+    found = Memory(options.requests, options.tokens, failed, took_s, sampler.peaks_mb, growth_mb)
+    print(f"peak {found.peak_mb:.0f} MB, at most {options.limit_mb:.0f}")
+    print(f"workers grew by {growth_mb:.1f} MB, at most {GROWTH_MB:g}")
+    return found
 
 
 if __name__ == "__main__":

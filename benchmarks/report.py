@@ -7,11 +7,12 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import bounds
 from bounds import Findings, Rows
-from figures import Figures, StartUp
+from figures import Figures, Memory, Pace, StartUp
 from scenarios import Scenario
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -35,6 +36,24 @@ _OPEN = (
 )
 
 
+@dataclass(frozen=True)
+class Found:
+    """All that a run of the benchmark has measured.
+
+    Attributes:
+        paces: when -> pace of the client's core.
+        starts: client -> its start-up.
+        memory: None = not measured.
+        left_out: sentences: which client is in which figures not, and why.
+    """
+
+    paces: Mapping[str, Pace]
+    starts: Mapping[str, StartUp]
+    rows: Rows
+    memory: Memory | None
+    left_out: Sequence[str]
+
+
 def scenario_table(scenario: Scenario, rows: Sequence[Figures]) -> str:
     """One scenario, a line a client."""
     columns = (
@@ -49,6 +68,9 @@ def scenario_table(scenario: Scenario, rows: Sequence[Figures]) -> str:
         for row in rows
     ]
     said = [f"\n{row.client}: {_accounted(row)}\n" for row in rows if scenario.letter == "S"]
+    said += [
+        f"\n{row.client}: stamps are {row.clock or 'unknown'}.\n" for row in rows if scenario.letter == "T"
+    ]
     return f"\n### {scenario.letter}: {_described(scenario)}\n\n{table(head, lines)}\n{''.join(said)}"
 
 
@@ -70,7 +92,7 @@ def start_up_table(starts: Mapping[str, StartUp]) -> str:
 def ratio_table(rows: Rows) -> str:
     """The engine beside its peers in the same run."""
     lines = [
-        (scenario.letter, ratio.what, f"engine / {ratio.peer}", f"{value:.3f}")
+        (scenario.name, ratio.what, f"engine / {ratio.peer}", f"{value:.3f}")
         for scenario, clients in rows.items()
         for ratio in bounds.RATIOS
         if (value := bounds.ratio_of(ratio, scenario, clients)) is not None
@@ -81,7 +103,47 @@ def ratio_table(rows: Rows) -> str:
     ):
         if value is not None:
             lines.append((letter, what, "engine", f"{value:.3f}"))
-    return f"\n### Ratios\n\n{table(('scenario', 'figure', 'of', 'ratio'), lines)}\n" if lines else ""
+    if not lines:
+        return ""
+    return f"\n### Ratios\n\n{table(('scenario', 'figure', 'of', 'ratio'), lines)}\n{_pairs(rows)}"
+
+
+def _pairs(rows: Rows) -> str:
+    pairs = bounds.workers_pairs(rows)
+    if not pairs:
+        return ""
+    return (
+        "\nW compares requests by second of CPU, times the workers, as medians of runs in turns."
+        f" Of the {len(pairs)} pairs of runs one by one: {min(pairs):.3f} to {max(pairs):.3f}.\n"
+    )
+
+
+def pace_table(paces: Mapping[str, Pace]) -> str:
+    """What the same work costs on the client's core, at the times of measuring it."""
+    lines = [
+        (
+            when,
+            f"{pace.hot_us:.0f}",
+            f"{pace.slept_us:.0f}",
+            f"{pace.awake_us:.0f}",
+            f"{pace.slept_us / pace.hot_us:.2f}",
+        )
+        for when, pace in paces.items()
+    ]
+    head = ("when", "hot, us", "after 5 ms of sleep, us", "the same, core kept awake, us", "slept / hot")
+    return f"\n### Pace of the client's core\n\n{table(head, lines)}\n"
+
+
+def memory_table(memory: Memory) -> str:
+    """Peaks by phase, and what grew."""
+    lines = [(phase, f"{peak_mb:.0f}") for phase, peak_mb in memory.peaks_mb.items()]
+    return (
+        f"\n### M: memory of {memory.requests:,} requests of {memory.tokens} chunks\n\n"
+        f"{table(('phase', 'peak of all processes, MB'), lines)}\n\n"
+        f"Peak {memory.peak_mb:.0f} MB, at most {bounds.PEAK_MB:g}. The load workers grew by"
+        f" {memory.growth_mb:.1f} MB after the first quarter of the run, at most {bounds.GROWTH_MB:g}."
+        f" {memory.failed} requests failed. Load and merge took {memory.took_s:.0f} s.\n"
+    )
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -116,14 +178,13 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def page(
-    starts: Mapping[str, StartUp],
-    rows: Rows,
-    findings: Findings,
-    command: str,
-    today: datetime.date,
-    where: str,
-) -> str:
+def left_out_list(sentences: Sequence[str]) -> str:
+    """Peers that failed."""
+    said = "".join(f"- {sentence}.\n" for sentence in sentences)
+    return f"\n### Left out, for it failed\n\n{said}" if said else ""
+
+
+def page(found: Found, findings: Findings, command: str, today: datetime.date, where: str) -> str:
     """What stands between the markers."""
     said = [f"- Out of bounds: {sentence}." for sentence in findings.broken]
     said += [f"- Not judged: {sentence}." for sentence in findings.unjudged]
@@ -131,9 +192,12 @@ def page(
         (
             f"Measured on {today.isoformat()}: {where}.\n\n",
             f"    python benchmarks/bench.py {command}".rstrip() + "\n",
-            start_up_table(starts),
-            *(scenario_table(scenario, clients) for scenario, clients in rows.items()),
-            ratio_table(rows),
+            pace_table(found.paces),
+            start_up_table(found.starts),
+            *(scenario_table(scenario, clients) for scenario, clients in found.rows.items()),
+            memory_table(found.memory) if found.memory else "",
+            ratio_table(found.rows),
+            left_out_list(found.left_out),
             "\n### Bounds\n\n" + ("\n".join(said) or "All bounds hold.") + "\n",
         )
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -13,9 +14,11 @@ class Scenario:
         letter: what `--only` names; rows of one letter are compared with each other.
         seconds: how long new requests are begun.
         busy: processes that compute without pause on the client's core.
+        awake: a process of lowest priority keeps the client's core from sleeping.
         rate: requests a second of an open loop; None = a closed loop of `users`.
-        every_client: measured with all clients, not with the engine alone.
+        clients: those it is measured with; None = all.
         repeated: the figures are medians over several runs.
+        least_runs: of a repeated scenario, whatever was asked for.
     """
 
     letter: str
@@ -27,12 +30,19 @@ class Scenario:
     itl_ms: float = 20.0
     stream: bool = True
     busy: int = 0
+    awake: bool = False
     rate: float | None = None
     workers: int = 1
     python_server: bool = False
     tls: bool = False
-    every_client: bool = False
+    clients: tuple[str, ...] | None = ("engine",)
     repeated: bool = False
+    least_runs: int = 1
+
+    @property
+    def name(self) -> str:
+        """What sentences and lines of tables call it."""
+        return f"{self.letter}, core kept awake" if self.awake else self.letter
 
     @property
     def server_options(self) -> tuple[object, ...]:
@@ -51,10 +61,26 @@ class Scenario:
         return tuple(options)
 
 
+# memory.py: a program of its own: it measures itself, and has no peers.
+MEMORY = "M"
+PLAIN = ("engine", "aiohttp", "httpx")
+_WORKER = Scenario(
+    "W",
+    "one worker",
+    seconds=8.0,
+    tokens=1,
+    ttft_ms=0.0,
+    itl_ms=0.0,
+    stream=False,
+    repeated=True,
+    least_runs=5,
+)
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("A", "64 streams", every_client=True, repeated=True),
-    Scenario("B", "512 streams", users=512, every_client=True, repeated=True),
-    Scenario("C", "64 streams, three busy processes on the client's core", busy=3, every_client=True),
+    Scenario("A", "64 streams", clients=None, repeated=True),
+    Scenario("A", "64 streams, core kept awake", awake=True, clients=PLAIN, repeated=True),
+    Scenario("B", "512 streams", users=512, clients=None, repeated=True),
+    Scenario("B", "512 streams, core kept awake", users=512, awake=True, clients=PLAIN, repeated=True),
+    Scenario("C", "64 streams, three busy processes on the client's core", busy=3, clients=None),
     Scenario(
         "D",
         "64 users, not streamed, answered at once",
@@ -63,22 +89,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         ttft_ms=0.0,
         itl_ms=0.0,
         stream=False,
-        every_client=True,
+        clients=None,
         repeated=True,
     ),
     Scenario("O", "open loop, 2,000 requests a second", tokens=8, ttft_ms=20.0, itl_ms=5.0, rate=2000.0),
-    Scenario("W", "one worker", seconds=8.0, tokens=1, ttft_ms=0.0, itl_ms=0.0, stream=False, repeated=True),
-    Scenario(
-        "W",
-        "two workers",
-        seconds=8.0,
-        tokens=1,
-        ttft_ms=0.0,
-        itl_ms=0.0,
-        stream=False,
-        workers=2,
-        repeated=True,
-    ),
+    _WORKER,
+    replace(_WORKER, title="two workers", workers=2),
     Scenario("T", "64 streams, plain", python_server=True),
     Scenario("T", "64 streams, TLS", python_server=True, tls=True),
     Scenario("S", "2,000 streams", users=2000, seconds=60.0, itl_ms=100.0),
@@ -91,17 +107,25 @@ def start_up(workers: int) -> Scenario:
     return Scenario("-", "start-up", users=workers, workers=workers, seconds=0.001, **timing)
 
 
-def chosen(letters: str | None) -> list[Scenario]:
-    """The scenarios of "A,D", in the table's order; all without letters.
+def grouped(rows: Iterable[Scenario]) -> list[list[Scenario]]:
+    """Those of one letter together: they are measured in turns, for a machine drifts."""
+    groups: dict[str, list[Scenario]] = {}
+    for scenario in rows:
+        groups.setdefault(scenario.letter, []).append(scenario)
+    return list(groups.values())
+
+
+def letters(given: str | None) -> list[str]:
+    """Of "A,D", in the table's order, the one of memory.py last; all when none is given.
 
     Raises:
         ValueError: a letter that no scenario has.
     """
-    if letters is None:
-        return list(SCENARIOS)
-    wanted = [letter.strip().upper() for letter in letters.split(",")]
-    known = list(dict.fromkeys(s.letter for s in SCENARIOS))
+    known = [*dict.fromkeys(s.letter for s in SCENARIOS), MEMORY]
+    if given is None:
+        return known
+    wanted = [letter.strip().upper() for letter in given.split(",")]
     unknown = [letter for letter in wanted if letter not in known]
     if unknown:
         raise ValueError(f"--only names {', '.join(unknown)}; the scenarios are {', '.join(known)}")
-    return [s for s in SCENARIOS if s.letter in wanted]
+    return [letter for letter in known if letter in wanted]

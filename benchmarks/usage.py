@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLE_S = 0.25
-_PAGE_BYTES = resource.getpagesize()
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PIN = (
     "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(',')));"
     " os.execv(sys.argv[2], sys.argv[2:])"
@@ -28,6 +25,7 @@ class Usage:
 
     Attributes:
         cpu_s: user and system time.
+        cores: how many it was pinned on.
         peak_rss_bytes: the most at one instant, summed over the processes, sampled four times a second.
         others_cpu_s: what anybody else used of its cores meanwhile; counted in ticks, so an estimate.
     """
@@ -36,18 +34,26 @@ class Usage:
     wall_s: float
     peak_rss_bytes: int
     others_cpu_s: float
+    cores: int = 1
 
 
 def run(
-    command: Sequence[object], cpus: Collection[int], limit_s: float, env: Mapping[str, str] | None = None
+    command: Sequence[object],
+    cpus: Collection[int],
+    limit_s: float,
+    env: Mapping[str, str] | None = None,
+    apart: Collection[int] = (),
 ) -> Usage:
     """Run to the end.
+
+    Args:
+        apart: processes on the same cores that belong to the set-up: what they use is not others'.
 
     Raises:
         RuntimeError: it failed, or did not end in time; what it said is on stderr.
     """
     words = [*map(str, command)]
-    busy_s, began_s = sum(map(core_busy_s, cpus)), time.monotonic()
+    busy_s, began_s = _beside_s(cpus, apart), time.monotonic()
     pin = [sys.executable, "-c", _PIN, ",".join(map(str, cpus))]
     process = subprocess.Popen([*pin, *words], env=env, start_new_session=True)
     watch = _Watch(process.pid, limit_s)
@@ -62,10 +68,14 @@ def run(
             if watch.killed
             else f"ended with {process.returncode}"
         )
-        raise RuntimeError(f"{' '.join(words[:3])} {why}")
+        raise RuntimeError(f"{' '.join(Path(word).name for word in words[:2])} {why}")
     cpu_s = used.ru_utime + used.ru_stime
-    others_s = max(0.0, sum(map(core_busy_s, cpus)) - busy_s - cpu_s)
-    return Usage(cpu_s, time.monotonic() - began_s, watch.peak_bytes, others_s)
+    others_s = max(0.0, _beside_s(cpus, apart) - busy_s - cpu_s)
+    return Usage(cpu_s, time.monotonic() - began_s, watch.peak_bytes, others_s, len(cpus))
+
+
+def _beside_s(cpus: Iterable[int], apart: Iterable[int]) -> float:
+    return sum(map(core_busy_s, cpus)) - sum(map(process_cpu_s, apart))
 
 
 class _Watch:
@@ -105,7 +115,7 @@ def tree(pid: int) -> list[int]:
 
 def _rss_bytes(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):  # it is over
         return 0
 
@@ -119,18 +129,57 @@ def core_busy_s(cpu: int) -> float:
         name, *ticks = line.split()
         if name == f"cpu{cpu}":
             user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks[:8])
-            return (user + nice + system + irq + softirq + steal) / _TICKS
+            return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
     raise RuntimeError(f"/proc/stat knows no core {cpu}")
 
 
-@contextmanager
-def busy_neighbours(count: int, cpu: int) -> Iterator[None]:
-    """Processes that compute without pause on a core."""
-    code = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
-    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
+def process_cpu_s(pid: int) -> float:
+    """User and system time of a process that runs, without that of its children."""
+    # The name stands in brackets and may hold anything.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# Ends by itself when who started it is gone.
+_SPIN = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+if sys.argv[2] == "lowest":
+    os.nice(19)
     try:
-        yield
+        with open("/proc/self/autogroup", "w") as group:
+            group.write("19")
+    except FileNotFoundError:
+        pass
+parent = os.getppid()
+print(flush=True)
+while os.getppid() == parent:
+    for _ in range(100_000):
+        pass
+"""
+
+
+@contextmanager
+def busy_neighbours(count: int, cpu: int, lowest: bool = False) -> Iterator[list[int]]:
+    """Processes that compute without pause on a core; gives their ids.
+
+    Args:
+        lowest: they give way to everybody. Each is a session of its own then, as a measured program is: where
+            Linux shares a core evenly between sessions (autogroup), being nice counts within one only.
+    """
+    words = [sys.executable, "-c", _SPIN, str(cpu), "lowest" if lowest else "as all"]
+    running = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=lowest) for _ in range(count)
+    ]
+    try:
+        for process in running:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise RuntimeError("a process beside the client did not start; its words are above")
+        yield [process.pid for process in running]
     finally:
         for process in running:
             process.kill()
             process.wait()
+            assert process.stdout is not None
+            process.stdout.close()

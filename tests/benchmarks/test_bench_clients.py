@@ -62,19 +62,20 @@ def test_the_engine_under_tls(benchmark_module, tmp_path, short):
     scenario = short(python_server=True, tls=True)
     certificate = benchmark_module("timed_server").certificate(tmp_path)
     found, _, served = measured(benchmark_module, tmp_path, "engine", scenario, certificate)
+    assert found["clock"] in ("kernel", "user", "mixed")
     assert benchmark_module("figures").unaccounted(found["requests"], served) is None
     assert len(served) >= 4
 
 
-def test_open_loop_or_a_sentence(benchmark_module):
-    """A version that knows no rate says so instead of running something else."""
+def test_the_engine_asked_for_a_rate_runs_an_open_loop(benchmark_module):
+    """Of that rate, as a Poisson process; asked for users it runs a closed one."""
     engine = benchmark_module("engine_client")
     asked = argparse.Namespace(seconds=1.0, stream=True, workers=1, rate=50.0, users=4)
     plan = engine.plan_of(asked, "5eed")
-    if "rate" in engine.LoadPlan.__struct_fields__:
-        assert (plan.rate, plan.arrival, plan.duration_ns) == (50.0, "poisson", 10**9)
-    else:
-        assert plan is None
+    assert (plan.rate, plan.arrival, plan.duration_ns) == (50.0, "poisson", 10**9)
+    asked.rate = None
+    plan = engine.plan_of(asked, "5eed")
+    assert (plan.rate, plan.users) == (None, 4)
 
 
 @linux
@@ -183,9 +184,31 @@ def test_environments_by_option_or_variable(benchmark_module):
 
 
 def test_scenarios_by_letter(benchmark_module):
-    """In the table's order; an unknown letter names those that are."""
-    chosen = benchmark_module("scenarios").chosen
-    assert [s.letter for s in chosen("w,a")] == ["A", "W", "W"]
-    assert len(chosen(None)) == 10
-    with pytest.raises(ValueError, match=r"^--only names X; the scenarios are A, B, C, D, O, W, T, S$"):
-        chosen("A,X")
+    """In the table's order, memory last; an unknown letter names those that are."""
+    letters = benchmark_module("scenarios").letters
+    assert letters("m, w,a") == ["A", "W", "M"]
+    assert "".join(letters(None)) == "ABCDOWTSM"
+    with pytest.raises(ValueError, match=r"^--only names X; the scenarios are A, B, C, D, O, W, T, S, M$"):
+        letters("A,X")
+
+
+def test_scenarios_of_a_letter_are_one_group(benchmark_module):
+    """So that they are measured in turns."""
+    scenarios = benchmark_module("scenarios")
+    groups = scenarios.grouped(scenarios.SCENARIOS)
+    assert [(group[0].letter, len(group)) for group in groups] == [
+        *(("A", 2), ("B", 2), ("C", 1), ("D", 1), ("O", 1), ("W", 2), ("T", 2), ("S", 1)),
+    ]
+    assert [s.name for s in groups[0]] == ["A", "A, core kept awake"]
+
+
+@linux
+def test_a_client_that_writes_nothing_is_a_failure(benchmark_module, tmp_path, short, monkeypatch):
+    """Though it ends well."""
+    clients = benchmark_module("clients")
+    (tmp_path / "lazy_client.py").write_text("")
+    monkeypatch.setattr(clients, "HERE", tmp_path)
+    with pytest.raises(RuntimeError, match=r"^lazy_client\.py ended well but wrote no findings$"):
+        clients.run(
+            clients.Client("lazy"), short(), "http://h:1", tmp_path, sorted(os.sched_getaffinity(0))[:1]
+        )

@@ -141,3 +141,15 @@ def test_median_of_runs(figures, make, record):
     assert middle.error_p99_ms == pytest.approx(0.5)
     assert middle.n == 4
     assert middle.accounted == "of 1 requests 1 with other chunks or bytes"
+    assert middle.each_us_per_request == (2e6,) * 4
+
+
+def test_one_run_with_other_stamps_is_not_outvoted(figures, make, record):
+    """Stamps of the kernel in two runs of three are mixed stamps."""
+    served = [record("a", 0, 50)]
+    runs = [
+        make({"requests": [["a", 50.5, 2, 10]], "clock": clock}, served)
+        for clock in ("kernel", "kernel", "user")
+    ]
+    assert figures.median_of(runs[:2]).clock == "kernel"
+    assert figures.median_of(runs).clock == "mixed"

@@ -1,5 +1,6 @@
 """The benchmark of memory measures what it says, and fails when a limit is passed."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,17 @@ def test_growth_is_told_by_the_first_sample_behind_each_quarter(benchmark_module
     assert sampler.workers_at(10) != sampler.workers_at(10), "NaN, which no limit holds for"
     sampler.workers_mb += [(0, 20.0), (30, 21.0), (90, 25.0)]
     assert [sampler.workers_at(n) for n in (25, 50, 75, 100)] == [21.0, 25.0, 25.0, 25.0]
+
+
+def test_figures_are_written_for_the_benchmark_to_judge(tmp_path, monkeypatch, benchmark_module):
+    """Then no limit ends it, and they are those of `Memory`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    out = tmp_path / "out.json"
+    small = ["--requests", "40", "--users", "4", "--itl-ms", "0.2", "--limit-mb", "1", "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), *small], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    memory = benchmark_module("figures").Memory(**json.loads(out.read_text()))
+    assert (memory.requests, memory.tokens, memory.failed) == (40, 100, 0)
+    assert 20 < memory.peak_mb < 600
