@@ -22,7 +22,7 @@ from pytest_llmserve.checks.generator import bottleneck
 from pytest_llmserve.checks.series import uncounted
 from pytest_llmserve.checks.wording import compared, failures, spread
 from pytest_llmserve.domain.keywords import keyword, positive
-from pytest_llmserve.domain.metrics import chunks_between
+from pytest_llmserve.domain.metrics import answers_reaching, chunks_between
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S
@@ -86,7 +86,7 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
     figures = run.throughput
     estimate = figures.requests_per_s if kind == "min_rps" else figures.output_tokens_per_s
     if not run.ok:
-        estimate = 0.0  # with no answer the tokens are known to be none
+        estimate = 0.0  # the last answers of the warm-up are no evidence then
     sample = f"n={len(answered)}" + _source(run, kind)
     interval = None if rates is None else _interval(rates, limit)
     return Finding(
@@ -119,7 +119,9 @@ def _missing(run: LoadResult, kind: str) -> str | None:
         return NO_REQUEST
     if run.throughput.window_s <= 0:
         return "the steady window is empty: run longer, or with less warm_up and ramp_up"
-    return uncounted(run.ok) if kind == "min_tokens_per_s" else None
+    if kind != "min_tokens_per_s" or not run.ok:
+        return None
+    return uncounted(answers_reaching(run.everything, run.steady_ns[0]) or run.ok)
 
 
 def _source(run: LoadResult, kind: str) -> str:
@@ -134,8 +136,10 @@ def _doubt(rates: Mean | None) -> str:
 
 
 def _answered_within(run: LoadResult) -> list[int]:
+    """Ends in the steady window, of warm-up requests too; none when no measured request was answered."""
     start_ns, stop_ns = run.steady_ns
-    return [r.end_ns for r in run.ok if r.end_ns is not None and start_ns <= r.end_ns < stop_ns]
+    answered = answers_reaching(run.everything, start_ns) if run.ok else []
+    return [r.end_ns for r in answered if r.end_ns is not None and r.end_ns < stop_ns]
 
 
 def slice_rates(run: LoadResult, kind: str) -> list[float]:
@@ -149,7 +153,10 @@ def slice_rates(run: LoadResult, kind: str) -> list[float]:
         return []
     start_ns, stop_ns = run.steady_ns
     edges = [start_ns - (start_ns - stop_ns) * number // slices for number in range(slices + 1)]
-    totals = _ends_between(answered, edges) if kind == "min_rps" else _tokens_between(run.ok, edges)
+    if kind == "min_rps":
+        totals: Sequence[float] = _ends_between(answered, edges)
+    else:
+        totals = _tokens_between(answers_reaching(run.everything, start_ns), edges)
     slice_s = (stop_ns - start_ns) / NS_PER_S / slices
     return [total / slice_s for total in totals]
 

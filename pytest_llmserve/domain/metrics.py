@@ -32,7 +32,10 @@ DEFINITIONS: dict[str, str] = {
         "nearest rank on raw values, all workers together; a failed request counts as infinitely slow"
     ),
     "mean_min_max": "over requests that were answered",
-    "throughput": "completions within the steady window: after warm-up and ramp-up, before the last drain",
+    "throughput": (
+        "completions within the steady window: after warm-up and ramp-up, before the last drain; also of"
+        " requests that were sent before it"
+    ),
     "goodput": "share of requests that meet all limits at once; a failed request meets none",
     "mb": "1,000,000 bytes",
 }
@@ -161,14 +164,16 @@ def throughput(records: Sequence[RequestRecord], start_ns: int, stop_ns: int) ->
     """Answered requests that ended, and tokens that arrived, in [start_ns, stop_ns), per second.
 
     Tokens of a request are spread over its token stamps, so a request that crosses the
-    edge of the window counts with the part inside.
+    edge of the window counts with the part inside. So give all requests of the run, warm-up too:
+    without those under way when the window opens, its beginning would look idle.
     """
     window_s = max(0, stop_ns - start_ns) / NS_PER_S
     if window_s <= 0:
         return Throughput(requests_per_s=math.nan, output_tokens_per_s=math.nan, window_s=0.0)
     ended = sum(1 for r in records if r.ok and r.end_ns is not None and start_ns <= r.end_ns < stop_ns)
-    sources = {r.tokens_from for r in records if r.ok}
-    tokens = math.fsum(_tokens_within(r, start_ns, stop_ns) for r in records if r.ok)
+    answered = answers_reaching(records, start_ns)
+    sources = {r.tokens_from for r in answered or records if r.ok}
+    tokens = math.fsum(_tokens_within(r, start_ns, stop_ns) for r in answered)
     known = bool(sources) and None not in sources
     source = "usage" if sources == {"usage"} else "estimated"
     return Throughput(
@@ -177,6 +182,11 @@ def throughput(records: Sequence[RequestRecord], start_ns: int, stop_ns: int) ->
         window_s=window_s,
         tokens_from=source if known else None,
     )
+
+
+def answers_reaching(records: Iterable[RequestRecord], start_ns: int) -> list[RequestRecord]:
+    """The answered requests but those that were over before a window began."""
+    return [r for r in records if r.ok and r.end_ns is not None and r.end_ns >= start_ns]
 
 
 def _tokens_within(record: RequestRecord, start_ns: int, stop_ns: int) -> float:

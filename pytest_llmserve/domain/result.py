@@ -69,7 +69,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
 class LoadResult:
     """Records of one run, and the figures made of them.
 
-    Warm-up requests are in `warm_up` and in no figure.
+    Warm-up requests are in `warm_up` and in no figure but the throughput of a window in which
+    they were still under way.
 
     Args:
         plan: what was asked for.
@@ -78,6 +79,7 @@ class LoadResult:
         steady_ns: (start, stop) of the steady window, monotonic clock.
         resources: the server's samples during the run.
         memory: the server's memory before the run and after settling, when it was watched.
+        start_ns: first instant of the plan, monotonic clock; None = reckoned back from `steady_ns`.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class LoadResult:
         steady_ns: tuple[int, int] = (0, 0),
         resources: ResourceWindow | None = None,
         memory: MemoryChange | None = None,
+        start_ns: int | None = None,
     ) -> None:
         self.plan = plan
         self.requests = [r for r in records if not r.warm_up]
@@ -96,6 +99,8 @@ class LoadResult:
         self.steady_ns = steady_ns
         self.resources = resources or ResourceWindow(missing="not watched")
         self.memory = memory
+        before_ns = max(plan.warm_up_ns, plan.ramp_up_ns)
+        self.start_ns = steady_ns[0] - before_ns if start_ns is None else start_ns
 
     @property
     def judged(self) -> list[RequestRecord]:
@@ -109,6 +114,11 @@ class LoadResult:
     def tried(self) -> list[RequestRecord]:
         """Requests without those that were dropped, which say nothing of the server."""
         return [r for r in self.requests if r.outcome != DROPPED]
+
+    @property
+    def everything(self) -> list[RequestRecord]:
+        """All that the server was busy with, warm-up too: rates of a window are made of it."""
+        return [*self.warm_up, *self.requests]
 
     @property
     def dropped(self) -> list[RequestRecord]:
@@ -168,7 +178,7 @@ class LoadResult:
     @cached_property
     def throughput(self) -> Throughput:
         """Completions per second in the steady window."""
-        return metrics.throughput(self.requests, *self.steady_ns)
+        return metrics.throughput(self.everything, *self.steady_ns)
 
     @property
     def duration_s(self) -> float:
@@ -189,7 +199,7 @@ class LoadResult:
     @property
     def stages(self) -> list[dict[str, Any]]:
         """One row a stage; a run without stages has one. A warm-up has a row of its own before them."""
-        return stage_rows(self.plan, self.warm_up, self.requests, self.steady_ns)
+        return stage_rows(self.plan, self.warm_up, self.requests, self.steady_ns, self.start_ns)
 
     def to_frame(self) -> Any:
         """All measured requests as a pandas DataFrame, one row a request, without texts.

@@ -17,32 +17,36 @@ Window = tuple[int, int]
 
 
 def stage_rows(
-    plan: LoadPlan, warm_up: Sequence[RequestRecord], requests: Sequence[RequestRecord], steady_ns: Window
+    plan: LoadPlan,
+    warm_up: Sequence[RequestRecord],
+    requests: Sequence[RequestRecord],
+    steady_ns: Window,
+    start_ns: int,
 ) -> list[dict[str, Any]]:
     """One row a stage, in order; a run without stages has one.
 
     A request belongs to the stage in which it was due. Requests and tokens per second are
-    those that came in the stage's time, whichever stage they were due in.
+    those that came in the stage's time, whichever stage they were due in, the warm-up too.
 
     Args:
         plan: of the run.
         warm_up: its requests; a row of their own when there was a warm-up.
         requests: the measured ones.
         steady_ns: the run's steady window, monotonic clock.
+        start_ns: the run's first instant, on the same clock.
     """
-    rows = []
+    rows, everything = [], [*warm_up, *requests]
     if plan.warm_up_ns:
-        begun = (steady_ns[0] - plan.warm_up_ns, steady_ns[0])
+        begun = (start_ns, start_ns + plan.warm_up_ns)
         level = plan.steps[0] if plan.steps else None
         rows.append(
-            _row("warm-up", plan, level and Stage(level.begin, level.begin, 0), warm_up, warm_up, begun)
+            _row("warm-up", plan, level and Stage(level.begin, level.begin, 0), warm_up, everything, begun)
         )
     if not plan.steps:
-        rows.append(_row(level_text(plan, None), plan, None, requests, requests, steady_ns))
+        rows.append(_row(level_text(plan, None), plan, None, requests, everything, steady_ns))
     for number, (stage, window) in enumerate(_windows(plan, steady_ns)):
         due = [r for r in requests if r.stage == number]
-        rows.append(_row(level_text(plan, stage), plan, stage, due, requests, window))
-    start_ns = steady_ns[0] - max(plan.warm_up_ns, plan.ramp_up_ns)
+        rows.append(_row(level_text(plan, stage), plan, stage, due, everything, window))
     for row in rows:
         for name in ("start_s", "end_s"):
             row[name] = round((row[name] - start_ns) / NS_PER_S, 6)

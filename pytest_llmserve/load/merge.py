@@ -37,7 +37,9 @@ def merge(plan: LoadPlan, shards: Sequence[str], summaries: Sequence[WorkerSumma
     records.sort(key=attrgetter("id"))
     records.sort(key=lambda r: r.scheduled_ns if r.sent_ns is None else r.sent_ns)
     found = health(summaries, records, plan.transport, is_open=plan.is_open)
-    return LoadResult(plan, records, found, steady_window(plan, records, summaries))
+    window_ns = steady_window(plan, records, summaries)
+    start_ns = min((s.start_ns for s in summaries), default=None)
+    return LoadResult(plan, records, found, window_ns, start_ns=start_ns)
 
 
 def steady_window(

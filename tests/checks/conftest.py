@@ -56,9 +56,11 @@ def spread_out(values: list) -> list:
     return [values[i * step % len(values)] for i in range(len(values))]
 
 
-def run(records: list[RequestRecord], *, healthy=None, steady_s=None, plan=None, **watched) -> LoadResult:
+def run(
+    records: list[RequestRecord], *, healthy=None, steady_s=None, window_ns=None, plan=None, **watched
+) -> LoadResult:
     """A finished run of records; `healthy` = what the generator says of itself."""
-    steady_ns = (0, 0) if steady_s is None else (0, round(steady_s * NS_PER_S))
+    steady_ns = window_ns or (0, round((steady_s or 0) * NS_PER_S))
     return LoadResult(
         plan or LoadPlan(users=4), records, healthy or GeneratorHealth(), steady_ns=steady_ns, **watched
     )

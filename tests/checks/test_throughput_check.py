@@ -152,3 +152,38 @@ def test_a_saturated_generator_gives_no_verdict(make):
         " (95% interval 100-100 requests/s, n=1000): the load generator was the bottleneck"
         " (busiest load worker at 98% CPU); add --llm-load-workers"
     )
+
+
+@pytest.fixture
+def warmed(make):
+    """20 users, 200 ms an answer of 4 tokens: 100 requests/s; the first 200 ms are warm-up."""
+    records = [make.streamed(i, 50, [50, 50, 50], warm_up=i < 20) for i in range(220)]
+    return make.run(records, window_ns=(200_000_000, 2_200_000_000))
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("min_rps", 100), ("min_tokens_per_s", 400)])
+def test_answers_that_the_warm_up_began_count_where_they_end(kind, rate, warmed):
+    """The first slice is no emptier than the others."""
+    rates = slice_rates(warmed, kind)
+    assert rates == pytest.approx([rate] * 20, rel=0.05)
+    found = only(Throughput(**{kind: 0.98 * rate}), warmed)
+    assert (found.verdict, found.n) == ("pass", 200)
+    assert found.estimate == pytest.approx(rate)
+
+
+def test_the_last_answers_of_the_warm_up_do_not_excuse_a_server_that_died_then(make):
+    records = [make.record(i, 200.0, warm_up=True) for i in range(40)]
+    records += [make.record(40 + i, "refused") for i in range(40)]
+    run = make.run(records, window_ns=(400_000_000, 800_000_000))
+    found = only(Throughput(min_rps=1), run)
+    assert (found.verdict, found.estimate, found.n) == ("fail", 0.0, 0)
+
+
+def test_an_uncounted_answer_of_the_warm_up_is_missing_where_it_reaches_the_window(make):
+    unknown = {"output_tokens": None, "tokens_from": None, "warm_up": True}
+    early, late = make.record(0, 5.0, **unknown), make.record(1, 20.0, **unknown)
+    measured = [make.record(i, 5.0) for i in range(2, 60)]
+    window_ns = (20_000_000, 600_000_000)
+    assert only(Throughput(min_tokens_per_s=9), make.run([early, *measured], window_ns=window_ns)).n == 58
+    found = only(Throughput(min_tokens_per_s=9), make.run([late, *measured], window_ns=window_ns))
+    assert found.sentence == "token throughput: no evidence, 1 of 59 answers came without a token count"

@@ -183,6 +183,16 @@ def test_merge_orders_by_sending(tmp_path, summary):
     assert [r.text for r in result.requests] == ["0-1", "1-0", "1-1", "0-0"]
 
 
+def test_merge_knows_when_the_run_began(tmp_path, summary):
+    """Which the window of a short closed loop does not tell."""
+    writer = ShardWriter(str(tmp_path / "a"))
+    writer.add(record(0, 170, 190))
+    writer.close()
+    plan = LoadPlan(users=2, requests=1, warm_up_ns=50)
+    result = merge(plan, [str(tmp_path / "a")], [summary(start_ns=100), summary(start_ns=101)])
+    assert (result.start_ns, result.steady_ns) == (100, (170, 191))
+
+
 def test_merge_without_records_has_no_figures(tmp_path, summary):
     ShardWriter(str(tmp_path / "a")).close()
     result = merge(LoadPlan(users=2, requests=0), [str(tmp_path / "a")], [summary()])
