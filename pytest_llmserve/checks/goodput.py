@@ -18,8 +18,8 @@ from pytest_llmserve.checks.finding import (
     no_evidence,
 )
 from pytest_llmserve.checks.generator import bottleneck
-from pytest_llmserve.checks.series import in_order, uncounted
-from pytest_llmserve.checks.shares import share_of
+from pytest_llmserve.checks.series import in_order, unpaced
+from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import compared, percent, spread
 from pytest_llmserve.domain.keywords import keyword, positive, share
 from pytest_llmserve.domain.metrics import within_all
@@ -30,7 +30,11 @@ from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Goodput:
-    """At least this share of requests meets all limits at once; a failed request meets none."""
+    """At least this share of requests meets all limits at once; a failed request meets none.
+
+    A request of unknown TPOT, as its answer came in one piece, counts as bad where the
+    share is shown to be kept and as good where it is shown to be missed.
+    """
 
     name: ClassVar[str] = "goodput"
 
@@ -48,8 +52,10 @@ class Goodput:
             raise ValueError("needs at least one of ttft_ms, tpot_ms, e2e_ms")
 
     def _limits(self) -> dict[str, float]:
-        named = {"ttft_ms": self.ttft_ms, "tpot_ms": self.tpot_ms, "e2e_ms": self.e2e_ms}
-        return {name: limit for name, limit in named.items() if limit is not None}
+        return {name: limit for name, limit in self._all().items() if limit is not None}
+
+    def _all(self) -> dict[str, float | None]:
+        return {"ttft_ms": self.ttft_ms, "tpot_ms": self.tpot_ms, "e2e_ms": self.e2e_ms}
 
     @property
     def _least(self) -> float:
@@ -69,10 +75,12 @@ class Goodput:
             return no_evidence(self.name, what, self._least, missing)
         records = in_order(run.tried)
         good = [within_all(r, self.ttft_ms, self.tpot_ms, self.e2e_ms) for r in records]
-        bad = share_of([not each for each in good], 1 - self._least)
-        estimate = sum(good) / len(good)
-        low, high = bad.interval
-        interval = (1 - high, 1 - low)
+        worst = bad = share_of([not each for each in good], 1 - self._least)
+        possible = [_may_be_within(r, **self._all()) for r in records]
+        if unknown := sum(possible) - sum(good):
+            bad = share_of([not each for each in possible], 1 - self._least)
+        estimate = sum(good) / (len(good) - unknown)
+        interval = (1 - worst.interval[1], 1 - bad.interval[0])
         sample = counted(bad.n, bad.caution)
         return Finding(
             check=self.name,
@@ -82,36 +90,41 @@ class Goodput:
             interval=interval,
             n=bad.n,
             holds=estimate >= self._least,
-            p_within=bad.p_within,
+            p_within=worst.p_within,
             p_beyond=bad.p_beyond,
-            settled=self._settled(run, bad.bad),
+            settled=self._settled(run, bad.bad, unknown),
             head=f"{what} {compared(estimate, self._least, '%', write=percent, at_least=True, scale=100)}",
             basis=interval_basis(spread(*interval, "%", percent), sample),
             note=self._note(records, bad.bad),
-            doubt=bad.doubt(f"{percent(self._least)}%", "requests", "over a limit"),
+            doubt=self._doubt(bad, worst, unknown),
             spoiled=bottleneck(run.generator, min(self._limits().values()), self._plainly_over(run)),
         )
 
     def _plainly_over(self, run: LoadResult) -> float | None:
         """Infinite when too many requests are bad even with each limit longer by what sends were late."""
         lag_ms = run.generator.send_lag_ms.get("p99", 0.0)
-        ttft, tpot, e2e = (
-            None if limit is None else limit + lag_ms for limit in (self.ttft_ms, self.tpot_ms, self.e2e_ms)
-        )
-        bad = [not within_all(r, ttft, tpot, e2e) for r in in_order(run.tried)]
+        longer = {name: limit and limit + lag_ms for name, limit in self._all().items()}
+        bad = [not _may_be_within(r, **longer) for r in in_order(run.tried)]
         return math.inf if share_of(bad, 1 - self._least).p_beyond <= ALPHA else None
 
     def _missing(self, run: LoadResult) -> str | None:
         if not run.tried:
             return NO_REQUEST
-        return uncounted(run.ok) if self.tpot_ms is not None else None
+        return unpaced(run.ok) if self.tpot_ms is not None else None
 
-    def _settled(self, run: LoadResult, bad: int) -> str | None:
+    def _doubt(self, bad: Share, worst: Share, unknown: int) -> str:
+        if unknown and (self._least == 1 or min(bad.p_within, worst.p_beyond) <= ALPHA):
+            return f"{unknown} of {bad.n} answers came in one piece, so their TPOT is not known"
+        return bad.doubt(f"{percent(self._least)}%", "requests", "over a limit")
+
+    def _settled(self, run: LoadResult, bad: int, unknown: int) -> str | None:
         if not run.ok:
             return FAIL
         if self._least < 1:
             return None
-        return FAIL if bad else PASS
+        if bad:
+            return FAIL
+        return None if unknown else PASS
 
     def _note(self, records: Sequence[RequestRecord], bad: int) -> str:
         """How many requests missed which limit; one may miss several."""
@@ -119,12 +132,19 @@ class Goodput:
             return ""
         answered = [r for r in records if r.ok]
         misses = {
-            f"{name} > {limit:.12g}": sum(not within_all(r, **_only(name, limit)) for r in answered)
+            f"{name} > {limit:.12g}": sum(not _may_be_within(r, **_only(name, limit)) for r in answered)
             for name, limit in self._limits().items()
         }
         misses["failed"] = len(records) - len(answered)
         said = ", ".join(f"{name}: {n}" for name, n in misses.items() if n)
         return f"{bad} of {len(records)} requests over a limit ({said})"
+
+
+def _may_be_within(
+    record: RequestRecord, ttft_ms: float | None, tpot_ms: float | None, e2e_ms: float | None
+) -> bool:
+    """The limits that can be held against a request are met."""
+    return within_all(record, ttft_ms, None if record.tpot_ms is None else tpot_ms, e2e_ms)
 
 
 def _only(name: str, limit_ms: float) -> dict[str, float | None]:

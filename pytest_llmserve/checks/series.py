@@ -106,13 +106,21 @@ def _missing(records: Sequence[RequestRecord], figure: str) -> str | None:
         return None
     if not any(r.token_ns for r in answered):
         return "no answer carried a token"
-    if figure == "itl" and all(len(r.token_ns) < 2 for r in answered):
-        return "no answer came in more than one chunk: is streaming on?"
-    return uncounted(answered) or _single(answered) if figure == "tpot" else None
+    if figure == "itl" and not any(any(r.token_ns.gaps_ns) for r in answered):
+        return "no answer came in more than one piece: is streaming on?"
+    return unpaced(answered) or _single(answered) if figure == "tpot" else None
+
+
+def unpaced(answered: Sequence[RequestRecord]) -> str | None:
+    """Why TPOT is not known for these answers, or None. One of a single token has none and needs none."""
+    missing, long = uncounted(answered), [r for r in answered if (r.output_tokens or 0) > 1]
+    if missing is None and long and all(r.tpot_ms is None for r in long):
+        return "no answer of more than one token came in more than one piece: is streaming on?"
+    return missing
 
 
 def uncounted(answered: Sequence[RequestRecord]) -> str | None:
-    """Why TPOT is not known for these answers, or None."""
+    """Say that the tokens of some answers were not counted, or None."""
     unknown = sum(1 for r in answered if r.output_tokens is None)
     return f"{unknown} of {len(answered)} answers came without a token count" if unknown else None
 

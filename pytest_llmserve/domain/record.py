@@ -113,7 +113,12 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def tpot_ms(self) -> float | None:
-        """(last_token - first_token) / (output_tokens - 1), or None below two tokens."""
-        if not self.token_ns or self.output_tokens is None or self.output_tokens < 2:
+        """(last_token - first_token) / (output_tokens - 1).
+
+        None below two tokens, and where all came in one piece, so that nothing was between
+        them: an answer that was not streamed, or that something on its way held back.
+        """
+        gaps_ns = self.token_ns.gaps_ns
+        if self.output_tokens is None or self.output_tokens < 2 or not any(gaps_ns):
             return None
-        return sum(self.token_ns.gaps_ns) / NS_PER_MS / (self.output_tokens - 1)
+        return sum(gaps_ns) / NS_PER_MS / (self.output_tokens - 1)

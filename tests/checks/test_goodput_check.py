@@ -103,6 +103,67 @@ def test_tpot_without_token_counts_is_no_evidence(make):
     assert only(Goodput(min=0.9, e2e_ms=20), run).estimate == 1.0
 
 
+@pytest.mark.parametrize("token_ns", [(5_000_000,), (5_000_000,) * 50], ids=["not streamed", "held back"])
+def test_tpot_of_answers_in_one_piece_is_no_evidence(token_ns, make):
+    """50 tokens at once are not 50 tokens in no time."""
+    run = make.run([make.record(i, 5.0, output_tokens=50, token_ns=token_ns) for i in range(400)])
+    found = only(Goodput(min=0.9, tpot_ms=20), run)
+    assert (found.verdict, found.estimate, found.holds) == ("undecided", None, None)
+    assert found.sentence == (
+        "goodput: no evidence, no answer of more than one token came in more than one piece: is streaming on?"
+    )
+    assert run.goodput(tpot_ms=20) == 0.0
+    assert run.tpot_ms.n == 0
+    assert run.goodput(e2e_ms=20) == 1.0
+
+
+def test_an_answer_of_one_token_meets_a_limit_on_tpot(make):
+    run = make.run([make.record(i, 5.0) for i in range(400)])
+    assert only(Goodput(min=0.9, tpot_ms=20), run).verdict == "pass"
+    assert run.goodput(tpot_ms=20) == 1.0
+    assert make.run([make.record(0, 5.0, output_tokens=None)]).goodput(tpot_ms=20) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("slow", "pieces", "word", "estimate"),
+    [
+        pytest.param(0, 5, "pass", 1.0, id="too few to matter"),
+        pytest.param(0, 60, "undecided", 1.0, id="would be too many, were they slow"),
+        pytest.param(200, 20, "fail", 180 / 380, id="too many are slow anyway"),
+    ],
+)
+def test_answers_in_one_piece_count_against_either_verdict(slow, pieces, word, estimate, make):
+    """As slow ones where the limit is to be shown kept, as quick ones where it is to be shown missed."""
+    kinds = make.spread_out(["slow"] * slow + ["piece"] * pieces + ["quick"] * (400 - slow - pieces))
+    records = {
+        "slow": lambda i: make.streamed(i, 40, [90, 90]),
+        "quick": lambda i: make.streamed(i, 40, [10, 10]),
+        "piece": lambda i: make.record(i, 60.0, output_tokens=3),
+    }
+    run = make.run([records[kind](i) for i, kind in enumerate(kinds)])
+    found = only(Goodput(min=0.9, tpot_ms=50), run)
+    assert (found.verdict, found.n) == (word, 400)
+    assert found.estimate == pytest.approx(estimate)
+    low, high = found.interval
+    assert low <= (400 - slow - pieces) / 400 <= (400 - slow) / 400 <= high
+    if word == "undecided":
+        assert found.sentence.endswith(": 60 of 400 answers came in one piece, so their TPOT is not known")
+    if slow:
+        assert "200 of 400 requests over a limit (tpot_ms > 50: 200)" in found.sentence
+
+
+def test_goodput_of_all_is_not_shown_by_answers_in_one_piece(make):
+    records = [make.streamed(i, 40, [10, 10]) for i in range(30)]
+    one_piece = make.record(30, 60.0, output_tokens=3)
+    found = only(Goodput(min=1, tpot_ms=50), make.run([*records, one_piece]))
+    assert (found.verdict, found.estimate) == ("undecided", 1.0)
+    assert found.sentence.endswith(": 1 of 31 answers came in one piece, so their TPOT is not known")
+    slow = make.streamed(31, 40, [90])
+    assert only(Goodput(min=1, tpot_ms=50), make.run([*records, one_piece, slow])).verdict == "fail"
+    late = make.record(30, 60.0, output_tokens=3)
+    assert only(Goodput(min=1, tpot_ms=50, e2e_ms=59), make.run([*records[:3], late])).verdict == "fail"
+
+
 def test_nothing_sent_and_no_run_are_no_evidence(make):
     check = Goodput(min=0.9, ttft_ms=20)
     assert only(check, make.run([])).sentence == "goodput: no evidence, no request was sent"

@@ -233,7 +233,24 @@ def test_an_answer_of_a_single_token_has_no_tpot(make):
         (
             [{}],
             "itl_p99_ms",
-            "p99 ITL: no evidence, no answer came in more than one chunk: is streaming on?",
+            "p99 ITL: no evidence, no answer came in more than one piece: is streaming on?",
+        ),
+        (
+            [{"token_ns": (9, 9, 9), "output_tokens": 3}],
+            "itl_p99_ms",
+            "p99 ITL: no evidence, no answer came in more than one piece: is streaming on?",
+        ),
+        (
+            [{"output_tokens": 50}, {}],
+            "tpot_p99_ms",
+            "p99 TPOT: no evidence, no answer of more than one token came in more than one piece:"
+            " is streaming on?",
+        ),
+        (
+            [{"token_ns": (9, 9, 9), "output_tokens": 3}],
+            "tpot_p99_ms",
+            "p99 TPOT: no evidence, no answer of more than one token came in more than one piece:"
+            " is streaming on?",
         ),
         ([{}], "tpot_p99_ms", "p99 TPOT: no evidence, no answer had more than one token"),
         (
@@ -242,7 +259,16 @@ def test_an_answer_of_a_single_token_has_no_tpot(make):
             "p99 TPOT: no evidence, 1 of 2 answers came without a token count",
         ),
     ],
-    ids=["nothing sent", "no token", "one chunk", "one token", "no count"],
+    ids=[
+        "nothing sent",
+        "no token",
+        "one chunk",
+        "chunks held back",
+        "not streamed",
+        "stream held back",
+        "one token",
+        "no count",
+    ],
 )
 def test_a_figure_that_was_not_measured_is_no_evidence(records, keyword, reason, make):
     run = make.run([make.record(i, 100.0, **changes) for i, changes in enumerate(records)])
