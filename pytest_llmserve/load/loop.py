@@ -65,7 +65,7 @@ class LoadLoop:
         self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)
         self._stage_starts = stage_starts(job.plan)
         self._spans: dict[int, list[Span]] = {}
-        self._share = requests_of(job.index, job.plan.workers, job.plan.requests)
+        self._share = requests_of(job.index, job.plan.workers, job.plan.requests, job.plan.most_users)
         self._begun = self._next_number = 0
         self._turns: list[tuple[int, int, User]] = []
         self._active = 0

@@ -29,9 +29,18 @@ class Turn(msgspec.Struct, frozen=True):
     warm_up: bool
 
 
-def requests_of(worker: int, workers: int, total: int | None) -> int | None:
-    """This worker's share of `total` requests; the shares add up to it."""
-    return None if total is None else len(range(worker, total, workers))
+def requests_of(worker: int, workers: int, total: int | None, users: int) -> int | None:
+    """This worker's share of `total` requests, as large as its share of the users; the shares add up to it.
+
+    Otherwise a worker of few users would still be busy when the others are done. What is
+    left over after rounding down goes to the largest remainders, the first worker first.
+    """
+    if total is None:
+        return None
+    parts = [divmod(total * len(users_of(each, workers, users)), users) for each in range(workers)]
+    left_over = total - sum(whole for whole, _ in parts)
+    by_remainder = sorted(range(workers), key=lambda each: -parts[each][1])
+    return parts[worker][0] + (by_remainder.index(worker) < left_over)
 
 
 def users_of(worker: int, workers: int, users: int) -> range:

@@ -68,6 +68,13 @@ def test_requests_are_exactly_as_many_as_asked(mock_server, load, workers, users
     assert len(by_nonce(server.log_rows(25))) == len(server.log_rows(25)) == 25
 
 
+def test_a_worker_of_more_users_sends_more_of_the_requests(mock_server, load):
+    """Two users beside one: all three play until the end."""
+    server = mock_server("--ttft-ms", 10, "--tokens", 1)
+    result = load(server.url, users=3, requests=60, workers=2)
+    assert sorted(r.id % 2 for r in result.ok) == [0] * 40 + [1] * 20
+
+
 def test_zero_requests_have_no_figures(mock_server, load):
     server = mock_server()
     result = load(server.url, users=3, requests=0)

@@ -51,13 +51,34 @@ def test_next_turn(plan, elapsed, pause, begun, share, expected):
 @pytest.mark.parametrize("total", [0, 1, 6, 100])
 def test_shares_add_up(workers, total):
     """No request and no user is lost between workers, or played twice."""
-    assert sum(requests_of(w, workers, total) for w in range(workers)) == total
+    for users in (1, 2, 3, 7, 50):
+        assert sum(requests_of(w, workers, total, users) for w in range(workers)) == total
     users = [user for w in range(workers) for user in users_of(w, workers, total)]
     assert sorted(users) == list(range(total))
 
 
+@pytest.mark.parametrize(
+    ("total", "users", "shares"),
+    [
+        pytest.param(1000, 3, [667, 333], id="two users and one"),
+        pytest.param(1000, 4, [500, 500], id="as many each"),
+        pytest.param(25, 4, [13, 12], id="one is left over"),
+        pytest.param(8, 5, [5, 3], id="rounded to the nearest"),
+        pytest.param(1, 3, [1, 0], id="a single one"),
+        pytest.param(8, 5, [3, 3, 2], id="the largest remainder, not the first worker's"),
+        pytest.param(12, 5, [5, 3, 2, 2], id="of equal remainders the first"),
+        pytest.param(10, 5, [4, 4, 2], id="exactly"),
+        pytest.param(7, 2, [4, 3, 0], id="a worker without users has none"),
+    ],
+)
+def test_shares_are_as_the_users(total, users, shares):
+    """So that all workers are done at about the same time."""
+    workers = len(shares)
+    assert [requests_of(worker, workers, total, users) for worker in range(workers)] == shares
+
+
 def test_no_bound_has_no_share():
-    assert requests_of(0, 2, None) is None
+    assert requests_of(0, 2, None, 2) is None
 
 
 def test_ramp_up_spreads_users_evenly():
