@@ -26,7 +26,7 @@ from pytest_llmserve.load.http import request_bytes
 from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.progress import ProgressTally
-from pytest_llmserve.load.trace import read_trace, rows_to_json, within_plan
+from pytest_llmserve.load.trace import end_of, read_trace, rows_to_json, within_plan
 from pytest_llmserve.load.worker import LENGTH
 
 _READY_LIMIT_S = 30.0
@@ -92,6 +92,7 @@ class LoadRun:
                 index=index,
                 shard=shard,
                 trace_json=rows_to_json(rows[index::workers]),
+                trace_end_ns=end_of(rows),
             )
             for index, shard in enumerate(self._shards)
         ]

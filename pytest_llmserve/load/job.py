@@ -19,6 +19,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         prompts_json: a list; JSON, because msgpack has no form for a lone surrogate.
         tasks: task name of each prompt, or empty.
         trace_json: of a trace: this worker's rows, as `trace.rows_to_json` writes them.
+        trace_end_ns: where the whole trace ends, from the start of the run.
         index: this worker's number, 0 <= index < plan.workers.
         shard: path prefix of the files the worker writes.
     """
@@ -31,6 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     shard: str
     trace_json: bytes = b"[]"
+    trace_end_ns: int = 0
 
     def prompts(self) -> list[Prompt]:
         """The prompts, read anew at each call."""

@@ -47,17 +47,32 @@ def steady_window(
 ) -> tuple[int, int]:
     """From the end of warm-up and ramp-up to where the first user found nothing left to begin.
 
-    A closed loop of no more than two requests a user never is steady: all of it counts then.
+    A closed loop of no more than two requests a user never is steady, nor is a trace of which
+    nothing has ended when its last request is due: all of it counts then.
     """
     if not summaries:
         return (0, 0)
     if not plan.is_open and plan.requests is not None and plan.requests <= 2 * plan.users:
-        measured = [r for r in records if not r.warm_up and r.sent_ns is not None and r.end_ns is not None]
-        if not measured:
-            return (0, 0)
-        return min(r.sent_ns or 0 for r in measured), max(r.end_ns or 0 for r in measured) + 1
+        return _whole(_ended(records))
     start = min(s.start_ns for s in summaries) + max(plan.warm_up_ns, plan.ramp_up_ns)
-    return start, max(start, min(s.drain_ns for s in summaries))
+    stop = max(start, min(s.drain_ns for s in summaries))
+    if plan.trace is not None:
+        ended = _ended(records)
+        if ended and min(r.end_ns or 0 for r in ended) >= stop:
+            return _whole(ended)
+    return start, stop
+
+
+def _ended(records: Sequence[RequestRecord]) -> list[RequestRecord]:
+    """The measured requests that were sent and are over."""
+    return [r for r in records if not r.warm_up and r.sent_ns is not None and r.end_ns is not None]
+
+
+def _whole(ended: Sequence[RequestRecord]) -> tuple[int, int]:
+    """From the first send through the last end."""
+    if not ended:
+        return (0, 0)
+    return min(r.sent_ns or 0 for r in ended), max(r.end_ns or 0 for r in ended) + 1
 
 
 def health(

@@ -39,7 +39,7 @@ class OpenLoop(LoadLoop):
         super().__init__(job, recorder, control_fd)
         self._rows = rows_from_json(job.trace_json) if self.plan.trace is not None else None
         recorded_ns = None if self._rows is None else [row.at_ns for row in self._rows]
-        self._schedule = Schedule(self.plan, job.index, recorded_ns)
+        self._schedule = Schedule(self.plan, job.index, recorded_ns, job.trace_end_ns)
         self._arrivals: Iterator[Arrival] = iter(self._schedule)
         self._later: Arrival | None = None
         self._coming: deque[Flight] = deque()

@@ -37,15 +37,23 @@ class Schedule:
         plan: with `rate`, `rate_stages`, or `trace`.
         worker: whose arrivals.
         recorded_ns: of a trace: the instants of this worker's rows.
+        recorded_end_ns: where the whole trace ends: not with this worker's last row.
 
     Attributes:
         end_ns: known when all is walked through: the end of the stages or the duration, or where
             the first arrival beyond `requests` would have been.
     """
 
-    def __init__(self, plan: LoadPlan, worker: int = 0, recorded_ns: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        plan: LoadPlan,
+        worker: int = 0,
+        recorded_ns: Sequence[int] | None = None,
+        recorded_end_ns: int = 0,
+    ) -> None:
         self.end_ns: int | None = None
         self._plan, self._worker, self._recorded_ns = plan, worker, recorded_ns
+        self._recorded_end_ns = recorded_end_ns
 
     def __iter__(self) -> Iterator[Arrival]:
         plan = self._plan
@@ -72,7 +80,7 @@ class Schedule:
             yield Arrival(
                 self._worker + place * self._plan.workers, at_ns, warm_up=at_ns < self._plan.warm_up_ns
             )
-        self.end_ns = recorded_ns[-1] + 1 if recorded_ns else 0
+        self.end_ns = self._recorded_end_ns
 
 
 def instants(plan: LoadPlan) -> Iterator[int]:

@@ -77,6 +77,11 @@ def within_plan(rows: Sequence[TraceRow], plan: LoadPlan) -> list[TraceRow]:
     return list(rows)
 
 
+def end_of(rows: Sequence[TraceRow]) -> int:
+    """Where a trace ends, in ns from the start of the run: just after its last row."""
+    return rows[-1].at_ns + 1 if rows else 0
+
+
 def rows_to_json(rows: Sequence[TraceRow]) -> bytes:
     """For a worker. JSON, because msgpack has no form for a lone surrogate."""
     return json.dumps([[row.at_ns, row.prompt, row.chars, row.output_tokens] for row in rows]).encode()

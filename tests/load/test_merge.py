@@ -47,6 +47,24 @@ def test_the_window_of_an_open_loop_is_its_schedule(summary):
     assert steady_window(plan, records, [summary(start_ns=10, drain_ns=900)]) == (110, 900)
 
 
+@pytest.mark.parametrize(
+    ("records", "window"),
+    [
+        pytest.param([(20, 50), (30, 90)], (20, 91), id="one burst, answered after its end"),
+        pytest.param([(20, 39), (30, 90)], (10, 40), id="something has ended by its end"),
+        pytest.param([(20, 40), (30, 90)], (20, 91), id="at its very end is after it"),
+        pytest.param([(None, None)], (10, 40), id="nothing was sent"),
+    ],
+)
+def test_a_trace_over_before_anything_has_ended_counts_as_a_whole(records, window, summary):
+    plan = LoadPlan(trace="calls.jsonl")
+    found = [record(number, *stamps) for number, stamps in enumerate(records)]
+    found.append(record(9, 11, 12, warm_up=True))
+    assert steady_window(plan, found, [summary(start_ns=10, drain_ns=40)]) == window
+    by_rate = LoadPlan(rate=5.0, requests=2)
+    assert steady_window(by_rate, found, [summary(start_ns=10, drain_ns=40)]) == (10, 40)
+
+
 def test_nothing_sent_has_an_empty_window(summary):
     assert steady_window(LoadPlan(users=2, requests=0), [], [summary()]) == (0, 0)
     assert steady_window(LoadPlan(users=2), [], []) == (0, 0)

@@ -308,6 +308,34 @@ def test_a_trace_is_replayed(mock_server, load, tmp_path):
         assert {r.outcome for r in records} == {"ok"}
 
 
+@pytest.fixture
+def trace(tmp_path):
+    """The path of a trace of short prompts at these instants."""
+
+    def write(*at_s):
+        path = tmp_path / "calls.jsonl"
+        path.write_text("\n".join(json.dumps({"at_s": at, "input_chars": 20}) for at in at_s))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_the_window_of_a_trace_is_the_whole_trace(workers, mock_server, load, trace):
+    """Whichever worker has its last row, and with workers that have none."""
+    result = load(mock_server(*QUICK).url, trace=trace(0.0, 0.1, 0.8), workers=workers)
+    assert result.throughput.window_s == pytest.approx(0.8)
+    assert result.throughput.requests_per_s > 0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_trace_in_one_instant_counts_as_a_whole(workers, mock_server, load, trace):
+    result = load(mock_server("--ttft-ms", 50, "--tokens", 1).url, trace=trace(*[4.0] * 6), workers=workers)
+    assert result.throughput.window_s >= 0.05
+    assert result.ok
+    assert result.throughput.requests_per_s * result.throughput.window_s == pytest.approx(len(result.ok))
+
+
 def test_a_wrong_trace_shows_before_a_worker_starts(new_run, tmp_path):
     path = tmp_path / "calls.jsonl"
     path.write_text('{"at_s": 1}')

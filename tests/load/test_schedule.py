@@ -134,9 +134,11 @@ def test_arrivals_know_their_stage():
 
 def test_a_recorded_trace_keeps_its_instants():
     """A worker's rows carry its numbers; what lies in the warm-up is told."""
-    schedule = Schedule(LoadPlan(trace="x", workers=3, warm_up_ns=5), 1, [0, 7, 7])
+    schedule = Schedule(LoadPlan(trace="x", workers=3, warm_up_ns=5), 1, [0, 7, 7], 10)
     assert list(schedule) == [Arrival(1, 0, warm_up=True), Arrival(4, 7), Arrival(7, 7)]
-    assert schedule.end_ns == 8
+    assert schedule.end_ns == 10, "the whole trace's, not its own last row's"
+    without = Schedule(LoadPlan(trace="x", workers=3), 2, [], 10)
+    assert (list(without), without.end_ns) == ([], 10)
 
 
 def test_a_long_schedule_takes_no_memory():

@@ -10,6 +10,7 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.load.trace import (
     TraceRow,
+    end_of,
     prompt_text,
     read_trace,
     rows_from_json,
@@ -119,6 +120,11 @@ def test_duration_and_requests_cut_a_trace():
         for bounds in ({}, {"duration_ns": 5}, {"requests": 3}, {"requests": 9, "duration_ns": 4})
     ]
     assert kept == [[*range(10)], [*range(7)], [*range(5)], [*range(6)]]
+
+
+def test_a_trace_ends_after_its_last_row():
+    assert end_of([TraceRow(at_ns=5, chars=1), TraceRow(at_ns=9, chars=1)]) == 10
+    assert end_of([]) == 0
 
 
 def test_rows_travel_to_a_worker():
