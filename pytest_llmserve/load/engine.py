@@ -25,6 +25,7 @@ from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.http import request_bytes
 from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
+from pytest_llmserve.load.pacing import workers_of
 from pytest_llmserve.load.progress import ProgressTally
 from pytest_llmserve.load.trace import end_of, read_trace, rows_to_json, within_plan
 from pytest_llmserve.load.worker import LENGTH
@@ -75,7 +76,7 @@ class LoadRun:
         self.plan = plan
         target = msgspec.structs.replace(target, stream=target.stream and plan.stream)
         _try_encoding(target, plan, prompts)
-        workers = max(1, plan.workers if plan.is_open else min(plan.workers, plan.most_users))
+        workers = workers_of(plan)
         rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,11 @@ class Turn(msgspec.Struct, frozen=True):
     warm_up: bool
 
 
+def workers_of(plan: LoadPlan) -> int:
+    """How many workers a plan keeps busy: each plays a user, or has a connection, at the least."""
+    return max(1, min(plan.workers, plan.max_concurrency if plan.is_open else plan.most_users))
+
+
 def requests_of(worker: int, workers: int, total: int | None, users: int) -> int | None:
     """This worker's share of `total` requests, as large as its share of the users; the shares add up to it.
 

@@ -206,6 +206,14 @@ def test_beyond_the_most_connections_arrivals_are_dropped(mock_server, load):
     assert result.error_rate == 1.0, "of those that were sent"
 
 
+def test_workers_do_not_exceed_the_most_connections_together(mock_server, load):
+    """Fewer connections than workers: so many workers less."""
+    plan = {"rate": 40.0, "requests": 20, "max_concurrency": 2, "timeout_ns": 2 * S}
+    result = load(mock_server("--hang").url, **plan, workers=4)
+    assert result.by_outcome == {"dropped": 18, "timed_out": 2}
+    assert result.generator.workers == 2
+
+
 def test_a_loop_that_was_held_up_drops_what_is_too_late(mock_server, new_run):
     """Stopped for a second, it does not send the arrivals of that second in a heap."""
     run = new_run(mock_server(*QUICK).url, rate=50.0, arrival="constant", duration_ns=3 * S)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.load.pacing import (
     Turn,
     backoff_ns,
@@ -15,6 +15,7 @@ from pytest_llmserve.load.pacing import (
     start_ns,
     think_ns,
     users_of,
+    workers_of,
 )
 
 BY_REQUESTS = LoadPlan(users=2, requests=10)
@@ -75,6 +76,23 @@ def test_shares_are_as_the_users(total, users, shares):
     """So that all workers are done at about the same time."""
     workers = len(shares)
     assert [requests_of(worker, workers, total, users) for worker in range(workers)] == shares
+
+
+@pytest.mark.parametrize(
+    ("plan", "workers"),
+    [
+        ({"users": 5}, 4),
+        ({"users": 3}, 3),
+        ({"stages": (Stage(1, 2, 9), Stage(1, 1, 9))}, 2),
+        ({"rate": 1.0}, 4),
+        ({"rate": 1.0, "max_concurrency": 4}, 4),
+        ({"rate": 1.0, "max_concurrency": 3}, 3),
+        ({"trace": "x", "max_concurrency": 1}, 1),
+    ],
+)
+def test_no_worker_is_without_a_user_or_a_connection(plan, workers):
+    """Each would have at least one, and all together more than the plan allows."""
+    assert workers_of(LoadPlan(workers=4, **plan)) == workers
 
 
 def test_no_bound_has_no_share():
