@@ -27,7 +27,7 @@ from pytest_llmserve.load.job import Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.pacing import workers_of
 from pytest_llmserve.load.progress import ProgressTally
-from pytest_llmserve.load.trace import end_of, read_trace, rows_to_json, within_plan
+from pytest_llmserve.load.trace import TraceRow, end_of, read_trace, rows_to_json, within_plan
 from pytest_llmserve.load.worker import LENGTH
 
 _READY_LIMIT_S = 30.0
@@ -59,7 +59,7 @@ class LoadRun:
         address: of the server; looked up when not given.
 
     Raises:
-        SetupError: no prompts, a wrong trace, or a parameter or header that cannot be sent.
+        SetupError: no prompts, a wrong trace, or a prompt, parameter or header that cannot be sent.
         ServerUnusable: the host's name is not known.
     """
 
@@ -75,13 +75,13 @@ class LoadRun:
     ) -> None:
         self.plan = plan
         target = msgspec.structs.replace(target, stream=target.stream and plan.stream)
-        _try_encoding(target, plan, prompts)
+        prompts_json = _prompts_json(prompts)
         workers = workers_of(plan)
         rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
+        _try_encoding(target, plan, prompts, rows)
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
-        prompts_json = json.dumps(list(prompts)).encode()
         where = address or addresses_of(target)[0]
         self._jobs = [
             Job(
@@ -112,6 +112,7 @@ class LoadRun:
 
         Raises:
             GeneratorError: a worker did not start.
+            SetupError: a worker cannot write the requests.
         """
         for job in self._jobs:
             worker = _Worker(job)
@@ -133,6 +134,7 @@ class LoadRun:
 
         Raises:
             GeneratorError: a worker died, fell silent or does not end; the run is void.
+            SetupError: a worker cannot write the requests.
         """
         self._pump(lambda w: w.summary is not None, _wait_limit_s(self._plan), progress)
 
@@ -184,6 +186,8 @@ class LoadRun:
     def _take(self, worker: _Worker, message: Message) -> None:
         if self._tally is not None and message.beat is not None:
             self._tally.add(worker.index, message.beat, time.monotonic_ns())
+        if message.fault is not None:
+            raise SetupError(message.fault)
         if message.summary is not None:
             worker.summary = message.summary
 
@@ -274,11 +278,32 @@ class _Worker:
         self.stdout.close()
 
 
-def _try_encoding(target: Target, plan: LoadPlan, prompts: Sequence[Prompt]) -> None:
-    """Let the user's faults show here, not in a worker. Raises SetupError."""
+def _prompts_json(prompts: Sequence[Prompt]) -> bytes:
+    """All prompts as a JSON list. Raises SetupError: there is none, or one is no JSON value."""
     if not prompts:
         raise SetupError("no prompts: give at least one")
-    request_bytes(target, dialect(target.api).encode(target, prompts[0], plan.params))
+    written = []
+    for place, prompt in enumerate(prompts):
+        try:
+            written.append(json.dumps(prompt))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SetupError(
+                f"prompts[{place}] cannot be written as JSON: {error}; give texts, numbers, lists and dicts"
+            ) from None
+    return f"[{','.join(written)}]".encode()
+
+
+def _try_encoding(
+    target: Target, plan: LoadPlan, prompts: Sequence[Prompt], rows: Sequence[TraceRow]
+) -> None:
+    """Let the user's faults show here, not in a worker. Raises SetupError."""
+    encode = dialect(target.api).encode
+    request_bytes(target, encode(target, prompts[0], plan.params))
+    for prompt in prompts[1:]:
+        encode(target, prompt, plan.params)
+    limited = next((fields for row in rows if (fields := row.params) is not None), None)
+    if limited is not None:
+        encode(target, prompts[0], {**plan.params, **limited})
 
 
 def _wait_limit_s(plan: LoadPlan) -> float | None:
@@ -295,7 +320,7 @@ def run_load(
     """Run a load from beginning to end.
 
     Raises:
-        SetupError: no prompts, or a parameter or header that cannot be sent.
+        SetupError: no prompts, a wrong trace, or a prompt, parameter or header that cannot be sent.
         ServerUnusable: the host's name is not known.
         GeneratorError: a worker died; the run is void.
     """

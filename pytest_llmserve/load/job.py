@@ -99,9 +99,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One line a worker writes to its stdout.
 
     Attributes:
-        kind: "ready", "progress" or "done".
+        kind: "ready", "progress", "done" or "fault".
+        fault: what of the user's keeps the worker from going on.
     """
 
     kind: str
     beat: Beat | None = None
     summary: WorkerSummary | None = None
+    fault: str | None = None

@@ -6,7 +6,6 @@ import resource
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 from pytest_llmserve.domain.exchange import Ending, Prompt
 from pytest_llmserve.domain.units import duration_text
@@ -132,9 +131,8 @@ class OpenLoop(LoadLoop):
 
     def _write(self, arrival: Arrival) -> Flight:
         row = None if self._rows is None else self._rows[arrival.number // self.plan.workers]
-        flight = self._make_flight(
-            arrival.number, arrival.warm_up, arrival.stage, self._prompt_of(arrival, row), _params(row)
-        )
+        prompt, params = self._prompt_of(arrival, row), None if row is None else row.params
+        flight = self._make_flight(arrival.number, arrival.warm_up, arrival.stage, prompt, params)
         flight.scheduled_ns = self.start_ns + arrival.at_ns
         return flight
 
@@ -144,7 +142,3 @@ class OpenLoop(LoadLoop):
             return None if row is None else row.prompt
         text = prompt_text(self.requests.prompt(arrival.number))
         return sized(text, max(1, row.chars - self.requests.mark_chars(arrival.number)))
-
-
-def _params(row: TraceRow | None) -> dict[str, Any] | None:
-    return None if row is None or row.output_tokens is None else {"max_tokens": row.output_tokens}

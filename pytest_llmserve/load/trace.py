@@ -37,6 +37,11 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
     chars: int | None = None
     output_tokens: int | None = None
 
+    @property
+    def params(self) -> dict[str, Any] | None:
+        """Fields of its request that come over the plan's, or None."""
+        return None if self.output_tokens is None else {"max_tokens": self.output_tokens}
+
 
 def read_trace(path: str, speed: float = 1.0) -> list[TraceRow]:
     """Read a trace; the first request comes at 0, the others as long after it as recorded, over `speed`.

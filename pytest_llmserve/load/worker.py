@@ -19,7 +19,7 @@ import time
 
 import msgspec
 
-from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.load.flight import Recorder
 from pytest_llmserve.load.health import GcPauses
 from pytest_llmserve.load.job import Job, Message, WorkerSummary
@@ -33,7 +33,18 @@ _PROGRESS_S = 0.5
 
 
 def main() -> None:
-    """Run one job."""
+    """Run one job. What is wrong with it ends the worker with a sentence, not with a traceback."""
+    try:
+        _run()
+    except SetupError as error:
+        with _stdout_lock:
+            _say(Message(kind="fault", fault=str(error)))
+        sys.exit(1)
+    except GeneratorError as error:
+        sys.exit(str(error))
+
+
+def _run() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     _raise_file_limit()
     job = msgspec.msgpack.decode(_read(LENGTH.unpack(_read(8))[0]), type=Job)
@@ -48,11 +59,8 @@ def main() -> None:
     gc.freeze()
     gc.disable()
     cpu_before_ns = time.process_time_ns()
-    try:
-        with GcPauses() as pauses:
-            loop.run(begin_ns)
-    except GeneratorError as error:
-        sys.exit(str(error))
+    with GcPauses() as pauses:
+        loop.run(begin_ns)
     end_ns, cpu_ns = time.monotonic_ns(), time.process_time_ns() - cpu_before_ns
     loop.decode_rest()
     writer.close()

@@ -7,11 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load import engine
+from pytest_llmserve.load.engine import LoadRun
 
 MS = 1_000_000
 ROOT = Path(__file__).parents[2]
@@ -167,6 +171,51 @@ def test_the_users_faults_show_before_a_worker_starts(new_run):
         new_run("http://127.0.0.1:9", params={"stop": {1, 2}})
 
 
+def test_a_prompt_that_is_no_json_value_is_named(new_run):
+    """Wherever in the list it stands."""
+    chat = [{"role": "user", "content": b"bytes"}]
+    with pytest.raises(SetupError) as caught:
+        new_run("http://127.0.0.1:9", ["fine", [{"role": "user", "content": "fine"}], chat])
+    assert str(caught.value) == (
+        "prompts[2] cannot be written as JSON: Object of type bytes is not JSON serializable;"
+        " give texts, numbers, lists and dicts"
+    )
+
+
+def test_a_trace_whose_rows_have_fields_that_no_request_can_carry_shows_at_once(tmp_path):
+    """Not in a worker, when the row is due."""
+    path = tmp_path / "calls.jsonl"
+    path.write_text('{"at_s": 0, "input_chars": 9}\n{"at_s": 1, "input_chars": 9, "output_tokens": 5}')
+    target = msgspec.structs.replace(
+        target_from_url("http://127.0.0.1:9"), api="json", json_request='["{prompt}"]'
+    )
+    LoadRun(target, LoadPlan(users=1, requests=1), ["a"], tmp_path / "plain").close()
+    with pytest.raises(SetupError) as caught:
+        LoadRun(target, LoadPlan(trace=str(path)), ["a"], tmp_path / "run")
+    assert str(caught.value) == (
+        "--llm-json-request is not an object: no place for the parameters max_tokens"
+    )
+
+
+@pytest.mark.parametrize("place", ["__init__", "write"])
+def test_a_fault_of_the_users_that_only_a_worker_sees_is_told_as_such(
+    place, mock_server, load, tmp_path, monkeypatch
+):
+    """In its own words, before the load and in the middle of it: no traceback, no word of a void run."""
+    faulty = (
+        "from pytest_llmserve.domain.errors import SetupError;"
+        " from pytest_llmserve.load.requests import RequestWriter;"
+        f" RequestWriter.{place} = lambda *_: (_ for _ in ()).throw(SetupError('say it otherwise')); main()"
+    )
+    monkeypatch.setattr(engine, "_WORKER", engine._WORKER.removesuffix("main()") + faulty)
+    with pytest.raises(SetupError) as caught:
+        load(mock_server().url, users=2, requests=2, workers=2)
+    assert str(caught.value) == "say it otherwise"
+    said = [path.read_text() for path in tmp_path.rglob("*.stderr")]
+    assert len(said) == 2
+    assert not any("Traceback" in text for text in said)
+
+
 @pytest.mark.parametrize(
     ("plan", "limit_s"),
     [
@@ -176,6 +225,4 @@ def test_the_users_faults_show_before_a_worker_starts(new_run):
     ],
 )
 def test_how_long_a_run_is_waited_for(plan, limit_s):
-    from pytest_llmserve.domain.plan import LoadPlan
-
     assert engine._wait_limit_s(LoadPlan(users=1, **plan)) == limit_s
