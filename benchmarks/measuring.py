@@ -36,7 +36,7 @@ class Cores:
     """Who runs where. What this program does, it does beside the server.
 
     Attributes:
-        second: what a second worker gets besides: a third core, or else the server's.
+        second: what a second worker gets besides: a third core, or else the client's again.
     """
 
     client: int
@@ -55,7 +55,7 @@ class Cores:
             sys.exit(
                 f"needs two cores, one for the server and one for the client; this process may use {mine}"
             )
-        return cls(client=mine[0], server=mine[1], second=mine[2] if len(mine) > 2 else mine[1])
+        return cls(client=mine[0], server=mine[1], second=mine[2] if len(mine) > 2 else mine[0])
 
     def of(self, scenario: Scenario) -> list[int]:
         """Those the client may use."""
