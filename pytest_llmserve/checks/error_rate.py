@@ -80,6 +80,7 @@ class ErrorRate:
             basis=interval_basis(spread(*failed.interval, "%", percent), sample),
             note=self._note(run, early, judged),
             doubt=failed.doubt(f"{percent(self._most)}%", "requests", "failing"),
+            gone=run.generator.server_gone,
         )
 
     def _parted(self, run: LoadResult) -> tuple[list[RequestRecord], list[RequestRecord]]:

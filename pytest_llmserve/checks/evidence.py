@@ -16,11 +16,13 @@ class Evidence:
         runs: in the order they ran, each with its own `memory` and `resources`.
         resources: from the first line of the test to the last.
         started_ns: monotonic clock, when the test began; None = with the first sample.
+        death: a sentence, when the server's process ended by itself during the test; or None.
     """
 
     runs: tuple[LoadResult, ...] = ()
     resources: ResourceWindow = field(default_factory=lambda: ResourceWindow(missing="not watched"))
     started_ns: int | None = None
+    death: str | None = None
 
     def label(self, index: int) -> str:
         """What a quantity is followed by when there are several runs: " (run 2 of 3)"."""

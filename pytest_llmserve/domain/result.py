@@ -38,6 +38,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         pinned: each worker had a CPU of its own to stay on.
         gc_pauses, gc_longest_ms: garbage collections in the workers while they measured.
         ended: why the run ended: "complete", "interrupted", or a sentence.
+        server_gone: when the load was given up because no connection could be made any more: since
+            when and why, "from 4 h on, no connection for 5 s (Connection refused)"; or None.
     """
 
     transport: str = "sockets"
@@ -60,6 +62,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     gc_pauses: int = 0
     gc_longest_ms: float = 0.0
     ended: str = "complete"
+    server_gone: str | None = None
 
 
 class LoadResult:

@@ -48,6 +48,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         pinned: it had a CPU of its own.
         gc_pauses, gc_longest_ns: garbage collections that ran while it measured.
         protocols: HTTP versions of the answers.
+        server_gone: since when and why no connection could be made, when it gave up for that; or None.
     """
 
     index: int
@@ -68,6 +69,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     gc_pauses: int = 0
     gc_longest_ns: int = 0
     protocols: list[str] = []
+    server_gone: str | None = None
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):

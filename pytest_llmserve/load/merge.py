@@ -94,6 +94,7 @@ def health(
         gc_pauses=sum(s.gc_pauses for s in summaries),
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else "complete",
+        server_gone=next((s.server_gone for s in summaries if s.server_gone is not None), None),
     )
     late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)
     cause = late_or_busy or pause_or_late_read(found)

@@ -45,6 +45,7 @@ def test_a_refused_port_ends_the_load_after_some_seconds(load):
     }
     ended = r"gave up: from [\d.]+ m?s on, no connection for 5 s \(Connection refused\)"
     assert re.fullmatch(ended, result.generator.ended)
+    assert result.generator.ended == f"gave up: {result.generator.server_gone}"
     assert result.ttft_ms.p50 == float("inf")
 
 
