@@ -61,7 +61,7 @@ class ErrorRate:
     def _judge_run(self, run: LoadResult, what: str) -> Finding | Verdict:
         early, judged = self._parted(run)
         if not judged:
-            missing = NO_REQUEST + (f" after {self._grace}" if early else "")
+            missing = NO_REQUEST + (f" after {self._grace(run)}" if early else "")
             return no_evidence(self.name, what, self._most, missing)
         failed = share_of([not r.ok for r in judged], self._most)
         sample = counted(failed.n, failed.caution)
@@ -89,7 +89,7 @@ class ErrorRate:
         if not everything:
             return [], []
         first_ns = min(map(begun_ns, everything))
-        end_ns = first_ns + self.startup_grace
+        end_ns = first_ns + self._grace_ns(run)
         records = in_order(run.judged)
         early = [r for r in records if begun_ns(r) < end_ns]
         return early, records[len(early) :]
@@ -101,16 +101,19 @@ class ErrorRate:
             return None
         return FAIL if failed else PASS
 
-    @property
-    def _grace(self) -> str:
-        return f"the first {duration_text(self.startup_grace)}"
+    def _grace_ns(self, run: LoadResult) -> int:
+        """As much shorter as the run is: else it would leave nothing of a short one."""
+        return round(self.startup_grace * run.plan.scale)
+
+    def _grace(self, run: LoadResult) -> str:
+        return f"the first {duration_text(self._grace_ns(run))}"
 
     def _note(self, run: LoadResult, early: Sequence[RequestRecord], judged: Sequence[RequestRecord]) -> str:
         said = failures(judged) or ""
         failed_early = sum(1 for r in early if not r.ok)
         if failed_early:
             said = said or f"0 of {len(judged)} requests failed"
-            said += f", and {failed_early} of {len(early)} in {self._grace}, not judged"
+            said += f", and {failed_early} of {len(early)} in {self._grace(run)}, not judged"
         return "; ".join(part for part in (said, _retried(run)) if part)
 
 

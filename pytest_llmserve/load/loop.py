@@ -59,7 +59,8 @@ class LoadLoop:
     def __init__(self, job: Job, recorder: Recorder, control_fd: int | None = None) -> None:
         self.job, self.plan, self.recorder = job, job.plan, recorder
         self.transport = transport_class(job.plan.transport)(job, self._landed, control_fd)
-        self.ended, self.server_gone = "complete", None
+        self.ended = "complete"
+        self.server_gone: str | None = None
         self.unfinished = self.sent = self.landed = self.crowded = 0
         self.start_ns = self.drain_ns = 0
         self.requests = RequestWriter(job)

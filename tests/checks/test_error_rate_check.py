@@ -124,6 +124,15 @@ def test_a_run_within_its_grace_is_no_evidence(make):
     assert found.sentence == "error rate: no evidence, no request was sent after the first 15 s"
 
 
+def test_the_grace_is_scaled_as_the_run_is(make):
+    """60 s with a grace of 15 s at --llm-scale=0.1: 6 s, of which 4.5 are judged."""
+    records = [make.record(i, "refused" if i < 3 else 1.0) for i in range(600)]
+    run = make.run(records, plan=LoadPlan(users=4, scale=0.1))
+    found = only(ErrorRate(max=0.02, startup_grace=15 * NS_PER_S), run)
+    assert (found.verdict, found.n) == ("pass", 450)
+    assert found.sentence.endswith("and 3 of 150 in the first 1.5 s, not judged")
+
+
 def test_retries_are_told_from_first_tries(make):
     records = [make.record(i, 1.0) for i in range(297)]
     records += [make.record(297 + i, "reset") for i in range(3)]
