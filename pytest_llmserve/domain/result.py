@@ -32,6 +32,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         dropped: requests never sent, because we were late or no connection was free.
         crowded: those of them for which none was free: too many others were unanswered.
         reopened: connections the server closed while idle, opened again without a failure.
+        resent: measured requests that were sent again on a new connection, as the server closed the kept
+            one within 100 ms of their sending: it may have closed it as an idle one, or failed with them.
         unfinished: requests under way when the run was cut short; not in the records.
         saturated: why the generator may have been the bottleneck, or None.
         remedy: what to change where it was.
@@ -55,6 +57,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0
     crowded: int = 0
     reopened: int = 0
+    resent: int = 0
     unfinished: int = 0
     saturated: str | None = None
     remedy: str = "add --llm-load-workers"

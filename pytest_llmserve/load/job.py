@@ -47,6 +47,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         send_lag_ns, receive_lag_ns: samples, not sorted.
         pinned: it had a CPU of its own.
         gc_pauses, gc_longest_ns: garbage collections that ran while it measured.
+        resent: see `GeneratorHealth`.
         protocols: HTTP versions of the answers.
         server_gone: since when and why no connection could be made, when it gave up for that; or None.
     """
@@ -64,6 +65,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int
     unfinished: int
     crowded: int = 0
+    resent: int = 0
     ended: str
     pinned: bool = False
     gc_pauses: int = 0

@@ -89,6 +89,7 @@ def health(
         dropped=dropped,
         crowded=crowded,
         reopened=sum(s.reopened for s in summaries),
+        resent=sum(s.resent for s in summaries),
         unfinished=sum(s.unfinished for s in summaries),
         pinned=bool(summaries) and all(s.pinned for s in summaries),
         gc_pauses=sum(s.gc_pauses for s in summaries),

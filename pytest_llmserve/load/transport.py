@@ -55,6 +55,7 @@ class Transport:
         send_lag, receive_lag: our own delays.
         stamped, unstamped: reads with and without a kernel stamp.
         reopened: connections the server closed while idle, opened again.
+        resent: requests of no warm-up sent again, as the server closed their connection when they were sent.
         heard_ns: when the server last sent anything.
         protocols: HTTP versions of the answers.
     """
@@ -75,7 +76,7 @@ class Transport:
         self._limits: Limits[User] = Limits()
         self._offset_ns, self._offset_due_ns = clock_offset(), 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
-        self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
+        self.stamped = self.unstamped = self.reopened = self.resent = self.heard_ns = 0
 
     # -- for the loop --------------------------------------------------------------------------
 
@@ -318,6 +319,7 @@ class Transport:
         if flight is None or not connection.closed_unread(flight, monotonic_ns()):
             return False
         flight.resent, flight.sent_ns = True, None
+        self.resent += not flight.warm_up
         self._limits.drop(user)
         self._reopen(connection)
         return True

@@ -76,6 +76,7 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned:
         reopened=transport.reopened,
         unfinished=loop.unfinished,
         crowded=loop.crowded,
+        resent=transport.resent,
         ended=loop.ended,
         pinned=pinned,
         gc_pauses=pauses.count,

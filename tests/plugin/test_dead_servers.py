@@ -6,6 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 MOCK = Path(__file__).parents[1] / "servers" / "mock_server.py"
 SERVE = f"{shlex.quote(sys.executable)} {shlex.quote(str(MOCK))} --port {{port}} --ttft-ms 1 --tokens 1"
 # The readiness check asks first; 1000 answers, and then a few refused connections.
@@ -68,3 +70,60 @@ def test_a_server_that_the_test_stops_has_not_died(suite):
     body = "def test_it(llm_endpoint, llm_server):\n    llm_server.stop()\n"
     run = suite(body, "--llm-serve", SERVE)
     assert run.exit == 0, run.text
+
+
+FRAGILE = """
+import http.server, json, sys
+
+ANSWER = json.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}).encode()
+MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}).encode()
+asked = 0
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    served = 0
+
+    def reply(self, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.reply(MODELS)
+
+    def do_POST(self):
+        global asked
+        self.rfile.read(int(self.headers["Content-Length"]))
+        asked += 1
+        self.served += 1
+        if self.served > 1 and asked % 10 == 0:
+            self.close_connection = True  # it has read the request, and breaks
+        else:
+            self.reply(ANSWER)
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(("strict", "exit_code"), [((), 0), (("--llm-strict",), 1)])
+def test_a_server_that_breaks_on_requests_at_once_does_not_pass(suite, strict, exit_code):
+    """Every tenth request ends with its connection and is answered when it is sent again."""
+    (suite.pytester.path / "fragile.py").write_text(FRAGILE)
+    body = """
+@pytest.mark.load(users=2, requests=300, nonce=False)
+@pytest.mark.error_rate(max=0.05)
+def test_it(llm_load):
+    llm_load("Say hi.")
+"""
+    run = suite(
+        body, "--llm-serve", f"{sys.executable} fragile.py {{port}}", "--llm-api=openai-chat", *strict
+    )
+    assert run.exit == exit_code, run.text
+    (verdict,) = run.verdicts
+    assert verdict["verdict"] == "undecided"
+    assert " requests were sent again, as the server closed their kept connection" in verdict["sentence"]
