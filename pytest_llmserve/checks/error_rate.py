@@ -16,13 +16,20 @@ from pytest_llmserve.checks.finding import (
     no_evidence,
 )
 from pytest_llmserve.checks.series import begun_ns, in_order
-from pytest_llmserve.checks.shares import share_of
+from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import compared, failures, percent, spread
 from pytest_llmserve.domain.keywords import keyword, share, whole
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import duration_ns, duration_text
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
+
+TOLD_RESENT_SHARE = 0.01
+"""Requests sent again are told from this share on."""
+EACH_CLOSED_SHARE = 0.8
+SEEN_IDLE_SHARE = 0.1
+"""A server that closes so many connections, one for each answer, and so many of them seen to be idle, does
+so as a habit: that it meets the next request on its way says nothing of faults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +67,11 @@ class ErrorRate:
     def _judge_run(self, run: LoadResult, what: str) -> Finding | Verdict:
         early, judged = self._parted(run)
         if not judged:
-            missing = NO_REQUEST + (f" after {self._grace}" if early else "")
+            missing = NO_REQUEST + (f" after {self._grace(run)}" if early else "")
             return no_evidence(self.name, what, self._most, missing)
         failed = share_of([not r.ok for r in judged], self._most)
         sample = counted(failed.n, failed.caution)
+        doubtful = self._doubtful(run, failed)
         return Finding(
             check=self.name,
             what=what,
@@ -77,8 +85,10 @@ class ErrorRate:
             settled=self._settled(failed.bad, failed.n),
             head=f"{what} {compared(failed.estimate, self._most, '%', write=percent, scale=100)}",
             basis=interval_basis(spread(*failed.interval, "%", percent), sample),
-            note=self._note(run, early, judged),
+            note=self._note(run, early, judged, resends_matter=doubtful is not None),
             doubt=failed.doubt(f"{percent(self._most)}%", "requests", "failing"),
+            spoiled=doubtful,
+            gone=run.generator.server_gone,
         )
 
     def _parted(self, run: LoadResult) -> tuple[list[RequestRecord], list[RequestRecord]]:
@@ -87,10 +97,20 @@ class ErrorRate:
         if not everything:
             return [], []
         first_ns = min(map(begun_ns, everything))
-        end_ns = first_ns + self.startup_grace
+        end_ns = first_ns + self._grace_ns(run)
         records = in_order(run.judged)
         early = [r for r in records if begun_ns(r) < end_ns]
         return early, records[len(early) :]
+
+    def _doubtful(self, run: LoadResult, failed: Share) -> str | None:
+        """Why requests sent again leave no pass: counted as failed they would break the limit."""
+        worst = min(failed.n, failed.bad + resent_in_doubt(run)) / failed.n
+        if failed.estimate > self._most or worst <= self._most:
+            return None
+        return (
+            f"as failures, {compared(worst, self._most, '%', write=percent, scale=100)}: the server's log"
+            " tells whether it closed idle connections or broke on these requests"
+        )
 
     def _settled(self, failed: int, n: int) -> str | None:
         if failed == n:
@@ -99,17 +119,46 @@ class ErrorRate:
             return None
         return FAIL if failed else PASS
 
-    @property
-    def _grace(self) -> str:
-        return f"the first {duration_text(self.startup_grace)}"
+    def _grace_ns(self, run: LoadResult) -> int:
+        """As much shorter as the run is: else it would leave nothing of a short one."""
+        return round(self.startup_grace * run.plan.scale)
 
-    def _note(self, run: LoadResult, early: Sequence[RequestRecord], judged: Sequence[RequestRecord]) -> str:
+    def _grace(self, run: LoadResult) -> str:
+        return f"the first {duration_text(self._grace_ns(run))}"
+
+    def _note(
+        self,
+        run: LoadResult,
+        early: Sequence[RequestRecord],
+        judged: Sequence[RequestRecord],
+        resends_matter: bool,
+    ) -> str:
         said = failures(judged) or ""
         failed_early = sum(1 for r in early if not r.ok)
         if failed_early:
             said = said or f"0 of {len(judged)} requests failed"
-            said += f", and {failed_early} of {len(early)} in {self._grace}, not judged"
-        return "; ".join(part for part in (said, _retried(run)) if part)
+            said += f", and {failed_early} of {len(early)} in {self._grace(run)}, not judged"
+        return "; ".join(part for part in (said, _retried(run), _resent(run, resends_matter)) if part)
+
+
+def resent_in_doubt(run: LoadResult) -> int:
+    """Requests that the server may have read before it closed their connection, and that were sent again.
+
+    None of a server that closes a connection after each answer.
+    """
+    generator = run.generator
+    habit = generator.reopened >= EACH_CLOSED_SHARE * (len(run.tried) + len(run.warm_up))
+    if habit and generator.reopened - generator.resent >= SEEN_IDLE_SHARE * generator.reopened:
+        return 0
+    return generator.resent
+
+
+def _resent(run: LoadResult, matters: bool) -> str:
+    resent = resent_in_doubt(run)
+    if not matters and resent <= TOLD_RESENT_SHARE * len(run.tried):
+        return ""
+    told = "1 request was" if resent == 1 else f"{resent} requests were"
+    return f"{told} sent again, as the server closed their kept connection just then"
 
 
 def _retried(run: LoadResult) -> str:

@@ -17,12 +17,14 @@ class Evidence:
         resources: from the first line of the test to the last.
         started_ns: monotonic clock, when the test began; None = with the first sample.
         no_run: why there are no runs, where there are none.
+        death: a sentence, when the server's process ended by itself during the test; or None.
     """
 
     runs: tuple[LoadResult, ...] = ()
     resources: ResourceWindow = field(default_factory=lambda: ResourceWindow(missing="not watched"))
     started_ns: int | None = None
     no_run: str = "no load ran in this test: call llm_load()"
+    death: str | None = None
 
     def label(self, index: int) -> str:
         """What a quantity is followed by when there are several runs: " (run 2 of 3)"."""

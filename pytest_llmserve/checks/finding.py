@@ -31,6 +31,8 @@ class Finding:
         note: more of what was seen, said in every case; may be empty.
         doubt: what is missing for a verdict, said when there is none.
         spoiled: why no verdict can be given whatever the figures say, or None.
+        gone: since when the server was gone, `GeneratorHealth.server_gone`, or None. What a server
+            that is gone did before keeps no promise: the verdict is fail whatever the figures say.
     """
 
     check: str
@@ -49,6 +51,7 @@ class Finding:
     note: str = ""
     doubt: str = ""
     spoiled: str | None = None
+    gone: str | None = None
 
 
 def conclude(findings: Sequence[Finding | Verdict]) -> list[Verdict]:
@@ -59,8 +62,8 @@ def conclude(findings: Sequence[Finding | Verdict]) -> list[Verdict]:
     (Holm, 1979); it passes only when every limit passes, which needs no correction
     (intersection-union test: Berger, 1982).
     """
-    open_ones = [f.p_beyond for f in findings if isinstance(f, Finding) and f.settled is None]
-    threshold = holm_threshold(open_ones, ALPHA)
+    chances = [f for f in findings if isinstance(f, Finding) and f.settled is None and f.gone is None]
+    threshold = holm_threshold([f.p_beyond for f in chances], ALPHA)
     return [f if isinstance(f, Verdict) else _verdict(f, threshold) for f in findings]
 
 
@@ -140,6 +143,8 @@ def _verdict(finding: Finding, threshold: float) -> Verdict:
 
 
 def _word(finding: Finding, threshold: float) -> str:
+    if finding.gone is not None:
+        return FAIL
     if finding.spoiled is not None:
         return UNDECIDED
     if finding.settled is not None:
@@ -151,7 +156,7 @@ def _word(finding: Finding, threshold: float) -> str:
 
 def _sentence(finding: Finding, word: str) -> str:
     text = finding.head
-    after = [finding.note]
+    after = [finding.note, *([] if finding.gone is None else [f"the server was gone: {finding.gone}"])]
     if word == UNDECIDED:
         text += ", undecided"
         after.append(finding.spoiled if finding.spoiled is not None else finding.doubt)

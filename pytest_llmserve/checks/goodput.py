@@ -98,6 +98,7 @@ class Goodput:
             note=self._note(records, bad.bad),
             doubt=self._doubt(bad, worst, unknown),
             spoiled=bottleneck(run.generator, min(self._limits().values()), self._plainly_over(run)),
+            gone=run.generator.server_gone,
         )
 
     def _plainly_over(self, run: LoadResult) -> float | None:

@@ -161,6 +161,7 @@ def _finding(
         note="; ".join(part for part in (series.failures, stamps_note(generator)) if part),
         doubt=found.doubt,
         spoiled=bottleneck(generator, limit_ms, found.estimate),
+        gone=generator.server_gone,
     )
 
 

@@ -83,6 +83,7 @@ class NoLeak:
             head=f"{what} {compared(retained, self._most, ' MB')}",
             basis=_basis(memory, interval),
             doubt=_doubt(sure_enough),
+            gone=run.generator.server_gone,
         )
 
 

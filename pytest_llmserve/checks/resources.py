@@ -83,6 +83,7 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
         settled=settled,
         head=f"{what} {compared(peak, limit, unit, write=write)}{when}",
         basis=f"n={len(values)} samples",
+        gone=next((gone for run in evidence.runs if (gone := run.generator.server_gone)), None),
     )
 
 

@@ -105,6 +105,7 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
         note=failures(run.tried) or "",
         doubt=_doubt(rates),
         spoiled=bottleneck(run.generator),
+        gone=run.generator.server_gone,
     )
 
 

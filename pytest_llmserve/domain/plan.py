@@ -62,6 +62,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         salt: makes each prompt's nonce unlike any earlier run's; None sends prompts as they are.
         retries: how often a failed request is sent again.
         transport: what carries the requests, a name of `load.transports`.
+        scale: what its durations and requests have been multiplied by; checks apply it to theirs.
     """
 
     users: int = 1
@@ -88,6 +89,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     workers: int = 1
     transport: str = "sockets"
+    scale: float = 1.0
 
     @property
     def is_open(self) -> bool:

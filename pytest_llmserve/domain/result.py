@@ -35,12 +35,16 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         merged_share: of the chunks, those that came with another of their answer in one read: they share
             its stamp. So a server writes them, or they were read late.
         reopened: connections the server closed while idle, opened again without a failure.
+        resent: measured requests that were sent again on a new connection, as the server closed the kept
+            one within 100 ms of their sending: it may have closed it as an idle one, or failed with them.
         unfinished: requests under way when the run was cut short; not in the records.
         saturated: why the generator may have been the bottleneck, or None.
         remedy: what to change where it was.
         pinned: each worker had a CPU of its own to stay on.
         gc_pauses, gc_longest_ms: garbage collections in the workers while they measured.
         ended: why the run ended: "complete", "interrupted", or a sentence.
+        server_gone: when the load was given up because no connection could be made any more: since
+            when and why, "from 4 h on, no connection for 5 s (Connection refused)"; or None.
     """
 
     transport: str = "sockets"
@@ -57,6 +61,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     crowded: int = 0
     merged_share: float = 0.0
     reopened: int = 0
+    resent: int = 0
     unfinished: int = 0
     saturated: str | None = None
     remedy: str = "add --llm-load-workers"
@@ -64,6 +69,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     gc_pauses: int = 0
     gc_longest_ms: float = 0.0
     ended: str = "complete"
+    server_gone: str | None = None
 
 
 class LoadResult:

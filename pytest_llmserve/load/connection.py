@@ -39,6 +39,8 @@ OPENING = frozenset({CONNECTING, HANDSHAKE})
 
 # A close that crossed our request on the wire arrives within a round trip of it, and a scheduler's whim.
 _CROSSING_NS = 100_000_000
+_FAR_CROSSING_NS = 1_000_000_000
+"""However long the connection took to open: a handshake may have waited, a round trip does not."""
 
 # Faults of this machine, not of the server.
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -197,7 +199,8 @@ class Connection:
         untouched = self.answer is None or self.answer.first_byte_ns is None
         if flight.resent or not self.served or not untouched:
             return False
-        crossing_ns = max(_CROSSING_NS, 2 * (self.ready_ns - self.opened_ns))
+        far_ns = min(2 * (self.ready_ns - self.opened_ns), _FAR_CROSSING_NS)
+        crossing_ns = max(_CROSSING_NS, far_ns)
         return flight.sent_ns is None or now_ns - flight.sent_ns <= crossing_ns
 
     def delay_ns(self, flight: Flight, now_ns: int) -> int:

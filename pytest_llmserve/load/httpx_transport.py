@@ -82,6 +82,7 @@ class HttpxTransport:
         receive_lag: from the wake-up that brought bytes to their stamp.
         stamped, unstamped: pieces with and without a kernel stamp; none has one.
         reopened: connections the server closed while idle, opened again.
+        resent: requests of no warm-up sent again, as the server closed their connection when they were sent.
         heard_ns: when the server last sent anything.
         protocols: HTTP versions of the answers.
     """
@@ -109,7 +110,7 @@ class HttpxTransport:
         self._stalls = StallWatch(self._plan)
         self._fault: Exception | None = None
         self.send_lag, self.receive_lag = Lateness(), Lateness()
-        self.stamped = self.unstamped = self.reopened = self.heard_ns = self.merged = 0
+        self.stamped = self.unstamped = self.reopened = self.resent = self.heard_ns = self.merged = 0
         self.protocols = set[str]()
 
     # -- for the loop --------------------------------------------------------------------------
@@ -280,6 +281,7 @@ class HttpxTransport:
 
     def _reopen(self, exchange: Exchange) -> None:
         exchange.again()
+        self.resent += not exchange.flight.warm_up
         self._answering.drop(exchange.user.number)
         self._connecting.set(exchange.user.number, monotonic_ns() + self._plan.connect_timeout_ns)
 

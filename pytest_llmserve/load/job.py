@@ -49,7 +49,9 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         send_lag_ns, receive_lag_ns: samples, not sorted.
         pinned: it had a CPU of its own.
         gc_pauses, gc_longest_ns: garbage collections that ran while it measured.
+        resent: see `GeneratorHealth`.
         protocols: HTTP versions of the answers.
+        server_gone: since when and why no connection could be made, when it gave up for that; or None.
     """
 
     index: int
@@ -66,11 +68,13 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: int
     crowded: int = 0
     merged: int = 0
+    resent: int = 0
     ended: str
     pinned: bool = False
     gc_pauses: int = 0
     gc_longest_ns: int = 0
     protocols: list[str] = []
+    server_gone: str | None = None
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):

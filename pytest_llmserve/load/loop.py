@@ -48,6 +48,7 @@ class LoadLoop:
 
     Attributes:
         ended: why the load ended; "complete" by default.
+        server_gone: since when and why no connection could be made, when that ended the load; or None.
         unfinished: requests under way when the load was cut.
         sent, landed: requests begun, further tries included, and those of them that are over.
         crowded: arrivals dropped because no connection was free for them.
@@ -59,6 +60,7 @@ class LoadLoop:
         self.job, self.plan, self.recorder = job, job.plan, recorder
         self.transport = transport_class(job.plan.transport)(job, self._landed, control_fd)
         self.ended = "complete"
+        self.server_gone: str | None = None
         self.unfinished = self.sent = self.landed = self.crowded = 0
         self.start_ns = self.drain_ns = 0
         self.requests = RequestWriter(job)
@@ -221,4 +223,5 @@ class LoadLoop:
             self._refused_since_ns = now_ns
         elif now_ns - since > _GIVE_UP_NS and not self.transport.under_way():
             at, seconds = duration_text(max(0, since - self.start_ns)), duration_text(_GIVE_UP_NS)
-            self.cut(f"gave up: from {at} on, no connection for {seconds} ({ending.detail})")
+            self.server_gone = f"from {at} on, no connection for {seconds} ({ending.detail})"
+            self.cut(f"gave up: {self.server_gone}")

@@ -107,11 +107,13 @@ def health(
         crowded=crowded,
         merged_share=round(sum(s.merged for s in summaries) / max(1, sum(s.chunks for s in summaries)), 6),
         reopened=sum(s.reopened for s in summaries),
+        resent=sum(s.resent for s in summaries),
         unfinished=sum(s.unfinished for s in summaries),
         pinned=bool(summaries) and all(s.pinned for s in summaries),
         gc_pauses=sum(s.gc_pauses for s in summaries),
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else "complete",
+        server_gone=next((s.server_gone for s in summaries if s.server_gone is not None), None),
     )
     late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)
     cause = late_or_busy or pause_or_late_read(found)

@@ -170,6 +170,7 @@ class LoadSpec:
             params=params,
             workers=workers,
             transport=transport,
+            scale=scale,
         )
         return msgspec.structs.replace(plan, users=plan.most_users)
 

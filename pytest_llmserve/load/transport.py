@@ -54,6 +54,7 @@ class Transport:
         stamped, unstamped: reads with and without a kernel stamp.
         merged: pieces that came with another of their answer in one read: they share its stamp.
         reopened: connections the server closed while idle, opened again.
+        resent: requests of no warm-up sent again, as the server closed their connection when they were sent.
         heard_ns: when the server last sent anything.
         protocols: HTTP versions of the answers.
     """
@@ -74,9 +75,8 @@ class Transport:
         self._limits: Limits[User] = Limits()
         self._offset = Offset()
         self._looked_ns = monotonic_ns()
-        self.merged = 0
         self.send_lag, self.receive_lag = Lateness(), Lateness()
-        self.stamped = self.unstamped = self.reopened = self.heard_ns = 0
+        self.stamped = self.unstamped = self.reopened = self.resent = self.heard_ns = self.merged = 0
 
     # -- for the loop --------------------------------------------------------------------------
 
@@ -317,6 +317,7 @@ class Transport:
         if flight is None or not connection.closed_unread(flight, monotonic_ns()):
             return False
         flight.resent, flight.sent_ns = True, None
+        self.resent += not flight.warm_up
         self._limits.drop(user)
         self._reopen(connection)
         return True

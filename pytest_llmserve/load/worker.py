@@ -84,11 +84,13 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned:
         reopened=transport.reopened,
         unfinished=loop.unfinished,
         crowded=loop.crowded,
+        resent=transport.resent,
         ended=loop.ended,
         pinned=pinned,
         gc_pauses=pauses.count,
         gc_longest_ns=pauses.longest_ns,
         protocols=sorted(transport.protocols),
+        server_gone=loop.server_gone,
     )
 
 

@@ -65,6 +65,8 @@ def measured_run(
                 memory.take_baseline()
             run.start()
             run.wait(_During(plan, watch, memory if plan.warm_up_ns else None, stop, progress))
+            result = run.result()
+            change = _settled(memory, settle_ns, stop)
         except (KeyboardInterrupt, Stopped) as why:
             # A worker that does not answer loses what was measured, never the interrupt itself.
             with contextlib.suppress(GeneratorError):
@@ -73,9 +75,7 @@ def measured_run(
             if why.__cause__ is not None:
                 raise why.__cause__ from None
             raise
-        change = None if memory is None or settle_ns is None else memory.change(settle_ns)
-        result = _with_server(run.result(), watch, started_ns, change)
-        keep(result)
+        keep(_with_server(result, watch, started_ns, change))
         return result
 
 
@@ -113,6 +113,22 @@ class _During:
             raise
         except BaseException as error:  # pytest.fail() and pytest.skip() are no Exception
             raise Stopped from error
+
+
+def _settled(
+    memory: MemoryWatch | None, settle_ns: int | None, stop: threading.Event | None
+) -> MemoryChange | None:
+    """Wait for memory to settle. Raises Stopped when `stop` is set meanwhile."""
+    if memory is None or settle_ns is None:
+        return None
+
+    def sleep(pause_s: float) -> None:
+        if stop is None:
+            time.sleep(pause_s)
+        elif stop.wait(pause_s):
+            raise Stopped
+
+    return memory.change(settle_ns, sleep)
 
 
 def _with_server(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import MemoryChange, ResourceSample, ResourceWindow
@@ -102,9 +103,9 @@ class MemoryWatch:
             except ProbeLost as lost:
                 self._missing = str(lost)
 
-    def change(self, settle_ns: int) -> MemoryChange:
-        """Wait until memory has settled and say how it changed."""
+    def change(self, settle_ns: int, sleep: Callable[[float], None] = time.sleep) -> MemoryChange:
+        """Wait until memory has settled and say how it changed; what `sleep` raises is passed on."""
         if self._reader is None or not self._before:
             missing = self._missing or "the run ended before its memory baseline was read"
             return MemoryChange(measure="memory", missing=missing)
-        return memory_change(self._reader, self._before, settle_ns)
+        return memory_change(self._reader, self._before, settle_ns, sleep=sleep)

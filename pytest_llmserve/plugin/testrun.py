@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.checks.judging import judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
@@ -29,7 +30,7 @@ from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.failure import failure_text
-from pytest_llmserve.serve.process import ServerProcess
+from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
@@ -57,10 +58,12 @@ class TestRun:
         self.watch: Watch | None = None
         self._window: ResourceWindow | None = None
         self._no_run: str | None = None
+        self._was_dead = False
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
         opened = self.state.opened
+        self._was_dead = self._server is not None and self._server.exit_status is not None
         self.watch = (
             Watch(opened.pid, opened.why) if opened else Watch(None, "no fixture asked for the server")
         )
@@ -155,25 +158,37 @@ class TestRun:
         """End watching and judge; return the text of the failure, or None."""
         self._stop_watching()
         started_ns = self.watch.started_ns if self.watch is not None else None
-        evidence = Evidence(tuple(self.runs), self.window(), started_ns)
+        death = self._death()
+        gone = None if death is None else f"the server's process ended during the test: {death}"
+        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
-        self.verdicts = [verdict for check in self.wishes.checks for verdict in check.judge(evidence)]
+        self.verdicts = judged(self.wishes.checks, evidence)
         self._add_properties()
         config = self.state.config
         strict = bool(value(config, "--llm-strict"))
-        if not any(verdict.fails(strict) for verdict in self.verdicts):
+        if death is None and not any(verdict.fails(strict) for verdict in self.verdicts):
             return None
         repeat = repeat_command(config, self.item.nodeid)
         return self._redacted(
-            failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._death())
+            failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._last_words())
         )
 
-    def _death(self) -> str | None:
-        """How a server of ours ended meanwhile."""
+    @property
+    def _server(self) -> ServerProcess | ForeignServer | None:
         opened = self.state.opened
-        server = opened.server if opened is not None else None
-        return server.death if isinstance(server, ServerProcess) else None
+        return opened.server if opened is not None else None
+
+    def _death(self) -> str | None:
+        """How the server ended during the test, by itself; None when it did not."""
+        server = self._server
+        if server is None or self._was_dead or server.told_to_stop:
+            return None
+        return server.exit_status
+
+    def _last_words(self) -> str | None:
+        """How the server ended and the end of its log; None while it runs."""
+        return None if self._server is None else self._server.death
 
     def abandon(self) -> None:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""

@@ -36,12 +36,15 @@ def failure_text(
     """
     failed = [v for v in verdicts if v.fails(strict)]
     lines = [v.sentence for v in failed]
+    ended = None if death is None else f"the server's process ended during the test: {death}"
+    if ended is not None and not failed:
+        lines, ended = [ended], None
     if strict and any(v.verdict == "undecided" for v in failed):
         lines.append("undecided counts as failed (--llm-strict)")
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
-    if death is not None:
-        lines += ["", f"the server's process ended during the test: {death}"]
+    if ended is not None:
+        lines += ["", ended]
     server = server_line(resources)
     if server:
         lines += ["", server]

@@ -29,13 +29,18 @@ class ForeignServer:
 
     @property
     def exit_status(self) -> str | None:
-        """The word "ended" when it is gone (how, only its parent knows); None while it runs."""
-        return None if self.alive else "ended"
+        """That it is gone (how, only its parent knows); None while it runs."""
+        return None if self.alive else f"pid {self.pid} is gone"
 
     @property
     def death(self) -> str | None:
         """The same as `exit_status`."""
         return self.exit_status
+
+    @property
+    def told_to_stop(self) -> bool:
+        """False: not by us."""
+        return False
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of its log; empty when no log is known."""

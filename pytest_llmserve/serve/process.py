@@ -107,6 +107,11 @@ class ServerProcess:
         return None if guarded else "killed together with its guard process"
 
     @property
+    def told_to_stop(self) -> bool:
+        """True once it has been asked to end, by `stop` or with its last user: no death of its own."""
+        return self._state().stopping
+
+    @property
     def death(self) -> str | None:
         """How the server ended and the last lines it wrote, for messages; None while it runs."""
         status = self.exit_status

@@ -10,9 +10,11 @@ import pytest
 
 from pytest_llmserve.checks import CHECKS, check_class
 from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.checks.judging import judged
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build, signature
-from pytest_llmserve.domain.verdict import UNDECIDED
+from pytest_llmserve.domain.result import GeneratorHealth
+from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED
 
 ONE_OF_EACH = {
     "latency": {"p99_ms": 2200},
@@ -40,6 +42,43 @@ def test_no_check_passes_on_no_evidence(name):
     assert [(v.verdict, v.estimate, v.holds, v.n) for v in verdicts] == [(UNDECIDED, None, None, 0)]
     assert all(v.fails(strict=False) for v in verdicts)
     assert all("no evidence" in v.sentence for v in verdicts)
+
+
+@pytest.fixture
+def good(make):
+    """Evidence on which every check passes; `health` is what the generator says of its run."""
+
+    def evidence(death=None, **health):
+        memory = make.memory([100.0] * 7, [100.0] * 7)
+        records = [make.record(i, 20.0) for i in range(2000)]
+        records[1] = make.record(1, "refused")
+        run = make.run(records, healthy=GeneratorHealth(**health), steady_s=20.0, memory=memory)
+        return Evidence(runs=(run,), resources=make.samples([100.0]), death=death)
+
+    return evidence
+
+
+def judge(name, evidence):
+    keywords = ONE_OF_EACH[name] | ({"startup_grace": 0, "max": 0.01} if name == "error_rate" else {})
+    return judged([build(check_class(name), name, (), keywords)], evidence)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_fails_where_the_server_was_gone(name, good):
+    """The rest of the plan has left no record: what came before would pass for all of it."""
+    gone = "from 4 h on, no connection for 5 s (Connection refused)"
+    assert [v.verdict for v in judge(name, good())] == [PASS]
+    (verdict,) = judge(name, good(server_gone=gone))
+    assert verdict.verdict == FAIL
+    assert verdict.sentence.endswith(f"the server was gone: {gone}")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_fails_where_the_server_died_during_the_test(name, good):
+    """By its own verdict it may have passed."""
+    (verdict,) = judge(name, good(death="the server's process ended during the test: killed by SIGKILL"))
+    assert (verdict.verdict, verdict.fails(strict=False)) == (FAIL, True)
+    assert verdict.sentence.endswith("; the server's process ended during the test: killed by SIGKILL")
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -124,6 +124,57 @@ def test_a_run_within_its_grace_is_no_evidence(make):
     assert found.sentence == "error rate: no evidence, no request was sent after the first 15 s"
 
 
+def test_the_grace_is_scaled_as_the_run_is(make):
+    """60 s with a grace of 15 s at --llm-scale=0.1: 6 s, of which 4.5 are judged."""
+    records = [make.record(i, "refused" if i < 3 else 1.0) for i in range(600)]
+    run = make.run(records, plan=LoadPlan(users=4, scale=0.1))
+    found = only(ErrorRate(max=0.02, startup_grace=15 * NS_PER_S), run)
+    assert (found.verdict, found.n) == ("pass", 450)
+    assert found.sentence.endswith("and 3 of 150 in the first 1.5 s, not judged")
+
+
+RESENT = " requests were sent again, as the server closed their kept connection just then"
+
+
+@pytest.mark.parametrize(
+    ("reopened", "resent", "failed", "verdict", "note"),
+    [
+        (20, 20, 0, "pass", ""),  # 1 % of 2000
+        (21, 21, 0, "pass", f": 21{RESENT}"),
+        (4, 4, 0, "pass", ""),
+        (100, 100, 0, "pass", f": 100{RESENT}"),  # 5 %, just the limit
+        (101, 101, 0, "undecided", f": 101{RESENT}; as failures, 5.1% > 5%"),
+        (2, 2, 0, "pass", ""),
+        (61, 61, 40, "undecided", f"; 61{RESENT}; as failures, 5.1% > 5%"),
+        (60, 60, 200, "fail", f"; 60{RESENT}"),
+        # Each answer's connection is closed, and was seen to be while idle: that is how this server works.
+        (1990, 900, 0, "pass", ""),
+        (1990, 1900, 0, "undecided", f": 1900{RESENT}; as failures, 95% > 5%"),
+        (1500, 900, 0, "undecided", f": 900{RESENT}; as failures, 45% > 5%"),
+    ],
+)
+def test_requests_sent_again_leave_no_pass_where_they_could_break_the_limit(
+    make, reopened, resent, failed, verdict, note
+):
+    """The server may have read them and failed: a process that dies at once looks as one that closes."""
+    latencies = make.spread_out(["reset"] * failed + [1.0] * (2000 - failed))
+    run = make.run_of(latencies, healthy=GeneratorHealth(reopened=reopened, resent=resent))
+    found = only(ErrorRate(max=0.05), run)
+    assert (found.verdict, found.holds) == (verdict, verdict != "fail")
+    said = found.sentence.partition("n=2000)")[2]
+    log = ": the server's log tells whether it closed idle connections or broke on these requests"
+    told = f": {failed} of 2000 requests failed (reset {failed})" if failed else ""
+    assert said == told + note + (log if verdict == "undecided" else "")
+
+
+def test_one_request_sent_again_leaves_a_sample_without_failures_undecided(make):
+    """max=0 is about the very requests: that none failed is not known then."""
+    run = make.run_of([1.0] * 200, healthy=GeneratorHealth(reopened=1, resent=1))
+    found = only(ErrorRate(max=0), run)
+    assert (found.verdict, found.fails(strict=False), found.fails(strict=True)) == ("undecided", False, True)
+    assert ": 1 request was sent again, as " in found.sentence
+
+
 def test_retries_are_told_from_first_tries(make):
     records = [make.record(i, 1.0) for i in range(297)]
     records += [make.record(297 + i, "reset") for i in range(3)]

@@ -106,6 +106,26 @@ def test_sentences_have_one_shape(changes, sentence):
     assert verdict.sentence == sentence
 
 
+GONE = "from 4 h on, no connection for 5 s (Connection refused)"
+
+
+@pytest.mark.parametrize("changes", [{"p_within": 0.0}, {"settled": "pass"}, {"spoiled": "x"}, {}])
+def test_a_server_that_is_gone_keeps_no_promise(changes):
+    """Whatever it did before, and whatever the load generator did; and the sentence says since when."""
+    (verdict,) = conclude([finding(note="36 of 28836 requests failed (refused 36)", gone=GONE, **changes)])
+    assert (verdict.verdict, verdict.fails(strict=False)) == ("fail", True)
+    assert verdict.sentence == (
+        "p99 e2e latency 2000 ms <= 2200 ms (95% interval 1900-2100 ms, n=812):"
+        " 36 of 28836 requests failed (refused 36);"
+        " the server was gone: from 4 h on, no connection for 5 s (Connection refused)"
+    )
+
+
+def test_a_server_that_is_gone_takes_no_share_of_the_correction():
+    verdicts = conclude([finding(gone=GONE), finding(p_beyond=0.05)])
+    assert [v.verdict for v in verdicts] == ["fail", "fail"]
+
+
 def test_a_spoiled_run_gives_no_verdict_whatever_it_shows():
     for settled in ("pass", "fail", None):
         (verdict,) = conclude([finding(settled=settled, p_within=0.0, spoiled="x")])

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.load.connection import Connection, User
 from pytest_llmserve.load.flight import Flight
 
@@ -30,3 +31,24 @@ def test_the_delay_of_a_send_is_what_is_ours(opened, ready, resent, delay):
         with contextlib.closing(connection):
             connection.opened_ns, connection.ready_ns = opened, ready
             assert connection.delay_ns(flight, 107) == delay
+
+
+@pytest.mark.parametrize(
+    ("opening_ms", "within_ms"),
+    [
+        pytest.param(0, 100, id="near: a scheduler's whim"),
+        pytest.param(200, 400, id="far: a round trip, as its opening took"),
+        pytest.param(5000, 1000, id="slow to open: a full queue of connections, not a longer way"),
+    ],
+)
+def test_a_close_counts_as_an_idle_one_within_a_round_trip_of_the_send(opening_ms, within_ms):
+    """Later the server has had time to read the request, and closed upon it: that is a failure."""
+    flight = Flight(1, b"", 0, None, False)
+    flight.sent_ns = 10**10
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = Connection((socket.AF_INET, server.getsockname()), None, User(0))
+        with contextlib.closing(connection):
+            connection.served = 1
+            connection.opened_ns, connection.ready_ns = 0, opening_ms * NS_PER_MS
+            assert connection.closed_unread(flight, flight.sent_ns + within_ms * NS_PER_MS)
+            assert not connection.closed_unread(flight, flight.sent_ns + within_ms * NS_PER_MS + 1)

@@ -46,6 +46,7 @@ def test_a_refused_port_ends_the_load_after_some_seconds(load):
     }
     ended = r"gave up: from [\d.]+ m?s on, no connection for 5 s \(Connection refused\)"
     assert re.fullmatch(ended, result.generator.ended)
+    assert result.generator.ended == f"gave up: {result.generator.server_gone}"
     assert result.ttft_ms.p50 == float("inf")
 
 
@@ -161,11 +162,12 @@ def test_an_idle_connection_closed_by_the_server_is_no_failure(mock_server, load
     result = load(server.url, users=2, requests=10, think_time_ns=(10 * MS, 60 * MS))
     assert (len(result.ok), result.error_rate) == (10, 0.0)
     assert result.generator.reopened > 0
+    assert result.generator.resent < result.generator.reopened, "most were seen to be closed before a send"
 
 
 def test_a_close_that_crosses_the_request_is_no_failure(raw_server, load, monkeypatch):
     """The kept connection is closed just as the next request arrives: sent again, once, on a fresh one."""
-    patient = "from pytest_llmserve.load import transport; transport._CROSSING_NS = 10**10; main()"
+    patient = "from pytest_llmserve.load import connection; connection._CROSSING_NS = 10**10; main()"
     monkeypatch.setattr(engine, "_WORKER", engine._WORKER.removesuffix("main()") + patient)
 
     def handle(peer, number):
@@ -176,7 +178,7 @@ def test_a_close_that_crosses_the_request_is_no_failure(raw_server, load, monkey
 
     result = load(raw_server(handle).url, users=1, requests=5)
     assert (len(result.ok), result.error_rate) == (5, 0.0)
-    assert result.generator.reopened == 4
+    assert (result.generator.reopened, result.generator.resent) == (4, 4)
 
 
 @both

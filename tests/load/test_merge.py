@@ -187,6 +187,16 @@ def test_health_tells_the_first_reason_that_is_not_complete(summary):
     assert health([summary(), summary(ended="gave up")], []).ended == "gave up"
 
 
+def test_requests_sent_again_are_those_of_all_workers(summary):
+    assert health([summary(resent=2), summary(resent=3)], []).resent == 5
+
+
+def test_one_worker_that_lost_the_server_is_enough(summary):
+    """The others may only have been at their end already."""
+    assert health([summary(), summary(server_gone="from 4 h on")], []).server_gone == "from 4 h on"
+    assert health([summary(), summary()], []).server_gone is None
+
+
 def test_merge_orders_by_sending(tmp_path, summary):
     """Workers' records are put together by their send stamps; one never sent, by its schedule."""
     shards = [str(tmp_path / "a"), str(tmp_path / "b")]

@@ -63,6 +63,11 @@ def test_scale_multiplies_requests_and_at_least_one_stays(requests, scale, expec
     assert spec(requests=requests).plan(scale=scale).requests == expected
 
 
+def test_a_plan_knows_its_scale():
+    """Checks have durations too, which must stay in proportion."""
+    assert (spec(requests=9).plan(scale=0.1).scale, spec(requests=9).plan().scale) == (0.1, 1.0)
+
+
 def test_scale_multiplies_lengths_but_not_a_requests_own_times():
     """Think time and timeout belong to one request."""
     plan = spec(duration="60s", ramp_up="10s", warm_up="20s", think_time="2s", timeout="30s").plan(scale=0.5)

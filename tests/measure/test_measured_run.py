@@ -15,7 +15,7 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.engine import LoadRun
 from pytest_llmserve.measure.run import Stopped, measured_run
-from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.measure.watch import MemoryWatch, Watch
 from pytest_llmserve.serve.ready import wait_ready
 
 
@@ -95,6 +95,53 @@ def test_an_interrupt_keeps_what_was_measured(measure):
     assert isinstance(raised, KeyboardInterrupt)
     assert len(kept) == 1
     assert kept[0].generator.ended == "interrupted"
+
+
+@pytest.fixture
+def never_settles(monkeypatch):
+    """Memory that is still falling; ``never_settles.wait()`` until it is being read after the load."""
+    settling = threading.Event()
+
+    def change(memory, settle_ns, sleep):
+        settling.set()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            sleep(0.05)
+        raise AssertionError("nobody stopped it")
+
+    monkeypatch.setattr(MemoryWatch, "change", change)
+    return settling
+
+
+def test_an_interrupt_while_memory_settles_keeps_the_finished_run(measure, never_settles):
+    """Hours of load are not lost for five seconds of waiting; the memory alone is not known."""
+
+    def interrupt():
+        assert never_settles.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    kept, raised = measure(LoadPlan(users=1, requests=5), settle_ns=60 * NS_PER_S)
+    thread.join()
+    assert isinstance(raised, KeyboardInterrupt)
+    assert [(len(r.ok), r.memory, r.generator.ended) for r in kept] == [(5, None, "complete")]
+
+
+def test_a_stop_while_memory_settles_is_soon_heard_and_keeps_the_finished_run(measure, never_settles):
+    """A cancelled `arun` does not wait until `settle` is over."""
+    stop = threading.Event()
+
+    def end():
+        assert never_settles.wait(20)
+        stop.set()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    kept, raised = measure(LoadPlan(users=1, requests=5), settle_ns=60 * NS_PER_S, stop=stop)
+    thread.join()
+    assert isinstance(raised, Stopped)
+    assert [(len(r.ok), r.memory, r.generator.ended) for r in kept] == [(5, None, "complete")]
 
 
 def test_a_run_whose_worker_dies_is_void(measure, monkeypatch):

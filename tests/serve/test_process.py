@@ -215,7 +215,8 @@ def test_foreign_server_is_watched(stranger, tmp_path):
     stranger.kill()
     stranger.wait(10)
     assert not server.alive
-    assert server.exit_status == "ended"
+    assert server.exit_status == f"pid {server.pid} is gone"
+    assert not server.told_to_stop
 
 
 @pytest.mark.parametrize(("verb", "done"), [("stop", "stopped"), ("restart", "restarted")])

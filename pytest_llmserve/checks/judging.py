@@ -1,0 +1,26 @@
+"""All promises of a test, judged together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_llmserve.domain.verdict import FAIL, Verdict
+
+if TYPE_CHECKING:
+    from pytest_llmserve.checks import Check
+    from pytest_llmserve.checks.evidence import Evidence
+
+
+def judged(checks: Iterable[Check], evidence: Evidence) -> list[Verdict]:
+    """The verdicts of every check; a server that died during the test has kept no promise."""
+    verdicts = [verdict for check in checks for verdict in check.judge(evidence)]
+    if evidence.death is None:
+        return verdicts
+    return [_failed(verdict, evidence.death) for verdict in verdicts]
+
+
+def _failed(verdict: Verdict, why: str) -> Verdict:
+    return msgspec.structs.replace(verdict, verdict=FAIL, sentence=f"{verdict.sentence}; {why}")
