@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import ssl
 import time
 
@@ -63,6 +64,11 @@ class Http2:
         if fault == "late close":
             time.sleep(0.4)
         if fault.endswith("close"):
+            # What the client still sends, such as its word on our settings, must be read: left unread,
+            # it turns the end of the connection into a reset.
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(65536):
+                pass
             return False
         if fault == "reset":
             wire.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
