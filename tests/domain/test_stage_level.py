@@ -34,5 +34,5 @@ def test_the_level_in_force_is_told(plan, at_s, said):
 
 
 def test_a_traces_name_is_not_cut_at_a_comma():
-    (row,) = stage_rows(TRACE, [], [], (0, S))
+    (row,) = stage_rows(TRACE, [], [], (0, S), 0)
     assert row["label"] == "trace a, b.jsonl at speed 2"
