@@ -44,7 +44,7 @@ def test_a_server_that_dies_late_fails_every_promise(suite, mock_server):
     assert all(v["holds"] for v in run.verdicts), "the figures alone are within the limits"
     for line in run.failure("test_it")[:2]:
         assert "; the server was gone: from " in line
-        assert " s on, no connection for 5 s (Connection refused)" in line
+        assert "s on, no connection for 5 s (Connection refused)" in line
         assert line.endswith(f"; the server's process ended during the test: pid {server.pid} is gone")
 
 
