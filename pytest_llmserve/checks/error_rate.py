@@ -69,7 +69,7 @@ class ErrorRate:
         if not judged:
             missing = NO_REQUEST + (f" after {self._grace(run)}" if early else "")
             return no_evidence(self.name, what, self._most, missing)
-        failed = share_of([not r.ok for r in judged], self._most)
+        failed = share_of([not r.ok for r in judged], self._most, sequential=run.plan.until is not None)
         sample = counted(failed.n, failed.caution)
         doubtful = self._doubtful(run, failed)
         return Finding(
