@@ -23,8 +23,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         n: number of independent-looking observations it rests on, as counted.
         verdict: "pass", "fail" or "undecided".
         holds: the point estimate is within the limit; None = no estimate.
-        about_sample: it is a statement about the requests that were sent, not about chance: one more
-            may break it.
+        about_sample: it is a statement about the requests that were sent, such as that on a maximum: if it
+            is kept, one more may break it.
         sentence: the first line a person reads.
     """
 
