@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from pytest_llmserve.measure.looks import Looks, next_due_ns, next_look
@@ -56,7 +58,7 @@ def test_looks_grow_apart_as_requests_grow():
     """Each with a tenth more than the last: a hundred thousand requests are no hundred thousand looks."""
     known = FakeRun(per_s=1000).play(100)
     assert known[0] <= 600
-    assert all(after >= next_look(before) for before, after in zip(known, known[1:], strict=False))
+    assert all(after >= next_look(before) for before, after in pairwise(known))
     assert 30 < len(known) < 60
     assert known[-1] > 90_000
 
