@@ -40,6 +40,7 @@ class ErrorRate:
     """
 
     name: ClassVar[str] = "error_rate"
+    stops_early: ClassVar[bool] = True
 
     max: float | None = keyword(share, doc="most share of failed requests, such as 0.002")
     # Nanoseconds: the name is the marker's keyword.

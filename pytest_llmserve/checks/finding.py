@@ -139,6 +139,7 @@ def _verdict(finding: Finding, threshold: float) -> Verdict:
         verdict=word,
         sentence=_sentence(finding, word),
         holds=finding.holds,
+        about_sample=finding.settled is not None,
     )
 
 

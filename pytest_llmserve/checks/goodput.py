@@ -37,6 +37,7 @@ class Goodput:
     """
 
     name: ClassVar[str] = "goodput"
+    stops_early: ClassVar[bool] = True
 
     min: float | None = keyword(share, doc="least share of good requests, such as 0.99")
     ttft_ms: float | None = keyword(positive, doc="most time to first token of a good request")

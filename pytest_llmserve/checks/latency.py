@@ -45,6 +45,7 @@ class Latency:
     """
 
     name: ClassVar[str] = "latency"
+    stops_early: ClassVar[bool] = True
 
     p50_ms: float | None = _limit("p50", "end-to-end latency")
     p90_ms: float | None = _limit("p90", "end-to-end latency")

@@ -47,6 +47,7 @@ class Throughput:
     """
 
     name: ClassVar[str] = "throughput"
+    stops_early: ClassVar[bool] = True
 
     min_rps: float | None = keyword(positive, doc="least answered requests per second")
     min_tokens_per_s: float | None = keyword(positive, doc="least output tokens per second")

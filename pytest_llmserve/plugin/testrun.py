@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmserve.checks import no_early_end
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.checks.judging import judged
+from pytest_llmserve.checks.judging import all_decided, judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
@@ -115,6 +116,7 @@ class TestRun:
                 settle_ns=leak.settle if leak is not None else None,
                 stop=stop,
                 progress=progress,
+                decided=self._decided if plan.until is not None else None,
             )
 
     def _plan(self, keywords: Mapping[str, Any], on_progress: OnProgress | None) -> LoadPlan:
@@ -124,6 +126,8 @@ class TestRun:
                 " give a function of one argument, a LoadProgress"
             )
         spec = build(LoadSpec, "llm_load", (), overridden(self.wishes.load or {}, keywords))
+        if spec.until is not None and not any(check.stops_early for check in self.wishes.checks):
+            raise SetupError(f"llm_load: {no_early_end()}")
         config, errors = self.state.config, self.wishes.check("error_rate")
         return spec.plan(
             scale=value(config, "--llm-scale"),
@@ -132,6 +136,10 @@ class TestRun:
             transport=value(config, "--llm-transport"),
             folder=config.rootpath,
         )
+
+    def _decided(self, so_far: LoadResult) -> bool:
+        """A run that goes on, judged by itself."""
+        return all_decided(self.wishes.checks, Evidence(runs=(so_far,)))
 
     @contextmanager
     def _shown(self, plan: LoadPlan, on_progress: OnProgress | None) -> Iterator[OnProgress]:
