@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmserve.checks.finding import CONFIDENCE, NOTICED, telling
-from pytest_llmserve.stats import binomial
-from pytest_llmserve.stats.dependence import cautious_inflation, upper_inflation, variance_inflation
+from pytest_llmserve.checks.finding import CONFIDENCE, NOTICED, Interval, telling
+from pytest_llmserve.stats import binomial, ergodic
+from pytest_llmserve.stats.dependence import inflation_of
 from pytest_llmserve.stats.sequential import Course, course_of, decided_by
 from pytest_llmserve.stats.sums import total
 
@@ -54,8 +54,9 @@ class Share:
     def p_beyond(self) -> float:
         """How likely so many bad ones would be if the allowed share were just kept."""
         if self.course is not None:
-            return self.course.p_beyond
-        return binomial.p_at_least(self.bad / self.inflation, self.n / self.inflation, self.allowed)
+            return min(self.course.p_beyond, ergodic.p_at_least(self.course.worst, self.allowed))
+        discounted = binomial.p_at_least(self.bad / self.inflation, self.n / self.inflation, self.allowed)
+        return min(discounted, ergodic.p_at_least(self.estimate, self.allowed))
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -63,15 +64,17 @@ class Share:
 
         Of Clopper and Pearson, or of a confidence sequence where the run was looked at all the time.
         """
-        if self.course is not None:
-            sides = self.course.bounds((1 + CONFIDENCE) / 2), self.course.bounds(CONFIDENCE)
-            return telling(*sides, self.allowed, self.p_within, self.p_beyond)
-        two_sided = binomial.interval(self.bad / self.caution, self.n / self.caution, CONFIDENCE)
-        one_sided = (
-            binomial.lower_bound(self.bad / self.inflation, self.n / self.inflation, CONFIDENCE),
-            binomial.upper_bound(self.bad / self.caution, self.n / self.caution, CONFIDENCE),
-        )
+        two_sided, one_sided = self._bounds((1 + CONFIDENCE) / 2), self._bounds(CONFIDENCE)
         return telling(two_sided, one_sided, self.allowed, self.p_within, self.p_beyond)
+
+    def _bounds(self, confidence: float) -> Interval:
+        """A lower and an upper bound, each one-sided."""
+        if self.course is not None:
+            low, high = self.course.bounds(confidence)
+            return max(low, ergodic.lower_bound(self.course.worst, confidence)), high
+        low = binomial.lower_bound(self.bad / self.inflation, self.n / self.inflation, confidence)
+        high = binomial.upper_bound(self.bad / self.caution, self.n / self.caution, confidence)
+        return max(low, ergodic.lower_bound(self.estimate, confidence)), high
 
     def doubt(self, claim: str, noun: str, bad_ones: str, told: bool = True) -> str:
         """Why there is no verdict, and what would give one.
@@ -86,16 +89,17 @@ class Share:
             return ""  # a statement about the sample leaves no doubt
         if self.estimate > self.allowed + 1e-9:  # 1 - 0.9 is less than 0.1
             subject = "that" if told else f"{self.bad} of {self.n} {noun} {bad_ones}"
-            if self.course is not None:
-                return f"{subject} can be chance where {self.allowed * self.n:.3g} may be; {self._to_go_on(noun)}"
-            return f"{subject} can be chance where {self.allowed * self.n:.3g} may be: send more requests"
+            chance = f"{subject} can be chance where {self.allowed * self.n:.3g} may be"
+            return (
+                f"{chance}: send more requests" if self.course is None else f"{chance}; {self._further(noun)}"
+            )
         if self.course is not None:
-            return self._to_go_on(noun)
+            return self._further(noun)
         because = ", as neighbours are alike" if self.caution >= NOTICED else ""
         needs = f"{claim} at {CONFIDENCE:.0%} needs {self.needed} {noun}"
         return f"{needs} with {self.bad or 'none'} {bad_ones}{because}"
 
-    def _to_go_on(self, noun: str) -> str:
+    def _further(self, noun: str) -> str:
         """How much longer the run would have had to go on, if what comes is like what came."""
         inflation = self.inflation if self.estimate > self.allowed else self.caution
         more = decided_by(self.estimate, self.allowed, inflation, CONFIDENCE)
@@ -134,5 +138,4 @@ def share_of(
         course = course_of(indicator, allowed, values, level)
         inflation, caution = course.last
         return Share(bad, n, allowed, inflation, caution, course)
-    inflation = max(variance_inflation(indicator), upper_inflation(values, level, ordered))
-    return Share(bad, n, allowed, inflation, cautious_inflation(indicator, values, level, ordered))
+    return Share(bad, n, allowed, *inflation_of(indicator, values, level, ordered))

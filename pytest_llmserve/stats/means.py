@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pytest_llmserve.stats.dependence import variance_inflation
 from pytest_llmserve.stats.sums import total, variance
 
-
 FIRST_LOOK = 100
 LOOK_GROWTH = 1.5
 
