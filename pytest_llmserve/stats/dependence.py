@@ -188,7 +188,7 @@ def _ranks(values: Values) -> Values:
 
 
 def _memory(values: Values) -> float:
-    """The sum of the first autocorrelations, in its standard errors of independent values; the largest of three.
+    """The sum of the first autocorrelations, in its standard errors of independent values: the largest sum.
 
     A weak memory that lasts long shows in no single correlation, but in their sum.
     """
