@@ -169,14 +169,16 @@ def test_what_is_known_grows_and_is_the_beginning_of_the_result(mock_server, new
     """Each look is at the first so many requests of the whole run, however it goes on."""
     server = mock_server("--ttft-ms", 10, "--itl-ms", 2, "--tokens", 4, "--slow-every", 9, "--slow-ms", 300)
     run = new_run(server.url, **plan, duration_ns=60 * S, until="decided", workers=workers)
-    run.start()
-    looks, ends = [], time.monotonic() + 20
-    while (not looks or len(looks[-1].requests) < 40) and time.monotonic() < ends:
-        time.sleep(0.3)
+    looks = []
+
+    def look(now):
         looks.append(run.so_far())
         assert run.known() >= len(looks[-1].requests)
-    run.drain()
-    run.wait()
+        if len(looks[-1].requests) >= 40:
+            run.drain()
+
+    run.start()
+    run.wait(look)
     result = run.result()
     sizes = [len(look.requests) for look in looks]
     assert sizes == sorted(sizes)
@@ -188,6 +190,8 @@ def test_what_is_known_grows_and_is_the_beginning_of_the_result(mock_server, new
         assert look.steady_ns[0] == result.steady_ns[0]
         assert look.steady_ns[1] <= result.steady_ns[1]
     assert looks[-1].ok[0].text == result.ok[0].text != ""
+    assert 0 < looks[-1].generator.cpu_percent < 100
+    assert looks[-1].generator.send_lag_ms["max"] <= result.generator.send_lag_ms["max"]
 
 
 def test_a_slow_request_is_never_left_out_of_a_look(mock_server, new_run):
