@@ -86,7 +86,7 @@ class ErrorRate:
             head=f"{what} {compared(failed.estimate, self._most, '%', write=percent, scale=100)}",
             basis=interval_basis(spread(*failed.interval, "%", percent), sample),
             note=self._note(run, early, judged, resends_matter=doubtful is not None),
-            doubt=failed.doubt(f"{percent(self._most)}%", "requests", "failing"),
+            doubt=lambda level: failed.doubt(f"{percent(self._most)}%", "requests", "failing", level=level),
             spoiled=doubtful,
             gone=run.generator.server_gone,
         )

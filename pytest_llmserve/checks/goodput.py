@@ -96,7 +96,7 @@ class Goodput:
             head=f"{what} {compared(estimate, self._least, '%', write=percent, at_least=True, scale=100)}",
             basis=interval_basis(spread(*interval, "%", percent), sample),
             note=self._note(records, bad.bad),
-            doubt=self._doubt(bad, worst, unknown),
+            doubt=lambda level: self._doubt(bad, worst, unknown, level),
             spoiled=bottleneck(run.generator, min(self._limits().values()), self._plainly_over(run)),
             gone=run.generator.server_gone,
         )
@@ -113,10 +113,10 @@ class Goodput:
             return NO_REQUEST
         return unpaced(run.ok) if self.tpot_ms is not None else None
 
-    def _doubt(self, bad: Share, worst: Share, unknown: int) -> str:
+    def _doubt(self, bad: Share, worst: Share, unknown: int, level: float) -> str:
         if unknown and (self._least == 1 or min(bad.p_within, worst.p_beyond) <= ALPHA):
             return f"{unknown} of {bad.n} answers came in one piece, so their TPOT is not known"
-        return bad.doubt(f"{percent(self._least)}%", "requests", "over a limit")
+        return bad.doubt(f"{percent(self._least)}%", "requests", "over a limit", level=level)
 
     def _settled(self, run: LoadResult, bad: int, unknown: int) -> str | None:
         if not run.ok:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
+    ALPHA,
     CONFIDENCE,
     Finding,
     conclude,
@@ -20,13 +22,13 @@ from pytest_llmserve.checks.finding import (
 from pytest_llmserve.checks.generator import bottleneck, stamps_note
 from pytest_llmserve.checks.series import FIGURES, Series, series_of
 from pytest_llmserve.checks.shares import Share, share_of
-from pytest_llmserve.checks.wording import compared, spread
+from pytest_llmserve.checks.wording import about, compared, spread
 from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import QUANTILES
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
 from pytest_llmserve.stats.dependence import beyond_chance, upper_inflation, variance_inflation
-from pytest_llmserve.stats.means import mean_of
+from pytest_llmserve.stats.means import Mean, mean_of
 from pytest_llmserve.stats.quantile import quantile_interval
 from pytest_llmserve.stats.sums import over
 
@@ -138,7 +140,7 @@ class _Statistic:
     p_beyond: float = 1.0
     settled: str | None = None
     basis: str = ""
-    doubt: str = ""
+    doubt: str | Callable[[float], str] = ""
 
 
 def _finding(
@@ -193,8 +195,17 @@ def _mean(series: Series, limit_ms: float) -> _Statistic:
         p_within=p_within,
         p_beyond=p_beyond,
         basis=interval_basis(spread(*interval, " ms"), sample),
-        doubt=f"more {series.noun} would tell",
+        doubt=partial(_doubt_of_mean, series, mean, limit_ms),
     )
+
+
+def _doubt_of_mean(series: Series, mean: Mean, limit_ms: float, level: float) -> str:
+    n = len(series.values_ms)
+    if n < 2:
+        return f"a mean needs 2 {series.noun}"
+    times = mean.times_needed(limit_ms, level if mean.mean > limit_ms else ALPHA)
+    more = f"no number of {series.noun}" if times is None else f"{about(n * times)} {series.noun}"
+    return f"{more} would tell if mean and spread stay"
 
 
 def _quantile(series: Series, statistic: str, limit_ms: float) -> _Statistic:
@@ -217,7 +228,9 @@ def _quantile(series: Series, statistic: str, limit_ms: float) -> _Statistic:
         p_within=beyond.p_within,
         p_beyond=beyond.p_beyond,
         basis=interval_basis(spread(*interval, " ms"), sample),
-        doubt=beyond.doubt(_spoken(statistic), series.noun, "over the limit", told=False),
+        doubt=lambda level: beyond.doubt(
+            _spoken(statistic), series.noun, "over the limit", level=level, told=False
+        ),
     )
 
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmserve.checks.finding import CONFIDENCE, NOTICED, telling
+from pytest_llmserve.checks.finding import ALPHA, CONFIDENCE, NOTICED, telling
+from pytest_llmserve.checks.wording import about, percent
 from pytest_llmserve.stats import binomial
 from pytest_llmserve.stats.dependence import beyond_chance, variance_inflation
 from pytest_llmserve.stats.sums import total
@@ -59,29 +60,51 @@ class Share:
         )
         return telling(two_sided, one_sided, self.allowed, self.p_within, self.p_beyond)
 
-    def doubt(self, claim: str, noun: str, bad_ones: str, told: bool = True) -> str:
+    def doubt(self, claim: str, noun: str, bad_ones: str, *, level: float = ALPHA, told: bool = True) -> str:
         """Why there is no verdict, and what would give one.
 
         Args:
             claim: what a verdict would show, "p99".
             noun: what is counted, "requests".
             bad_ones: what a bad one is, "over the limit".
+            level: at which the share would be shown to be exceeded.
             told: the sentence has said already how many bad ones there are.
         """
         if not 0 < self.allowed < 1:
             return ""  # a statement about the sample leaves no doubt
-        if self.estimate > self.allowed + 1e-9:  # 1 - 0.9 is less than 0.1
+        stays = f"if {percent(self.estimate)}% stay {bad_ones}"
+        enough = self._enough(level)
+        if self.exceeded:
             subject = "that" if told else f"{self.bad} of {self.n} {noun} {bad_ones}"
-            return f"{subject} can be chance where {self.allowed * self.n:.3g} may be: send more requests"
-        because = ", as neighbours are alike" if self.caution >= NOTICED else ""
-        needs = f"{claim} at {CONFIDENCE:.0%} needs {self.needed} {noun}"
-        return f"{needs} with {self.bad or 'none'} {bad_ones}{because}"
+            chance = f"{subject} can be chance where {self.allowed * self.n:.3g} may be"
+            number = about(enough) if enough else "no number of"
+            return f"{chance}: {number} {noun} would tell {stays}{_alike(self.inflation)}"
+        needs = f"{claim} at {CONFIDENCE:.0%} needs {self.needed} {noun} with {self.bad or 'none'} {bad_ones}"
+        if self.bad:
+            needs += f", {about(enough)} {stays}" if enough else f"; no number would tell {stays}"
+        return needs + _alike(self.caution)
+
+    @property
+    def exceeded(self) -> bool:
+        """The share found is over what is allowed."""
+        return self.estimate > self.allowed + 1e-9  # 1 - 0.9 is less than 0.1
+
+    def _enough(self, level: float) -> float | None:
+        """Observations that would decide, were the share to stay; None where no number would."""
+        alike = self.inflation if self.exceeded else self.caution
+        share = self.estimate if self.exceeded else min(self.estimate, self.allowed)
+        enough = binomial.requests_at_share(share, self.allowed, level if self.exceeded else ALPHA)
+        return None if enough is None else enough * alike
 
     @property
     def needed(self) -> int:
         """Observations that would show the limit kept, were no further one bad."""
         least = binomial.requests_needed(1 - self.allowed, CONFIDENCE, self.bad / self.caution)
         return math.ceil(least * self.caution)
+
+
+def _alike(inflation: float) -> str:
+    return ", as neighbours are alike" if inflation >= NOTICED else ""
 
 
 def share_of(indicator: Marks, allowed: float, caution: float = 1.0) -> Share:

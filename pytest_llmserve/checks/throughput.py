@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
+    ALPHA,
     CONFIDENCE,
     NO_REQUEST,
     Finding,
@@ -25,7 +28,7 @@ from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import answers_reaching, chunks_between
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
-from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.domain.units import NS_PER_S, duration_text
 from pytest_llmserve.domain.verdict import FAIL, Verdict
 from pytest_llmserve.stats.means import Mean, mean_of
 
@@ -103,7 +106,7 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
         head=f"{what} {compared(estimate, limit, _UNIT[kind], at_least=True)}",
         basis=sample if interval is None else interval_basis(spread(*interval, _UNIT[kind]), sample),
         note=failures(run.tried) or "",
-        doubt=_doubt(rates),
+        doubt=partial(_doubt, rates, limit, run.throughput.window_s),
         spoiled=bottleneck(run.generator),
         gone=run.generator.server_gone,
     )
@@ -130,10 +133,16 @@ def _source(run: LoadResult, kind: str) -> str:
     return ", tokens estimated from the number of chunks" if estimated else ""
 
 
-def _doubt(rates: Mean | None) -> str:
+def _doubt(rates: Mean | None, limit: float, window_s: float, level: float) -> str:
     if rates is None:
         return f"{LEAST_SLICES * ANSWERS_A_SLICE} answers in the steady window are needed"
-    return "a longer run would tell"
+    # A longer window has longer slices, of a steadier rate; their number stays near what it is.
+    times = rates.times_needed(limit, level if rates.mean < limit else ALPHA, most_freedom=rates.freedom)
+    if times is None:
+        return "no longer run would tell if rate and spread stay"
+    times = math.ceil(10 * times) / 10
+    window = duration_text(round(times * window_s * NS_PER_S))
+    return f"a steady window {times:.1f} times as long, {window}, would tell if rate and spread stay"
 
 
 def _answered_within(run: LoadResult) -> list[int]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pytest_llmserve.stats.dependence import variance_inflation
 from pytest_llmserve.stats.sums import total, variance
 
+MOST_TIMES = 1_000_000
+"""A mean that near to its limit cannot be told from it."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -51,6 +54,39 @@ class Mean:
         if self.error == 0:
             return 0.0 if self.mean > limit else 1.0
         return 1 - self.p_at_most(limit)
+
+    def times_needed(self, limit: float, level: float, most_freedom: float = math.inf) -> float | None:
+        """How many times as many values would show the mean to be on its side of `limit`.
+
+        So many that `p_at_most` or `p_at_least` comes down to `level`, were mean and spread
+        to stay as they are. None below two values, and where it would take over a million times as many.
+
+        Args:
+            limit: in the unit of the mean.
+            level: such as 0.05.
+            most_freedom: that the test has, however many values there are.
+        """
+        if math.isinf(self.error) or self.mean == limit:
+            return None
+        from scipy.special import stdtrit
+
+        distance = abs(self.mean - limit)
+
+        def shown(times: float) -> bool:
+            freedom = min(most_freedom, times * (self.freedom + 1) - 1)
+            half = -float(stdtrit(max(1, freedom), level)) * self.error / math.sqrt(times)
+            return half <= distance
+
+        enough = 1.0
+        while not shown(enough):
+            enough *= 2
+            if enough > MOST_TIMES:
+                return None
+        too_few = enough / 2
+        while enough > 1 and enough / too_few > 1.001:
+            middle = math.sqrt(enough * too_few)
+            too_few, enough = (too_few, middle) if shown(middle) else (middle, enough)
+        return enough
 
 
 def mean_of(series: Sequence[float]) -> Mean:

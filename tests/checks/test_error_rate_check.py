@@ -48,14 +48,14 @@ def test_the_rate_is_judged_under_at_and_over_the_limit(most, verdict, holds, mi
             0.02,
             (
                 "error rate 3% > 2%, undecided (95% interval 0.62-8.5%, n=100): {note};"
-                " that can be chance where 2 may be: send more requests"
+                " that can be chance where 2 may be: about 760 requests would tell if 3% stay failing"
             ),
         ),
         (
             0.04,
             (
                 "error rate 3% <= 4%, undecided (95% interval 0.62-8.5%, n=100): {note};"
-                " 4% at 95% needs 192 requests with 3 failing"
+                " 4% at 95% needs 192 requests with 3 failing, about 1200 if 3% stay failing"
             ),
         ),
     ],

@@ -47,14 +47,16 @@ def test_goodput_is_judged_under_at_and_over_the_limit(least, verdict, holds, mi
             0.9,
             (
                 "goodput 91.1% >= 90%, undecided (95% interval 89-92.8%, n=1000): {note};"
-                " 90% at 95% needs 1053 requests with 89 over a limit"
+                " 90% at 95% needs 1053 requests with 89 over a limit,"
+                " about 2200 if 8.9% stay over a limit"
             ),
         ),
         (
             0.92,
             (
                 "goodput 91.1% < 92%, undecided (95% interval 89-92.8%, n=1000): {note};"
-                " that can be chance where 80 may be: send more requests"
+                " that can be chance where 80 may be:"
+                " about 2800 requests would tell if 8.9% stay over a limit"
             ),
         ),
     ],

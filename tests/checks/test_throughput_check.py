@@ -76,7 +76,8 @@ def test_each_slice_holds_five_answers_on_average(answers, slices, make):
             Throughput(min_tokens_per_s=400),
             (
                 "token throughput 398 tokens/s < 400 tokens/s, undecided"
-                " (95% interval 393-402 tokens/s, n=993): a longer run would tell"
+                " (95% interval 393-402 tokens/s, n=993):"
+                " a steady window 3.0 times as long, 30 s, would tell if rate and spread stay"
             ),
         ),
     ],
