@@ -118,9 +118,6 @@ def no_evidence(check: str, what: str, limit: float, reason: str) -> Verdict:
     )
 
 
-NO_REQUEST = "no request was sent"
-
-
 def counted(n: int, inflation: float) -> str:
     """The size of a sample, with its worth where neighbours are alike: "n=812, worth 310 independent"."""
     text = f"n={n}"

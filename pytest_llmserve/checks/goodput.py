@@ -10,7 +10,6 @@ from typing import ClassVar
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
     ALPHA,
-    NO_REQUEST,
     Finding,
     conclude,
     counted,
@@ -18,7 +17,7 @@ from pytest_llmserve.checks.finding import (
     no_evidence,
 )
 from pytest_llmserve.checks.generator import bottleneck
-from pytest_llmserve.checks.series import in_order, unpaced
+from pytest_llmserve.checks.series import in_order, nothing_sent, unpaced
 from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import compared, percent, spread
 from pytest_llmserve.domain.keywords import keyword, positive, share
@@ -110,7 +109,7 @@ class Goodput:
 
     def _missing(self, run: LoadResult) -> str | None:
         if not run.tried:
-            return NO_REQUEST
+            return nothing_sent(run)
         return unpaced(run.ok) if self.tpot_ms is not None else None
 
     def _doubt(self, bad: Share, worst: Share, unknown: int, level: float) -> str:

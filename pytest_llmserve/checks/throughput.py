@@ -14,7 +14,6 @@ from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
     ALPHA,
     CONFIDENCE,
-    NO_REQUEST,
     Finding,
     conclude,
     interval_basis,
@@ -22,7 +21,7 @@ from pytest_llmserve.checks.finding import (
     telling,
 )
 from pytest_llmserve.checks.generator import bottleneck
-from pytest_llmserve.checks.series import uncounted
+from pytest_llmserve.checks.series import nothing_sent, uncounted
 from pytest_llmserve.checks.wording import compared, failures, spread
 from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import answers_reaching, chunks_between
@@ -120,7 +119,7 @@ def _interval(rates: Mean, limit: float) -> tuple[float, float]:
 
 def _missing(run: LoadResult, kind: str) -> str | None:
     if not run.tried:
-        return NO_REQUEST
+        return nothing_sent(run)
     if run.throughput.window_s <= 0:
         return "the steady window is empty: run longer, or with less warm_up and ramp_up"
     if kind != "min_tokens_per_s" or not run.ok:

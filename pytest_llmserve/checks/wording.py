@@ -89,5 +89,7 @@ def failures(records: Sequence[RequestRecord]) -> str | None:
     if not kinds:
         return None
     failed = kinds.total()
-    share = f"all {failed}" if failed == len(records) else f"{failed} of {len(records)}"
-    return f"{share} requests failed ({', '.join(f'{kind} {n}' for kind, n in kinds.most_common())})"
+    share = f"{failed} of {len(records)} requests"
+    if failed == len(records):
+        share = f"all {failed} requests" if failed > 1 else "the only request"
+    return f"{share} failed ({', '.join(f'{kind} {n}' for kind, n in kinds.most_common())})"
