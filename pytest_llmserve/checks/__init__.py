@@ -23,12 +23,28 @@ CHECKS: dict[str, str] = {
 
 
 class Check(Protocol):
-    """A promise that can be judged. Its dataclass fields are the marker's keywords."""
+    """A promise that can be judged. Its dataclass fields are the marker's keywords.
+
+    Attributes:
+        stops_early: a load `until="decided"` may end as soon as this check has its verdicts: they are
+            right as often as stated however often and whenever they are asked for.
+    """
 
     name: ClassVar[str]
+    stops_early: ClassVar[bool]
 
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """One verdict for each limit and run; never empty."""
+
+
+def early_enders() -> list[str]:
+    """The checks that can end a load `until="decided"`."""
+    return [name for name in CHECKS if check_class(name).stops_early]
+
+
+def no_early_end() -> str:
+    """What is wrong with `until="decided"` where no check of the test can end it."""
+    return f"until='decided' needs a check that can stop early: {', '.join(early_enders())}"
 
 
 def check_class(name: str) -> type[Any]:

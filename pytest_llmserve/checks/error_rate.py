@@ -39,6 +39,7 @@ class ErrorRate:
     """
 
     name: ClassVar[str] = "error_rate"
+    stops_early: ClassVar[bool] = True
 
     max: float | None = keyword(share, doc="most share of failed requests, such as 0.002")
     # Nanoseconds: the name is the marker's keyword.
@@ -68,7 +69,7 @@ class ErrorRate:
         if not judged:
             missing = self._all_early(run) if early else nothing_sent(run)
             return no_evidence(self.name, what, self._most, missing)
-        failed = share_of([not r.ok for r in judged], self._most)
+        failed = share_of([not r.ok for r in judged], self._most, sequential=run.plan.until is not None)
         sample = counted(failed.n, failed.caution)
         doubtful = self._doubtful(run, failed)
         return Finding(

@@ -138,6 +138,7 @@ def _verdict(finding: Finding, threshold: float, level: float) -> Verdict:
         verdict=word,
         sentence=_sentence(finding, word, level),
         holds=finding.holds,
+        about_sample=finding.settled is not None,
     )
 
 

@@ -17,6 +17,8 @@ from pytest_llmserve.domain.metrics import QUANTILES
 from pytest_llmserve.domain.plan import POISSON, LoadPlan, Stage
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.stats.binomial import requests_needed
+from pytest_llmserve.stats.means import FIRST_LOOK
+from pytest_llmserve.stats.sequential import least_without_bad
 
 if TYPE_CHECKING:
     from pytest_llmserve.checks import Check
@@ -72,6 +74,15 @@ def too_few(plan: LoadPlan, checks: Iterable[Check]) -> str:
     return "; ".join([*told, f"this load sends {number}{scale}, so {subject} undecided at best"])
 
 
+def earliest(plan: LoadPlan, checks: Iterable[Check]) -> str:
+    """Say how many requests a load `until="decided"` needs to show all its limits kept; "" of others."""
+    wanted = [need for check in checks for need in needs(check, plan)]
+    if plan.until is None or not wanted:
+        return ""
+    most = max(wanted, key=lambda need: need.least)
+    return f"until decided, with {most.least} requests or more if all goes well; {most.limit}: {most.said}"
+
+
 def needs(check: Check, plan: LoadPlan) -> Iterator[Need]:
     """What each limit of a check needs; nothing for those that any number of requests decides."""
     reckon = _NEEDS.get(check.name)
@@ -111,7 +122,7 @@ def _scheduled(plan: LoadPlan, steps: Iterable[Stage]) -> Sending:
     return Sending(round(number), "about" if plan.arrival == POISSON else "")
 
 
-def _latency(check: Latency, _plan: LoadPlan) -> Iterator[Need]:
+def _latency(check: Latency, plan: LoadPlan) -> Iterator[Need]:
     for field in fields(check):
         limit_ms = getattr(check, field.name)
         figure, _, statistic = field.name.removesuffix("_ms").rpartition("_")
@@ -120,23 +131,23 @@ def _latency(check: Latency, _plan: LoadPlan) -> Iterator[Need]:
             continue
         limit = f"latency({field.name}={exactly(limit_ms)})"
         if statistic == "mean":
-            said = f"a mean needs {_LEAST_OF_A_MEAN} requests"
-            yield Need(limit, _LEAST_OF_A_MEAN, said)
+            least = _LEAST_OF_A_MEAN if plan.until is None else FIRST_LOOK
+            yield Need(limit, least, f"a mean needs {least} requests")
             continue
         spoken = "p99.9" if statistic == "p999" else statistic
-        yield _of_share(limit, spoken, 1 - QUANTILES[statistic], "over the limit")
+        yield _of_share(limit, spoken, 1 - QUANTILES[statistic], "over the limit", plan)
 
 
-def _error_rate(check: ErrorRate, _plan: LoadPlan) -> Iterator[Need]:
+def _error_rate(check: ErrorRate, plan: LoadPlan) -> Iterator[Need]:
     if check.max:  # of 0: a statement about the sample
         limit = f"error_rate(max={exactly(check.max)})"
-        yield _of_share(limit, f"{percent(check.max)}%", check.max, "failing")
+        yield _of_share(limit, f"{percent(check.max)}%", check.max, "failing", plan)
 
 
-def _goodput(check: Goodput, _plan: LoadPlan) -> Iterator[Need]:
+def _goodput(check: Goodput, plan: LoadPlan) -> Iterator[Need]:
     if check.min is not None and check.min < 1:
         limit = f"goodput(min={exactly(check.min)})"
-        yield _of_share(limit, f"{percent(check.min)}%", 1 - check.min, "over a limit")
+        yield _of_share(limit, f"{percent(check.min)}%", 1 - check.min, "over a limit", plan)
 
 
 def _throughput(check: Throughput, plan: LoadPlan) -> Iterator[Need]:
@@ -160,7 +171,10 @@ _NEEDS: dict[str, Callable[..., Iterator[Need]]] = {
 }
 
 
-def _of_share(limit: str, claim: str, allowed: float, bad_ones: str) -> Need:
-    least = requests_needed(1 - allowed, CONFIDENCE, 0)
+def _of_share(limit: str, claim: str, allowed: float, bad_ones: str, plan: LoadPlan) -> Need:
+    if plan.until is None:
+        least = requests_needed(1 - allowed, CONFIDENCE, 0)
+    else:  # to be looked at all the time has its price
+        least = least_without_bad(allowed, CONFIDENCE)
     said = f"{claim} at {sureness(CONFIDENCE)} needs {least} requests with none {bad_ones}"
     return Need(limit, least, said)

@@ -36,6 +36,7 @@ class Goodput:
     """
 
     name: ClassVar[str] = "goodput"
+    stops_early: ClassVar[bool] = True
 
     min: float | None = keyword(share, doc="least share of good requests, such as 0.99")
     ttft_ms: float | None = keyword(positive, doc="most time to first token of a good request")
@@ -74,10 +75,10 @@ class Goodput:
             return no_evidence(self.name, what, self._least, missing)
         records = in_order(run.tried)
         good = [within_all(r, self.ttft_ms, self.tpot_ms, self.e2e_ms) for r in records]
-        worst = bad = share_of([not each for each in good], 1 - self._least)
+        worst = bad = self._bad(run, [not each for each in good])
         possible = [_may_be_within(r, **self._all()) for r in records]
         if unknown := sum(possible) - sum(good):
-            bad = share_of([not each for each in possible], 1 - self._least)
+            bad = self._bad(run, [not each for each in possible])
         estimate = sum(good) / (len(good) - unknown)
         interval = (1 - worst.interval[1], 1 - bad.interval[0])
         sample = counted(bad.n, bad.caution)
@@ -100,12 +101,17 @@ class Goodput:
             gone=run.generator.server_gone,
         )
 
+    def _bad(self, run: LoadResult, marks: Sequence[bool]) -> Share:
+        """The share of bad ones; how slow each request was shows how alike neighbours are."""
+        latencies = [r.e2e_ms if r.ok and r.e2e_ms is not None else math.inf for r in in_order(run.tried)]
+        return share_of(marks, 1 - self._least, latencies, sequential=run.plan.until is not None)
+
     def _plainly_over(self, run: LoadResult) -> float | None:
         """Infinite when too many requests are bad even with each limit longer by what sends were late."""
         lag_ms = run.generator.send_lag_ms.get("p99", 0.0)
         longer = {name: limit and limit + lag_ms for name, limit in self._all().items()}
         bad = [not _may_be_within(r, **longer) for r in in_order(run.tried)]
-        return math.inf if share_of(bad, 1 - self._least).p_beyond <= ALPHA else None
+        return math.inf if self._bad(run, bad).p_beyond <= ALPHA else None
 
     def _missing(self, run: LoadResult) -> str | None:
         if not run.tried:

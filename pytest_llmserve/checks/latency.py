@@ -13,6 +13,7 @@ from pytest_llmserve.checks.finding import (
     ALPHA,
     CONFIDENCE,
     Finding,
+    Interval,
     conclude,
     counted,
     interval_basis,
@@ -25,10 +26,10 @@ from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import about, compared, spread
 from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import QUANTILES
-from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
+from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
-from pytest_llmserve.stats.dependence import beyond_chance, upper_inflation, variance_inflation
-from pytest_llmserve.stats.means import Mean, mean_of
+from pytest_llmserve.stats.dependence import variance_inflation
+from pytest_llmserve.stats.means import FIRST_LOOK, Mean, MeanCourse, course_of_mean, mean_of
 from pytest_llmserve.stats.quantile import quantile_interval
 from pytest_llmserve.stats.sums import over
 
@@ -46,6 +47,7 @@ class Latency:
     """
 
     name: ClassVar[str] = "latency"
+    stops_early: ClassVar[bool] = True
 
     p50_ms: float | None = _limit("p50", "end-to-end latency")
     p90_ms: float | None = _limit("p90", "end-to-end latency")
@@ -127,7 +129,7 @@ class Latency:
             if missing is not None:
                 yield no_evidence(self.name, what, limit_ms, missing)
             else:
-                yield _finding(known[figure], what, statistic, limit_ms, run.generator)
+                yield _finding(known[figure], what, statistic, limit_ms, run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +145,9 @@ class _Statistic:
     doubt: str | Callable[[float], str] = ""
 
 
-def _finding(
-    series: Series, what: str, statistic: str, limit_ms: float, generator: GeneratorHealth
-) -> Finding:
-    found = _statistic(series, statistic, limit_ms)
+def _finding(series: Series, what: str, statistic: str, limit_ms: float, run: LoadResult) -> Finding:
+    generator = run.generator
+    found = _statistic(series, statistic, limit_ms, sequential=run.plan.until is not None)
     return Finding(
         check=Latency.name,
         what=what,
@@ -167,12 +168,12 @@ def _finding(
     )
 
 
-def _statistic(series: Series, statistic: str, limit_ms: float) -> _Statistic:
+def _statistic(series: Series, statistic: str, limit_ms: float, sequential: bool) -> _Statistic:
     if statistic == "max":
         return _maximum(series, limit_ms)
     if statistic == "mean":
-        return _mean(series, limit_ms)
-    return _quantile(series, statistic, limit_ms)
+        return _mean(series, limit_ms, sequential)
+    return _quantile(series, statistic, limit_ms, sequential)
 
 
 def _maximum(series: Series, limit_ms: float) -> _Statistic:
@@ -181,13 +182,14 @@ def _maximum(series: Series, limit_ms: float) -> _Statistic:
     return _Statistic(estimate=largest, settled=verdict, basis=f"n={len(series.values_ms)}")
 
 
-def _mean(series: Series, limit_ms: float) -> _Statistic:
+def _mean(series: Series, limit_ms: float, sequential: bool) -> _Statistic:
     if series.failed:
         return _Statistic(estimate=math.inf, settled=FAIL)
     mean = mean_of(series.values_ms)
-    p_within, p_beyond = mean.p_at_most(limit_ms), mean.p_at_least(limit_ms)
-    one_sided = mean.interval(2 * CONFIDENCE - 1)
-    interval = telling(mean.interval(CONFIDENCE), one_sided, limit_ms, p_within, p_beyond)
+    known = course_of_mean(series.values_ms) if sequential else mean
+    p_within, p_beyond = known.p_at_most(limit_ms), known.p_at_least(limit_ms)
+    one_sided = known.interval(2 * CONFIDENCE - 1)
+    interval = telling(known.interval(CONFIDENCE), one_sided, limit_ms, p_within, p_beyond)
     sample = counted(len(series.values_ms), mean.inflation)
     return _Statistic(
         estimate=mean.mean,
@@ -195,35 +197,32 @@ def _mean(series: Series, limit_ms: float) -> _Statistic:
         p_within=p_within,
         p_beyond=p_beyond,
         basis=interval_basis(spread(*interval, " ms"), sample),
-        doubt=partial(_doubt_of_mean, series, mean, limit_ms),
+        doubt=partial(_doubt_of_mean, series, known, limit_ms),
     )
 
 
-def _doubt_of_mean(series: Series, mean: Mean, limit_ms: float, level: float) -> str:
-    n = len(series.values_ms)
-    if n < 2:
-        return f"a mean needs 2 {series.noun}"
-    times = mean.times_needed(limit_ms, level if mean.mean > limit_ms else ALPHA)
-    more = f"no number of {series.noun}" if times is None else f"{about(n * times)} {series.noun}"
-    return f"{more} would tell if mean and spread stay"
+def _doubt_of_mean(series: Series, known: Mean | MeanCourse, limit_ms: float, level: float) -> str:
+    n, looked_at = len(series.values_ms), isinstance(known, MeanCourse)
+    least = FIRST_LOOK if looked_at else 2
+    if n < least:
+        return f"a mean needs {least} {series.noun}"
+    mean = known.looks[-1] if isinstance(known, MeanCourse) else known
+    times = known.times_needed(limit_ms, level if mean.mean > limit_ms else ALPHA)
+    if times is None:
+        return f"no number of {series.noun} would tell if mean and spread stay"
+    more = f"{about(mean.n * times)} {series.noun} would tell if mean and spread stay"
+    return f"{more}: raise max_duration" if looked_at else more
 
 
-def _quantile(series: Series, statistic: str, limit_ms: float) -> _Statistic:
+def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool) -> _Statistic:
     q = QUANTILES[statistic]
-    estimate = series.quantile(q)
-    alike = upper_inflation(series.values_ms, min(q, 0.9), series.ordered)
-    beyond = share_of(over(series.values_ms, limit_ms), 1 - q, alike)
-    around = beyond_chance(variance_inflation(over(series.values_ms, estimate, or_at=True)))
-    interval = telling(
-        quantile_interval(series.ordered, q, CONFIDENCE, max(alike, around)),
-        _one_sided(series, q, beyond),
-        limit_ms,
-        beyond.p_within,
-        beyond.p_beyond,
-    )
-    sample = counted(len(series.values_ms), beyond.caution)
+    values_ms, level = series.values_ms, min(q, 0.9)
+    marks = over(values_ms, limit_ms)
+    beyond = share_of(marks, 1 - q, values_ms, level, series.ordered, sequential=sequential)
+    interval = telling(*_intervals(series, q, beyond), limit_ms, beyond.p_within, beyond.p_beyond)
+    sample = counted(len(values_ms), beyond.caution)
     return _Statistic(
-        estimate=estimate,
+        estimate=series.quantile(q),
         interval=interval,
         p_within=beyond.p_within,
         p_beyond=beyond.p_beyond,
@@ -234,11 +233,16 @@ def _quantile(series: Series, statistic: str, limit_ms: float) -> _Statistic:
     )
 
 
-def _one_sided(series: Series, q: float, beyond: Share) -> tuple[float, float]:
-    """Bounds that stand beyond the limit exactly when the share over it decides."""
+def _intervals(series: Series, q: float, beyond: Share) -> tuple[Interval, Interval]:
+    """Two-sided, and one-sided bounds that stand beyond the limit exactly when the share over it decides."""
+    if beyond.course is not None:
+        two_sided = beyond.course.value_bounds(series.values_ms, (1 + CONFIDENCE) / 2)
+        return two_sided, beyond.course.value_bounds(series.values_ms, CONFIDENCE)
+    around = variance_inflation(over(series.values_ms, series.quantile(q), or_at=True))
+    two_sided = quantile_interval(series.ordered, q, CONFIDENCE, max(beyond.caution, around))
     low, _ = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, beyond.inflation)
     _, high = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, beyond.caution)
-    return low, high
+    return two_sided, (low, high)
 
 
 def _what(figure: str, statistic: str) -> str:

@@ -39,6 +39,7 @@ class NoLeak:
     """
 
     name: ClassVar[str] = "no_leak"
+    stops_early: ClassVar[bool] = False
 
     mb: float | None = keyword(not_negative, doc="most memory retained after a run, in MB of 1,000,000 bytes")
     # Nanoseconds: the name is the marker's keyword.

@@ -38,6 +38,7 @@ class Resources:
     """
 
     name: ClassVar[str] = "resources"
+    stops_early: ClassVar[bool] = False
 
     rss_mb: float | None = _peak("resident memory, in MB of 1,000,000 bytes")
     uss_mb: float | None = _peak("memory of the server alone (USS), in MB")

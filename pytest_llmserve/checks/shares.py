@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_llmserve.checks.finding import ALPHA, CONFIDENCE, NOTICED, telling
 from pytest_llmserve.checks.wording import about, percent
 from pytest_llmserve.stats import binomial
-from pytest_llmserve.stats.dependence import beyond_chance, variance_inflation
+from pytest_llmserve.stats.dependence import cautious_inflation, upper_inflation, variance_inflation
+from pytest_llmserve.stats.sequential import Course, course_of, decided_by
 from pytest_llmserve.stats.sums import total
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ class Share:
             variance inflation of the indicator.
         caution: k and n are divided by it before the share is shown to be kept. Inflation
             that chance explains is spared, so that the number of requests announced before
-            a run does decide it (wrongly shown kept at the very limit: still within 5.4 %
-            in simulated runs of weak dependence).
+            a run does decide it.
+        course: how the evidence went, where the run ends when it is enough; None of a run of a size
+            that was given before.
     """
 
     bad: int
@@ -34,6 +37,7 @@ class Share:
     allowed: float
     inflation: float
     caution: float
+    course: Course | None = None
 
     @property
     def estimate(self) -> float:
@@ -43,16 +47,26 @@ class Share:
     @property
     def p_within(self) -> float:
         """How likely so few bad ones would be if the allowed share were just exceeded."""
+        if self.course is not None:
+            return self.course.p_within
         return binomial.p_at_most(self.bad / self.caution, self.n / self.caution, self.allowed)
 
     @property
     def p_beyond(self) -> float:
         """How likely so many bad ones would be if the allowed share were just kept."""
+        if self.course is not None:
+            return self.course.p_beyond
         return binomial.p_at_least(self.bad / self.inflation, self.n / self.inflation, self.allowed)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Clopper-Pearson interval of the share of bad ones, one-sided where only that decides."""
+        """Interval of the share of bad ones, one-sided where only that decides.
+
+        Of Clopper and Pearson, or of a confidence sequence where the run was looked at all the time.
+        """
+        if self.course is not None:
+            sides = self.course.bounds((1 + CONFIDENCE) / 2), self.course.bounds(CONFIDENCE)
+            return telling(*sides, self.allowed, self.p_within, self.p_beyond)
         two_sided = binomial.interval(self.bad / self.caution, self.n / self.caution, CONFIDENCE)
         one_sided = (
             binomial.lower_bound(self.bad / self.inflation, self.n / self.inflation, CONFIDENCE),
@@ -72,13 +86,17 @@ class Share:
         """
         if not 0 < self.allowed < 1:
             return ""  # a statement about the sample leaves no doubt
-        stays = f"if {percent(self.estimate)}% stay {bad_ones}"
+        stays = f"if {percent(self.estimate)}% stay {bad_ones}" if self.bad else f"if none is {bad_ones}"
         enough = self._enough(level)
+        more = f"{about(enough) if enough else 'no number of'} {noun} would tell {stays}"
+        if self.course is not None and enough:
+            more += ": raise max_duration"
         if self.exceeded:
             subject = "that" if told else f"{self.bad} of {self.n} {noun} {bad_ones}"
             chance = f"{subject} can be chance where {self.allowed * self.n:.3g} may be"
-            number = about(enough) if enough else "no number of"
-            return f"{chance}: {number} {noun} would tell {stays}{_alike(self.inflation)}"
+            return f"{chance}: {more}{_alike(self.inflation)}"
+        if self.course is not None:
+            return more + _alike(self.caution)
         needs = f"{claim} at {CONFIDENCE:.0%} needs {self.needed} {noun} with {self.bad or 'none'} {bad_ones}"
         if self.bad:
             needs += f", {about(enough)} {stays}" if enough else f"; no number would tell {stays}"
@@ -91,9 +109,12 @@ class Share:
 
     def _enough(self, level: float) -> float | None:
         """Observations that would decide, were the share to stay; None where no number would."""
-        alike = self.inflation if self.exceeded else self.caution
+        alike, at = (self.inflation, level) if self.exceeded else (self.caution, ALPHA)
         share = self.estimate if self.exceeded else min(self.estimate, self.allowed)
-        enough = binomial.requests_at_share(share, self.allowed, level if self.exceeded else ALPHA)
+        if self.course is not None:
+            decided = decided_by(share, self.allowed, alike, 1 - at)
+            return None if decided is None else max(decided, self.n + 1)
+        enough = binomial.requests_at_share(share, self.allowed, at)
         return None if enough is None else enough * alike
 
     @property
@@ -107,15 +128,29 @@ def _alike(inflation: float) -> str:
     return ", as neighbours are alike" if inflation >= NOTICED else ""
 
 
-def share_of(indicator: Marks, allowed: float, caution: float = 1.0) -> Share:
+def share_of(
+    indicator: Marks,
+    allowed: float,
+    values: Sequence[float] = (),
+    level: float = 0.9,
+    ordered: Sequence[float] | None = None,
+    *,
+    sequential: bool = False,
+) -> Share:
     """Count an indicator in the order of sending; `allowed` of them may be true.
 
     Args:
         indicator: True for a bad one.
         allowed: share that may be bad.
-        caution: an inflation known from elsewhere, reckoned with where it is higher.
+        values: latencies, in the same order, that show how alike neighbours are; none where there are none.
+        level: where the upper part of them begins.
+        ordered: the same smallest first, when they are known.
+        sequential: the run ends when this is decided.
     """
-    inflation = variance_inflation(indicator)
-    return Share(
-        round(total(indicator)), len(indicator), allowed, inflation, max(beyond_chance(inflation), caution)
-    )
+    n, bad = len(indicator), round(total(indicator))
+    if sequential and 0 < allowed < 1:
+        course = course_of(indicator, allowed, values, level)
+        inflation, caution = course.last
+        return Share(bad, n, allowed, inflation, caution, course)
+    inflation = max(variance_inflation(indicator), upper_inflation(values, level, ordered))
+    return Share(bad, n, allowed, inflation, cautious_inflation(indicator, values, level, ordered))

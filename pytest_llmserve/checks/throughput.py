@@ -29,11 +29,12 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S, duration_text
 from pytest_llmserve.domain.verdict import FAIL, Verdict
-from pytest_llmserve.stats.means import Mean, mean_of
+from pytest_llmserve.stats.means import LOOK_GROWTH, Mean, MeanCourse, mean_of
 
 MOST_SLICES = 20
 LEAST_SLICES = 5
 ANSWERS_A_SLICE = 5
+FIRST_LOOK_NS = 2 * NS_PER_S
 
 _WHAT = {"min_rps": "throughput", "min_tokens_per_s": "token throughput"}
 _UNIT = {"min_rps": " requests/s", "min_tokens_per_s": " tokens/s"}
@@ -48,6 +49,7 @@ class Throughput:
     """
 
     name: ClassVar[str] = "throughput"
+    stops_early: ClassVar[bool] = True
 
     min_rps: float | None = keyword(positive, doc="least answered requests per second")
     min_tokens_per_s: float | None = keyword(positive, doc="least output tokens per second")
@@ -82,9 +84,8 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
     missing = _missing(run, kind)
     if missing is not None:
         return no_evidence(Throughput.name, what, limit, missing)
-    answered = _answered_within(run)
-    slices = slice_rates(run, kind)
-    rates = mean_of(slices) if slices else None
+    answered = _answered_within(run, run.steady_ns[1])
+    rates = _rates(run, kind)
     figures = run.throughput
     estimate = figures.requests_per_s if kind == "min_rps" else figures.output_tokens_per_s
     if not run.ok:
@@ -105,13 +106,31 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
         head=f"{what} {compared(estimate, limit, _UNIT[kind], at_least=True)}",
         basis=sample if interval is None else interval_basis(spread(*interval, _UNIT[kind]), sample),
         note=failures(run.tried) or "",
-        doubt=partial(_doubt, rates, limit, run.throughput.window_s),
+        doubt=partial(_doubt, run, rates, limit),
         spoiled=bottleneck(run.generator),
         gone=run.generator.server_gone,
     )
 
 
-def _interval(rates: Mean, limit: float) -> tuple[float, float]:
+def _rates(run: LoadResult, kind: str) -> Mean | MeanCourse | None:
+    """The mean of the rates in slices of the steady window, or at each look at a part of it; None of too few."""
+    if run.plan.until is None:
+        slices = slice_rates(run, kind)
+        return mean_of(slices) if slices else None
+    looks = [mean_of(slices) for stop_ns in _looks_ns(run) if (slices := slice_rates(run, kind, stop_ns))]
+    return MeanCourse(tuple(looks)) if looks else None
+
+
+def _looks_ns(run: LoadResult) -> Iterator[int]:
+    """Ends of the parts of the steady window that are looked at: its first 2 s, then half as much more each time."""
+    start_ns, stop_ns = run.steady_ns
+    length_ns = FIRST_LOOK_NS
+    while start_ns + length_ns <= stop_ns:
+        yield start_ns + length_ns
+        length_ns = round(length_ns * LOOK_GROWTH)
+
+
+def _interval(rates: Mean | MeanCourse, limit: float) -> tuple[float, float]:
     one_sided = rates.interval(2 * CONFIDENCE - 1)
     p_below, p_above = rates.p_at_most(limit), rates.p_at_least(limit)
     return telling(rates.interval(CONFIDENCE), one_sided, limit, p_below, p_above)
@@ -132,35 +151,44 @@ def _source(run: LoadResult, kind: str) -> str:
     return ", tokens estimated from the number of chunks" if estimated else ""
 
 
-def _doubt(rates: Mean | None, limit: float, window_s: float, level: float) -> str:
+def _doubt(run: LoadResult, rates: Mean | MeanCourse | None, limit: float, level: float) -> str:
+    looked_at = run.plan.until is not None
     if rates is None:
-        return f"{LEAST_SLICES * ANSWERS_A_SLICE} answers in the steady window are needed"
+        least = f"{LEAST_SLICES * ANSWERS_A_SLICE} answers in the steady window are needed"
+        return f"{least}, and {duration_text(FIRST_LOOK_NS)} of it" if looked_at else least
+    last = rates.looks[-1] if isinstance(rates, MeanCourse) else rates
     # A longer window has longer slices, of a steadier rate; their number stays near what it is.
-    times = rates.times_needed(limit, level if rates.mean < limit else ALPHA, most_freedom=rates.freedom)
+    times = rates.times_needed(limit, level if last.mean < limit else ALPHA, most_freedom=last.freedom)
     if times is None:
         return "no longer run would tell if rate and spread stay"
-    times = math.ceil(10 * times) / 10
-    window = duration_text(round(times * window_s * NS_PER_S))
-    return f"a steady window {times:.1f} times as long, {window}, would tell if rate and spread stay"
-
-
-def _answered_within(run: LoadResult) -> list[int]:
-    """Ends in the steady window, of warm-up requests too; none when no measured request was answered."""
     start_ns, stop_ns = run.steady_ns
+    if looked_at:
+        *_, looked_ns = _looks_ns(run)
+        times *= (looked_ns - start_ns) / (stop_ns - start_ns)
+    times = math.ceil(10 * times) / 10
+    window = duration_text(round(times * (stop_ns - start_ns)))
+    more = f"a steady window {times:.1f} times as long, {window}, would tell if rate and spread stay"
+    return f"{more}: raise max_duration" if looked_at else more
+
+
+def _answered_within(run: LoadResult, stop_ns: int) -> list[int]:
+    """Ends in the steady window up to `stop_ns`, of warm-up requests too; none without a measured answer."""
+    start_ns = run.steady_ns[0]
     answered = answers_reaching(run.everything, start_ns) if run.ok else []
     return [r.end_ns for r in answered if r.end_ns is not None and r.end_ns < stop_ns]
 
 
-def slice_rates(run: LoadResult, kind: str) -> list[float]:
-    """Rate per second in each equal slice of the steady window; none with too few answers for five.
+def slice_rates(run: LoadResult, kind: str, stop_ns: int | None = None) -> list[float]:
+    """Rate per second in each equal slice of the steady window up to `stop_ns`; none with too few answers for five.
 
     A token counts where its chunk arrived, as in `domain.metrics.throughput`.
     """
-    answered = _answered_within(run)
+    stop_ns = run.steady_ns[1] if stop_ns is None else stop_ns
+    answered = _answered_within(run, stop_ns)
     slices = min(MOST_SLICES, len(answered) // ANSWERS_A_SLICE)
     if slices < LEAST_SLICES:
         return []
-    start_ns, stop_ns = run.steady_ns
+    start_ns = run.steady_ns[0]
     edges = [start_ns - (start_ns - stop_ns) * number // slices for number in range(slices + 1)]
     if kind == "min_rps":
         totals: Sequence[float] = _ends_between(answered, edges)

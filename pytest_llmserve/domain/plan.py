@@ -14,6 +14,9 @@ POISSON = "poisson"
 CONSTANT = "constant"
 ARRIVALS = (POISSON, CONSTANT)
 
+DECIDED = "decided"
+"""Both the end that a load may be given, and why one ended that came to it."""
+
 MOST_CONNECTIONS = 4096
 _STAGES_TOLD = 4
 
@@ -40,7 +43,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     The measured part begins after `warm_up_ns` and ends after `requests` requests were
     started or `duration_ns` has passed, whichever is first; stages and a trace have an end of
-    their own. What is then under way may finish.
+    their own. With `until` it may end before. What is then under way may finish.
 
     Attributes:
         users: of a closed loop without stages.
@@ -52,6 +55,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         max_concurrency: most connections of an open loop; an arrival beyond is dropped.
         requests: measured requests over all users, or None for no bound.
         duration_ns: length of the measured part, or None for no bound.
+        until: "decided": the load ends once every limit is shown to be kept or broken, and `requests`
+            and `duration_ns` are the most it may take; None = it is as long as they say.
         ramp_up_ns: users start evenly spread over this time, from the first instant.
         think_time_ns: (least, most) pause of a user between answer and next request, uniform.
         timeout_ns: limit of one request, from send to the last byte.
@@ -75,6 +80,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrency: int = MOST_CONNECTIONS
     requests: int | None = None
     duration_ns: int | None = None
+    until: str | None = None
     ramp_up_ns: int = 0
     warm_up_ns: int = 0
     think_time_ns: tuple[int, int] = (0, 0)
@@ -122,11 +128,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """One line for people: "20 users, 60 s, warm-up 5 s"."""
-        parts = self._shape()
-        if self.requests is not None:
-            parts.append(f"{self.requests} requests")
-        if self.duration_ns is not None and not self.steps:
-            parts.append(duration_text(self.duration_ns))
+        parts = [*self._shape(), *self._end()]
         for name, ns in (("ramp-up", self.ramp_up_ns), ("warm-up", self.warm_up_ns)):
             if ns:
                 parts.append(f"{name} {duration_text(ns)}")
@@ -147,6 +149,14 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         if self.rate is not None:
             return [f"{self.rate:g} requests/s", arrival]
         return [f"{self.users} user{'s' if self.users != 1 else ''}"]
+
+    def _end(self) -> list[str]:
+        most = [] if self.requests is None else [f"{self.requests} requests"]
+        if self.duration_ns is not None and not self.steps:
+            most.append(duration_text(self.duration_ns))
+        if self.until is None:
+            return most
+        return [f"until {self.until}", *([f"at most {' or '.join(most)}"] if most else [])]
 
     def _stages_told(self) -> str:
         unit = "requests/s" if self.rate_stages else "users"

@@ -11,10 +11,13 @@ import msgspec
 from pytest_llmserve.domain import metrics
 from pytest_llmserve.domain.metrics import Distribution, Throughput
 from pytest_llmserve.domain.outcome import DROPPED
-from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.plan import DECIDED, LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.stages import stage_rows
+
+COMPLETE = "complete"
+"""Why a run ended that went as far as its plan."""
 
 
 class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         remedy: what to change where it was.
         pinned: each worker had a CPU of its own to stay on.
         gc_pauses, gc_longest_ms: garbage collections in the workers while they measured.
-        ended: why the run ended: "complete", "interrupted", or a sentence.
+        ended: why the run ended: "complete", "decided" (of a plan until then), "interrupted", or a sentence.
         server_gone: when the load was given up because no connection could be made any more: since
             when and why, "from 4 h on, no connection for 5 s (Connection refused)"; or None.
     """
@@ -68,7 +71,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool = False
     gc_pauses: int = 0
     gc_longest_ms: float = 0.0
-    ended: str = "complete"
+    ended: str = COMPLETE
     server_gone: str | None = None
 
 
@@ -238,6 +241,21 @@ class LoadResult:
             f"LoadResult({self.plan.describe()}: {len(self.requests)} requests, {len(self.failed)} failed,"
             f" ttft p95 {self.ttft_ms.p95:.4g} ms, e2e p95 {self.e2e_ms.p95:.4g} ms)"
         )
+
+
+def early_end(ended: str, requests: int, duration_s: float) -> str | None:
+    """Why a run ended before its plan's end, for people; None when it did not.
+
+    Args:
+        ended: `GeneratorHealth.ended`.
+        requests: that were sent and measured.
+        duration_s: of the run.
+    """
+    if ended == COMPLETE:
+        return None
+    if ended == DECIDED:
+        return f"every limit decided after {requests} requests, {duration_s:.1f} s"
+    return ended
 
 
 def record_row(record: RequestRecord) -> dict[str, Any]:

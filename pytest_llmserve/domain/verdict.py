@@ -23,6 +23,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         n: number of independent-looking observations it rests on, as counted.
         verdict: "pass", "fail" or "undecided".
         holds: the point estimate is within the limit; None = no estimate.
+        about_sample: it is a statement about the requests that were sent, such as that on a maximum: if it
+            is kept, one more may break it.
         sentence: the first line a person reads.
     """
 
@@ -36,6 +38,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     sentence: str
     holds: bool | None = None
+    about_sample: bool = False
 
     def fails(self, strict: bool) -> bool:
         """True when the test must fail.

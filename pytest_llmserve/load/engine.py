@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.addresses import Address, addresses_of
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.domain.exchange import Prompt
@@ -22,12 +20,13 @@ from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.load.http import request_bytes
-from pytest_llmserve.load.job import Job, Message, WorkerSummary
+from pytest_llmserve.load.beforehand import prompts_json, try_encoding
+from pytest_llmserve.load.job import DRAIN, Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.pacing import workers_of
 from pytest_llmserve.load.progress import ProgressTally
-from pytest_llmserve.load.trace import TraceRow, end_of, read_trace, rows_to_json, within_plan
+from pytest_llmserve.load.so_far import SoFar
+from pytest_llmserve.load.trace import end_of, read_trace, rows_to_json, within_plan
 from pytest_llmserve.load.worker import LENGTH
 
 _READY_LIMIT_S = 30.0
@@ -75,10 +74,10 @@ class LoadRun:
     ) -> None:
         self.plan = plan
         target = msgspec.structs.replace(target, stream=target.stream and plan.stream)
-        prompts_json = _prompts_json(prompts)
+        written = prompts_json(prompts)
         workers = workers_of(plan)
         rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
-        _try_encoding(target, plan, prompts, rows)
+        try_encoding(target, plan, prompts, rows)
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
@@ -87,7 +86,7 @@ class LoadRun:
             Job(
                 target=target,
                 plan=self._plan,
-                prompts_json=prompts_json,
+                prompts_json=written,
                 tasks=list(tasks),
                 address=where,
                 index=index,
@@ -99,6 +98,7 @@ class LoadRun:
         ]
         self._workers: list[_Worker] = []
         self._tally: ProgressTally | None = None
+        self._so_far: SoFar | None = None
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> LoadRun:
@@ -122,6 +122,7 @@ class LoadRun:
         head_start_ns = _OPEN_HEAD_START_NS if self._plan.is_open else _HEAD_START_NS
         begin_ns = time.monotonic_ns() + head_start_ns
         self._tally = ProgressTally(self._plan, begin_ns)
+        self._so_far = SoFar(self._plan, self._shards, begin_ns)
         for worker in self._workers:
             worker.tell(LENGTH.pack(begin_ns))
 
@@ -137,6 +138,32 @@ class LoadRun:
             SetupError: a worker cannot write the requests.
         """
         self._pump(lambda w: w.summary is not None, _wait_limit_s(self._plan), progress)
+
+    def known(self) -> int:
+        """How many measured requests `so_far` would give now; reads no more than what is new.
+
+        Raises:
+            GeneratorError: a shard is missing or damaged.
+        """
+        assert self._so_far is not None
+        return self._so_far.count()
+
+    def so_far(self) -> LoadResult:
+        """All requests begun up to an instant, as in `SoFar`; call between `start` and `result`.
+
+        With `plan.until` that instant is close to now; else workers write their records when many have come.
+
+        Raises:
+            GeneratorError: a shard is missing or damaged.
+        """
+        self.known()
+        assert self._so_far is not None
+        return self._so_far.result()
+
+    def drain(self) -> None:
+        """Let no further request begin; `wait` then waits for those under way."""
+        for worker in self._workers:
+            worker.tell(DRAIN)
 
     def stop(self) -> None:
         """End the load now; what was measured stays.
@@ -154,6 +181,7 @@ class LoadRun:
         Raises:
             GeneratorError: a shard is missing or damaged.
         """
+        self._so_far = None  # all records are read once more: not twice in memory
         summaries = [w.summary for w in self._workers if w.summary is not None]
         return merge(self._plan, self._shards, summaries)
 
@@ -276,34 +304,6 @@ class _Worker:
             self._process.kill()
             self._process.wait(5)
         self.stdout.close()
-
-
-def _prompts_json(prompts: Sequence[Prompt]) -> bytes:
-    """All prompts as a JSON list. Raises SetupError: there is none, or one is no JSON value."""
-    if not prompts:
-        raise SetupError("no prompts: give at least one")
-    written = []
-    for place, prompt in enumerate(prompts):
-        try:
-            written.append(json.dumps(prompt))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise SetupError(
-                f"prompts[{place}] cannot be written as JSON: {error}; give texts, numbers, lists and dicts"
-            ) from None
-    return f"[{','.join(written)}]".encode()
-
-
-def _try_encoding(
-    target: Target, plan: LoadPlan, prompts: Sequence[Prompt], rows: Sequence[TraceRow]
-) -> None:
-    """Let the user's faults show here, not in a worker. Raises SetupError."""
-    encode = dialect(target.api).encode
-    request_bytes(target, encode(target, prompts[0], plan.params))
-    for prompt in prompts[1:]:
-        encode(target, prompt, plan.params)
-    limited = next((fields for row in rows if (fields := row.params) is not None), None)
-    if limited is not None:
-        encode(target, prompts[0], {**plan.params, **limited})
 
 
 def _wait_limit_s(plan: LoadPlan) -> float | None:

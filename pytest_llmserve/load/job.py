@@ -11,6 +11,9 @@ from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import Target
 
+DRAIN = b"d"
+"""Written to a worker's stdin while it runs: begin nothing more."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's part of a run. Sent through its stdin, never by a command line or a file.

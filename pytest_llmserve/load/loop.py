@@ -6,16 +6,19 @@ Everything that decides is elsewhere (pacing, http, dialects); here it is only d
 from __future__ import annotations
 
 import heapq
+import os
 import random
 import time
 from typing import Any
 
 from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, Prompt
+from pytest_llmserve.domain.plan import DECIDED
+from pytest_llmserve.domain.result import COMPLETE
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import NO_CONNECTION, Flight, Landed, Recorder
 from pytest_llmserve.load.http import Answer
-from pytest_llmserve.load.job import Job
+from pytest_llmserve.load.job import DRAIN, Job
 from pytest_llmserve.load.pacing import (
     Turn,
     backoff_ns,
@@ -58,8 +61,9 @@ class LoadLoop:
 
     def __init__(self, job: Job, recorder: Recorder, control_fd: int | None = None) -> None:
         self.job, self.plan, self.recorder = job, job.plan, recorder
+        self._control_fd = control_fd
         self.transport = transport_class(job.plan.transport)(job, self._landed, control_fd)
-        self.ended = "complete"
+        self.ended = COMPLETE
         self.server_gone: str | None = None
         self.unfinished = self.sent = self.landed = self.crowded = 0
         self.start_ns = self.drain_ns = 0
@@ -82,7 +86,7 @@ class LoadLoop:
         self._start()
         self._turn_loop()
         self.drain_ns = self.drain_ns or monotonic_ns()
-        if self.ended != "complete":
+        if self.ended != COMPLETE:
             self.drain_ns = min(self.drain_ns, monotonic_ns())
         self.unfinished = self.sent - self.landed + sum(user.flight is not None for _, _, user in self._turns)
         self.transport.close()
@@ -110,7 +114,7 @@ class LoadLoop:
             spare_ns = recorder.wait_ns(now_ns)
             ready, told = wait(max(0, min(spare_ns, self._due_ns - now_ns)) / 1e9)
             if told:
-                self.cut(INTERRUPTED)
+                self._heed()
             if (not spare_ns and not ready) or recorder.waiting_bytes > _BACKLOG_BYTES:
                 recorder.work()
             while recorder.waiting_bytes > _MOST_BACKLOG_BYTES:
@@ -120,6 +124,25 @@ class LoadLoop:
         """Decode what is left, after the load."""
         while self.recorder.waiting:
             self.recorder.work()
+
+    def _heed(self) -> None:
+        """Do what the control pipe says; its end says to cut."""
+        assert self._control_fd is not None
+        if os.read(self._control_fd, 1) == DRAIN:
+            self.drain()
+        else:
+            self.cut(INTERRUPTED)
+
+    def drain(self) -> None:
+        """Begin no further request; those under way may end, and be tried again."""
+        if self._active <= 0:
+            return
+        self.ended, now_ns = DECIDED, monotonic_ns()
+        self.drain_ns = min(self.drain_ns or now_ns, now_ns)
+        under_way = [turn for turn in self._turns if turn[2].flight is not None]
+        self._active -= len(self._turns) - len(under_way)
+        self._turns = under_way
+        heapq.heapify(self._turns)
 
     def cut(self, why: str) -> None:
         """End now; what is under way is dropped and counted as unfinished. The first reason stands."""
@@ -155,6 +178,8 @@ class LoadLoop:
         self.transport.carry(user)
 
     def _turn(self, user: User, from_ns: int, pause_ns: int) -> Turn | None:
+        if self.ended == DECIDED:
+            return None
         spans = self._spans.get(user.number)
         return next_turn(self.plan, from_ns - self.start_ns, pause_ns, self._begun, self._share, spans)
 

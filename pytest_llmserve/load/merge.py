@@ -17,9 +17,9 @@ from pytest_llmserve.checks.generator import (
 )
 from pytest_llmserve.domain.metrics import Distribution, distribution
 from pytest_llmserve.domain.outcome import DROPPED, OK
-from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.plan import DECIDED, LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
+from pytest_llmserve.domain.result import COMPLETE, GeneratorHealth, LoadResult
 from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.load.job import WorkerSummary
 from pytest_llmserve.load.shard import read_shard
@@ -32,14 +32,19 @@ DROPPED_SHARE_LIMIT = 0.001
 
 def merge(plan: LoadPlan, shards: Sequence[str], summaries: Sequence[WorkerSummary]) -> LoadResult:
     """Put the workers' records together, in order of sending."""
-    records = [record for shard in shards for record in read_shard(shard)]
-    # Twice, not by pairs: pairs would be as many more objects as there are records.
-    records.sort(key=attrgetter("id"))
-    records.sort(key=lambda r: r.scheduled_ns if r.sent_ns is None else r.sent_ns)
+    records = in_order(record for shard in shards for record in read_shard(shard))
     found = health(summaries, records, plan.transport, is_open=plan.is_open)
     window_ns = steady_window(plan, records, summaries)
     start_ns = min((s.start_ns for s in summaries), default=None)
     return LoadResult(plan, records, found, window_ns, start_ns=start_ns)
+
+
+def in_order(records: Iterable[RequestRecord]) -> list[RequestRecord]:
+    """In the order of sending; what was never sent, when it was due."""
+    # Twice, not by pairs: pairs would be as many more objects as there are records.
+    ordered = sorted(records, key=attrgetter("id"))
+    ordered.sort(key=lambda r: r.scheduled_ns if r.sent_ns is None else r.sent_ns)
+    return ordered
 
 
 def steady_window(
@@ -87,7 +92,7 @@ def health(
     receive = _lag(ns for s in summaries for ns in s.receive_lag_ns)
     stamped, unstamped = sum(s.stamped_reads for s in summaries), sum(s.unstamped_reads for s in summaries)
     cpu_percent = max((_cpu_percent(s) for s in summaries), default=0.0)
-    ended = [s.ended for s in summaries if s.ended != "complete"]
+    ended = sorted((s.ended for s in summaries if s.ended != COMPLETE), key=lambda why: why == DECIDED)
     dropped = sum(1 for r in records if r.outcome == DROPPED)
     crowded = sum(s.crowded for s in summaries)
     send_p99_ms = send.p99 if send.n else 0.0
@@ -112,7 +117,7 @@ def health(
         pinned=bool(summaries) and all(s.pinned for s in summaries),
         gc_pauses=sum(s.gc_pauses for s in summaries),
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
-        ended=ended[0] if ended else "complete",
+        ended=ended[0] if ended else COMPLETE,
         server_gone=next((s.server_gone for s in summaries if s.server_gone is not None), None),
     )
     late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)

@@ -72,6 +72,14 @@ class OpenLoop(LoadLoop):
             self.drain_ns = self.start_ns + (self._schedule.end_ns or 0)
             self._active -= 1
 
+    def drain(self) -> None:
+        """Forget the arrivals that have not departed; they were not sent, and not dropped."""
+        if self.drain_ns == 0:  # else the schedule has been walked to its end
+            super().drain()
+            self._later = None
+            self._coming.clear()
+            self._active -= 1
+
     def _look_ahead(self, now_ns: int) -> None:
         """Make ready what is due soon."""
         horizon_ns, fresh = now_ns - self.start_ns + AHEAD_NS, 0

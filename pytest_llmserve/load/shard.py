@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -48,6 +49,13 @@ class ShardWriter:
             texts = {name: _escaped(getattr(record, name)) for name in ("error", "finish_reason", "task")}
             raw = self._encode(msgspec.structs.replace(record, **texts))
         self._records.write(_LENGTH.pack(len(raw)) + raw)
+
+    def flush(self) -> None:
+        """Write what is held back, so that a `ShardTail` sees it. From any thread."""
+        for file in (self._texts, self._records):  # a record that is seen has its text
+            # Closed meanwhile, or the disk is full: then the next `add`, or `close`, says so.
+            with contextlib.suppress(ValueError, OSError):
+                file.flush()
 
     def close(self) -> None:
         """Flush and close both files."""
@@ -96,25 +104,66 @@ def read_shard(prefix: str) -> Iterator[RequestRecord]:
         file = _open(prefix + ".records", "rb")
     except OSError as error:
         raise GeneratorError(f"a load worker left no records: {error}") from None
+    decoder = _Decoder(ShardTexts(prefix))
     with file:
-        yield from _records(file, ShardTexts(prefix))
+        for raw in _frames(file):
+            yield decoder.record(raw)
 
 
-def _records(file: BinaryIO, texts: ShardTexts) -> Iterator[RequestRecord]:
-    decode = msgspec.msgpack.Decoder(RequestRecord).decode
-    words: dict[str | None, str | None] = {}
-    at = 0
-    for raw in _frames(file):
+class ShardTail:
+    """Reads a shard that is being written: each time what has come since the last."""
+
+    def __init__(self, prefix: str) -> None:
+        self._path = Path(prefix + ".records")
+        self._decoder = _Decoder(ShardTexts(prefix))
+
+    def read(self) -> list[RequestRecord]:
+        """The records that have come; one of which only a part is there is left for the next time.
+
+        Raises:
+            GeneratorError: the file is missing or damaged.
+        """
         try:
-            record = decode(raw)
+            with self._path.open("rb") as file:
+                file.seek(self._decoder.at)
+                data = memoryview(file.read())
+        except OSError as error:
+            raise GeneratorError(f"a load worker's records cannot be read: {error}") from None
+        records, at = [], 0
+        while at + _LENGTH.size <= len(data):
+            begin = at + _LENGTH.size
+            at = begin + _LENGTH.unpack_from(data, at)[0]
+            if at > len(data):
+                break
+            records.append(self._decoder.record(data[begin:at]))
+        return records
+
+
+class _Decoder:
+    """Turns the frames of one shard into records, in their order.
+
+    Attributes:
+        at: where the next frame begins.
+    """
+
+    def __init__(self, texts: ShardTexts) -> None:
+        self.at = 0
+        self._decode = msgspec.msgpack.Decoder(RequestRecord).decode
+        self._words: dict[str | None, str | None] = {}
+        self._texts = texts
+
+    def record(self, raw: bytes | memoryview) -> RequestRecord:
+        try:
+            record = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise GeneratorError(f"the records of a load worker are damaged at byte {at}: {error}") from None
-        at += _LENGTH.size + len(raw)
+            where = f"damaged at byte {self.at}"
+            raise GeneratorError(f"the records of a load worker are {where}: {error}") from None
+        self.at += _LENGTH.size + len(raw)
         for name in _WORDS:  # one of each for all records
             word = getattr(record, name)
-            force_setattr(record, name, words.setdefault(word, word))
-        force_setattr(record, "texts", texts)
-        yield record
+            force_setattr(record, name, self._words.setdefault(word, word))
+        force_setattr(record, "texts", self._texts)
+        return record
 
 
 def _frames(file: BinaryIO) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.domain.keywords import count, flag, keyword, positive, whole
-from pytest_llmserve.domain.plan import ARRIVALS, MOST_CONNECTIONS, POISSON, LoadPlan, Stage
+from pytest_llmserve.domain.plan import ARRIVALS, DECIDED, MOST_CONNECTIONS, POISSON, LoadPlan, Stage
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.load.stage_list import rate_stages, user_stages
 
@@ -35,6 +35,19 @@ def _limit(value: object) -> int:
     return limit
 
 
+def _until(value: object) -> str:
+    if value != DECIDED:
+        raise ValueError(f'{value!r} is not known: write until="{DECIDED}"')
+    return DECIDED
+
+
+def _most(value: object) -> int:
+    most = duration_ns(value)
+    if most == 0:
+        raise ValueError("0 leaves no time to decide")
+    return most
+
+
 def _params(value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ValueError(f'{value!r} is not a dict of request fields such as {{"temperature": 0}}')
@@ -55,6 +68,7 @@ def _file(value: object) -> str:
 
 _SHAPES = ("users", "rate", "stages", "rate_stages", "trace")
 _RATED = "rate=, rate_stages= and trace="
+_MOST_NS = 600 * NS_PER_S
 
 # keyword: (the shapes it belongs to, what to say when it stands beside another)
 _BELONGS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -66,6 +80,11 @@ _BELONGS: dict[str, tuple[tuple[str, ...], str]] = {
         ("users", "rate", "trace"),
         "requests= is for users=, rate= and trace=: stages have lengths of their own",
     ),
+    "until": (
+        ("users", "rate"),
+        "until= is for users= and rate=: stages and a trace have an end of their own",
+    ),
+    "max_duration": (("users", "rate"), 'max_duration= is for users= and rate= with until="decided"'),
     "ramp_up": (("users",), 'ramp_up= is for users=: write a stage that climbs, ((1, 20), "1m")'),
     "think_time": (("users", "stages"), "think_time= is for users= and stages=: a schedule does not wait"),
     "arrival": (("rate", "rate_stages"), "arrival= is for rate= and rate_stages="),
@@ -75,6 +94,10 @@ _BELONGS: dict[str, tuple[tuple[str, ...], str]] = {
         f"max_concurrency= is for {_RATED}: users have one connection each",
     ),
 }
+
+# The two ways to give a load its end.
+_FIXED_ENDS = ("requests", "duration")
+_OPEN_ENDS = ("until", "max_duration")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +117,8 @@ class LoadSpec:
     max_concurrency: int | None = keyword(count, doc="most requests under way by a schedule")
     requests: int | None = keyword(whole, doc="measured requests over all users")
     duration: int | None = keyword(duration_ns, doc="length of the measured part")
+    until: str | None = keyword(_until, doc='"decided": until every limit is shown to be kept or broken')
+    max_duration: int | None = keyword(_most, doc='with until=: its longest; "10m" by default')
     ramp_up: int = keyword(duration_ns, 0, doc="users start spread over this time")
     warm_up: int = keyword(duration_ns, 0, doc="time at the beginning that no figure counts")
     think_time: tuple[int, int] = keyword(_pause, (0, 0), doc="pause of a user, or a pair (least, most)")
@@ -113,10 +138,19 @@ class LoadSpec:
             raise ValueError(f"give {' or '.join(f'{name}=' for name in given)}, not {_both(given)}")
         shape = given[0] if given else "users"
         faults = [said for name, (of, said) in _BELONGS.items() if shape not in of and self._says(name)]
-        if shape in {"users", "rate"} and self.requests is None and self.duration is None:
-            faults.append('needs an end: requests=300, or duration="60s", or both')
+        if shape in {"users", "rate"}:
+            faults += self._faults_of_the_end()
         if faults:
             raise ValueError("; ".join(faults))
+
+    def _faults_of_the_end(self) -> list[str]:
+        if self.until is not None:
+            return [] if self.duration is None else ['until="decided" has no duration=: give max_duration=']
+        if self.max_duration is not None:
+            return ['max_duration= is for until="decided": give duration=, or until= too']
+        if self.requests is None and self.duration is None:
+            return ['needs an end: requests=300, duration="60s" or both, or until="decided"']
+        return []
 
     def _says(self, name: str) -> bool:
         return getattr(self, name) not in {None, 0, (0, 0)}
@@ -142,6 +176,7 @@ class LoadSpec:
         requests = self.requests
         if requests:
             requests = max(1, round(requests * scale))
+        duration_ns = self.duration if self.until is None else self.max_duration or _MOST_NS
         params = dict(self.params or {})
         if self.max_tokens is not None:
             params.setdefault("max_tokens", self.max_tokens)
@@ -155,7 +190,8 @@ class LoadSpec:
             speed=self.speed or 1.0,
             max_concurrency=self.max_concurrency or MOST_CONNECTIONS,
             requests=requests,
-            duration_ns=None if self.duration is None else round(self.duration * scale),
+            duration_ns=None if duration_ns is None else round(duration_ns * scale),
+            until=self.until,
             ramp_up_ns=round(self.ramp_up * scale),
             warm_up_ns=round(self.warm_up * scale),
             think_time_ns=self.think_time,
@@ -179,14 +215,22 @@ def overridden(farther: Mapping[str, Any], closer: Mapping[str, Any]) -> dict[st
     """Keywords of one level with those of a closer one over them.
 
     Where the closer one names a kind of load (`users`, `rate`, ...), the farther one's kind is
-    gone, and with it what does not belong to the kind that is left.
+    gone, and with it what does not belong to the kind that is left. So is the farther one's end
+    where the closer one's is of the other kind: so many requests, so long; or until decided.
     """
+    if "until" in closer:
+        farther = _without(_FIXED_ENDS, farther)
+    elif not closer.keys().isdisjoint(_FIXED_ENDS):
+        farther = _without(_OPEN_ENDS, farther)
     kinds = [name for name in _SHAPES if name in closer]
     if not kinds:
         return {**farther, **closer}
     belonging = {name for name, (of, _) in _BELONGS.items() if not set(of).isdisjoint(kinds)}
-    gone = {*_SHAPES, *_BELONGS} - belonging
-    return {**{name: value for name, value in farther.items() if name not in gone}, **closer}
+    return {**_without({*_SHAPES, *_BELONGS} - belonging, farther), **closer}
+
+
+def _without(gone: Collection[str], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in keywords.items() if name not in gone}
 
 
 def _both(given: list[str]) -> str:

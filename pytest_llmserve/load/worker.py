@@ -1,8 +1,9 @@
 """A load worker: a process of its own that runs `main`, driven through its pipes.
 
 stdin:  the length of the job (8 bytes), the job, then the start instant (8 bytes, monotonic
-        ns) once all workers are ready. Anything after that, its end included, means: stop
-        now. So a worker never outlives the process that started it.
+        ns) once all workers are ready. After that a `DRAIN` byte means: begin nothing more;
+        anything else, its end included: stop now. So a worker never outlives the process
+        that started it.
 stdout: messages, each behind its length.
 """
 
@@ -54,7 +55,7 @@ def _run() -> None:
     loop = (OpenLoop if job.plan.is_open else LoadLoop)(job, recorder, control_fd=0)
     _say(Message(kind="ready"))
     begin_ns = LENGTH.unpack(_read(8))[0]
-    _report_progress(loop)
+    _report_progress(loop, writer if job.plan.until is not None else None)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -124,12 +125,17 @@ def _tell(loop: LoadLoop, summary: WorkerSummary | None = None) -> None:
         _say(Message(kind="done" if summary else "progress", beat=beat, summary=summary))
 
 
-def _report_progress(loop: LoadLoop) -> None:
-    """Say twice a second how far it is; this is also the sign of life the parent waits for."""
+def _report_progress(loop: LoadLoop, writer: ShardWriter | None) -> None:
+    """Say twice a second how far it is; this is also the sign of life the parent waits for.
+
+    Where one is given, what the writer holds back is written each time.
+    """
 
     def tell() -> None:
         while True:
             time.sleep(_PROGRESS_S)
+            if writer is not None:
+                writer.flush()
             try:
                 _tell(loop)
             except OSError:  # the parent is gone; the loop sees the end of stdin

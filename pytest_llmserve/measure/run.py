@@ -18,7 +18,9 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.engine import LoadRun, Progress
+from pytest_llmserve.measure.looks import Decided, Looks
 from pytest_llmserve.measure.watch import MemoryWatch, Watch
+from pytest_llmserve.stats import import_now
 
 Keep = Callable[[LoadResult], None]
 
@@ -38,6 +40,7 @@ def measured_run(
     settle_ns: int | None = None,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
+    decided: Decided | None = None,
 ) -> LoadResult:
     """Run a load and keep its result, also when it is interrupted.
 
@@ -51,6 +54,8 @@ def measured_run(
         settle_ns: wait so long for memory to settle; None = memory is not judged.
         stop: set from another thread to end the run.
         progress: told how far the run is, about twice a second; what it raises ends the run.
+        decided: asked now and then of all requests begun up to an instant; once it says True the load
+            begins nothing more, and ends with what is under way.
 
     Raises:
         GeneratorError: a worker died; nothing is kept, the run is void.
@@ -58,13 +63,16 @@ def measured_run(
         BaseException: what `progress` raised; what was measured has been kept.
     """
     memory = None if settle_ns is None else watch.memory()
+    if decided is not None:
+        import_now()
     started_ns = time.monotonic_ns()
     with LoadRun(target, plan, prompts, folder) as run:
         try:
             if memory is not None and not plan.warm_up_ns:
                 memory.take_baseline()
             run.start()
-            run.wait(_During(plan, watch, memory if plan.warm_up_ns else None, stop, progress))
+            looks = None if decided is None else Looks(run, decided)
+            run.wait(_During(plan, watch, memory if plan.warm_up_ns else None, stop, progress, looks))
             result = run.result()
             change = _settled(memory, settle_ns, stop)
         except (KeyboardInterrupt, Stopped) as why:
@@ -89,11 +97,12 @@ class _During:
         memory: MemoryWatch | None,
         stop: threading.Event | None,
         progress: Progress | None,
+        looks: Looks | None,
     ) -> None:
         self._baseline_ns = time.monotonic_ns() + plan.warm_up_ns
         self._watch, self._memory = watch, memory
         self._stop = stop
-        self._progress = progress
+        self._progress, self._looks = progress, looks
         self._told: LoadProgress | None = None
 
     def __call__(self, now: LoadProgress) -> None:
@@ -105,6 +114,8 @@ class _During:
         if self._progress is not None and now is not self._told:
             self._told = now
             self._tell(self._progress, now)
+        if self._looks is not None:
+            self._looks.look()
 
     def _tell(self, progress: Progress, now: LoadProgress) -> None:
         try:

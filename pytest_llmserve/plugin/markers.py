@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmserve.checks import CHECKS, Check, check_class
+from pytest_llmserve.checks import CHECKS, Check, check_class, no_early_end
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build, signature
 from pytest_llmserve.load.spec import LoadSpec, overridden
@@ -72,19 +72,18 @@ Traces = dict[str, str | None]
 
 def _read(item: pytest.Item, traces: Traces) -> tuple[Wishes, list[str]]:
     faults: list[str] = []
+    wanted = {name: given for name in CHECKS if (given := _merged(item, name)) is not None}
     load = _merged(item, "load")
     if load is not None:
         spec = _build(LoadSpec, item, "load", load, faults)
         if spec is not None and spec.trace is not None:
             _check_trace(item, spec.trace, faults, traces)
-    checks = []
-    for name in CHECKS:
-        given = _merged(item, name)
-        if given is not None:
-            check = _build(check_class(name), item, name, given, faults)
-            if check is not None:
-                checks.append(check)
-    return Wishes(load[1] if load else None, tuple(checks)), faults
+        if spec is not None and spec.until is not None:
+            if not any(check_class(name).stops_early for name in wanted):
+                faults.append(f"{_place(item, 'load')}: load: {no_early_end()}")
+    checks = (_build(check_class(name), item, name, given, faults) for name, given in wanted.items())
+    found = tuple(check for check in checks if check is not None)
+    return Wishes(load[1] if load else None, found), faults
 
 
 Given = tuple[tuple[Any, ...], dict[str, Any]]

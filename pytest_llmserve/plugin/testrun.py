@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmserve.checks import no_early_end
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.checks.foresight import too_few
-from pytest_llmserve.checks.judging import judged
+from pytest_llmserve.checks.foresight import earliest, too_few
+from pytest_llmserve.checks.judging import all_decided, judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
@@ -123,6 +124,7 @@ class TestRun:
                 settle_ns=leak.settle if leak is not None else None,
                 stop=stop,
                 progress=progress,
+                decided=self._decided if plan.until is not None else None,
             )
 
     def _plan(self, keywords: Mapping[str, Any], on_progress: OnProgress | None) -> LoadPlan:
@@ -132,6 +134,8 @@ class TestRun:
                 " give a function of one argument, a LoadProgress"
             )
         spec = build(LoadSpec, "llm_load", (), overridden(self.wishes.load or {}, keywords))
+        if spec.until is not None and not any(check.stops_early for check in self.wishes.checks):
+            raise SetupError(f"llm_load: {no_early_end()}")
         config, errors = self.state.config, self.wishes.check("error_rate")
         return spec.plan(
             scale=value(config, "--llm-scale"),
@@ -141,20 +145,25 @@ class TestRun:
             folder=config.rootpath,
         )
 
+    def _decided(self, so_far: LoadResult) -> bool:
+        """A run that goes on, judged by itself."""
+        return all_decided(self.wishes.checks, Evidence(runs=(so_far,)))
+
     def _tell_before(self, plan: LoadPlan) -> None:
-        """Say which limits this plan cannot show to be kept, once a test: on the terminal, and as a warning.
+        """Say what is known of the verdicts before, once a test; warn of limits that stay undecided at best.
 
         Raises:
             SetupError: the user's filters make an error of the warning.
         """
         text = too_few(plan, self.wishes.checks)
-        if not text or self._told_before:
+        said = text or earliest(plan, self.wishes.checks)
+        if not said or self._told_before:
             return
         self._told_before = True
         terminal = self.state.terminal()
         if terminal is not None:
-            terminal.tell(f"llmserve: {text}")
-        if not warned(self.item, "load", text):
+            terminal.tell(f"llmserve: {said}")
+        if text and not warned(self.item, "load", text):
             raise SetupError(f"{text}; {NOT_BEGUN}")
 
     @contextmanager

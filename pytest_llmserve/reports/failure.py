@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.result import LoadResult, early_end
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.stages import level_text
 from pytest_llmserve.domain.units import NS_PER_S, ms_text
@@ -60,8 +60,9 @@ def _run_lines(run: LoadResult, title: str) -> list[str]:
     lines = [f"{title}: {run.plan.describe()}: {counts}"]
     if run.plan.is_open or run.plan.steps:
         lines.append(f"  seed {run.plan.seed}")
-    if run.generator.ended != "complete":
-        lines.append(f"  ended early: {run.generator.ended}")
+    ended = early_end(run.generator.ended, len(run.tried), run.duration_s)
+    if ended is not None:
+        lines.append(f"  ended early: {ended}")
     lines += error_lines(run)
     slowest = sorted(run.ok, key=lambda r: r.e2e_ms or 0.0, reverse=True)[:_SLOWEST]
     if slowest:

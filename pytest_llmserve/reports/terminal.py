@@ -6,6 +6,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_llmserve.domain.plan import DECIDED
+from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 
 _ROWS = (
@@ -68,8 +70,9 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
         + (f", {counts['dropped']} dropped" if counts["dropped"] else "")
         + f", {run['duration_s']:.1f} s",
     )
-    if run["generator"]["ended"] != "complete":
-        _plain(console, f"  ended early: {run['generator']['ended']}", "yellow")
+    ended = early_end(run["generator"]["ended"], counts["sent"], run["duration_s"])
+    if ended is not None:
+        _plain(console, f"  ended early: {ended}", None if run["generator"]["ended"] == DECIDED else "yellow")
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from pytest_llmserve.stats.dependence import variance_inflation
 from pytest_llmserve.stats.sums import total, variance
 
 MOST_TIMES = 1_000_000
 """A mean that near to its limit cannot be told from it."""
+
+FIRST_LOOK = 100
+LOOK_GROWTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Mean:
     error: float
     freedom: float
     inflation: float
+
+    @property
+    def n(self) -> int:
+        """How many values it is of; of fewer than two effective ones this is not known exactly."""
+        return round((self.freedom + 1) * self.inflation)
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Two-sided t interval."""
@@ -87,6 +96,58 @@ class Mean:
             middle = math.sqrt(enough * too_few)
             too_few, enough = (too_few, middle) if shown(middle) else (middle, enough)
         return enough
+
+
+@dataclass(frozen=True)
+class MeanCourse:
+    """A mean looked at again and again while its values come in, at times that do not depend on them.
+
+    The j-th look may be wrong 1 / (j (j + 1)) of the error that is allowed, which add up to
+    the whole (alpha spending: Lan and DeMets, Biometrika 70, 1983; the sum is Bonferroni's).
+
+    Attributes:
+        looks: the mean at each look, first to last.
+    """
+
+    looks: tuple[Mean, ...]
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """What the intervals of all looks have in common; without a look it is unbounded."""
+        each = [mean.interval(1 - (1 - confidence) / (j * (j + 1))) for j, mean in enumerate(self.looks, 1)]
+        return max((low for low, _ in each), default=-math.inf), min((h for _, h in each), default=math.inf)
+
+    def p_at_most(self, limit: float) -> float:
+        """Small = shown to be below the limit at some look."""
+        return _spent(mean.p_at_most(limit) for mean in self.looks)
+
+    def p_at_least(self, limit: float) -> float:
+        """Small = shown to be above the limit at some look."""
+        return _spent(mean.p_at_least(limit) for mean in self.looks)
+
+    def times_needed(self, limit: float, level: float, most_freedom: float = math.inf) -> float | None:
+        """`Mean.times_needed` of the last look, for the first one after it that decides at its own level."""
+        times, last = 1.0, self.looks[-1]
+        for j in count(len(self.looks) + 1):
+            times *= LOOK_GROWTH
+            needed = last.times_needed(limit, level / (j * (j + 1)), most_freedom)
+            if needed is None or times > MOST_TIMES:
+                return None
+            if needed <= times:
+                return times
+        return None
+
+
+def _spent(p_values: Iterable[float]) -> float:
+    return min((min(1.0, p * j * (j + 1)) for j, p in enumerate(p_values, 1)), default=1.0)
+
+
+def course_of_mean(series: Sequence[float]) -> MeanCourse:
+    """Look at the first 100 values of a series, then at half as many more each time."""
+    looks, at = [], FIRST_LOOK
+    while at <= len(series):
+        looks.append(mean_of(series[:at]))
+        at = math.ceil(at * LOOK_GROWTH)
+    return MeanCourse(tuple(looks))
 
 
 def mean_of(series: Sequence[float]) -> Mean:

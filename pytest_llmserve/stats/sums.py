@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_llmserve.domain.gaps import Gaps
 
 if TYPE_CHECKING:
-    from numpy import bool_
+    from numpy import bool_, float64
     from numpy.typing import NDArray
 
     Marks: TypeAlias = Sequence[bool] | NDArray[bool_]
     """Which values of a series have something about them."""
 
-    Values: TypeAlias = Sequence[float] | NDArray[bool_]
+    Values: TypeAlias = Sequence[float] | NDArray[bool_] | NDArray[float64]
 
 
-def over(values: Sequence[float], limit: float, *, or_at: bool = False) -> Marks:
+def over(values: Values, limit: float, *, or_at: bool = False) -> Marks:
     """Which values are over a limit; `or_at` marks those that are equal to it too."""
+    if not isinstance(values, (Gaps, Sequence)):  # an array
+        return values >= limit if or_at else values > limit
     if not isinstance(values, Gaps):
         return [value >= limit for value in values] if or_at else [value > limit for value in values]
     import numpy as np

@@ -36,6 +36,13 @@ def test_a_row_leads_to_a_frozen_dataclass_of_that_name(name):
 
 
 @pytest.mark.parametrize("name", CHECKS)
+def test_a_check_says_whether_it_can_end_a_load(name):
+    """What is known only when the load is over cannot."""
+    ends_early = {"latency", "throughput", "goodput", "error_rate"}
+    assert check_class(name).stops_early is (name in ends_early)
+
+
+@pytest.mark.parametrize("name", CHECKS)
 def test_no_check_passes_on_no_evidence(name):
     """Nothing measured is undecided without an estimate, which fails a test in any mode."""
     verdicts = build(check_class(name), name, (), ONE_OF_EACH[name]).judge(Evidence())

@@ -185,6 +185,8 @@ def test_health_names_the_clock(summary, stamped, unstamped, clock):
 def test_health_tells_the_first_reason_that_is_not_complete(summary):
     assert health([summary(), summary()], []).ended == "complete"
     assert health([summary(), summary(ended="gave up")], []).ended == "gave up"
+    assert health([summary(ended="decided"), summary()], []).ended == "decided"
+    assert health([summary(ended="decided"), summary(ended="gave up")], []).ended == "gave up"
 
 
 def test_requests_sent_again_are_those_of_all_workers(summary):

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.load.shard import ShardWriter, read_shard
+from pytest_llmserve.load.shard import ShardTail, ShardWriter, read_shard
 
 ODD = "a\x00\u2028\ud800é🦜"
 
@@ -84,3 +84,47 @@ def test_a_text_whose_folder_is_gone(shard, tmp_path):
     (tmp_path / "shard-1.texts").unlink()
     with pytest.raises(GeneratorError, match=r"texts can be read until the test session ends$"):
         _ = records[0].text
+
+
+def test_a_tail_gives_each_record_once_as_it_is_flushed(tmp_path):
+    """What the writer still holds back comes later; the text of a record that came can be read."""
+    prefix = str(tmp_path / "s")
+    writer, tail = ShardWriter(prefix), ShardTail(prefix)
+    writer.add(record(1, text_at=writer.add_text("first")))
+    assert tail.read() == []
+    writer.flush()
+    writer.add(record(2, task="t"))
+    (first,) = tail.read()
+    assert (first.id, first.text) == (1, "first")
+    assert tail.read() == []
+    writer.close()
+    writer.flush()  # as the thread that flushes does when it comes late
+    (second,) = tail.read()
+    assert (second.id, second.task) == (2, "t")
+
+
+def test_a_tail_leaves_half_a_record_for_the_next_time(shard, tmp_path):
+    """Cut anywhere, it gives the whole records, and after that the others."""
+    path = tmp_path / "shard-1.records"
+    raw = path.read_bytes()
+    whole = [r.id for r in read_shard(shard)]
+    for cut in range(len(raw)):
+        path.write_bytes(raw[:cut])
+        tail = ShardTail(shard)
+        before = [r.id for r in tail.read()]
+        path.write_bytes(raw)
+        assert before + [r.id for r in tail.read()] == whole
+        assert len(before) < 3
+
+
+def test_a_tail_says_where_a_record_is_damaged(shard, tmp_path):
+    path = tmp_path / "shard-1.records"
+    raw = bytearray(path.read_bytes())
+    second = 4 + int.from_bytes(raw[:4], "little")
+    raw[second + 4] = 0xC1  # never used in msgpack
+    path.write_bytes(raw)
+    with pytest.raises(GeneratorError, match=f"a load worker are damaged at byte {second}: "):
+        ShardTail(shard).read()
+    path.unlink()
+    with pytest.raises(GeneratorError, match=r"^a load worker's records cannot be read: .*No such file"):
+        ShardTail(shard).read()

@@ -97,10 +97,35 @@ def test_params_win_over_max_tokens():
     assert spec(requests=1, max_tokens=9, params={"max_tokens": 4}).plan().params == {"max_tokens": 4}
 
 
+def test_until_decided_has_a_longest_time():
+    """Ten minutes, or what was said; `requests` is a further bound. All are scaled."""
+    plan = spec(users=20, until="decided").plan()
+    assert (plan.until, plan.duration_ns, plan.requests) == ("decided", 600 * S, None)
+    plan = spec(users=20, until="decided", max_duration="2m", requests=500, warm_up="10s").plan(scale=0.1)
+    assert (plan.duration_ns, plan.requests, plan.warm_up_ns) == (12 * S, 50, S)
+    assert spec(rate=5, until="decided").plan(scale=0.5).duration_ns == 300 * S
+    assert spec(users=20, duration="60s").plan().until is None
+
+
 @pytest.mark.parametrize(
     ("keywords", "said"),
     [
-        ({}, 'needs an end: requests=300, or duration="60s", or both'),
+        ({"users": 20, "until": "decided"}, "20 users, until decided, at most 10 min"),
+        (
+            {"rate": 5, "until": "decided", "max_duration": "90s", "requests": 500, "warm_up": 3},
+            "5 requests/s, Poisson arrivals, until decided, at most 500 requests or 90 s, warm-up 3 s",
+        ),
+        ({"users": 2, "requests": 9, "duration": 60}, "2 users, 9 requests, 1 min"),
+    ],
+)
+def test_a_plan_says_where_it_ends(keywords, said):
+    assert spec(**keywords).plan().describe() == said
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({}, 'needs an end: requests=300, duration="60s" or both, or until="decided"'),
         ({"requests": 1, "users": 0}, "users: 0 is not a whole number of 1 or more"),
         ({"requests": 1, "users": True}, "users: True is not a whole number of 1 or more"),
         ({"requests": 1.5}, "requests: 1.5 is not a whole number of 0 or more"),
@@ -113,7 +138,7 @@ def test_params_win_over_max_tokens():
         ({"requests": 1, "think_time": (3, 1)}, "think_time: (3, 1) begins with the longer pause"),
         ({"users": 2, "rate": 3, "requests": 1}, "give users= or rate=, not both"),
         ({"users": 2, "rate": 3, "trace": "x"}, "give users= or rate= or trace=, not 3 of them"),
-        ({"rate": 3}, 'needs an end: requests=300, or duration="60s", or both'),
+        ({"rate": 3}, 'needs an end: requests=300, duration="60s" or both, or until="decided"'),
         ({"rate": -1, "requests": 1}, "rate: -1 is not over 0"),
         (
             {"rate": 1, "requests": 1, "arrival": "even"},
@@ -153,6 +178,27 @@ def test_params_win_over_max_tokens():
         ({"rate_stages": [(-1, "1s")]}, "rate_stages: stage 1: -1 is below 0"),
         ({"rate_stages": [(1, 0)]}, "rate_stages: stage 1: has no length"),
         ({"rate_stages": [(0, 5), (0, 1)]}, "rate_stages: no stage is over 0"),
+        ({"until": "sure"}, "until: 'sure' is not known: write until=\"decided\""),
+        ({"until": "decided", "max_duration": 0}, "max_duration: 0 leaves no time to decide"),
+        ({"until": "decided", "duration": 60}, 'until="decided" has no duration=: give max_duration='),
+        ({"max_duration": 60}, 'max_duration= is for until="decided": give duration=, or until= too'),
+        (
+            {"requests": 9, "max_duration": 60},
+            'max_duration= is for until="decided": give duration=, or until= too',
+        ),
+        (
+            {"stages": [(2, "1s")], "until": "decided", "max_duration": 60},
+            "until= is for users= and rate=: stages and a trace have an end of their own;"
+            ' max_duration= is for users= and rate= with until="decided"',
+        ),
+        (
+            {"rate_stages": [(2, "1s")], "until": "decided"},
+            "until= is for users= and rate=: stages and a trace have an end of their own",
+        ),
+        (
+            {"trace": "calls.jsonl", "until": "decided"},
+            "until= is for users= and rate=: stages and a trace have an end of their own",
+        ),
         ({"requests": 1, "nonce": "no"}, "nonce: 'no' is not True or False"),
         ({"requests": 1, "seed": -1}, "seed: -1 is not a whole number of 0 or more"),
         (
@@ -222,3 +268,31 @@ FARTHER = {"users": 20, "duration": "60s", "ramp_up": "5s", "max_tokens": 9}
 def test_a_closer_kind_drops_the_farther_and_what_is_its_own(closer, merged):
     """Two kinds on one level stay two, to be told."""
     assert overridden(FARTHER, closer) == merged
+
+
+FIXED = {"users": 20, "requests": 300, "duration": "60s"}
+OPEN = {"users": 20, "until": "decided", "max_duration": "5m"}
+
+
+@pytest.mark.parametrize(
+    ("farther", "closer", "merged"),
+    [
+        (FIXED, {"until": "decided"}, {"users": 20, "until": "decided"}),
+        (
+            FIXED,
+            {"until": "decided", "requests": 900},
+            {"users": 20, "until": "decided", "requests": 900},
+        ),
+        (OPEN, {"requests": 300}, {"users": 20, "requests": 300}),
+        (OPEN, {"duration": "60s"}, {"users": 20, "duration": "60s"}),
+        (OPEN, {"max_duration": "1m"}, {**OPEN, "max_duration": "1m"}),
+        (OPEN, {"until": "decided", "users": 5}, {**OPEN, "users": 5}),
+        (OPEN, {"rate": 5}, {"rate": 5, "until": "decided", "max_duration": "5m"}),
+        (OPEN, {"stages": []}, {"stages": []}),
+        (FIXED, {"max_duration": "1m"}, {**FIXED, "max_duration": "1m"}),
+        ({**OPEN, "requests": 900}, {"requests": 300}, {"users": 20, "requests": 300}),
+    ],
+)
+def test_a_closer_end_replaces_a_farther_one_of_the_other_kind(farther, closer, merged):
+    """So many requests or so long, or until decided; what was said on one level stays together."""
+    assert overridden(farther, closer) == merged

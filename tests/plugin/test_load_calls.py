@@ -81,7 +81,10 @@ def test_it(llm_load):
             "llm_load: no keyword 'user', did you mean users?;"
             " requests: 0.5 is not a whole number of 0 or more",
         ),
-        ("('hi', users=3)", 'llm_load: needs an end: requests=300, or duration="60s", or both'),
+        (
+            "('hi', users=3)",
+            'llm_load: needs an end: requests=300, duration="60s" or both, or until="decided"',
+        ),
         (
             "('hi', think_time=('2s', '1s'), requests=1)",
             "llm_load: think_time: ('2s', '1s') begins with the longer pause",

@@ -44,13 +44,13 @@ def test_every_fault_of_every_marker_is_told_with_its_line(suite):
     [
         ("latency(p50_ms=-1)", "latency: p50_ms: -1 is not over 0"),
         ("latency(p50_ms=1, e2e_p50_ms=2)", "latency: p50_ms and e2e_p50_ms are the same limit: give one"),
-        ("load(users=3)", 'load: needs an end: requests=300, or duration="60s", or both'),
+        ("load(users=3)", 'load: needs an end: requests=300, duration="60s" or both, or until="decided"'),
         ("load(users=3, rate=2.5, requests=1)", "load: give users= or rate=, not both"),
         (
             "load(rate=5, stages=[(1, '1s')], trace='x.jsonl')",
             "load: give rate= or stages= or trace=, not 3 of them",
         ),
-        ("load(rate=5)", 'load: needs an end: requests=300, or duration="60s", or both'),
+        ("load(rate=5)", 'load: needs an end: requests=300, duration="60s" or both, or until="decided"'),
         ("load(rate=0, requests=1)", "load: rate: 0 is not over 0"),
         (
             "load(stages=[(2, '1s'), (0.5, '1s')])",

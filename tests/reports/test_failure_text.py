@@ -77,6 +77,17 @@ def test_a_run_that_ended_early_says_why(make):
     """Interrupted, or the server was gone."""
     run = make.run([make.record(0)], generator=GeneratorHealth(ended="gave up: no connection"))
     assert "  ended early: gave up: no connection" in text(make, [make.verdict()], [run]).split("\n")
+    assert "ended early" not in text(make, [make.verdict()], [make.run([make.record(0)])])
+
+
+def test_a_run_that_was_decided_says_after_how_much(make):
+    """Requests that were sent, and from the first send to the last end."""
+    records = [make.record(n) for n in range(9)] + [
+        make.record(9, outcome="dropped", sent_ns=None, end_ns=None)
+    ]
+    run = make.run(records, generator=GeneratorHealth(ended="decided"))
+    told = "  ended early: every limit decided after 9 requests, 8.1 s"
+    assert told in text(make, [make.verdict()], [run]).split("\n")
 
 
 def test_a_generator_that_was_the_bottleneck_is_named(make):

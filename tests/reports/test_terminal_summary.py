@@ -112,6 +112,14 @@ def test_an_early_end_and_an_unwatched_server_are_told(make):
     )
 
 
+def test_a_load_that_was_decided_says_after_how_much(make):
+    """It is no trouble: nothing of it is coloured."""
+    run = make.run([make.record(n) for n in range(9)], generator=GeneratorHealth(ended="decided"))
+    told = "  ended early: every limit decided after 9 requests, 8.1 s"
+    assert told in lines([document(make, [run])])
+    assert told in lines([document(make, [run])], colour=True)
+
+
 def test_tokens_that_were_estimated_or_not_counted_are_told(make):
     """Never passed off as the server's count."""
     estimated = make.run([make.record(i, tokens_from="estimated") for i in range(3)])

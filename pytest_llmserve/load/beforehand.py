@@ -1,0 +1,40 @@
+"""What can be wrong with the user's prompts and parameters, found before a worker starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.load.http import request_bytes
+from pytest_llmserve.load.trace import TraceRow
+
+
+def prompts_json(prompts: Sequence[Prompt]) -> bytes:
+    """All prompts as a JSON list. Raises SetupError: there is none, or one is no JSON value."""
+    if not prompts:
+        raise SetupError("no prompts: give at least one")
+    written = []
+    for place, prompt in enumerate(prompts):
+        try:
+            written.append(json.dumps(prompt))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SetupError(
+                f"prompts[{place}] cannot be written as JSON: {error}; give texts, numbers, lists and dicts"
+            ) from None
+    return f"[{','.join(written)}]".encode()
+
+
+def try_encoding(target: Target, plan: LoadPlan, prompts: Sequence[Prompt], rows: Sequence[TraceRow]) -> None:
+    """Let the user's faults show here, not in a worker. Raises SetupError."""
+    encode = dialect(target.api).encode
+    request_bytes(target, encode(target, prompts[0], plan.params))
+    for prompt in prompts[1:]:
+        encode(target, prompt, plan.params)
+    limited = next((fields for row in rows if (fields := row.params) is not None), None)
+    if limited is not None:
+        encode(target, prompts[0], {**plan.params, **limited})
