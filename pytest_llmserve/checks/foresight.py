@@ -75,12 +75,12 @@ def too_few(plan: LoadPlan, checks: Iterable[Check]) -> str:
 
 
 def earliest(plan: LoadPlan, checks: Iterable[Check]) -> str:
-    """Say how many requests a load `until="decided"` needs to show all its limits kept; "" of others."""
+    """Say what a load `until="decided"` needs at least, to show all its limits kept; "" of others."""
     wanted = [need for check in checks for need in needs(check, plan)]
     if plan.until is None or not wanted:
         return ""
     most = max(wanted, key=lambda need: need.least)
-    return f"until decided, with {most.least} requests or more if all goes well; {most.limit}: {most.said}"
+    return f"{most.limit}: {most.said}; this load goes on until all is decided"
 
 
 def needs(check: Check, plan: LoadPlan) -> Iterator[Need]:
@@ -97,7 +97,8 @@ def sent_by(plan: LoadPlan) -> Sending | None:
         return timed
     if timed is not None and timed.number < plan.requests:
         return timed
-    may_end_before = plan.trace is not None or (not plan.is_open and plan.measured_ns is not None)
+    timed_users = not plan.is_open and plan.measured_ns is not None
+    may_end_before = plan.trace is not None or plan.until is not None or timed_users
     return Sending(plan.requests, "at most" if may_end_before else "")
 
 

@@ -28,8 +28,9 @@ from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import QUANTILES
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
-from pytest_llmserve.stats.dependence import variance_inflation
-from pytest_llmserve.stats.means import FIRST_LOOK, Mean, MeanCourse, course_of_mean, mean_of
+from pytest_llmserve.stats.dependence import inflation_of
+from pytest_llmserve.stats.ergodic import lower_value
+from pytest_llmserve.stats.means import FIRST_LOOK, Mean, MeanCourse, course_of_mean, look_sizes, mean_of
 from pytest_llmserve.stats.quantile import quantile_interval
 from pytest_llmserve.stats.sums import over
 
@@ -210,7 +211,8 @@ def _doubt_of_mean(series: Series, known: Mean | MeanCourse, limit_ms: float, le
     times = known.times_needed(limit_ms, level if mean.mean > limit_ms else ALPHA)
     if times is None:
         return f"no number of {series.noun} would tell if mean and spread stay"
-    more = f"{about(mean.n * times)} {series.noun} would tell if mean and spread stay"
+    size = [*look_sizes(n)][-1] if looked_at else n
+    more = f"{about(size * times)} {series.noun} would tell if mean and spread stay"
     return f"{more}: raise max_duration" if looked_at else more
 
 
@@ -235,14 +237,18 @@ def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool)
 
 def _intervals(series: Series, q: float, beyond: Share) -> tuple[Interval, Interval]:
     """Two-sided, and one-sided bounds that stand beyond the limit exactly when the share over it decides."""
-    if beyond.course is not None:
-        two_sided = beyond.course.value_bounds(series.values_ms, (1 + CONFIDENCE) / 2)
-        return two_sided, beyond.course.value_bounds(series.values_ms, CONFIDENCE)
-    around = variance_inflation(over(series.values_ms, series.quantile(q), or_at=True))
-    two_sided = quantile_interval(series.ordered, q, CONFIDENCE, max(beyond.caution, around))
-    low, _ = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, beyond.inflation)
-    _, high = quantile_interval(series.ordered, q, 2 * CONFIDENCE - 1, beyond.caution)
-    return two_sided, (low, high)
+    around = inflation_of(over(series.values_ms, series.quantile(q), or_at=True)).bold
+
+    def bounds(confidence: float, inflation: float, caution: float) -> Interval:
+        if beyond.course is not None:
+            low, high = beyond.course.value_bounds(series.values_ms, confidence)
+        else:
+            low, _ = quantile_interval(series.ordered, q, 2 * confidence - 1, inflation)
+            _, high = quantile_interval(series.ordered, q, 2 * confidence - 1, caution)
+        return max(low, lower_value(series.ordered, 1 - q, confidence)), high
+
+    wide = max(beyond.caution, around)
+    return bounds((1 + CONFIDENCE) / 2, wide, wide), bounds(CONFIDENCE, beyond.inflation, beyond.caution)
 
 
 def _what(figure: str, statistic: str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmserve.checks.finding import ALPHA, CONFIDENCE, NOTICED, telling
+from pytest_llmserve.checks.finding import ALPHA, CONFIDENCE, NOTICED, Interval, telling
 from pytest_llmserve.checks.wording import about, percent
-from pytest_llmserve.stats import binomial
-from pytest_llmserve.stats.dependence import cautious_inflation, upper_inflation, variance_inflation
+from pytest_llmserve.stats import binomial, ergodic
+from pytest_llmserve.stats.dependence import inflation_of
 from pytest_llmserve.stats.sequential import Course, course_of, decided_by
 from pytest_llmserve.stats.sums import total
 
@@ -55,8 +55,9 @@ class Share:
     def p_beyond(self) -> float:
         """How likely so many bad ones would be if the allowed share were just kept."""
         if self.course is not None:
-            return self.course.p_beyond
-        return binomial.p_at_least(self.bad / self.inflation, self.n / self.inflation, self.allowed)
+            return min(self.course.p_beyond, ergodic.p_at_least(self.course.worst, self.allowed))
+        discounted = binomial.p_at_least(self.bad / self.inflation, self.n / self.inflation, self.allowed)
+        return min(discounted, ergodic.p_at_least(self.estimate, self.allowed))
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -64,15 +65,17 @@ class Share:
 
         Of Clopper and Pearson, or of a confidence sequence where the run was looked at all the time.
         """
-        if self.course is not None:
-            sides = self.course.bounds((1 + CONFIDENCE) / 2), self.course.bounds(CONFIDENCE)
-            return telling(*sides, self.allowed, self.p_within, self.p_beyond)
-        two_sided = binomial.interval(self.bad / self.caution, self.n / self.caution, CONFIDENCE)
-        one_sided = (
-            binomial.lower_bound(self.bad / self.inflation, self.n / self.inflation, CONFIDENCE),
-            binomial.upper_bound(self.bad / self.caution, self.n / self.caution, CONFIDENCE),
-        )
+        two_sided, one_sided = self._bounds((1 + CONFIDENCE) / 2), self._bounds(CONFIDENCE)
         return telling(two_sided, one_sided, self.allowed, self.p_within, self.p_beyond)
+
+    def _bounds(self, confidence: float) -> Interval:
+        """A lower and an upper bound, each one-sided."""
+        if self.course is not None:
+            low, high = self.course.bounds(confidence)
+            return max(low, ergodic.lower_bound(self.course.worst, confidence)), high
+        low = binomial.lower_bound(self.bad / self.inflation, self.n / self.inflation, confidence)
+        high = binomial.upper_bound(self.bad / self.caution, self.n / self.caution, confidence)
+        return max(low, ergodic.lower_bound(self.estimate, confidence)), high
 
     def doubt(self, claim: str, noun: str, bad_ones: str, *, level: float = ALPHA, told: bool = True) -> str:
         """Why there is no verdict, and what would give one.
@@ -152,5 +155,4 @@ def share_of(
         course = course_of(indicator, allowed, values, level)
         inflation, caution = course.last
         return Share(bad, n, allowed, inflation, caution, course)
-    inflation = max(variance_inflation(indicator), upper_inflation(values, level, ordered))
-    return Share(bad, n, allowed, inflation, cautious_inflation(indicator, values, level, ordered))
+    return Share(bad, n, allowed, *inflation_of(indicator, values, level, ordered))

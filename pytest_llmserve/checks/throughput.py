@@ -113,7 +113,7 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
 
 
 def _rates(run: LoadResult, kind: str) -> Mean | MeanCourse | None:
-    """The mean of the rates in slices of the steady window, or at each look at a part of it; None of too few."""
+    """The mean of the rates in slices, or one at each look; None of too few."""
     if run.plan.until is None:
         slices = slice_rates(run, kind)
         return mean_of(slices) if slices else None
@@ -122,7 +122,7 @@ def _rates(run: LoadResult, kind: str) -> Mean | MeanCourse | None:
 
 
 def _looks_ns(run: LoadResult) -> Iterator[int]:
-    """Ends of the parts of the steady window that are looked at: its first 2 s, then half as much more each time."""
+    """When the steady window is looked at: after its first 2 s, then after half as much more each time."""
     start_ns, stop_ns = run.steady_ns
     length_ns = FIRST_LOOK_NS
     while start_ns + length_ns <= stop_ns:
@@ -179,7 +179,9 @@ def _answered_within(run: LoadResult, stop_ns: int) -> list[int]:
 
 
 def slice_rates(run: LoadResult, kind: str, stop_ns: int | None = None) -> list[float]:
-    """Rate per second in each equal slice of the steady window up to `stop_ns`; none with too few answers for five.
+    """Rate per second in each equal slice of the steady window; none with too few answers for five.
+
+    With `stop_ns` only the part before it is cut into slices.
 
     A token counts where its chunk arrived, as in `domain.metrics.throughput`.
     """

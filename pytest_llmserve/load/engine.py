@@ -214,6 +214,8 @@ class LoadRun:
     def _take(self, worker: _Worker, message: Message) -> None:
         if self._tally is not None and message.beat is not None:
             self._tally.add(worker.index, message.beat, time.monotonic_ns())
+            if self._so_far is not None and message.beat.strain is not None:
+                self._so_far.hear(worker.index, message.beat.strain)
         if message.fault is not None:
             raise SetupError(message.fault)
         if message.summary is not None:

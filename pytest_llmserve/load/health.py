@@ -12,12 +12,12 @@ _KEPT = 1 << 17
 class Lateness:
     """Delays of a whole run, in ns: all up to 131,072, then evenly fewer. The greatest is kept apart."""
 
-    __slots__ = ("_kept", "_skip", "_step", "most_ns")
+    __slots__ = ("_kept", "_skip", "_step", "_told", "most_ns")
 
     def __init__(self) -> None:
         self._kept = array("q")
         self._step = self._skip = 1
-        self.most_ns = 0
+        self.most_ns = self._told = 0
 
     def add(self, delay_ns: int) -> None:
         """Keep one delay; clocks compared across a step may make it negative: 0 then."""
@@ -32,6 +32,7 @@ class Lateness:
         self._kept.append(delay_ns)
         if len(self._kept) >= _KEPT:
             del self._kept[1::2]
+            self._told = (self._told + 1) // 2
             self._step *= 2
 
     def sample(self, most: int = 20_000) -> list[int]:
@@ -39,6 +40,15 @@ class Lateness:
         step = max(1, len(self._kept) // most)
         values = list(self._kept[::step])
         return [*values, self.most_ns] if values else values
+
+    def news(self) -> bytes:
+        """Those kept since the last call, as an array of int64.
+
+        From another thread: where that meets a thinning, some are left out.
+        """
+        kept = self._kept[self._told :]
+        self._told += len(kept)
+        return kept.tobytes()
 
 
 class GcPauses:

@@ -80,6 +80,20 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     server_gone: str | None = None
 
 
+class Strain(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker does while it runs, for who judges a load that goes on.
+
+    Attributes:
+        elapsed_ns, cpu_ns, crowded: since the start of the run.
+        send_lag_ns: samples since the last time, an array of int64.
+    """
+
+    elapsed_ns: int
+    cpu_ns: int
+    crowded: int
+    send_lag_ns: bytes
+
+
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
     """What ended in one worker since its last beat, and what is under way in it.
 
@@ -89,6 +103,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
         by_outcome, tokens: of measured requests; tokens of answered ones.
         warm_up, warm_up_ok, warm_up_tokens: the same of warm-up.
         e2e_ms, ttft_ms: arrays of float32 in the order of recording, inf for a failed request.
+        strain: only of a plan `until`.
     """
 
     sent: int = 0
@@ -100,6 +115,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     warm_up_tokens: int = 0
     e2e_ms: bytes = b""
     ttft_ms: bytes = b""
+    strain: Strain | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
-from pytest_llmserve.load.merge import in_order
+from pytest_llmserve.domain.result import COMPLETE, GeneratorHealth, LoadResult
+from pytest_llmserve.load.health import Lateness
+from pytest_llmserve.load.job import Strain, WorkerSummary
+from pytest_llmserve.load.merge import health, in_order
 from pytest_llmserve.load.shard import ShardTail
 
 
@@ -32,6 +34,14 @@ class SoFar:
         self._plan, self._begin_ns = plan, begin_ns
         self._tails = [ShardTail(shard) for shard in shards]
         self._prefixes = [Prefix(index, plan.workers, plan.retries) for index in range(len(shards))]
+        self._strains: dict[int, Strain] = {}
+        self._send_lag = [Lateness() for _ in shards]
+
+    def hear(self, worker: int, strain: Strain) -> None:
+        """Take what a worker tells of itself."""
+        self._strains[worker] = strain
+        for delay_ns in array("q", strain.send_lag_ns):
+            self._send_lag[worker].add(delay_ns)
 
     def count(self) -> int:
         """Read what has come, and count the measured requests that are known.
@@ -45,17 +55,45 @@ class SoFar:
         return sum(prefix.measured_until(until_ns) for prefix in self._prefixes)
 
     def result(self) -> LoadResult:
-        """What `count` has counted. How well the generator does is not known before its end."""
+        """What `count` has counted, with as much of the generator's health as is known before its end."""
         until_ns = self._until_ns()
         records = in_order(record for prefix in self._prefixes for record in prefix.records_until(until_ns))
         steady_ns = self._begin_ns + max(self._plan.warm_up_ns, self._plan.ramp_up_ns)
         return LoadResult(
             self._plan,
             records,
-            GeneratorHealth(transport=self._plan.transport, workers=self._plan.workers),
+            self._health(records),
             (steady_ns, max(steady_ns, until_ns)),
             start_ns=self._begin_ns,
         )
+
+    def _health(self, records: Sequence[RequestRecord]) -> GeneratorHealth:
+        """Late sends, busy cores, dropped arrivals: a verdict that these leave open is not given yet."""
+        # Arrivals are crowded out up to now, records known up to an instant.
+        crowded = min(
+            sum(strain.crowded for strain in self._strains.values()),
+            sum(record.outcome == DROPPED for record in records),
+        )
+        summaries = [
+            WorkerSummary(
+                index=index,
+                start_ns=0,
+                drain_ns=0,
+                end_ns=strain.elapsed_ns,
+                cpu_ns=strain.cpu_ns,
+                chunks=0,
+                stamped_reads=0,
+                unstamped_reads=0,
+                send_lag_ns=self._send_lag[index].sample(),
+                receive_lag_ns=[],
+                reopened=0,
+                unfinished=0,
+                crowded=0 if place else crowded,
+                ended=COMPLETE,
+            )
+            for place, (index, strain) in enumerate(self._strains.items())
+        ]
+        return health(summaries, records, self._plan.transport, is_open=self._plan.is_open)
 
     def _until_ns(self) -> int:
         return min(prefix.until_ns for prefix in self._prefixes)

@@ -23,7 +23,7 @@ import msgspec
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.load.flight import Recorder
 from pytest_llmserve.load.health import GcPauses
-from pytest_llmserve.load.job import Job, Message, WorkerSummary
+from pytest_llmserve.load.job import Job, Message, Strain, WorkerSummary
 from pytest_llmserve.load.loop import LoadLoop
 from pytest_llmserve.load.open_loop import OpenLoop
 from pytest_llmserve.load.pinning import pin
@@ -117,27 +117,41 @@ def _say(message: Message) -> None:
         data = data[os.write(1, data) :]
 
 
-def _tell(loop: LoadLoop, summary: WorkerSummary | None = None) -> None:
+def _strain(loop: LoadLoop, cpu_ns: int) -> Strain:
+    return Strain(
+        elapsed_ns=max(0, time.monotonic_ns() - loop.start_ns),
+        cpu_ns=cpu_ns,
+        crowded=loop.crowded,
+        send_lag_ns=loop.transport.send_lag.news(),
+    )
+
+
+def _tell(loop: LoadLoop, summary: WorkerSummary | None = None, strain: Strain | None = None) -> None:
     """Say what has ended since the last time."""
     with _stdout_lock:  # from the taking on: nothing may be said after the last message
         landed = loop.landed  # before `sent`, which may only grow meanwhile
         beat = loop.recorder.pulse.take(loop.sent, 0 if summary else loop.sent - landed)
+        if strain is not None:
+            beat = msgspec.structs.replace(beat, strain=strain)
         _say(Message(kind="done" if summary else "progress", beat=beat, summary=summary))
 
 
 def _report_progress(loop: LoadLoop, writer: ShardWriter | None) -> None:
     """Say twice a second how far it is; this is also the sign of life the parent waits for.
 
-    Where one is given, what the writer holds back is written each time.
+    With a writer, what it holds back is written each time, and how the worker does is told too.
     """
+    cpu_before_ns = time.process_time_ns()
 
     def tell() -> None:
         while True:
             time.sleep(_PROGRESS_S)
+            strain = None
             if writer is not None:
                 writer.flush()
+                strain = _strain(loop, time.process_time_ns() - cpu_before_ns)
             try:
-                _tell(loop)
+                _tell(loop, strain=strain)
             except OSError:  # the parent is gone; the loop sees the end of stdin
                 return
 

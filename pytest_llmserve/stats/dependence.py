@@ -21,20 +21,23 @@ if TYPE_CHECKING:
     from pytest_llmserve.stats.sums import Values
 
 BATCHES = 20
+_LAGS = (1, 3, 10)
 LEAST = 10
+NO_CORRELATION = -2.0
+"""Of a constant series, which tells nothing."""
 MOST_ALIKE = 0.95
 
-# What independent values exceed in 2 to 3 % of series each, by simulation of 4,000 series of
+# What independent values exceed in 1 to 2 % of series each, by simulation of 4,000 series of
 # 40 to 5,000 values (shares of a half and a tenth, and ranks).
-CHANCE_SPREAD = 1.78
-CHANCE_CAUTION = 6.2
-CHANCE_NEIGHBOUR = 2.33
-"""In standard errors of the correlation of neighbours, 1 / sqrt(n)."""
+CHANCE_SPREAD = 2.1
+CHANCE_CAUTION = 12.0
+CHANCE_MEMORY = 2.2
+"""In standard errors, see `_memory`."""
 
 # By simulation of queues at 30 to 95 % load: the spread of a quiet stretch of a queue is
 # smaller than that of the queue, and what is seen of its memory is too short.
-CAUTION_FACTOR = 1.2
-CAUTION_POWER = 1.5
+CAUTION_FACTOR = 1.3
+CAUTION_POWER = 1.75
 
 
 class Batches(NamedTuple):
@@ -56,7 +59,8 @@ class Batches(NamedTuple):
     @property
     def cautious(self) -> float:
         """The same where too small a figure would be a wrong verdict."""
-        return CAUTION_FACTOR * self.spread * ((1 + self.alike) / (1 - self.alike)) ** CAUTION_POWER
+        further: float = ((1 + self.alike) / (1 - self.alike)) ** CAUTION_POWER
+        return CAUTION_FACTOR * self.spread * further
 
     @property
     def beyond_chance(self) -> bool:
@@ -80,7 +84,9 @@ def batches_of(series: Values) -> Batches:
     spread, means = _of_gaps(series, size) if isinstance(series, Gaps) else _of_array(series, size)
     if spread == 0:
         return STRANGERS
-    return Batches(size * variance(means) / spread, _bounded(_correlation(means), BATCHES))
+    found = size * variance(means) / spread
+    # Batches more even than those of independent values have no memory that could be carried on.
+    return Batches(found, _bounded(_correlation(means), BATCHES) if found > 1 else 0.0)
 
 
 def _of_gaps(series: Gaps, size: int) -> tuple[float, list[float]]:
@@ -94,9 +100,14 @@ def _of_array(series: Values, size: int) -> tuple[float, list[float]]:
     """The same of what fits in memory as it is."""
     import numpy as np
 
-    used = np.asarray(series, float)[: size * BATCHES]
-    spread = 0.0 if used.min() == used.max() else float(used.var(ddof=1))
-    return spread, used.reshape(BATCHES, size).mean(axis=1).tolist()
+    used = np.asarray(series)[: size * BATCHES]
+    if used.min() == used.max():  # not the dust of rounding, which batches would be compared with
+        return 0.0, []
+    means = used.reshape(BATCHES, size).mean(axis=1)
+    if used.dtype == np.bool_:  # of millions of marks no copy in eight bytes each
+        share = float(means.mean())
+        return share * (1 - share) * len(used) / (len(used) - 1), means.tolist()
+    return float(used.var(ddof=1)), means.tolist()
 
 
 def variance_inflation(series: Values) -> float:
@@ -116,14 +127,27 @@ def correlation_inflation(values: Sequence[float]) -> float:
     return (1 + alike) / (1 - alike)
 
 
-def cautious_inflation(
-    marks: Values, values: Sequence[float] = (), level: float = 0.9, ordered: Sequence[float] | None = None
-) -> float:
-    """Variance inflation to reckon with before something is shown to be kept; 1.0 where chance explains it.
+class Inflation(NamedTuple):
+    """What to divide k and n by.
+
+    Attributes:
+        bold: before a share is shown to be exceeded.
+        cautious: before it is shown to be kept.
+    """
+
+    bold: float
+    cautious: float
+
+
+def inflation_of(
+    marks: Values, values: Values = (), level: float = 0.9, ordered: Values | None = None
+) -> Inflation:
+    """Variance inflation of an indicator over the requests of a run; 1.0 where chance explains what is seen.
 
     A limit far in the tail is passed by few values or none, and none says nothing about
     how they would cluster. The upper part of the same series does, and the ranks of all its
-    values show a memory that neither shows: so the largest of the three is taken.
+    values show a memory that neither shows. The largest of the three is taken; of the first two,
+    where a share is shown to be exceeded: then the marks are many enough to speak for themselves.
 
     Args:
         marks: which values are beyond the limit.
@@ -131,27 +155,18 @@ def cautious_inflation(
         level: where the upper part begins, 0.9 for the upper tenth.
         ordered: the same values smallest first, when they are known.
     """
-    seen = [batches_of(marks)]
-    neighbours = False
+    series = [marks]
     if len(values) >= LEAST:
         ordered = sorted(values) if ordered is None else ordered
-        seen.append(batches_of(_upper(values, ordered, level)))
-        if isinstance(values, Gaps):  # too many to rank
-            seen.append(batches_of(_upper(values, ordered, 0.5)))
-        else:
-            ranks = _ranks(values)
-            seen.append(batches_of(ranks))
-            neighbours = _correlation(ranks) * math.sqrt(len(ranks)) > CHANCE_NEIGHBOUR
-    if not neighbours and not any(batches.beyond_chance for batches in seen):
-        return 1.0
-    return max(1.0, *(batches.cautious for batches in seen))
-
-
-def upper_inflation(values: Sequence[float], level: float, ordered: Sequence[float] | None = None) -> float:
-    """Variance inflation of "in the upper part of the series"; the arguments are those of `cautious_inflation`."""
-    if len(values) < LEAST:
-        return 1.0
-    return variance_inflation(_upper(values, sorted(values) if ordered is None else ordered, level))
+        series.append(_upper(values, ordered, level))
+        # Too many to rank: the upper half stands for the ranks.
+        series.append(_upper(values, ordered, 0.5) if isinstance(values, Gaps) else _ranks(values))
+    seen = [batches_of(each) for each in series]
+    memory = any(_memory(each) > CHANCE_MEMORY for each in series[1:]) and not isinstance(values, Gaps)
+    if not memory and not any(batches.beyond_chance for batches in seen):
+        return Inflation(1.0, 1.0)
+    bold = max(batches.inflation for batches in seen[:2])
+    return Inflation(bold, max(bold, *(batches.cautious for batches in seen)))
 
 
 def effective_n(series: Values) -> float:
@@ -159,30 +174,50 @@ def effective_n(series: Values) -> float:
     return len(series) / variance_inflation(series)
 
 
-def _upper(values: Sequence[float], ordered: Sequence[float], level: float) -> Values:
+def _upper(values: Values, ordered: Values, level: float) -> Values:
     return over(values, ordered[int(level * len(ordered))], or_at=True)
 
 
-def _ranks(values: Sequence[float]) -> Values:
-    """Equal values in the order of the series: their mean rank would change nothing but cost."""
+def _ranks(values: Values) -> Values:
+    """The mean rank of each value among all, equal ones alike. scipy.stats.rankdata would cost its import."""
     import numpy as np
 
-    ranks = np.empty(len(values))
-    ranks[np.argsort(np.asarray(values, float), kind="stable")] = np.arange(len(values))
-    return ranks
+    _, which, count = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
+    mean_ranks: Values = (np.cumsum(count) - (count - 1) / 2)[which]
+    return mean_ranks
 
 
-def _correlation(values: Values) -> float:
-    """Of each value with the next; 0 of a constant series."""
+def _memory(values: Values) -> float:
+    """The sum of the first autocorrelations, in its standard errors of independent values: the largest sum.
+
+    A weak memory that lasts long shows in no single correlation, but in their sum.
+    """
     import numpy as np
 
     around = np.asarray(values, float)
     around = around - around.mean()
     spread = float(around @ around)
-    return float(around[1:] @ around[:-1]) / spread if spread > 0 else 0.0
+    if spread <= 0:
+        return 0.0
+    lags = [
+        float(around[lag:] @ around[:-lag]) / spread for lag in range(1, _LAGS[-1] + 1) if lag < len(around)
+    ]
+    n = len(around)  # of independent values each is -1 / n on average
+    return max((sum(lags[:most]) + most / n) * math.sqrt(n / most) for most in _LAGS)
+
+
+def _correlation(values: Values) -> float:
+    """Of each value with the next; NO_CORRELATION of a constant series."""
+    import numpy as np
+
+    around = np.asarray(values, float)
+    if around.min() == around.max():
+        return NO_CORRELATION
+    around = around - around.mean()
+    return float(around[1:] @ around[:-1]) / float(around @ around)
 
 
 def _bounded(correlation: float, n: int) -> float:
     """Without the bias of about -(1 + 3 r) / n (Kendall, Biometrika 41, 1954), and not negative."""
-    unbiased = correlation + (1 + 3 * correlation) / n
+    unbiased = correlation + (1 + 3 * correlation) / n if correlation > NO_CORRELATION else 0.0
     return min(MOST_ALIKE, max(0.0, unbiased))

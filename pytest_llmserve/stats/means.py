@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -31,11 +31,6 @@ class Mean:
     error: float
     freedom: float
     inflation: float
-
-    @property
-    def n(self) -> int:
-        """How many values it is of; of fewer than two effective ones this is not known exactly."""
-        return round((self.freedom + 1) * self.inflation)
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Two-sided t interval."""
@@ -141,13 +136,17 @@ def _spent(p_values: Iterable[float]) -> float:
     return min((min(1.0, p * j * (j + 1)) for j, p in enumerate(p_values, 1)), default=1.0)
 
 
-def course_of_mean(series: Sequence[float]) -> MeanCourse:
-    """Look at the first 100 values of a series, then at half as many more each time."""
-    looks, at = [], FIRST_LOOK
-    while at <= len(series):
-        looks.append(mean_of(series[:at]))
+def look_sizes(n: int) -> Iterator[int]:
+    """How many values there are at each look: 100, then half as many more each time; up to n."""
+    at = FIRST_LOOK
+    while at <= n:
+        yield at
         at = math.ceil(at * LOOK_GROWTH)
-    return MeanCourse(tuple(looks))
+
+
+def course_of_mean(series: Sequence[float]) -> MeanCourse:
+    """Look at a series as it came in."""
+    return MeanCourse(tuple(mean_of(series[:size]) for size in look_sizes(len(series))))
 
 
 def mean_of(series: Sequence[float]) -> Mean:

@@ -59,7 +59,7 @@ def p_values(k: Any, n: Any, share: float) -> tuple[Array, Array]:
 
 
 def upper_bounds(k: Any, n: Any, confidence: float) -> Array:
-    """Upper bound of the share behind each k of n: the least share that is certain to be more than the true one."""
+    """Upper bound of the share behind each k of n: the least that is certain to be over the true share."""
     import numpy as np
 
     def certain(share: Array) -> Any:

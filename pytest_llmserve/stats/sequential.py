@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_llmserve.stats import mixture
-from pytest_llmserve.stats.dependence import cautious_inflation, upper_inflation, variance_inflation
+from pytest_llmserve.stats.dependence import inflation_of
 
 if TYPE_CHECKING:
     from pytest_llmserve.stats.mixture import Array
@@ -34,7 +34,7 @@ _MOST_OF_A_LOOK = 20_000
 
 
 def looks(n: int) -> Iterator[int]:
-    """Numbers of observations at which they are looked at: 40, 60, ... 220, then each a tenth more; up to n."""
+    """How many observations there are at each look: 40, 60, ... 220, then each a tenth more; up to n."""
     at = FIRST_LOOK
     while at <= n:
         yield at
@@ -76,6 +76,12 @@ class Course:
             return 1.0, 1.0
         return float(self.inflation[-1]), float(self.caution[-1])
 
+    @property
+    def worst(self) -> float:
+        """The largest share of bad ones at any look that can decide; 0 before."""
+        decisive = self.n >= FIRST_DECISION
+        return float((self.bad[decisive] / self.n[decisive]).max()) if decisive.any() else 0.0
+
     def bounds(self, confidence: float) -> tuple[float, float]:
         """A one-sided lower and a one-sided upper bound of the share, each the closest of all looks."""
         decisive = self.n >= FIRST_DECISION
@@ -109,7 +115,7 @@ class Course:
         return float(low), float(high)
 
     def _telling_looks(self) -> Iterable[int]:
-        """Where the evidence is greatest, and the last few: to sort the values at every look would cost too much."""
+        """Where the evidence is greatest, and the last few: to sort the values at each costs too much."""
         import numpy as np
 
         decisive = np.flatnonzero(self.n >= FIRST_DECISION)
@@ -148,8 +154,7 @@ def course_of(marks: Values, allowed: float, values: Sequence[float] = (), level
     for place, at in enumerate(n):
         seen, so_far = every[max(0, at - _MOST_OF_A_LOOK) : at], known[max(0, at - _MOST_OF_A_LOOK) : at]
         ordered = np.sort(so_far)
-        inflation[place] = max(variance_inflation(seen), upper_inflation(so_far, level, ordered))
-        caution[place] = cautious_inflation(seen, so_far, level, ordered)
+        inflation[place], caution[place] = inflation_of(seen, so_far, level, ordered)
     bad = np.cumsum(every)[n - 1] if len(n) else np.zeros(0)
     return Course(
         allowed, n.astype(float), bad.astype(float), _remembered(inflation, n), _remembered(caution, n)

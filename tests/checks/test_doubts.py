@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from statistics import NormalDist
@@ -14,6 +15,7 @@ from pytest_llmserve.checks.finding import ALPHA
 from pytest_llmserve.checks.latency import Latency
 from pytest_llmserve.checks.shares import Share
 from pytest_llmserve.checks.throughput import Throughput
+from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.stats.binomial import requests_at_share
 
 
@@ -144,3 +146,67 @@ def test_a_throughput_at_its_floor_is_said_to_be_so(make):
     (found,) = judged(Throughput(min_rps=100), run)
     assert found.verdict == "undecided"
     assert found.sentence.endswith(": no longer run would tell if rate and spread stay")
+
+
+UNTIL = LoadPlan(users=4, until="decided", duration_ns=60_000_000_000)
+
+
+@pytest.mark.parametrize(("bad", "n", "limit", "word"), [(3, 100, 0.02, "fail"), (0, 120, 0.01, "pass")])
+def test_a_run_until_decided_is_so_after_the_number_that_its_sentence_names(bad, n, limit, word, make):
+    """Each tenth answer fails, or none, as in the beginning: a few looks later it is decided."""
+
+    def run(failed: int, size: int):
+        failing = {round((i + 0.5) * size / failed) for i in range(failed)}
+        return make.run_of(["reset" if i in failing else 1.0 for i in range(size)], plan=UNTIL)
+
+    check = ErrorRate(max=limit)
+    (found,) = judged(check, run(bad, n))
+    assert found.verdict == "undecided"
+    assert found.sentence.endswith(": raise max_duration")
+    size = round(1.1 * number_in(found.sentence))
+    (longer,) = judged(check, run(round(size * bad / n), size))
+    assert longer.verdict == word
+
+
+@pytest.mark.parametrize(("limit_ms", "word"), [(103, "pass"), (97, "fail")])
+def test_a_mean_until_decided_names_the_look_that_decides(limit_ms, word, make):
+    hundred = [NormalDist(100, 20).inv_cdf((i + 0.5) / 100) for i in range(100)]
+    values = [value for seed in range(30) for value in random.Random(seed).sample(hundred, 100)]
+    check = Latency(mean_ms=limit_ms)
+
+    def verdict(n: int):
+        return judged(check, make.run_of(values[:n], plan=UNTIL))[0]
+
+    assert verdict(60).sentence.endswith(": a mean needs 100 requests")
+    found = verdict(110)
+    assert found.verdict == "undecided"
+    needed = number_in(found.sentence)
+    assert 110 < needed < 1500
+    assert verdict(2 * needed).verdict == word
+
+
+def test_a_throughput_until_decided_needs_two_seconds(make):
+    run = make.run([make.record(i, 1.0) for i in range(150)], steady_s=1.5, plan=UNTIL)
+    (found,) = judged(Throughput(min_rps=50), run)
+    assert found.sentence == (
+        "throughput 100 requests/s >= 50 requests/s, undecided (n=150):"
+        " 25 answers in the steady window are needed, and 2 s of it"
+    )
+
+
+def test_a_throughput_until_decided_names_the_window_that_decides(make):
+    """20 answers in each second, at random instants of it; 5.4 s are looked at after 2, 3 and 4.5 s."""
+
+    def verdict(seconds: float):
+        source = random.Random(12)
+        at_s = sorted(second + source.random() for second in range(math.ceil(seconds)) for _ in range(20))
+        records = [make.record(i, 0.001, sent_ns=round(at * 1e9)) for i, at in enumerate(at_s)]
+        return judged(Throughput(min_rps=18), make.run(records, steady_s=seconds, plan=UNTIL))[0]
+
+    found = verdict(5.4)
+    assert found.verdict == "undecided"
+    (times,) = re.findall(
+        r"a steady window ([\d.]+) times as long, .+, would tell .+: raise max_duration", found.sentence
+    )
+    assert 1 < float(times) < 30
+    assert verdict(5.4 * float(times)).verdict == "pass"

@@ -106,7 +106,7 @@ def test_the_first_seconds_are_told_but_not_judged(make):
 
 def test_failures_after_the_first_seconds_are_told_beside_those_within(make):
     run = make.run_of(["refused"] * 3 + [1.0] * 297 + ["http_5xx"] * 100)
-    found = only(ErrorRate(max=0.02, startup_grace=NS_PER_S), run)
+    found = only(ErrorRate(max=0.01, startup_grace=NS_PER_S), run)
     assert found.verdict == "fail"
     assert found.sentence.endswith(
         ": 100 of 300 requests failed (http_5xx 100), and 3 of 100 in the first 1 s, not judged"

@@ -7,7 +7,7 @@ import pytest
 from pytest_llmserve.checks import CHECKS, check_class
 from pytest_llmserve.checks.error_rate import ErrorRate
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.checks.foresight import Sending, needs, sent_by, too_few
+from pytest_llmserve.checks.foresight import Sending, earliest, needs, sent_by, too_few
 from pytest_llmserve.checks.goodput import Goodput
 from pytest_llmserve.checks.latency import Latency
 from pytest_llmserve.checks.no_leak import NoLeak
@@ -114,6 +114,8 @@ def test_what_any_number_decides_or_nobody_knows_before_is_not_foretold(check):
             Sending(21, "at most"),
         ),
         (LoadPlan(stages=(Stage(1, 3, MINUTE_NS),)), None),
+        (LoadPlan(users=9, requests=40, until="decided"), Sending(40, "at most")),
+        (LoadPlan(rate=5.0, duration_ns=MINUTE_NS, until="decided"), Sending(300, "about")),
         (LoadPlan(trace="calls.jsonl"), None),
         (LoadPlan(trace="calls.jsonl", duration_ns=MINUTE_NS), None),
         (LoadPlan(trace="calls.jsonl", requests=40), Sending(40, "at most")),
@@ -135,10 +137,31 @@ def test_of_a_load_that_ends_by_its_duration_nothing_is_said():
     assert too_few(LoadPlan(users=1, duration_ns=1), [P99]) == ""
 
 
-def good_run(make, check, number):
+def good_run(make, number, plan):
     """As good a run as can be: each answer the same, far within every limit."""
     records = [make.streamed(i, 0.5, [0.5]) for i in range(number)]
-    return make.run(records, steady_s=number / 100)
+    return make.run(records, steady_s=number / 100, plan=plan)
+
+
+def test_a_load_until_decided_says_what_it_needs_at_least():
+    """The limit that needs most; nothing of a load that has an end of its own."""
+    plan = LoadPlan(users=4, duration_ns=MINUTE_NS, until="decided")
+    checks = [Latency(p50_ms=5, p99_ms=2200), ErrorRate(max=0.02)]
+    assert too_few(plan, checks) == ""
+    assert earliest(plan, checks) == (
+        "latency(p99_ms=2200): p99 at 95% needs 388 requests with none over the limit;"
+        " this load goes on until all is decided"
+    )
+    assert earliest(plan, [Resources(rss_mb=1)]) == ""
+    assert earliest(LoadPlan(users=4, duration_ns=MINUTE_NS), checks) == ""
+
+
+def test_a_load_until_decided_that_may_not_send_enough_says_so():
+    plan = LoadPlan(users=4, requests=300, until="decided")
+    assert too_few(plan, [P99]) == (
+        "latency(p99_ms=2200): p99 at 95% needs 388 requests with none over the limit;"
+        " this load sends at most 300, so it is undecided at best"
+    )
 
 
 KINDS = [
@@ -152,13 +175,20 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("check", KINDS, ids=str)
-def test_the_check_itself_passes_from_that_number_on_and_not_below(check, make):
+# A throughput until decided needs 2 s as well, however many answers there are.
+UNTIL = [
+    (check, until) for check in KINDS for until in (None, "decided") if not (until and check is KINDS[-1])
+]
+
+
+@pytest.mark.parametrize(("check", "until"), UNTIL)
+def test_the_check_itself_passes_from_that_number_on_and_not_below(check, until, make):
     """With one request fewer the best of all runs is undecided."""
-    (need,) = needs(check, LoadPlan(users=1, requests=1))
+    plan = LoadPlan(users=1, requests=1, until=until)
+    (need,) = needs(check, plan)
 
     def word(number: int) -> str:
-        (verdict,) = check.judge(Evidence(runs=(good_run(make, check, number),)))
+        (verdict,) = check.judge(Evidence(runs=(good_run(make, number, plan),)))
         return verdict.verdict
 
     assert [word(need.least - 1), word(need.least)] == ["undecided", "pass"]

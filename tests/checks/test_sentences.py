@@ -63,9 +63,9 @@ UNHEALTHY = {
 
 
 def ramp(make, count=200, **more):
-    """1000, 1001, ... ms: an answer every 10 ms, the last ones after the 2 s of the steady window."""
+    """1000, 1001, ... ms, shuffled, sent every 10 ms; the steady window is from 1.2 s to 3 s."""
     latencies = make.spread_out([1000.0 + i for i in range(count)])
-    return make.run_of(latencies, steady_s=count / 100, **more)
+    return make.run_of(latencies, window_ns=(1_200_000_000, 3_000_000_000), **more)
 
 
 def failing(make, failed, count=200, **more):
@@ -98,10 +98,10 @@ FOUND = {
     "mean": ("mean e2e latency 1100 ms <= 2000 ms", "95% interval 1091-1108 ms, n=200"),
     "max": ("max e2e latency 1199 ms <= 2000 ms", "n=200"),
     "throughput": (
-        "throughput 45.0 requests/s >= 20 requests/s",
-        "95% interval 20.8-69.2 requests/s, n=90",
+        "throughput 101 requests/s >= 20 requests/s",
+        "95% interval 89.3-113 requests/s, n=182",
     ),
-    "tokens": ("token throughput 45.0 tokens/s >= 20 tokens/s", "95% interval 20.8-69.2 tokens/s, n=90"),
+    "tokens": ("token throughput 101 tokens/s >= 20 tokens/s", "95% interval 89.3-113 tokens/s, n=182"),
     "goodput": ("goodput 100% >= 90%", "95% interval 98.2-100%, n=200"),
     "error rate": ("error rate 0% <= 5%", "95% interval 0-1.8%, n=200"),
 }
@@ -225,12 +225,12 @@ FAIL = {
     ),
     "max": (Latency(max_ms=1198), "max e2e latency 1199 ms > 1198 ms (n=200)"),
     "throughput": (
-        Throughput(min_rps=80),
-        "throughput 45.0 requests/s < 80 requests/s (95% interval 20.8-69.2 requests/s, n=90)",
+        Throughput(min_rps=130),
+        "throughput 101 requests/s < 130 requests/s (95% interval 89.3-113 requests/s, n=182)",
     ),
     "tokens": (
-        Throughput(min_tokens_per_s=80),
-        "token throughput 45.0 tokens/s < 80 tokens/s (95% interval 20.8-69.2 tokens/s, n=90)",
+        Throughput(min_tokens_per_s=130),
+        "token throughput 101 tokens/s < 130 tokens/s (95% interval 89.3-113 tokens/s, n=182)",
     ),
     "goodput": (
         Goodput(min=0.9, ttft_ms=1150, e2e_ms=1180),
@@ -276,16 +276,16 @@ UNDECIDED = {
         " about 450 requests would tell if mean and spread stay",
     ),
     "throughput within": (
-        Throughput(min_rps=30),
-        "throughput 45.0 requests/s >= 30 requests/s, undecided"
-        " (95% interval 20.8-69.2 requests/s, n=90):"
-        " a steady window 1.8 times as long, 3.6 s, would tell if rate and spread stay",
+        Throughput(min_rps=95),
+        "throughput 101 requests/s >= 95 requests/s, undecided"
+        " (95% interval 89.3-113 requests/s, n=182):"
+        " a steady window 2.6 times as long, 4.68 s, would tell if rate and spread stay",
     ),
     "throughput over": (
-        Throughput(min_rps=60),
-        "throughput 45.0 requests/s < 60 requests/s, undecided"
-        " (95% interval 20.8-69.2 requests/s, n=90):"
-        " a steady window 1.8 times as long, 3.6 s, would tell if rate and spread stay",
+        Throughput(min_rps=107),
+        "throughput 101 requests/s < 107 requests/s, undecided"
+        " (95% interval 89.3-113 requests/s, n=182):"
+        " a steady window 2.8 times as long, 5.04 s, would tell if rate and spread stay",
     ),
     "goodput within": (
         Goodput(min=0.9, e2e_ms=1182),

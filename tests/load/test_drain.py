@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import psutil
@@ -117,6 +118,7 @@ def test_requests_that_hang_have_their_own_limit(mock_server, new_run):
     result, took_s = drained(new_run(mock_server("--hang").url, **plan), 0.5)
     assert 0.5 < took_s < 6
     assert (result.by_outcome, result.generator.unfinished) == ({"timed_out": 3}, 0)
+    assert result.steady_ns[1] < min(r.end_ns for r in result.requests), "from the drain on it is not steady"
 
 
 @both
@@ -136,19 +138,25 @@ def test_a_stop_cuts_a_drain(mock_server, new_run):
 
 def test_a_request_under_way_is_still_tried_again(raw_server, new_run):
     """It is one request whatever its tries: cut off between two of them it would count as failed."""
-    tries = []
+    tries, fourth = [], threading.Event()
 
     def handle(peer, number):
         while raw_server.read_request(peer):
             tries.append(number)
-            time.sleep(0.4)
-            if len(tries) <= 2:
-                return
+            if len(tries) <= 4:
+                break
             peer.sendall(ANSWER % (len(BODY), BODY))
+        if len(tries) == 4:
+            fourth.set()
 
-    plan = {"users": 1, "duration_ns": 60 * S, "retries": 3, "stream": False}
-    result, _ = drained(new_run(raw_server(handle).url, **plan), 0.2)
-    assert [(r.id, r.attempt, r.ok) for r in result.requests] == [(0, 1, False), (0, 2, False), (0, 3, True)]
+    run = new_run(raw_server(handle).url, users=1, duration_ns=60 * S, retries=5, stream=False)
+    run.start()
+    assert fourth.wait(20)
+    time.sleep(0.1)  # the fifth try comes 0.8 s after the fourth
+    run.drain()
+    run.wait()
+    result = run.result()
+    assert [(r.id, r.attempt, r.ok) for r in result.requests] == [(0, n, n == 5) for n in range(1, 6)]
     assert (len(result.judged), result.generator.ended) == (1, "decided")
 
 
@@ -169,18 +177,21 @@ def test_what_is_known_grows_and_is_the_beginning_of_the_result(mock_server, new
     """Each look is at the first so many requests of the whole run, however it goes on."""
     server = mock_server("--ttft-ms", 10, "--itl-ms", 2, "--tokens", 4, "--slow-every", 9, "--slow-ms", 300)
     run = new_run(server.url, **plan, duration_ns=60 * S, until="decided", workers=workers)
-    run.start()
-    looks, ends = [], time.monotonic() + 20
-    while (not looks or len(looks[-1].requests) < 40) and time.monotonic() < ends:
-        time.sleep(0.3)
+    looks = []
+
+    def look(now):
         looks.append(run.so_far())
         assert run.known() >= len(looks[-1].requests)
-    run.drain()
-    run.wait()
+        if len(looks[-1].requests) >= 40:
+            run.drain()
+
+    run.start()
+    run.wait(look)
     result = run.result()
     sizes = [len(look.requests) for look in looks]
     assert sizes == sorted(sizes)
     assert 40 <= sizes[-1] <= len(result.requests)
+    assert next(size for size in sizes if size >= 40) < 1000, "known as it comes, not when a buffer is full"
     for look in looks:
         for worker in range(workers):
             found, whole = figures(look, worker, workers), figures(result, worker, workers)
@@ -188,6 +199,8 @@ def test_what_is_known_grows_and_is_the_beginning_of_the_result(mock_server, new
         assert look.steady_ns[0] == result.steady_ns[0]
         assert look.steady_ns[1] <= result.steady_ns[1]
     assert looks[-1].ok[0].text == result.ok[0].text != ""
+    assert 0 < looks[-1].generator.cpu_percent < 100
+    assert looks[-1].generator.send_lag_ms["max"] <= result.generator.send_lag_ms["max"]
 
 
 def test_a_slow_request_is_never_left_out_of_a_look(mock_server, new_run):

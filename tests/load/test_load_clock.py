@@ -1,5 +1,6 @@
 """The offset between two clocks, and the ring of delays: with clocks made of lists."""
 
+from array import array
 from itertools import pairwise
 
 import pytest
@@ -79,6 +80,24 @@ def test_lateness_keeps_the_greatest_and_no_negative():
 
 def test_lateness_without_a_delay_has_no_sample():
     assert Lateness().sample() == []
+
+
+def test_the_news_of_a_lateness_are_told_once(monkeypatch):
+    """Also when it has thinned out meanwhile: nothing is told twice, and not all of it is left out."""
+    lateness = Lateness()
+    for delay_ns in (5, 3):
+        lateness.add(delay_ns)
+    assert list(array("q", lateness.news())) == [5, 3]
+    lateness.add(9)
+    assert list(array("q", lateness.news())) == [9]
+    assert lateness.news() == b""
+    monkeypatch.setattr("pytest_llmserve.load.health._KEPT", 8)
+    for delay_ns in range(100, 120):
+        lateness.add(delay_ns)
+    told = list(array("q", lateness.news()))
+    assert 1 <= len(told) < 8
+    assert told == sorted(set(told))
+    assert min(told) >= 100
 
 
 def test_lateness_keeps_evenly_fewer_of_a_long_run(monkeypatch):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.load.job import Strain
 from pytest_llmserve.load.shard import ShardWriter
 from pytest_llmserve.load.so_far import Prefix, SoFar
 
@@ -139,3 +142,54 @@ def test_what_has_been_read_is_not_read_again(writers, so_far, monkeypatch):
         write(writers[1], record(number + 1, 2001 + number))
         assert known.count() == number + 1
     assert sum(read) == 20
+
+
+def strain(lag_ms=(), cpu_percent=10, crowded=0):
+    delays = array("q", (round(ms * 1_000_000) for ms in lag_ms))
+    elapsed_ns = 2_000_000_000
+    cpu_ns = elapsed_ns * cpu_percent // 100
+    return Strain(elapsed_ns=elapsed_ns, cpu_ns=cpu_ns, crowded=crowded, send_lag_ns=delays.tobytes())
+
+
+def test_late_sends_are_known_while_the_load_runs_and_may_be_outlived(writers, so_far):
+    """One late moment among few requests leaves a verdict open; among many it is no more than that."""
+    known = so_far(rate=50.0)
+    for index, writer in enumerate(writers):
+        write(writer, *(record(n, 2000 + n) for n in range(index, 1000, 2)))
+    known.hear(0, strain([0.1] * 50 + [20.0]))
+    known.hear(1, strain([0.1] * 50))
+    known.count()
+    health = known.result().generator
+    assert (health.saturated, health.send_lag_ms["max"]) == ("requests were sent 20.0 ms late (p99)", 20)
+    known.hear(1, strain([0.1] * 5000))
+    assert known.result().generator.saturated is None
+
+
+def test_a_busy_core_is_known_while_the_load_runs(writers, so_far):
+    known = so_far(users=2)
+    known.hear(0, strain(cpu_percent=20))
+    known.hear(1, strain(cpu_percent=95))
+    assert known.result().generator.saturated == "a load worker used 95 % of a core"
+    known.hear(1, strain(cpu_percent=60))
+    assert (known.result().generator.saturated, known.result().generator.cpu_percent) == (None, 60)
+
+
+@pytest.mark.parametrize(
+    ("crowded", "dropped", "why"),
+    [
+        (0, 4, "dropped 4 of 20 arrivals: they could not be sent when they were due"),
+        (4, 4, "dropped 4 of 20 arrivals: too many requests were unanswered at once"),
+        (9, 4, "dropped 4 of 20 arrivals: too many requests were unanswered at once"),
+        (9, 0, None),
+    ],
+)
+def test_dropped_arrivals_are_known_while_the_load_runs(crowded, dropped, why, writers, so_far):
+    """Of those crowded out, some are not among the known records yet."""
+    known = so_far(rate=50.0)
+    for index, writer in enumerate(writers):
+        outcomes = ["dropped" if n < dropped else "ok" for n in range(20)]
+        write(writer, *(record(n, 2000, outcomes[n]) for n in range(index, 20, 2)))
+        known.hear(index, strain(crowded=crowded if index else 0))
+    known.count()
+    generator = known.result().generator
+    assert (generator.dropped, generator.saturated) == (dropped, why)

@@ -8,7 +8,7 @@ import pytest
 from pytest_llmserve.domain import gaps as room
 from pytest_llmserve.domain.gaps import gather
 from pytest_llmserve.domain.stamps import token_stamps
-from pytest_llmserve.stats.dependence import upper_inflation, variance_inflation
+from pytest_llmserve.stats.dependence import inflation_of, variance_inflation
 from pytest_llmserve.stats.means import mean_of
 from pytest_llmserve.stats.sums import over, total, variance
 
@@ -56,8 +56,9 @@ def test_dependence_and_mean(walk):
     assert variance_inflation(gaps) == pytest.approx(variance_inflation(plain), rel=1e-9)
     assert variance_inflation(gaps) > 10
     for ordered in (None, gaps.ordered()):
-        found = upper_inflation(gaps, 0.9, ordered)
-        assert found == pytest.approx(upper_inflation(plain, 0.9), rel=1e-9)
+        found = inflation_of(over(gaps, 0.5), gaps, 0.9, ordered)
+        assert found.bold == pytest.approx(inflation_of(over(plain, 0.5), plain, 0.9).bold, rel=1e-9)
+        assert found.cautious > 10
     found, wanted = mean_of(gaps), mean_of(plain)
     assert (found.mean, found.error, found.freedom) == pytest.approx(
         (wanted.mean, wanted.error, wanted.freedom), rel=1e-9

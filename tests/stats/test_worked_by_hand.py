@@ -15,7 +15,7 @@ from pytest_llmserve.stats.binomial import (
     requests_needed,
     upper_bound,
 )
-from pytest_llmserve.stats.dependence import effective_n, upper_inflation, variance_inflation
+from pytest_llmserve.stats.dependence import batches_of, effective_n, inflation_of, variance_inflation
 from pytest_llmserve.stats.means import Mean, mean_of
 from pytest_llmserve.stats.quantile import quantile_interval
 from pytest_llmserve.stats.sums import total, variance
@@ -134,12 +134,16 @@ def test_ranks_around_a_p90():
     [(2, 12.706), (3, 4.303), (5, 2.776), (10, 2.262), (20, 2.093), (31, 2.042)],
 )
 def test_student_s_t_is_that_of_the_printed_table(n, t):
-    """Two-sided 95 %, freedom n - 1: the interval of 1..n, divided by its standard error."""
-    found = mean_of([float(i) for i in range(1, n + 1)])
-    spread = math.sqrt(n * (n + 1) / 12)  # of the whole numbers 1..n
-    low, high = found.interval(0.95)
-    assert (found.mean, found.freedom) == ((n + 1) / 2, n - 1)
-    assert (high - low) / 2 / (spread / math.sqrt(n)) == pytest.approx(t, abs=5e-4)
+    """Two-sided 95 %, freedom n - 1: half the interval of a mean whose standard error is 1."""
+    low, high = Mean(mean=0.0, error=1.0, freedom=n - 1, inflation=1.0).interval(0.95)
+    assert (-low, high) == pytest.approx((t, t), abs=5e-4)
+
+
+def test_the_standard_error_of_five_values():
+    """1 2 3 4 5: variance 10 / 4, so sqrt(2.5 / 5)."""
+    found = mean_of([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (found.mean, found.freedom) == (3.0, 4)
+    assert found.error == pytest.approx(math.sqrt(0.5))
 
 
 def test_a_mean_as_nist_has_it():
@@ -171,18 +175,37 @@ def test_batch_means_of_forty_values():
     """Twenty zeros, then twenty ones: 20 batches of two, ten of mean 0 and ten of mean 1.
 
     Values: mean 1/2, variance 40 * 1/4 / 39 = 10/39. Batch means: variance 20 * 1/4 / 19 = 5/19.
-    Inflation 2 * (5/19) / (10/39) = 39/19.
+    Spread 2 * (5/19) / (10/39) = 39/19. Of the 19 pairs of batches 18 are alike: r = 17/20, without
+    its bias 0.85 + 3.55 / 20 = 1.03, of which 0.95 are believed: 39/19 * 1.95 / 0.05.
     """
-    assert variance_inflation([0.0] * 20 + [1.0] * 20) == pytest.approx(39 / 19)
-    assert effective_n([0.0] * 20 + [1.0] * 20) == pytest.approx(40 * 19 / 39)
+    found = batches_of([0.0] * 20 + [1.0] * 20)
+    assert (found.spread, found.alike) == (pytest.approx(39 / 19), 0.95)
+    assert found.inflation == pytest.approx(39 / 19 * 39)
+    assert effective_n([0.0] * 20 + [1.0] * 20) == pytest.approx(40 * 19 / 39 / 39)
 
 
 def test_batch_means_of_values_in_fours():
     """0 0 0 0 4 4 4 4 0 0 0 0 ... 80 values, batches of four: ten of mean 0, ten of mean 4.
 
-    Values: mean 2, variance 80 * 4 / 79. Batch means: 20 * 4 / 19. Inflation 4 * 79 / (4 * 19).
+    Values: mean 2, variance 80 * 4 / 79. Batch means: 20 * 4 / 19. Spread 4 * 79 / (4 * 19); each
+    batch is unlike the next, r = -19/20, and no less than 0 is believed.
     """
-    assert variance_inflation(([0.0] * 4 + [4.0] * 4) * 10) == pytest.approx(79 / 19)
+    found = batches_of(([0.0] * 4 + [4.0] * 4) * 10)
+    assert (found.spread, found.alike) == (pytest.approx(79 / 19), 0.0)
+    assert found.inflation == pytest.approx(79 / 19)
+
+
+def test_batch_means_of_which_some_are_alike():
+    """Twenty batches of two: 0 0 0 1 1 0 0 0 1 1 ... four times over, in pairs of equal values.
+
+    Means: eight 1 of twenty, mean 0.4, squares 12 * 0.16 + 8 * 0.36 = 4.8. Neighbours: within each five
+    0.16 + 0.16 - 0.24 + 0.36 = 0.44, and three times -0.24 between: 1.76 - 0.72 = 1.04. r = 1.04 / 4.8
+    = 0.2167, without its bias 0.2167 + 1.65 / 20 = 0.2992. Spread 2 * (4.8 / 19) / (9.6 / 39) = 39/19.
+    """
+    found = batches_of([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0] * 4)
+    assert found.spread == pytest.approx(39 / 19)
+    assert found.alike == pytest.approx(0.2992, abs=1e-4)
+    assert found.inflation == pytest.approx(39 / 19 * 1.2992 / 0.7008, rel=1e-3)
 
 
 def test_batch_means_where_pairs_balance():
@@ -192,22 +215,20 @@ def test_batch_means_where_pairs_balance():
 
 def test_what_does_not_fill_a_batch_is_left_out():
     """45 values: 20 batches of two, and five over."""
-    assert variance_inflation([0.0] * 20 + [1.0] * 20 + [99.0] * 5) == pytest.approx(39 / 19)
+    assert batches_of([0.0] * 20 + [1.0] * 20 + [99.0] * 5) == batches_of([0.0] * 20 + [1.0] * 20)
 
 
 def test_the_upper_part_of_forty_values():
-    """1 ... 40 rising, from the upper half on: marks of 20 zeros and 20 ones, 39/19 as above."""
-    assert upper_inflation([float(i) for i in range(1, 41)], 0.5) == pytest.approx(39 / 19)
-    # From the upper tenth on: 4 ones in 2 batches. Values 4 * 36 / 40 / 39, means 2 * 18 / 20 / 19.
-    expected = 2 * (2 * 18 / 20 / 19) / (4 * 36 / 40 / 39)
-    assert upper_inflation([float(i) for i in range(1, 41)], 0.9) == pytest.approx(expected)
+    """1 ... 40 rising, none over the limit: the upper half is 20 zeros and 20 ones, as above."""
+    rising = [float(i) for i in range(1, 41)]
+    assert inflation_of([False] * 40, rising, 0.5).bold == pytest.approx(39 / 19 * 39)
 
 
-def test_a_mean_of_forty_values_that_come_in_halves():
-    """The same 0s and 1s: error sqrt(10/39 * 39/19 / 40) = sqrt(1/76), freedom 40 * 19/39 - 1."""
-    found = mean_of([0.0] * 20 + [1.0] * 20)
-    assert found.error == pytest.approx(math.sqrt(1 / 76))
-    assert found.freedom == pytest.approx(40 * 19 / 39 - 1)
+def test_a_mean_of_eighty_values_that_come_in_fours():
+    """The same 0s and 4s: error sqrt(320/79 * 79/19 / 80) = sqrt(4/19), freedom 80 * 19/79 - 1."""
+    found = mean_of(([0.0] * 4 + [4.0] * 4) * 10)
+    assert found.error == pytest.approx(math.sqrt(4 / 19))
+    assert found.freedom == pytest.approx(80 * 19 / 79 - 1)
 
 
 def test_a_sum_and_a_variance():
