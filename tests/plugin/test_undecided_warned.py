@@ -169,3 +169,15 @@ def test_a_key_is_redacted_in_a_warning_too(suite, quick, monkeypatch):
     after = warned(run)[1][1]
     assert after.startswith("p99 e2e latency ")
     assert "undecided" not in after
+
+
+def test_a_load_until_decided_says_what_it_needs_and_warns_of_nothing(suite, quick):
+    """On the terminal, before it begins."""
+    body = SMALL.replace("requests=20", 'until="decided", max_duration="20s"').replace("p99_ms", "p90_ms")
+    run = suite(body, "--llm-endpoint", quick.url, "-W", f"error::{CATEGORY}")
+    said = [line for line in run.result.outlines if line.startswith("llmserve: latency")]
+    assert said == [
+        "llmserve: latency(p90_ms=20000): p90 at 95% needs 100 requests with none over the limit;"
+        " this load goes on until all is decided"
+    ]
+    assert run.exit == 0 or "the load generator was the bottleneck" in run.text, run.text
