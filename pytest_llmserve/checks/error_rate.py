@@ -8,14 +8,13 @@ from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
-    NO_REQUEST,
     Finding,
     conclude,
     counted,
     interval_basis,
     no_evidence,
 )
-from pytest_llmserve.checks.series import begun_ns, in_order
+from pytest_llmserve.checks.series import begun_ns, in_order, nothing_sent
 from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import compared, failures, percent, spread
 from pytest_llmserve.domain.keywords import keyword, share, whole
@@ -68,7 +67,7 @@ class ErrorRate:
     def _judge_run(self, run: LoadResult, what: str) -> Finding | Verdict:
         early, judged = self._parted(run)
         if not judged:
-            missing = NO_REQUEST + (f" after {self._grace(run)}" if early else "")
+            missing = self._all_early(run) if early else nothing_sent(run)
             return no_evidence(self.name, what, self._most, missing)
         failed = share_of([not r.ok for r in judged], self._most, sequential=run.plan.until is not None)
         sample = counted(failed.n, failed.caution)
@@ -87,7 +86,7 @@ class ErrorRate:
             head=f"{what} {compared(failed.estimate, self._most, '%', write=percent, scale=100)}",
             basis=interval_basis(spread(*failed.interval, "%", percent), sample),
             note=self._note(run, early, judged, resends_matter=doubtful is not None),
-            doubt=failed.doubt(f"{percent(self._most)}%", "requests", "failing"),
+            doubt=lambda level: failed.doubt(f"{percent(self._most)}%", "requests", "failing", level=level),
             spoiled=doubtful,
             gone=run.generator.server_gone,
         )
@@ -126,6 +125,9 @@ class ErrorRate:
 
     def _grace(self, run: LoadResult) -> str:
         return f"the first {duration_text(self._grace_ns(run))}"
+
+    def _all_early(self, run: LoadResult) -> str:
+        return f"no request was sent after {self._grace(run)}: run longer, or with less startup_grace"
 
     def _note(
         self,

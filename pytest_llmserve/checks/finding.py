@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_llmserve.checks.wording import sureness
@@ -29,7 +29,8 @@ class Finding:
         head: promised and found, "p99 e2e latency 2431 ms > 2200 ms".
         basis: what it rests on, "95% interval 2290-2610 ms, n=812"; may be empty.
         note: more of what was seen, said in every case; may be empty.
-        doubt: what is missing for a verdict, said when there is none.
+        doubt: what is missing for a verdict, said when there is none; or what says it for the level
+            at which a limit of the marker is shown to be broken.
         spoiled: why no verdict can be given whatever the figures say, or None.
         gone: since when the server was gone, `GeneratorHealth.server_gone`, or None. What a server
             that is gone did before keeps no promise: the verdict is fail whatever the figures say.
@@ -49,7 +50,7 @@ class Finding:
     head: str
     basis: str = ""
     note: str = ""
-    doubt: str = ""
+    doubt: str | Callable[[float], str] = ""
     spoiled: str | None = None
     gone: str | None = None
 
@@ -64,7 +65,8 @@ def conclude(findings: Sequence[Finding | Verdict]) -> list[Verdict]:
     """
     chances = [f for f in findings if isinstance(f, Finding) and f.settled is None and f.gone is None]
     threshold = holm_threshold([f.p_beyond for f in chances], ALPHA)
-    return [f if isinstance(f, Verdict) else _verdict(f, threshold) for f in findings]
+    level = ALPHA / max(1, len(chances))
+    return [f if isinstance(f, Verdict) else _verdict(f, threshold, level) for f in findings]
 
 
 def holm_threshold(p_values: Sequence[float], alpha: float) -> float:
@@ -116,16 +118,13 @@ def no_evidence(check: str, what: str, limit: float, reason: str) -> Verdict:
     )
 
 
-NO_REQUEST = "no request was sent"
-
-
 def counted(n: int, inflation: float) -> str:
     """The size of a sample, with its worth where neighbours are alike: "n=812, worth 310 independent"."""
     text = f"n={n}"
     return f"{text}, worth {n / inflation:.0f} independent" if inflation >= NOTICED else text
 
 
-def _verdict(finding: Finding, threshold: float) -> Verdict:
+def _verdict(finding: Finding, threshold: float, level: float) -> Verdict:
     word = _word(finding, threshold)
     of_sample = finding.settled is not None and finding.interval is None
     return Verdict(
@@ -137,7 +136,7 @@ def _verdict(finding: Finding, threshold: float) -> Verdict:
         confidence=1.0 if of_sample else finding.confidence,
         n=finding.n,
         verdict=word,
-        sentence=_sentence(finding, word),
+        sentence=_sentence(finding, word, level),
         holds=finding.holds,
         about_sample=finding.settled is not None,
     )
@@ -155,17 +154,21 @@ def _word(finding: Finding, threshold: float) -> str:
     return FAIL if finding.p_beyond <= threshold else UNDECIDED
 
 
-def _sentence(finding: Finding, word: str) -> str:
+def _sentence(finding: Finding, word: str, level: float) -> str:
     text = finding.head
     after = [finding.note, *([] if finding.gone is None else [f"the server was gone: {finding.gone}"])]
     if word == UNDECIDED:
         text += ", undecided"
-        after.append(finding.spoiled if finding.spoiled is not None else finding.doubt)
+        after.append(finding.spoiled if finding.spoiled is not None else _doubt(finding, level))
     # "never" has no interval worth telling: what failed says all.
     if finding.basis and not (word == FAIL and math.isinf(finding.estimate)):
         text += f" ({finding.basis})"
     said = "; ".join(part for part in after if part)
     return f"{text}: {said}" if said else text
+
+
+def _doubt(finding: Finding, level: float) -> str:
+    return finding.doubt if isinstance(finding.doubt, str) else finding.doubt(level)
 
 
 def interval_basis(interval_text: str, sample_text: str) -> str:

@@ -10,7 +10,6 @@ from typing import ClassVar
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
     ALPHA,
-    NO_REQUEST,
     Finding,
     conclude,
     counted,
@@ -18,7 +17,7 @@ from pytest_llmserve.checks.finding import (
     no_evidence,
 )
 from pytest_llmserve.checks.generator import bottleneck
-from pytest_llmserve.checks.series import in_order, unpaced
+from pytest_llmserve.checks.series import in_order, nothing_sent, unpaced
 from pytest_llmserve.checks.shares import Share, share_of
 from pytest_llmserve.checks.wording import compared, percent, spread
 from pytest_llmserve.domain.keywords import keyword, positive, share
@@ -97,7 +96,7 @@ class Goodput:
             head=f"{what} {compared(estimate, self._least, '%', write=percent, at_least=True, scale=100)}",
             basis=interval_basis(spread(*interval, "%", percent), sample),
             note=self._note(records, bad.bad),
-            doubt=self._doubt(bad, worst, unknown),
+            doubt=lambda level: self._doubt(bad, worst, unknown, level),
             spoiled=bottleneck(run.generator, min(self._limits().values()), self._plainly_over(run)),
             gone=run.generator.server_gone,
         )
@@ -116,13 +115,13 @@ class Goodput:
 
     def _missing(self, run: LoadResult) -> str | None:
         if not run.tried:
-            return NO_REQUEST
+            return nothing_sent(run)
         return unpaced(run.ok) if self.tpot_ms is not None else None
 
-    def _doubt(self, bad: Share, worst: Share, unknown: int) -> str:
+    def _doubt(self, bad: Share, worst: Share, unknown: int, level: float) -> str:
         if unknown and (self._least == 1 or min(bad.p_within, worst.p_beyond) <= ALPHA):
             return f"{unknown} of {bad.n} answers came in one piece, so their TPOT is not known"
-        return bad.doubt(f"{percent(self._least)}%", "requests", "over a limit")
+        return bad.doubt(f"{percent(self._least)}%", "requests", "over a limit", level=level)
 
     def _settled(self, run: LoadResult, bad: int, unknown: int) -> str | None:
         if not run.ok:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
+    ALPHA,
     CONFIDENCE,
     Finding,
     Interval,
@@ -21,14 +23,14 @@ from pytest_llmserve.checks.finding import (
 from pytest_llmserve.checks.generator import bottleneck, stamps_note
 from pytest_llmserve.checks.series import FIGURES, Series, series_of
 from pytest_llmserve.checks.shares import Share, share_of
-from pytest_llmserve.checks.wording import compared, spread
+from pytest_llmserve.checks.wording import about, compared, spread
 from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import QUANTILES
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
 from pytest_llmserve.stats.dependence import inflation_of
 from pytest_llmserve.stats.ergodic import lower_value
-from pytest_llmserve.stats.means import course_of_mean, mean_of
+from pytest_llmserve.stats.means import FIRST_LOOK, Mean, MeanCourse, course_of_mean, look_sizes, mean_of
 from pytest_llmserve.stats.quantile import quantile_interval
 from pytest_llmserve.stats.sums import over
 
@@ -141,7 +143,7 @@ class _Statistic:
     p_beyond: float = 1.0
     settled: str | None = None
     basis: str = ""
-    doubt: str = ""
+    doubt: str | Callable[[float], str] = ""
 
 
 def _finding(series: Series, what: str, statistic: str, limit_ms: float, run: LoadResult) -> Finding:
@@ -196,8 +198,22 @@ def _mean(series: Series, limit_ms: float, sequential: bool) -> _Statistic:
         p_within=p_within,
         p_beyond=p_beyond,
         basis=interval_basis(spread(*interval, " ms"), sample),
-        doubt=f"more {series.noun} would tell",
+        doubt=partial(_doubt_of_mean, series, known, limit_ms),
     )
+
+
+def _doubt_of_mean(series: Series, known: Mean | MeanCourse, limit_ms: float, level: float) -> str:
+    n, looked_at = len(series.values_ms), isinstance(known, MeanCourse)
+    least = FIRST_LOOK if looked_at else 2
+    if n < least:
+        return f"a mean needs {least} {series.noun}"
+    mean = known.looks[-1] if isinstance(known, MeanCourse) else known
+    times = known.times_needed(limit_ms, level if mean.mean > limit_ms else ALPHA)
+    if times is None:
+        return f"no number of {series.noun} would tell if mean and spread stay"
+    size = [*look_sizes(n)][-1] if looked_at else n
+    more = f"{about(size * times)} {series.noun} would tell if mean and spread stay"
+    return f"{more}: raise max_duration" if looked_at else more
 
 
 def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool) -> _Statistic:
@@ -213,7 +229,9 @@ def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool)
         p_within=beyond.p_within,
         p_beyond=beyond.p_beyond,
         basis=interval_basis(spread(*interval, " ms"), sample),
-        doubt=beyond.doubt(_spoken(statistic), series.noun, "over the limit", told=False),
+        doubt=lambda level: beyond.doubt(
+            _spoken(statistic), series.noun, "over the limit", level=level, told=False
+        ),
     )
 
 

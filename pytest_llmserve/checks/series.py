@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 
-from pytest_llmserve.checks.finding import NO_REQUEST
 from pytest_llmserve.checks.wording import failures
 from pytest_llmserve.domain.gaps import Gaps, gather
 from pytest_llmserve.domain.metrics import nearest_rank
@@ -74,10 +73,18 @@ def in_order(records: Sequence[RequestRecord]) -> list[RequestRecord]:
     return sorted(records, key=begun_ns)
 
 
+def nothing_sent(run: LoadResult) -> str:
+    """Why a run has no request to judge, and what to change."""
+    generator = run.generator
+    if run.dropped and generator.saturated is not None:
+        return f"no request was sent ({generator.saturated}); {generator.remedy}"
+    return "no request was sent: give more requests=, or a longer duration="
+
+
 def series_of(run: LoadResult, figure: str) -> Series:
     """The values of one figure of a run."""
     records = in_order(run.tried)
-    missing = _missing(records, figure)
+    missing = _missing(records, figure) if records else nothing_sent(run)
     if missing is not None:
         return Series((), missing=missing)
     if not any(r.ok for r in records):  # what a failed answer had before it failed is no figure
@@ -99,13 +106,11 @@ def _gaps(records: Sequence[RequestRecord]) -> Iterator[TokenStamps | None]:
 
 
 def _missing(records: Sequence[RequestRecord], figure: str) -> str | None:
-    if not records:
-        return NO_REQUEST
     answered = [r for r in records if r.ok]
     if not answered or figure == "e2e":
         return None
     if not any(r.token_ns for r in answered):
-        return "no answer carried a token"
+        return "no answer carried a token: are they empty?"
     if figure == "itl" and not any(any(r.token_ns.gaps_ns) for r in answered):
         return "no answer came in more than one piece: is streaming on?"
     return unpaced(answered) or _single(answered) if figure == "tpot" else None
@@ -122,7 +127,10 @@ def unpaced(answered: Sequence[RequestRecord]) -> str | None:
 def uncounted(answered: Sequence[RequestRecord]) -> str | None:
     """Say that the tokens of some answers were not counted, or None."""
     unknown = sum(1 for r in answered if r.output_tokens is None)
-    return f"{unknown} of {len(answered)} answers came without a token count" if unknown else None
+    if not unknown:
+        return None
+    way_out = "stream them, or have the server send its usage"
+    return f"{unknown} of {len(answered)} answers came without a token count: {way_out}"
 
 
 def _single(answered: Sequence[RequestRecord]) -> str | None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_llmserve.checks.finding import CONFIDENCE, NOTICED, Interval, telling
+from pytest_llmserve.checks.finding import ALPHA, CONFIDENCE, NOTICED, Interval, telling
+from pytest_llmserve.checks.wording import about, percent
 from pytest_llmserve.stats import binomial, ergodic
 from pytest_llmserve.stats.dependence import inflation_of
 from pytest_llmserve.stats.sequential import Course, course_of, decided_by
@@ -76,42 +77,58 @@ class Share:
         high = binomial.upper_bound(self.bad / self.caution, self.n / self.caution, confidence)
         return max(low, ergodic.lower_bound(self.estimate, confidence)), high
 
-    def doubt(self, claim: str, noun: str, bad_ones: str, told: bool = True) -> str:
+    def doubt(self, claim: str, noun: str, bad_ones: str, *, level: float = ALPHA, told: bool = True) -> str:
         """Why there is no verdict, and what would give one.
 
         Args:
             claim: what a verdict would show, "p99".
             noun: what is counted, "requests".
             bad_ones: what a bad one is, "over the limit".
+            level: at which the share would be shown to be exceeded.
             told: the sentence has said already how many bad ones there are.
         """
         if not 0 < self.allowed < 1:
             return ""  # a statement about the sample leaves no doubt
-        if self.estimate > self.allowed + 1e-9:  # 1 - 0.9 is less than 0.1
+        stays = f"if {percent(self.estimate)}% stay {bad_ones}" if self.bad else f"if none is {bad_ones}"
+        enough = self._enough(level)
+        more = f"{about(enough) if enough else 'no number of'} {noun} would tell {stays}"
+        if self.course is not None and enough:
+            more += ": raise max_duration"
+        if self.exceeded:
             subject = "that" if told else f"{self.bad} of {self.n} {noun} {bad_ones}"
             chance = f"{subject} can be chance where {self.allowed * self.n:.3g} may be"
-            return (
-                f"{chance}: send more requests" if self.course is None else f"{chance}; {self._further(noun)}"
-            )
+            return f"{chance}: {more}{_alike(self.inflation)}"
         if self.course is not None:
-            return self._further(noun)
-        because = ", as neighbours are alike" if self.caution >= NOTICED else ""
-        needs = f"{claim} at {CONFIDENCE:.0%} needs {self.needed} {noun}"
-        return f"{needs} with {self.bad or 'none'} {bad_ones}{because}"
+            return more + _alike(self.caution)
+        needs = f"{claim} at {CONFIDENCE:.0%} needs {self.needed} {noun} with {self.bad or 'none'} {bad_ones}"
+        if self.bad:
+            needs += f", {about(enough)} {stays}" if enough else f"; no number would tell {stays}"
+        return needs + _alike(self.caution)
 
-    def _further(self, noun: str) -> str:
-        """How much longer the run would have had to go on, if what comes is like what came."""
-        inflation = self.inflation if self.estimate > self.allowed else self.caution
-        more = decided_by(self.estimate, self.allowed, inflation, CONFIDENCE)
-        if more is None:
-            return f"too close to the limit to tell by any number of {noun}"
-        return f"about {max(more, self.n + 1)} {noun} like these would tell: raise max_duration"
+    @property
+    def exceeded(self) -> bool:
+        """The share found is over what is allowed."""
+        return self.estimate > self.allowed + 1e-9  # 1 - 0.9 is less than 0.1
+
+    def _enough(self, level: float) -> float | None:
+        """Observations that would decide, were the share to stay; None where no number would."""
+        alike, at = (self.inflation, level) if self.exceeded else (self.caution, ALPHA)
+        share = self.estimate if self.exceeded else min(self.estimate, self.allowed)
+        if self.course is not None:
+            decided = decided_by(share, self.allowed, alike, 1 - at)
+            return None if decided is None else max(decided, self.n + 1)
+        enough = binomial.requests_at_share(share, self.allowed, at)
+        return None if enough is None else enough * alike
 
     @property
     def needed(self) -> int:
         """Observations that would show the limit kept, were no further one bad."""
         least = binomial.requests_needed(1 - self.allowed, CONFIDENCE, self.bad / self.caution)
         return math.ceil(least * self.caution)
+
+
+def _alike(inflation: float) -> str:
+    return ", as neighbours are alike" if inflation >= NOTICED else ""
 
 
 def share_of(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
+    ALPHA,
     CONFIDENCE,
-    NO_REQUEST,
     Finding,
     conclude,
     interval_basis,
@@ -19,13 +21,13 @@ from pytest_llmserve.checks.finding import (
     telling,
 )
 from pytest_llmserve.checks.generator import bottleneck
-from pytest_llmserve.checks.series import uncounted
+from pytest_llmserve.checks.series import nothing_sent, uncounted
 from pytest_llmserve.checks.wording import compared, failures, spread
 from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import answers_reaching, chunks_between
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
-from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.domain.units import NS_PER_S, duration_text
 from pytest_llmserve.domain.verdict import FAIL, Verdict
 from pytest_llmserve.stats.means import LOOK_GROWTH, Mean, MeanCourse, mean_of
 
@@ -104,7 +106,7 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
         head=f"{what} {compared(estimate, limit, _UNIT[kind], at_least=True)}",
         basis=sample if interval is None else interval_basis(spread(*interval, _UNIT[kind]), sample),
         note=failures(run.tried) or "",
-        doubt=_doubt(rates),
+        doubt=partial(_doubt, run, rates, limit),
         spoiled=bottleneck(run.generator),
         gone=run.generator.server_gone,
     )
@@ -136,7 +138,7 @@ def _interval(rates: Mean | MeanCourse, limit: float) -> tuple[float, float]:
 
 def _missing(run: LoadResult, kind: str) -> str | None:
     if not run.tried:
-        return NO_REQUEST
+        return nothing_sent(run)
     if run.throughput.window_s <= 0:
         return "the steady window is empty: run longer, or with less warm_up and ramp_up"
     if kind != "min_tokens_per_s" or not run.ok:
@@ -149,10 +151,24 @@ def _source(run: LoadResult, kind: str) -> str:
     return ", tokens estimated from the number of chunks" if estimated else ""
 
 
-def _doubt(rates: Mean | MeanCourse | None) -> str:
+def _doubt(run: LoadResult, rates: Mean | MeanCourse | None, limit: float, level: float) -> str:
+    looked_at = run.plan.until is not None
     if rates is None:
-        return f"{LEAST_SLICES * ANSWERS_A_SLICE} answers in the steady window are needed"
-    return "a longer run would tell"
+        least = f"{LEAST_SLICES * ANSWERS_A_SLICE} answers in the steady window are needed"
+        return f"{least}, and {duration_text(FIRST_LOOK_NS)} of it" if looked_at else least
+    last = rates.looks[-1] if isinstance(rates, MeanCourse) else rates
+    # A longer window has longer slices, of a steadier rate; their number stays near what it is.
+    times = rates.times_needed(limit, level if last.mean < limit else ALPHA, most_freedom=last.freedom)
+    if times is None:
+        return "no longer run would tell if rate and spread stay"
+    start_ns, stop_ns = run.steady_ns
+    if looked_at:
+        *_, looked_ns = _looks_ns(run)
+        times *= (looked_ns - start_ns) / (stop_ns - start_ns)
+    times = math.ceil(10 * times) / 10
+    window = duration_text(round(times * (stop_ns - start_ns)))
+    more = f"a steady window {times:.1f} times as long, {window}, would tell if rate and spread stay"
+    return f"{more}: raise max_duration" if looked_at else more
 
 
 def _answered_within(run: LoadResult, stop_ns: int) -> list[int]:

@@ -35,6 +35,13 @@ def percent(share: float, extra: int = 0) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def about(number: float) -> str:
+    """A number reckoned from estimates, rounded up to two digits: "about 1100", "about 26,000"."""
+    unit = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    rounded = math.ceil(number / unit) * unit
+    return f"about {rounded:,}" if rounded >= 10_000 else f"about {rounded}"
+
+
 def exactly(value: float) -> str:
     """A limit as the user wrote it: "2200", "0.5"."""
     return f"{value:.12g}"
@@ -82,5 +89,7 @@ def failures(records: Sequence[RequestRecord]) -> str | None:
     if not kinds:
         return None
     failed = kinds.total()
-    share = f"all {failed}" if failed == len(records) else f"{failed} of {len(records)}"
-    return f"{share} requests failed ({', '.join(f'{kind} {n}' for kind, n in kinds.most_common())})"
+    share = f"{failed} of {len(records)} requests"
+    if failed == len(records):
+        share = f"all {failed} requests" if failed > 1 else "the only request"
+    return f"{share} failed ({', '.join(f'{kind} {n}' for kind, n in kinds.most_common())})"

@@ -38,6 +38,15 @@ class ProbeLost(LlmServeError):
     """Our own fault: a probe that was asked for could not read what it watches."""
 
 
+class LlmServeWarning(UserWarning):
+    """A verdict that was not reached, or cannot be: the test passes all the same.
+
+    Public as `pytest_llmserve.LlmServeWarning`, the name to write in a `filterwarnings`.
+    """
+
+    __module__ = "pytest_llmserve"
+
+
 class MissingExtra(LlmServeError):
     """An optional package is not installed.
 

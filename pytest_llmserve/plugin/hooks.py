@@ -130,7 +130,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     except BaseException:
         test.finish()
         raise
-    message = test.finish()
+    message = test.finish() or test.warn_undecided()
     if message is not None:
         pytest.fail(message, pytrace=False)
     return result

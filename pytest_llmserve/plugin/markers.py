@@ -126,20 +126,24 @@ def _trace_fault(path: str) -> str | None:
 
 
 def _place(item: pytest.Item, name: str) -> str:
+    path, line = marker_place(item, name)
+    return f"{os.path.relpath(path, item.config.invocation_params.dir)}:{line}"
+
+
+def marker_place(item: pytest.Item, name: str) -> tuple[str, int]:
     """Path and line of the marker: the last one of that name above the test, or in its decorators."""
     path, line, _ = item.reportinfo()
-    shown = os.path.relpath(path, item.config.invocation_params.dir)
     text = f"mark.{name}"
     function = getattr(item, "function", None)
     first = getattr(getattr(function, "__code__", None), "co_firstlineno", (line or 0) + 1)
     try:
         lines = Path(path).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        return f"{shown}:{first}"
+        return str(path), first
     end = first
     while end < len(lines) and not lines[end - 1].lstrip().startswith(("def ", "async def ")):
         end += 1
     for number in range(min(end, len(lines)), 0, -1):
         if text in lines[number - 1]:
-            return f"{shown}:{number}"
-    return f"{shown}:{first}"
+            return str(path), number
+    return str(path), first

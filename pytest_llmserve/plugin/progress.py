@@ -121,6 +121,17 @@ class Terminal:
         with off:
             yield self.reporter._tw
 
+    def tell(self, text: str) -> None:
+        """Write a line that stays, where a load would be shown; a terminal's trouble ends no load."""
+        if not self._every_ns or self._quiet:
+            return
+        try:
+            with self.uncaptured() as writer:
+                self.reporter.write_line(_writable(text, writer))
+                writer.flush()
+        except (OSError, ValueError):  # gone, or closed
+            self._every_ns = 0
+
     @contextmanager
     def line(self, plan: LoadPlan) -> Iterator[Spared | None]:
         """What shows one load, or None where it is not to be shown."""

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_llmserve.checks import no_early_end
 from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.checks.foresight import earliest, too_few
 from pytest_llmserve.checks.judging import all_decided, judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
 from pytest_llmserve.domain.exchange import Prompt
@@ -21,7 +22,7 @@ from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.trust import tls_text
-from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.load.prompts import as_prompts
 from pytest_llmserve.load.spec import LoadSpec, overridden
 from pytest_llmserve.measure.run import measured_run
@@ -29,6 +30,7 @@ from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
+from pytest_llmserve.plugin.warned import LET_PASS, warned
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.failure import failure_text
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess
@@ -36,6 +38,10 @@ from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
 
+AS_ERRORS = f"warnings are errors here: let it pass with {LET_PASS}"
+NOT_BEGUN = (
+    f"the load was not begun, as warnings are errors here: send more requests, or let it run with {LET_PASS}"
+)
 OnProgress = Callable[[LoadProgress], object]
 
 
@@ -60,6 +66,7 @@ class TestRun:
         self._window: ResourceWindow | None = None
         self._no_run: str | None = None
         self._was_dead = False
+        self._told_before = False
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
@@ -105,6 +112,7 @@ class TestRun:
         assert self.watch is not None
         leak = self.wishes.check("no_leak")
         target = self.state.open().endpoint.target
+        self._tell_before(plan)
         with self._shown(plan, on_progress) as progress:
             return measured_run(
                 target,
@@ -141,6 +149,23 @@ class TestRun:
         """A run that goes on, judged by itself."""
         return all_decided(self.wishes.checks, Evidence(runs=(so_far,)))
 
+    def _tell_before(self, plan: LoadPlan) -> None:
+        """Say what is known of the verdicts before, once a test; warn of limits that stay undecided at best.
+
+        Raises:
+            SetupError: the user's filters make an error of the warning.
+        """
+        text = too_few(plan, self.wishes.checks)
+        said = text or earliest(plan, self.wishes.checks)
+        if not said or self._told_before:
+            return
+        self._told_before = True
+        terminal = self.state.terminal()
+        if terminal is not None:
+            terminal.tell(f"llmserve: {said}")
+        if text and not warned(self.item, "load", text):
+            raise SetupError(f"{text}; {NOT_BEGUN}")
+
     @contextmanager
     def _shown(self, plan: LoadPlan, on_progress: OnProgress | None) -> Iterator[OnProgress]:
         """Who is told how far the run is: the terminal first, then the test's own function."""
@@ -173,11 +198,22 @@ class TestRun:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = judged(self.wishes.checks, evidence)
         self._add_properties()
-        config = self.state.config
-        strict = bool(value(config, "--llm-strict"))
+        strict = bool(value(self.state.config, "--llm-strict"))
         if death is None and not any(verdict.fails(strict) for verdict in self.verdicts):
             return None
-        repeat = repeat_command(config, self.item.nodeid)
+        return self._failure_text("--llm-strict" if strict else None)
+
+    def warn_undecided(self) -> str | None:
+        """Warn of each limit that is undecided in a test that passes.
+
+        Returns the text of a failure where the user's filters make errors of these warnings.
+        """
+        doubts = [verdict for verdict in self.verdicts if verdict.verdict == UNDECIDED]
+        told = [warned(self.item, verdict.check, self._redacted(verdict.sentence)) for verdict in doubts]
+        return None if all(told) else self._failure_text(AS_ERRORS)
+
+    def _failure_text(self, strict: str | None) -> str:
+        repeat = repeat_command(self.state.config, self.item.nodeid)
         return self._redacted(
             failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._last_words())
         )

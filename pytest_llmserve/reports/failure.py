@@ -21,7 +21,7 @@ def failure_text(
     runs: Sequence[LoadResult],
     resources: ResourceWindow,
     repeat: str,
-    strict: bool,
+    strict: str | None,
     death: str | None = None,
 ) -> str:
     """All that failed, then what it rests on.
@@ -31,16 +31,16 @@ def failure_text(
         runs: of the test, in order.
         resources: the server's samples through the test.
         repeat: the command that runs this test again.
-        strict: undecided fails.
+        strict: why undecided fails also within the limit, "--llm-strict"; None = it does not.
         death: how the server ended during the test, or None.
     """
-    failed = [v for v in verdicts if v.fails(strict)]
+    failed = [v for v in verdicts if v.fails(strict is not None)]
     lines = [v.sentence for v in failed]
     ended = None if death is None else f"the server's process ended during the test: {death}"
     if ended is not None and not failed:
         lines, ended = [ended], None
-    if strict and any(v.verdict == "undecided" for v in failed):
-        lines.append("undecided counts as failed (--llm-strict)")
+    if strict is not None and any(v.verdict == "undecided" for v in failed):
+        lines.append(f"undecided counts as failed ({strict})")
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
     if ended is not None:
@@ -48,7 +48,7 @@ def failure_text(
     server = server_line(resources)
     if server:
         lines += ["", server]
-    others = [v for v in verdicts if not v.fails(strict)]
+    others = [v for v in verdicts if v not in failed]
     if others:
         lines += ["", "other limits:", *(f"  {v.verdict}: {v.sentence}" for v in others)]
     return "\n".join([*lines, "", f"repeat: {repeat}"])

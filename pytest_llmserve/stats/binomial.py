@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 
+MOST_REQUESTS = 100_000_000
+"""No run is larger: a share so near to what is allowed cannot be told from it."""
+
 
 def upper_bound(k: float, n: float, confidence: float) -> float:
     """One-sided upper bound of the share behind k of n; 1.0 without observations."""
@@ -77,6 +80,30 @@ def requests_needed(q: float, confidence: float, over: float) -> int:
             too_few = middle
         else:
             enough = middle
+    return enough
+
+
+def requests_at_share(share: float, allowed: float, level: float) -> int | None:
+    """About the least n that shows a share to be on its side of `allowed`, were it to stay as it is.
+
+    The n at which `p_at_most` (below `allowed`) or `p_at_least` (above it) comes down to
+    `level`. Half an observation is given to the other side, as whole numbers may fall so.
+    None where it would take over 100 million, as at `allowed` itself.
+    """
+
+    def shown(n: float) -> bool:
+        if share < allowed:
+            return p_at_most(min(n, share * n + 0.5), n, allowed) <= level
+        return p_at_least(max(0.0, share * n - 0.5), n, allowed) <= level
+
+    too_few, enough = 1, 2
+    while not shown(enough):
+        if enough > MOST_REQUESTS:
+            return None
+        too_few, enough = enough, 2 * enough
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        too_few, enough = (too_few, middle) if shown(middle) else (middle, enough)
     return enough
 
 

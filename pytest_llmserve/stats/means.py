@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from pytest_llmserve.stats.dependence import variance_inflation
 from pytest_llmserve.stats.sums import total, variance
+
+MOST_TIMES = 1_000_000
+"""A mean that near to its limit cannot be told from it."""
 
 FIRST_LOOK = 100
 LOOK_GROWTH = 1.5
@@ -55,6 +59,39 @@ class Mean:
             return 0.0 if self.mean > limit else 1.0
         return 1 - self.p_at_most(limit)
 
+    def times_needed(self, limit: float, level: float, most_freedom: float = math.inf) -> float | None:
+        """How many times as many values would show the mean to be on its side of `limit`.
+
+        So many that `p_at_most` or `p_at_least` comes down to `level`, were mean and spread
+        to stay as they are. None below two values, and where it would take over a million times as many.
+
+        Args:
+            limit: in the unit of the mean.
+            level: such as 0.05.
+            most_freedom: that the test has, however many values there are.
+        """
+        if math.isinf(self.error) or self.mean == limit:
+            return None
+        from scipy.special import stdtrit
+
+        distance = abs(self.mean - limit)
+
+        def shown(times: float) -> bool:
+            freedom = min(most_freedom, times * (self.freedom + 1) - 1)
+            half = -float(stdtrit(max(1, freedom), level)) * self.error / math.sqrt(times)
+            return half <= distance
+
+        enough = 1.0
+        while not shown(enough):
+            enough *= 2
+            if enough > MOST_TIMES:
+                return None
+        too_few = enough / 2
+        while enough > 1 and enough / too_few > 1.001:
+            middle = math.sqrt(enough * too_few)
+            too_few, enough = (too_few, middle) if shown(middle) else (middle, enough)
+        return enough
+
 
 @dataclass(frozen=True)
 class MeanCourse:
@@ -82,18 +119,34 @@ class MeanCourse:
         """Small = shown to be above the limit at some look."""
         return _spent(mean.p_at_least(limit) for mean in self.looks)
 
+    def times_needed(self, limit: float, level: float, most_freedom: float = math.inf) -> float | None:
+        """`Mean.times_needed` of the last look, for the first one after it that decides at its own level."""
+        times, last = 1.0, self.looks[-1]
+        for j in count(len(self.looks) + 1):
+            times *= LOOK_GROWTH
+            needed = last.times_needed(limit, level / (j * (j + 1)), most_freedom)
+            if needed is None or times > MOST_TIMES:
+                return None
+            if needed <= times:
+                return times
+        return None
+
 
 def _spent(p_values: Iterable[float]) -> float:
     return min((min(1.0, p * j * (j + 1)) for j, p in enumerate(p_values, 1)), default=1.0)
 
 
-def course_of_mean(series: Sequence[float]) -> MeanCourse:
-    """Look at the first 100 values of a series, then at half as many more each time."""
-    looks, at = [], FIRST_LOOK
-    while at <= len(series):
-        looks.append(mean_of(series[:at]))
+def look_sizes(n: int) -> Iterator[int]:
+    """How many values there are at each look: 100, then half as many more each time; up to n."""
+    at = FIRST_LOOK
+    while at <= n:
+        yield at
         at = math.ceil(at * LOOK_GROWTH)
-    return MeanCourse(tuple(looks))
+
+
+def course_of_mean(series: Sequence[float]) -> MeanCourse:
+    """Look at a series as it came in."""
+    return MeanCourse(tuple(mean_of(series[:size]) for size in look_sizes(len(series))))
 
 
 def mean_of(series: Sequence[float]) -> Mean:

@@ -177,6 +177,15 @@ def decided_by(share: float, allowed: float, inflation: float, confidence: float
     return n
 
 
+def least_without_bad(allowed: float, confidence: float) -> int:
+    """The first look that shows a share to be below `allowed` where none of independent ones is bad."""
+    needed = -math.log(1 - confidence)
+    for n in looks(_TOO_MANY):
+        if n >= FIRST_DECISION and mixture.log_evidence(0, n, allowed)[0] >= needed:
+            return n
+    raise ValueError(f"a share of {allowed} is too small to be shown by any number of observations")
+
+
 def _remembered(inflation: Array, n: Array) -> Array:
     """The largest inflation of a look and those since half as many observations."""
     import numpy as np

@@ -71,11 +71,13 @@ def test_a_few_are_forgiven(run, check):
 
 
 def test_a_run_of_dropped_arrivals_only_is_no_evidence(run, make):
-    found = make.run(run().dropped, plan=PLAN)
+    found = make.run(run().dropped, plan=PLAN, healthy=GeneratorHealth(dropped=12, saturated=SATURATED))
     for check in (ErrorRate(max=0.1), Latency(p99_ms=200), Goodput(min=0.9, e2e_ms=9), Throughput(min_rps=1)):
         verdict = only(check, found)
         assert (verdict.verdict, verdict.estimate) == ("undecided", None)
-        assert verdict.sentence.endswith("no evidence, no request was sent")
+        assert verdict.sentence.endswith(
+            f"no evidence, no request was sent ({SATURATED}); add --llm-load-workers"
+        )
 
 
 def test_checks_use_the_latency_from_the_schedule(make):

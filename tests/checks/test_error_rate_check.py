@@ -48,14 +48,14 @@ def test_the_rate_is_judged_under_at_and_over_the_limit(most, verdict, holds, mi
             0.02,
             (
                 "error rate 3% > 2%, undecided (95% interval 0.62-8.5%, n=100): {note};"
-                " that can be chance where 2 may be: send more requests"
+                " that can be chance where 2 may be: about 760 requests would tell if 3% stay failing"
             ),
         ),
         (
             0.04,
             (
                 "error rate 3% <= 4%, undecided (95% interval 0.62-8.5%, n=100): {note};"
-                " 4% at 95% needs 192 requests with 3 failing"
+                " 4% at 95% needs 192 requests with 3 failing, about 1200 if 3% stay failing"
             ),
         ),
     ],
@@ -80,7 +80,7 @@ def test_a_limit_of_none_says_so_in_words(make):
 def test_all_failed_fails_however_few_they_are(make):
     found = only(ErrorRate(max=0.9), make.run_of(["refused"]))
     assert found.verdict == "fail"
-    assert found.sentence.endswith(": all 1 requests failed (refused 1)")
+    assert found.sentence.endswith(": the only request failed (refused 1)")
 
 
 def test_two_in_a_thousand_needs_1497_requests_without_a_failure(make):
@@ -121,7 +121,10 @@ def test_the_grace_counts_from_the_first_send_of_all_warm_up_included(make):
 
 def test_a_run_within_its_grace_is_no_evidence(make):
     found = only(ErrorRate(max=0.02, startup_grace=15 * NS_PER_S), make.run_of([1.0] * 5))
-    assert found.sentence == "error rate: no evidence, no request was sent after the first 15 s"
+    assert found.sentence == (
+        "error rate: no evidence, no request was sent after the first 15 s:"
+        " run longer, or with less startup_grace"
+    )
 
 
 def test_the_grace_is_scaled_as_the_run_is(make):
@@ -198,7 +201,9 @@ def test_a_request_that_fails_every_retry_has_failed(make):
 
 
 def test_nothing_sent_and_no_run_are_no_evidence(make):
-    assert only(ErrorRate(max=0.1), make.run([])).sentence == "error rate: no evidence, no request was sent"
+    assert only(ErrorRate(max=0.1), make.run([])).sentence == (
+        "error rate: no evidence, no request was sent: give more requests=, or a longer duration="
+    )
     assert only(ErrorRate(max=0.1)).sentence == (
         "error rate: no evidence, no load ran in this test: call llm_load()"
     )

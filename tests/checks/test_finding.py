@@ -50,6 +50,15 @@ def test_holm_rejects_step_by_step(p_values, threshold):
     assert holm_threshold(p_values, 0.05) == threshold
 
 
+def test_holm_by_hand():
+    """0.005 <= 0.05/4, 0.01 <= 0.05/3, 0.03 > 0.05/2: two are rejected, and 0.04 <= 0.05/1 helps no more.
+
+    0.016 <= 0.05/3 is rejected as well, which 0.05/4 for each would not do.
+    """
+    assert holm_threshold([0.01, 0.04, 0.03, 0.005], 0.05) == 0.01
+    assert holm_threshold([0.016, 0.04, 0.03, 0.005], 0.05) == 0.016
+
+
 @pytest.mark.parametrize(
     ("p_within", "p_beyond", "word"),
     [(0.049, 0.99, "pass"), (0.05, 0.99, "pass"), (0.051, 0.99, "undecided"), (0.99, 0.04, "fail")],

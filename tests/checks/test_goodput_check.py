@@ -47,14 +47,16 @@ def test_goodput_is_judged_under_at_and_over_the_limit(least, verdict, holds, mi
             0.9,
             (
                 "goodput 91.1% >= 90%, undecided (95% interval 89-92.8%, n=1000): {note};"
-                " 90% at 95% needs 1053 requests with 89 over a limit"
+                " 90% at 95% needs 1053 requests with 89 over a limit,"
+                " about 2200 if 8.9% stay over a limit"
             ),
         ),
         (
             0.92,
             (
                 "goodput 91.1% < 92%, undecided (95% interval 89-92.8%, n=1000): {note};"
-                " that can be chance where 80 may be: send more requests"
+                " that can be chance where 80 may be:"
+                " about 2800 requests would tell if 8.9% stay over a limit"
             ),
         ),
     ],
@@ -99,7 +101,10 @@ def test_tpot_without_token_counts_is_no_evidence(make):
     run = make.run([make.record(0, 5.0), make.record(1, 5.0, output_tokens=None)])
     found = only(Goodput(min=0.9, tpot_ms=20), run)
     assert (found.verdict, found.estimate) == ("undecided", None)
-    assert found.sentence == "goodput: no evidence, 1 of 2 answers came without a token count"
+    assert found.sentence == (
+        "goodput: no evidence, 1 of 2 answers came without a token count:"
+        " stream them, or have the server send its usage"
+    )
     assert only(Goodput(min=0.9, e2e_ms=20), run).estimate == 1.0
 
 
@@ -166,7 +171,9 @@ def test_goodput_of_all_is_not_shown_by_answers_in_one_piece(make):
 
 def test_nothing_sent_and_no_run_are_no_evidence(make):
     check = Goodput(min=0.9, ttft_ms=20)
-    assert only(check, make.run([])).sentence == "goodput: no evidence, no request was sent"
+    assert only(check, make.run([])).sentence == (
+        "goodput: no evidence, no request was sent: give more requests=, or a longer duration="
+    )
     assert only(check).sentence == "goodput: no evidence, no load ran in this test: call llm_load()"
 
 

@@ -102,14 +102,15 @@ def test_failing_says_found_promised_interval_and_n(thousand, make):
             1198,
             (
                 "p99 e2e latency 1197 ms <= 1198 ms, undecided (95% interval 1194 ms and above, n=200):"
-                " p99 at 95% needs 473 requests with 1 over the limit"
+                " p99 at 95% needs 473 requests with 1 over the limit, about 1400 if 0.5% stay over the limit"
             ),
         ),
         (
             1196,
             (
                 "p99 e2e latency 1197 ms > 1196 ms, undecided (95% interval 1194 ms and above, n=200):"
-                " 3 of 200 requests over the limit can be chance where 2 may be: send more requests"
+                " 3 of 200 requests over the limit can be chance where 2 may be:"
+                " about 1600 requests would tell if 1.5% stay over the limit"
             ),
         ),
     ],
@@ -144,7 +145,8 @@ def test_a_few_failures_in_a_small_run_leave_it_undecided_and_not_held(make):
     assert found.sentence == (
         "p99 e2e latency never (failed) > 2200 ms, undecided (95% interval 100 ms and above, n=150):"
         " 2 of 150 requests failed (http_5xx 2);"
-        " 2 of 150 requests over the limit can be chance where 1.5 may be: send more requests"
+        " 2 of 150 requests over the limit can be chance where 1.5 may be:"
+        " about 3200 requests would tell if 1.3% stay over the limit"
     )
 
 
@@ -185,7 +187,7 @@ def test_the_mean_says_so_in_words(thousand, make):
         "mean e2e latency 500 ms > 480 ms (95% interval 483-518 ms, n=1000)",
         (
             "mean e2e latency 500.5 ms > 500.2 ms, undecided (95% interval 483-518 ms, n=1000):"
-            " more requests would tell"
+            " about 2,600,000 requests would tell if mean and spread stay"
         ),
     ]
 
@@ -216,7 +218,8 @@ def test_a_failed_request_adds_one_endless_gap_to_those_it_had(make):
     assert found.verdict == "undecided"
     assert found.sentence == (
         "p99 ITL 12.0 ms <= 30 ms, undecided (95% interval 12.0 ms and above, n=403):"
-        " 1 of 201 requests failed (cut_off 1); p99 at 95% needs 473 gaps with 1 over the limit"
+        " 1 of 201 requests failed (cut_off 1); p99 at 95% needs 473 gaps with 1 over the limit,"
+        " about 650 if 0.25% stay over the limit"
     )
 
 
@@ -229,8 +232,16 @@ def test_an_answer_of_a_single_token_has_no_tpot(make):
 @pytest.mark.parametrize(
     ("records", "keyword", "reason"),
     [
-        ([], "p99_ms", "p99 e2e latency: no evidence, no request was sent"),
-        ([{"token_ns": ()}], "ttft_p99_ms", "p99 TTFT: no evidence, no answer carried a token"),
+        (
+            [],
+            "p99_ms",
+            "p99 e2e latency: no evidence, no request was sent: give more requests=, or a longer duration=",
+        ),
+        (
+            [{"token_ns": ()}],
+            "ttft_p99_ms",
+            "p99 TTFT: no evidence, no answer carried a token: are they empty?",
+        ),
         (
             [{}],
             "itl_p99_ms",
@@ -257,7 +268,8 @@ def test_an_answer_of_a_single_token_has_no_tpot(make):
         (
             [{}, {"output_tokens": None}],
             "tpot_p99_ms",
-            "p99 TPOT: no evidence, 1 of 2 answers came without a token count",
+            "p99 TPOT: no evidence, 1 of 2 answers came without a token count:"
+            " stream them, or have the server send its usage",
         ),
     ],
     ids=[

@@ -32,16 +32,21 @@ def test_a_share_is_shown_exceeded_when_chance_would_not_do_it(bad, shown, make)
 
 def test_what_would_decide_is_said(make):
     few = share_of(indicator(1, 300, make), 0.01)
-    assert few.doubt("p99", "requests", "over") == "p99 at 95% needs 473 requests with 1 over"
+    assert few.doubt("p99", "requests", "over") == (
+        "p99 at 95% needs 473 requests with 1 over, about 800 if 0.33% stay over"
+    )
     none = share_of(indicator(0, 200, make), 0.01)
     assert none.doubt("p99", "requests", "over") == "p99 at 95% needs 299 requests with none over"
 
 
 def test_what_can_be_chance_is_said(make):
     many = share_of(indicator(3, 200, make), 0.01)
-    assert many.doubt("p99", "requests", "over") == "that can be chance where 2 may be: send more requests"
+    assert many.doubt("p99", "requests", "over") == (
+        "that can be chance where 2 may be: about 1600 requests would tell if 1.5% stay over"
+    )
     assert many.doubt("p99", "requests", "over", told=False) == (
-        "3 of 200 requests over can be chance where 2 may be: send more requests"
+        "3 of 200 requests over can be chance where 2 may be:"
+        " about 1600 requests would tell if 1.5% stay over"
     )
 
 

@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import pytest_llmserve
+from pytest_llmserve.domain.errors import LlmServeWarning
 
 for _module in pkgutil.walk_packages(pytest_llmserve.__path__, "pytest_llmserve."):
     importlib.import_module(_module.name)
@@ -122,7 +124,9 @@ class Suite:
         """Run pytest in this process."""
         keeper = Keeper()
         try:
-            return self.pytester.runpytest_inprocess(*arguments, plugins=[keeper])
+            with warnings.catch_warnings():  # this session's own filters are not the user's
+                warnings.simplefilter("default", LlmServeWarning)
+                return self.pytester.runpytest_inprocess(*arguments, plugins=[keeper])
         finally:
             keeper.put_back()
 

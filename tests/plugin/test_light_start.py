@@ -71,3 +71,15 @@ def import_ms():
     rows = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+(pytest_llmserve\S*)", said)
     assert len(rows) > 3
     return sum(int(own) for own, _ in rows) / 1000
+
+
+def test_the_category_of_warnings_is_found_without_anything_heavy():
+    """A filter in an ini file names it at every start; any other name is missing as in any module."""
+    program = (
+        "import sys, pytest_llmserve as p;"
+        "found = p.LlmServeWarning;"
+        "assert (found.__module__, found.__name__) == ('pytest_llmserve', 'LlmServeWarning');"
+        "assert issubclass(found, UserWarning) and not hasattr(p, 'LlmServeWarnings');"
+        f"sys.exit(any(name in sys.modules for name in {HEAVY!r}))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import textwrap
 import time
 from fcntl import ioctl
 
@@ -235,6 +236,53 @@ def test_a_terminal_that_goes_away_does_not_end_the_load(options, screen, pytest
     assert session.close() == 0, text
     assert "3 passed" in text
     assert not LIVE.search(text)
+
+
+UNDECIDABLE = """
+    import pytest
+
+    def test_before():
+        pass
+
+    @pytest.mark.load(users=2, requests=20, think_time="50ms")
+    @pytest.mark.latency(p99_ms=20000)
+    def test_load(llm_load):
+        assert llm_load("Say hi.").ok
+"""
+
+
+def test_what_a_load_cannot_decide_stays_above_its_line(screen, pytester):
+    """On a line of its own: what stood there before and what comes after is whole."""
+    pytester.makepyfile(test_suite=UNDECIDABLE)
+    session = screen("--disable-warnings")
+    session.read_until()
+    assert session.close() == 0
+    shown = session.shown
+    (first,) = [row for row, line in enumerate(shown) if line.startswith("llmserve: latency(p99_ms=20000): ")]
+    assert shown[first - 1] == "test_suite.py ."
+    assert [line.split() for line in shown[first : first + 4] if line.startswith(".")] == [[".", "[100%]"]]
+    assert not any(LIVE.search(line) for line in shown)
+
+
+def test_a_terminal_that_cannot_be_written_to_does_not_end_the_load(suite, quick):
+    """The line that is said before a load is spared as the live line is; the warning says it all the same."""
+    body = """
+        @pytest.fixture
+        def broken(request, monkeypatch):
+            def refuse(*_):
+                raise OSError("gone")
+
+            reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+            monkeypatch.setattr(reporter, "write_line", refuse)
+
+        @pytest.mark.load(users=2, requests=20)
+        @pytest.mark.latency(p99_ms=20000)
+        def test_load(broken, llm_load):
+            assert llm_load("Say hi.").ok
+    """
+    run = suite(textwrap.dedent(body), "--llm-endpoint", quick.url)
+    assert run.exit == 0, run.text
+    assert "LlmServeWarning: latency(p99_ms=20000): p99 at 95% needs 299 requests" in run.text
 
 
 def test_ctrl_c_leaves_the_terminal_clean(screen):

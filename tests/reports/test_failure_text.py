@@ -13,7 +13,7 @@ S = 1_000_000_000
 REPEAT = "pytest test_a.py::test_it"
 
 
-def text(make, verdicts, runs=(), resources=None, strict=False, **more):
+def text(make, verdicts, runs=(), resources=None, strict=None, **more):
     resources = make.window() if resources is None else resources
     return failure_text(verdicts, runs, resources, REPEAT, strict, **more)
 
@@ -52,7 +52,7 @@ def test_every_broken_limit_stands_at_the_top(make):
 def test_undecided_says_that_strict_made_it_fail(make):
     """Without --llm-strict it stands among the other limits."""
     doubtful = make.verdict("undecided", "p99 e2e latency 2100 ms <= 2200 ms, undecided", holds=True)
-    lines = text(make, [make.verdict(sentence="broken"), doubtful], strict=True).split("\n")
+    lines = text(make, [make.verdict(sentence="broken"), doubtful], strict="--llm-strict").split("\n")
     assert lines[:3] == ["broken", doubtful.sentence, "undecided counts as failed (--llm-strict)"]
     relaxed = text(make, [make.verdict(sentence="broken"), doubtful])
     assert f"  undecided: {doubtful.sentence}" in relaxed
