@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.stats import binomial
 from pytest_llmserve.stats.stationary import worth_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _STEPS = 50
 
@@ -48,8 +44,9 @@ class Rise:
 
     def bounds(self, confidence: float) -> tuple[float, float]:
         """Lower and upper bound of the difference, each with this one-sided confidence."""
-        low1, low2 = (binomial.lower_bound(k, n, confidence) for k, n in self._shares)
-        high1, high2 = (binomial.upper_bound(k, n, confidence) for k, n in self._shares)
+        shares = (self.k1, self.n1), (self.k2, self.n2)
+        low1, low2 = (binomial.lower_bound(k, n, confidence) for k, n in shares)
+        high1, high2 = (binomial.upper_bound(k, n, confidence) for k, n in shares)
         return (
             self.points - math.hypot(self.after - low2, high1 - self.before),
             self.points + math.hypot(high2 - self.after, self.before - low1),
@@ -67,12 +64,8 @@ class Rise:
         """The least 1 - confidence with which the difference is bounded by `points` from below."""
         return _least(lambda alpha: self.bounds(1 - alpha)[0] >= points)
 
-    @cached_property
-    def _shares(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        return (self.k1, self.n1), (self.k2, self.n2)
 
-
-def rise_of(before: NDArray[Any], after: NDArray[Any]) -> Rise:
+def rise_of(before: Sequence[bool], after: Sequence[bool]) -> Rise:
     """The rise between two series of marks in their order, neighbours discounted as in `stationary`.
 
     Raises:
@@ -80,14 +73,16 @@ def rise_of(before: NDArray[Any], after: NDArray[Any]) -> Rise:
     """
     if not len(before) or not len(after):
         raise ValueError("a rise needs marks on both sides")
-    first, second = worth_of(before), worth_of(after)
+    import numpy as np
+
+    first, second = worth_of(np.asarray(before, bool)), worth_of(np.asarray(after, bool))
     # One that failed never, or always, shows nothing of how its failures would cluster.
     worth = first.together(second), second.together(first)
     n1, n2 = len(before) / worth[0].inflation, len(after) / worth[1].inflation
-    return Rise(float(before.mean()) * n1, n1, float(after.mean()) * n2, n2)
+    return Rise(sum(before) / worth[0].inflation, n1, sum(after) / worth[1].inflation, n2)
 
 
-def _least(holds: Any) -> float:
+def _least(holds: Callable[[float], bool]) -> float:
     """The least alpha up to 1/2 for which `holds`, which then holds for all above; 1 if none."""
     if not holds(0.5):
         return 1.0

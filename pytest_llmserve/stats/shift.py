@@ -39,10 +39,10 @@ class Shift:
         n_before, n_after: number of values.
         worth_before, worth_after: how many independent values tell as much.
         confidence: of `low` and `high`.
-        p_at_most: x -> how likely a ratio this low or lower would be if the true one were x.
-        p_at_least: x -> how likely one this high or higher would be. Small = the truth is over x.
+        rough_at_most: `p_at_most` also where values are too few for it to be trusted.
+        rough_at_least: `p_at_least` likewise.
         needed: values that each series would need before anything can be said, or None. The p-values are
-            1 then, and the interval is endless.
+            1 then, and the interval is open on both sides.
     """
 
     before: float
@@ -52,9 +52,17 @@ class Shift:
     worth_before: float
     worth_after: float
     confidence: float = 0.95
-    p_at_most: Chance = field(repr=False, compare=False)
-    p_at_least: Chance = field(repr=False, compare=False)
+    rough_at_most: Chance = field(repr=False, compare=False)
+    rough_at_least: Chance = field(repr=False, compare=False)
     needed: int | None = None
+
+    def p_at_most(self, x: float) -> float:
+        """How likely a ratio this low or lower would be if the true one were x: small = it is below."""
+        return 1.0 if self.needed is not None else self.rough_at_most(x)
+
+    def p_at_least(self, x: float) -> float:
+        """How likely a ratio this high or higher would be if the true one were x: small = it is above."""
+        return 1.0 if self.needed is not None else self.rough_at_least(x)
 
     @property
     def ratio(self) -> float:
@@ -92,8 +100,14 @@ class Shift:
             return math.inf
         return max(0.0, (1 + self.ratio) / (1 + low) - 1)
 
+    @property
+    def detectable_fall(self) -> float:
+        """The same of a fall, as a positive share of `before`; 1 if none."""
+        high = self.one_sided[1]
+        return 1.0 if math.isinf(high) or self.ratio <= -1 else max(0.0, 1 - (1 + self.ratio) / (1 + high))
+
     def _ends(self, alpha: float) -> tuple[float, float]:
-        if self.needed is not None or math.isnan(self.ratio):
+        if math.isnan(self.ratio):
             return -1.0, math.inf
         start = min(_FAR, math.log1p(self.ratio)) if self.ratio > -1 else -_FAR
         low = _edge(lambda x: self.p_at_least(x) <= alpha, start, -1)
@@ -144,8 +158,8 @@ def quantile_shift(
         worth_before=len(before) / worth[0].inflation,
         worth_after=len(after) / worth[1].inflation,
         confidence=confidence,
-        p_at_most=test.p_at_most,
-        p_at_least=test.p_at_least,
+        rough_at_most=test.p_at_most,
+        rough_at_least=test.p_at_least,
         needed=test.needed,
     )
 
@@ -217,8 +231,6 @@ class _QuantileTest:
 
     def _p(self, x: float, side: int) -> float:
         """Student's t that the second has more beyond (side 1), or less (side -1)."""
-        if self.needed is not None:
-            return 1.0
         from scipy.special import stdtr
 
         w1, w2 = self._weights
@@ -266,7 +278,7 @@ def _edge(ruled_out: Callable[[float], bool], start: float, side: int) -> float:
         if side * outer >= _FAR:
             return -1.0 if side < 0 else math.inf
         width *= 2
-        inner, outer = outer, start + side * width
+        inner, outer = outer, side * min(_FAR, side * start + width)
     for _ in range(_STEPS):
         middle = (inner + outer) / 2
         if ruled_out(math.expm1(middle)):
