@@ -59,12 +59,21 @@ class NoDegradation:
 
     name: ClassVar[str] = "no_degradation"
 
-    percent: float = keyword(positive, 10.0, doc="most percent that the end may be slower than the beginning")
+    percent: float | None = keyword(positive, doc="most percent by which the end may be slower, such as 10")
+
+    def __post_init__(self) -> None:
+        if self.percent is None:
+            raise ValueError("needs percent, by how much the end may be slower, such as percent=10")
+
+    @property
+    def _most(self) -> float:
+        assert self.percent is not None  # __post_init__
+        return self.percent
 
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """One verdict for each run and figure, or one for a run without evidence."""
         if not evidence.runs:
-            return [no_evidence(self.name, WHAT, self.percent, evidence.no_run)]
+            return [no_evidence(self.name, WHAT, self._most, evidence.no_run)]
         findings: list[Finding | Verdict] = []
         for index, run in enumerate(evidence.runs):
             findings += self._judge_run(run, evidence.label(index), len(evidence.runs))
@@ -73,14 +82,14 @@ class NoDegradation:
     def _judge_run(self, run: LoadResult, label: str, runs: int) -> Iterator[Finding | Verdict]:
         stretch = _same_load(run)
         if stretch.missing is not None:
-            yield no_evidence(self.name, WHAT + label, self.percent, stretch.missing)
+            yield no_evidence(self.name, WHAT + label, self._most, stretch.missing)
             return
         figures = _figures(run)
         for figure, quantile in figures:
             ask = Question(
                 check=self.name,
                 what=f"{quantile} {FIGURES[figure]} over {stretch.where}{label}",
-                percent=self.percent,
+                percent=self._most,
                 unit=" ms",
                 sides="in each quarter",
                 path="first to last quarter ",
@@ -93,9 +102,9 @@ class NoDegradation:
         self, run: LoadResult, ask: Question, quantile: str, first: list[float], last: list[float]
     ) -> Finding | Verdict:
         if not first or not last:
-            return no_evidence(self.name, ask.what, self.percent, "no answer of a quarter carried a token")
+            return no_evidence(self.name, ask.what, self._most, "no answer of a quarter carried a token")
         shift = quantile_shift(first, last, QUANTILES[quantile])
-        limit_ms = shift.before * (1 + self.percent / 100)
+        limit_ms = shift.before * (1 + self._most / 100)
         return shift_finding(
             ask,
             shift,

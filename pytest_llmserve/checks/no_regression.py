@@ -66,15 +66,24 @@ class NoRegression:
 
     name: ClassVar[str] = "no_regression"
 
-    percent: float = keyword(positive, 10.0, doc="most change for the worse")
+    percent: float | None = keyword(positive, doc="most change for the worse, such as 10")
     metrics: tuple[str, ...] | None = keyword(
         _metrics, None, doc="what is compared; default: e2e p50 and p95, TTFT p95, error rate, throughput"
     )
 
+    def __post_init__(self) -> None:
+        if self.percent is None:
+            raise ValueError("needs percent, by how much a figure may be worse, such as percent=10")
+
+    @property
+    def _most(self) -> float:
+        assert self.percent is not None  # __post_init__
+        return self.percent
+
     def judge(self, evidence: Evidence) -> list[Verdict]:
         """One verdict for each run and metric, or one for a run that cannot be compared."""
         if not evidence.runs:
-            return [no_evidence(self.name, WHAT, self.percent, evidence.no_run)]
+            return [no_evidence(self.name, WHAT, self._most, evidence.no_run)]
         findings: list[Finding | Verdict] = []
         for index, run in enumerate(evidence.runs):
             findings += self._judge_run(run, index, evidence)
@@ -86,7 +95,7 @@ class NoRegression:
         here = measurement_of(run, environment=evidence.environment, server=evidence.server)
         reason = there if isinstance(there, str) else _incomparable(there, here)
         if reason is not None or isinstance(there, str):
-            yield no_evidence(self.name, WHAT + label, self.percent, str(reason))
+            yield no_evidence(self.name, WHAT + label, self._most, str(reason))
             return
         metrics = self.metrics or _default_metrics(run)
         for metric in metrics:
@@ -99,19 +108,19 @@ class NoRegression:
         what, generator = f"{metric_words(metric)} {pair.against}", pair.run.generator
         shift = figure_shift(pair.there, pair.here, metric)
         if isinstance(shift, str):
-            return no_evidence(self.name, what, self.percent, shift)
+            return no_evidence(self.name, what, self._most, shift)
         falls = metric in THROUGHPUTS
         ask = Question(
             check=self.name,
             what=what,
-            percent=self.percent,
+            percent=self._most,
             unit=THROUGHPUTS[metric][2] if falls else " ms",
             sides="in each run",
             falls=falls,
             noun="slices" if falls else "requests",
             among=pair.among,
         )
-        limit_ms = None if falls else shift.before * (1 + self.percent / 100)
+        limit_ms = None if falls else shift.before * (1 + self._most / 100)
         ours = bottleneck(generator, limit_ms, None if falls else shift.after)
         return shift_finding(
             ask,
@@ -123,7 +132,7 @@ class NoRegression:
         )
 
     def _judge_errors(self, pair: _Pair) -> Finding:
-        rise, most = error_rise(pair.there, pair.here), self.percent * POINTS_A_PERCENT
+        rise, most = error_rise(pair.there, pair.here), self._most * POINTS_A_PERCENT
         p_within, p_beyond = rise.p_at_most(most / 100), rise.p_at_least(most / 100)
         ends = telling(rise.interval(CONFIDENCE), rise.bounds(CONFIDENCE), most / 100, p_within, p_beyond)
         low, high = max(-100.0, 100 * ends[0]), min(100.0, 100 * ends[1])

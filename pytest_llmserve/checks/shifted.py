@@ -94,8 +94,8 @@ def shift_finding(
 
 def change(percent: float, extra: int = 0) -> str:
     """A change in percent, with its sign: "+14", "-0.4"."""
-    digits = 1 if abs(percent) < 10 else 0
-    return f"{percent:+.{digits + extra}f}"
+    digits = (1 if abs(percent) < 10 else 0) + extra
+    return f"{round(percent, digits) + 0.0:+.{digits}f}"  # + 0.0: a change of -0.0 is none
 
 
 def change_spread(low: float, high: float, unit: str) -> str:
@@ -122,12 +122,12 @@ def _limit(ask: Question) -> float:
 def _can_be_chance(ask: Question, shift: Shift) -> bool:
     """No difference is seen: a server that is as it was shows one this large in over 5 % of runs.
 
-    Of several figures each has its part of the 5 % (Bonferroni). A quantile that failures have reached
-    is no chance.
+    Of several figures each has its part of the 5 % (Bonferroni). Where values are too few, all can be
+    chance, but for a quantile that failures have reached.
     """
     if math.isinf(shift.after):
         return False
-    return (shift.rough_at_most(0) if ask.falls else shift.rough_at_least(0)) > ALPHA / ask.among
+    return (shift.p_at_most(0) if ask.falls else shift.p_at_least(0)) > ALPHA / ask.among
 
 
 def _head(ask: Question, shift: Shift) -> str:

@@ -46,8 +46,8 @@ def mean_shift(before: Sequence[float], after: Sequence[float], *, confidence: f
         worth_before=len(before) / worth[0].inflation,
         worth_after=len(after) / worth[1].inflation,
         confidence=confidence,
-        rough_at_most=test.p_at_most,
-        rough_at_least=test.p_at_least,
+        p_at_most=test.p_at_most,
+        p_at_least=test.p_at_least,
     )
 
 

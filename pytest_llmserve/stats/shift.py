@@ -39,8 +39,8 @@ class Shift:
         n_before, n_after: number of values.
         worth_before, worth_after: how many independent values tell as much.
         confidence: of `low` and `high`.
-        rough_at_most: `p_at_most` also where values are too few for it to be trusted.
-        rough_at_least: `p_at_least` likewise.
+        p_at_most: x -> how likely a ratio this low or lower would be if the true one were x.
+        p_at_least: x -> how likely one this high or higher would be. Small = the truth is over x.
         needed: values that each series would need before anything can be said, or None. The p-values are
             1 then, and the interval is open on both sides.
     """
@@ -52,17 +52,9 @@ class Shift:
     worth_before: float
     worth_after: float
     confidence: float = 0.95
-    rough_at_most: Chance = field(repr=False, compare=False)
-    rough_at_least: Chance = field(repr=False, compare=False)
+    p_at_most: Chance = field(repr=False, compare=False)
+    p_at_least: Chance = field(repr=False, compare=False)
     needed: int | None = None
-
-    def p_at_most(self, x: float) -> float:
-        """How likely a ratio this low or lower would be if the true one were x: small = it is below."""
-        return 1.0 if self.needed is not None else self.rough_at_most(x)
-
-    def p_at_least(self, x: float) -> float:
-        """How likely a ratio this high or higher would be if the true one were x: small = it is above."""
-        return 1.0 if self.needed is not None else self.rough_at_least(x)
 
     @property
     def ratio(self) -> float:
@@ -158,8 +150,8 @@ def quantile_shift(
         worth_before=len(before) / worth[0].inflation,
         worth_after=len(after) / worth[1].inflation,
         confidence=confidence,
-        rough_at_most=test.p_at_most,
-        rough_at_least=test.p_at_least,
+        p_at_most=test.p_at_most,
+        p_at_least=test.p_at_least,
         needed=test.needed,
     )
 
@@ -178,8 +170,10 @@ class _Side:
         ordered = np.sort(values)
         return cls(ordered, float(ordered[nearest_rank(q, len(ordered)) - 1]))
 
-    def at(self, place: int) -> float:
-        return float(self.ordered[place])
+    def least(self, enough: Callable[[float], bool]) -> float:
+        """The least value that is enough, as are all greater ones; infinite if none is."""
+        place = bisect_left(self.ordered, True, key=enough)
+        return float(self.ordered[place]) if place < len(self.ordered) else math.inf
 
     def beyond(self, value: float) -> float:
         """Share of values over this one, those equal to it half."""
@@ -231,6 +225,8 @@ class _QuantileTest:
 
     def _p(self, x: float, side: int) -> float:
         """Student's t that the second has more beyond (side 1), or less (side -1)."""
+        if self.needed is not None:
+            return 1.0
         from scipy.special import stdtr
 
         w1, w2 = self._weights
@@ -251,20 +247,15 @@ class _QuantileTest:
         a, b = self.first, self.second
         w1, w2 = self._weights
         enough = self.q * (w1 + w2) * (1 - 1e-12)
-        in_first = bisect_left(
-            range(len(a.ordered) - 1),
-            enough,
-            key=lambda i: w1 * a.up_to(a.at(i)) + w2 * b.up_to(a.at(i) * factor),
-        )
-        in_second = bisect_left(
-            range(len(b.ordered) - 1),
-            enough,
-            key=lambda i: w1 * a.up_to(b.at(i) / factor) + w2 * b.up_to(b.at(i)),
-        )
-        of_first, of_second = a.at(in_first), b.at(in_second)
-        if of_first * factor <= of_second:
-            return b.beyond(of_first * factor) - a.beyond(of_first)
-        return b.beyond(of_second) - a.beyond(of_second / factor)
+
+        def reached(of_first: float, of_second: float) -> bool:
+            return w1 * a.up_to(of_first) + w2 * b.up_to(of_second) >= enough
+
+        in_first = a.least(lambda value: reached(value, value * factor))
+        in_second = b.least(lambda value: reached(value / factor, value))
+        if in_first * factor <= in_second:
+            return b.beyond(in_first * factor) - a.beyond(in_first)
+        return b.beyond(in_second) - a.beyond(in_second / factor)
 
 
 def _edge(ruled_out: Callable[[float], bool], start: float, side: int) -> float:

@@ -66,12 +66,21 @@ def worth_of(series: NDArray[Any], alike: float | None = None) -> Worth:
     r = min(MOST_ALIKE, max(0.0, r + (1 + 3 * r) / n))
     left_out = 2 * r / (1 - r * r)
     length = min(n / 2, max(1.0, (left_out**2 * n) ** (1 / 3)))
-    lag = np.arange(1, n)
-    stays = 1 - 1 / length  # chance that a block goes on
-    weight = (1 - lag / n) * stays**lag + (lag / n) * stays ** (n - lag)
-    inflation = 1 + 2 * float(weight @ lags[1:]) / float(lags[0])
-    inflation *= (1 + left_out / length) * n / (n - length)
+    inflation = _resampled(lags, length) * (1 + left_out / length) * n / (n - length)
     return Worth(max(1.0, inflation), max(1.0, n / length - 1))
+
+
+def resampled_inflation(series: NDArray[Any], length: float) -> float:
+    """Variance of the mean of a stationary bootstrap, over that of a plain one.
+
+    Lemma 1 of Politis and Romano: the weight of a lag is the chance that two values so far apart,
+    either way round the circle, are drawn in one block.
+
+    Args:
+        series: two different values at least, none infinite.
+        length: mean length of a block, 1 or more.
+    """
+    return _resampled(_autocovariance(series), length)
 
 
 def neighbours_alike(series: NDArray[Any]) -> float:
@@ -84,6 +93,16 @@ def neighbours_alike(series: NDArray[Any]) -> float:
     ranks -= ranks.mean()
     spread = float(ranks @ ranks)
     return float(ranks[1:] @ ranks[:-1]) / spread if spread else 0.0
+
+
+def _resampled(lags: NDArray[Any], length: float) -> float:
+    import numpy as np
+
+    n = len(lags)
+    lag = np.arange(1, n)
+    stays = 1 - 1 / length  # chance that a block goes on
+    weight = (1 - lag / n) * stays**lag + (lag / n) * stays ** (n - lag)
+    return 1 + 2 * float(weight @ lags[1:]) / float(lags[0])
 
 
 def _autocovariance(series: NDArray[Any]) -> NDArray[Any]:
