@@ -166,14 +166,14 @@ def test_no_degradation_finds_a_decay_of_20_percent():
 
 @pytest.mark.proof
 @pytest.mark.parametrize("name", SERVERS)
-@pytest.mark.parametrize("n", [800, 4000])
+@pytest.mark.parametrize("n", [400, 2000])
 def test_no_degradation_is_wrong_in_5_percent_at_most(name, n):
-    steady = degradations(SERVERS[name], n, runs=1000)
-    assert steady["fail"] <= at_most(0.05, 1000)
-    assert steady["test fails"] <= at_most(0.07 if "queue" in name else 0.05, 1000)
-    at_the_limit = degradations(later(SERVERS[name], 1.1), n, runs=1000)
-    assert at_the_limit["fail"] <= at_most(0.05, 1000)
-    assert at_the_limit["pass"] <= at_most(0.05, 1000)
+    steady = degradations(SERVERS[name], n, runs=400)
+    assert steady["fail"] <= at_most(0.05, 400)
+    assert steady["test fails"] <= at_most(0.07 if "queue" in name else 0.05, 400)
+    at_the_limit = degradations(later(SERVERS[name], 1.1), n, runs=400)
+    assert at_the_limit["fail"] <= at_most(0.05, 400)
+    assert at_the_limit["pass"] <= at_most(0.05, 400)
 
 
 def regressions(server: Server, slower: Server, n: int, runs: int) -> Counter[str]:
@@ -194,19 +194,19 @@ def slowed(server: Server, factor: float) -> Server:
 
 def test_no_regression_tells_a_slower_server_from_one_as_it_was():
     server = SERVERS["independent"]
-    same = regressions(server, server, 3000, runs=20)
-    assert same["test fails"] <= at_most(0.05, 20)
-    assert same["pass"] >= 15
-    assert regressions(server, slowed(server, 1.2), 3000, runs=20)["fail"] >= 19
+    same = regressions(server, server, 2000, runs=12)
+    assert same["test fails"] <= at_most(0.05, 12)
+    assert same["pass"] >= 8
+    assert regressions(server, slowed(server, 1.2), 2000, runs=12)["fail"] >= 11
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("name", SERVERS)
-@pytest.mark.parametrize("n", [300, 2000])
+@pytest.mark.parametrize("n", [300, 1000])
 def test_no_regression_is_wrong_in_5_percent_at_most(name, n):
     server = SERVERS[name]
-    same = regressions(server, server, n, runs=1000)
-    assert same["test fails"] <= at_most(0.07 if "queue" in name else 0.05, 1000)
-    at_the_limit = regressions(server, slowed(server, 1.1), n, runs=1000)
-    assert at_the_limit["fail"] <= at_most(0.05, 1000)
-    assert at_the_limit["pass"] <= at_most(0.05, 1000)
+    same = regressions(server, server, n, runs=400)
+    assert same["test fails"] <= at_most(0.07 if "queue" in name else 0.05, 400)
+    at_the_limit = regressions(server, slowed(server, 1.1), n, runs=400)
+    assert at_the_limit["fail"] <= at_most(0.05, 400)
+    assert at_the_limit["pass"] <= at_most(0.05, 400)
