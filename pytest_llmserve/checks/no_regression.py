@@ -17,7 +17,6 @@ from pytest_llmserve.checks.difference import (
 )
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
-    ALPHA,
     CONFIDENCE,
     NO_REQUEST,
     Finding,
@@ -29,7 +28,14 @@ from pytest_llmserve.checks.finding import (
 from pytest_llmserve.checks.generator import bottleneck
 from pytest_llmserve.checks.likeness import elsewhere, unlike
 from pytest_llmserve.checks.measured import measurement_of
-from pytest_llmserve.checks.shifted import Question, change, change_spread, counted_both, shift_finding
+from pytest_llmserve.checks.shifted import (
+    Question,
+    change,
+    change_spread,
+    counted_both,
+    shift_finding,
+    unseen_up_to,
+)
 from pytest_llmserve.checks.wording import compared, failures, percent
 from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.measurement import Measurement
@@ -137,7 +143,7 @@ class NoRegression:
         ends = telling(rise.interval(CONFIDENCE), rise.bounds(CONFIDENCE), most / 100, p_within, p_beyond)
         low, high = max(-100.0, 100 * ends[0]), min(100.0, 100 * ends[1])
         n, what = pair.n, f"error rate {pair.against}"
-        seen = rise.p_at_least(0) <= ALPHA / pair.among
+        seen = rise.p_at_least(0) <= unseen_up_to(pair.among)
         shares = f"{percent(rise.before)}% -> {percent(rise.after)}%"
         spread = change_spread(low, high, "")
         return Finding(
@@ -147,7 +153,7 @@ class NoRegression:
             estimate=100 * rise.points,
             interval=(low, high),
             n=sum(n),
-            holds=100 * rise.points <= most or not seen,
+            holds=bool(pair.run.ok) and (100 * rise.points <= most or not seen),
             p_within=p_within,
             p_beyond=p_beyond,
             settled=None if pair.run.ok else FAIL,

@@ -120,14 +120,22 @@ def _limit(ask: Question) -> float:
 
 
 def _can_be_chance(ask: Question, shift: Shift) -> bool:
-    """No difference is seen: a server that is as it was shows one this large in over 5 % of runs.
+    """No difference is seen: a server that is as it was shows one this large often enough.
 
-    Of several figures each has its part of the 5 % (Bonferroni). Where values are too few, all can be
-    chance, but for a quantile that failures have reached.
+    Where values are too few, all can be chance, but for a quantile that failures have reached.
     """
     if math.isinf(shift.after):
         return False
-    return (shift.p_at_most(0) if ask.falls else shift.p_at_least(0)) > ALPHA / ask.among
+    return (shift.p_at_most(0) if ask.falls else shift.p_at_least(0)) > unseen_up_to(ask.among)
+
+
+def unseen_up_to(among: int) -> float:
+    """The p-value from which on a difference can be chance.
+
+    Of several figures each has its part of the 5 % (Bonferroni); of a single one a half, so that the
+    interval told beside a difference that is seen never holds 0.
+    """
+    return ALPHA / max(2, among)
 
 
 def _head(ask: Question, shift: Shift) -> str:
@@ -164,7 +172,8 @@ def _doubt(ask: Question, shift: Shift) -> str:
 
 
 def _unseen(ask: Question, shift: Shift) -> str:
-    detectable = shift.detectable_fall if ask.falls else shift.detectable
+    alpha = unseen_up_to(ask.among)
+    detectable = shift.detectable_fall_at(alpha) if ask.falls else shift.detectable_at(alpha)
     if not math.isfinite(detectable) or (ask.falls and detectable >= 1):
         return f"no difference seen, and none could have been: {_more(ask)}"
     text = f"no difference seen, smallest detectable was {change(100 * detectable).lstrip('+')}%"

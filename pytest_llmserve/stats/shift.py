@@ -86,16 +86,19 @@ class Shift:
 
     @property
     def detectable(self) -> float:
-        """The least ratio that, had it been found, would have been shown to be over 0; infinite if none."""
-        low = self.one_sided[0]
+        """The least ratio that, had it been found, would have had an interval over 0; infinite if none."""
+        return self.detectable_at((1 - self.confidence) / 2)
+
+    def detectable_at(self, alpha: float) -> float:
+        """The least ratio that, had it been found, would have had `p_at_least(0) <= alpha`."""
+        low = self._ends(alpha)[0]
         if low <= -1 or not math.isfinite(self.ratio):
             return math.inf
         return max(0.0, (1 + self.ratio) / (1 + low) - 1)
 
-    @property
-    def detectable_fall(self) -> float:
-        """The same of a fall, as a positive share of `before`; 1 if none."""
-        high = self.one_sided[1]
+    def detectable_fall_at(self, alpha: float) -> float:
+        """The least fall, as a share of `before`, with `p_at_most(0) <= alpha`; 1 if none."""
+        high = self._ends(alpha)[1]
         return 1.0 if math.isinf(high) or self.ratio <= -1 else max(0.0, 1 - (1 + self.ratio) / (1 + high))
 
     def _ends(self, alpha: float) -> tuple[float, float]:

@@ -170,6 +170,38 @@ def test_a_run_that_is_no_measure_is_refused(make, there, reason):
     assert verdict.fails(strict=False)
 
 
+def test_two_requests_that_fail_are_all_of_them(judge):
+    """No statistics: what a server that answers nothing promises, it has not kept."""
+    verdicts = judge([20.0] * 2, ["refused"] * 2, ("e2e_p50", "error_rate"))
+    assert [(v.verdict, v.holds) for v in verdicts] == [(FAIL, False)] * 2
+
+
+def test_a_rise_of_errors_that_can_be_chance_holds(judge):
+    after = ["refused" if i in (10, 60) else 20.0 for i in range(100)]
+    (verdict,) = judge([20.0] * 100, after, ("error_rate",))
+    assert (verdict.estimate, verdict.verdict, verdict.holds) == (2.0, UNDECIDED, True)
+    assert verdict.sentence.endswith("no rise seen: at least 299 requests in each run are needed")
+
+
+def test_a_rise_of_errors_that_is_seen_but_not_sized_does_not_hold(judge):
+    after = ["refused" if i % 50 == 7 else 20.0 for i in range(500)]
+    (verdict,) = judge([20.0] * 500, after, ("error_rate",))
+    assert (verdict.verdict, verdict.holds) == (UNDECIDED, False)
+    assert verdict.sentence.endswith(
+        "a rise is seen, but not whether it is over the limit: send more requests"
+    )
+
+
+def test_of_several_figures_each_may_differ_more_by_chance(judge):
+    """So that the marker as a whole accuses a server that is as it was in at most 5 % of sessions."""
+    before = latencies(100, seed=3, sigma=0.4)
+    after = latencies(100, seed=26, sigma=0.4, middle=113.0)
+    alone = judge(before, after, ("e2e_p50",))[0]
+    among = judge(before, after, ("e2e_p50", "e2e_p90", "e2e_p95", "e2e_p99"))[0]
+    assert (alone.verdict, among.verdict) == (UNDECIDED, UNDECIDED)
+    assert (alone.holds, among.holds) == (False, True)
+
+
 def test_an_unlike_plan_is_refused_with_each_difference(judge):
     (verdict,) = judge([20.0] * 400, [20.0] * 400, plan=LoadPlan(users=40, stream=False))
     assert verdict.sentence == (

@@ -54,6 +54,13 @@ def test_failures_in_a_row_are_worth_less():
     assert rise_of(clean, row).points == pytest.approx(0.04)
 
 
+def test_a_side_without_failures_is_discounted_for_how_those_of_the_other_cluster():
+    row = [600 <= i < 640 for i in range(1000)]
+    rise = rise_of([False] * 1000, row)
+    assert rise.n1 == pytest.approx(1000 / ((1 + 1000 / rise.n2) / 2))
+    assert rise.n1 < 200
+
+
 def test_both_sides_need_requests():
     with pytest.raises(ValueError, match="a rise needs marks on both sides"):
         rise_of([], [True])
