@@ -23,7 +23,8 @@ class Worth:
     """How little a series tells.
 
     Attributes:
-        inflation: variance of its mean, over what it would be if its values were independent; 1.0 or more.
+        inflation: variance of its mean, over what it would be if its values were independent; from 1.0
+            to the number of its values: any series tells as much as one.
         freedom: degrees of freedom of that variance, 1 or more: the number of blocks less one.
     """
 
@@ -67,7 +68,7 @@ def worth_of(series: NDArray[Any], alike: float | None = None) -> Worth:
     left_out = 2 * r / (1 - r * r)
     length = min(n / 2, max(1.0, (left_out**2 * n) ** (1 / 3)))
     inflation = _resampled(lags, length) * (1 + left_out / length) * n / (n - length)
-    return Worth(max(1.0, inflation), max(1.0, n / length - 1))
+    return Worth(min(float(n), max(1.0, inflation)), max(1.0, n / length - 1))
 
 
 def resampled_inflation(series: NDArray[Any], length: float) -> float:

@@ -120,6 +120,13 @@ def test_the_ranks_of_all_values_have_a_say_in_their_worth():
     assert quantile_shift(slow, slow, 0.5).worth_before < 80
 
 
+def test_no_series_is_worth_less_than_one_value():
+    """Also beside a longer one that is slow in one spell."""
+    shift = quantile_shift([20.0 + i for i in range(10)], [20.0] * 500 + [40.0] * 500, 0.5)
+    assert shift.worth_before == 1.0
+    assert shift.worth_after >= 1.0
+
+
 def test_failures_that_reach_the_quantile_make_it_endless():
     before, after = lognormal(400, 1), lognormal(400, 2)
     for i in range(0, 400, 10):

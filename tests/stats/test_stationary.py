@@ -61,6 +61,11 @@ def test_independent_values_have_nearly_all_degrees_of_freedom_and_slow_ones_few
     assert worth_of(autoregressive(1000, 0.97, 1)).freedom < 30
 
 
+def test_any_series_is_worth_one_value():
+    """Ten values that rise all the way are one movement; the formula alone makes them a third of a value."""
+    assert worth_of(np.arange(10.0)).inflation == 10.0
+
+
 def test_a_constant_series_shows_no_dependence():
     assert worth_of(np.full(50, 20.0)) == Worth(1.0, 49.0)
     assert worth_of(np.zeros(50, bool)) == Worth(1.0, 49.0)
