@@ -58,6 +58,7 @@ class NoDegradation:
     """
 
     name: ClassVar[str] = "no_degradation"
+    stops_early: ClassVar[bool] = False
 
     percent: float | None = keyword(positive, doc="most percent by which the end may be slower, such as 10")
 

@@ -45,6 +45,7 @@ from pytest_llmserve.stats.binomial import requests_needed
 
 WHAT = "regression"
 NOT_NAMED = "nothing was named to compare with: keep a run with --llm-save NAME, then give --llm-compare NAME"
+ENDED_AS_PLANNED = ("complete", "decided")
 POINTS_A_PERCENT = 0.1
 """How many percentage points the error rate may rise for each percent of `percent`."""
 
@@ -71,6 +72,7 @@ class NoRegression:
     """
 
     name: ClassVar[str] = "no_regression"
+    stops_early: ClassVar[bool] = False
 
     percent: float | None = keyword(positive, doc="most change for the worse, such as 10")
     metrics: tuple[str, ...] | None = keyword(
@@ -211,7 +213,7 @@ def _incomparable(there: Measurement, here: Measurement) -> str | None:
         return f'cannot be compared with "{there.name}": {"; ".join(differences)}'
     if there.gone is not None:
         return f'cannot be compared with "{there.name}": its server was gone: {there.gone}'
-    if there.ended != "complete":
+    if there.ended not in ENDED_AS_PLANNED:
         return f'cannot be compared with "{there.name}": its run ended early ({there.ended})'
     if not here.series["e2e_ms"]:
         return NO_REQUEST

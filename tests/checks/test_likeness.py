@@ -30,6 +30,7 @@ def kept(plan: dict | None = None, **more) -> Measurement:
         ({"params": {"max_tokens": 64}}, "max_tokens none there, 64 here"),
         ({"requests": None, "duration_ns": NS_PER_S}, "ends by requests there, duration here"),
         ({"duration_ns": NS_PER_S}, "ends by requests there, requests and duration here"),
+        ({"until": "decided"}, "until none there, decided here"),
         ({"rate": 5.0}, "rate none there, 5.0 here"),
         ({"arrival": "constant"}, "arrival poisson there, constant here"),
         ({"trace": "/a/calls.jsonl"}, "trace none there, calls.jsonl here"),

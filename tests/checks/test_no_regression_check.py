@@ -202,6 +202,11 @@ def test_of_several_figures_each_may_differ_more_by_chance(judge):
     assert (alone.holds, among.holds) == (False, True)
 
 
+def test_a_run_that_ended_as_it_was_decided_is_a_measure(judge):
+    (verdict,) = judge([20.0] * 400, [20.0] * 400, ("e2e_p50",), there={"ended": "decided"})
+    assert verdict.verdict == PASS
+
+
 def test_an_unlike_plan_is_refused_with_each_difference(judge):
     (verdict,) = judge([20.0] * 400, [20.0] * 400, plan=LoadPlan(users=40, stream=False))
     assert verdict.sentence == (

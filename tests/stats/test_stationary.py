@@ -62,7 +62,7 @@ def test_independent_values_have_nearly_all_degrees_of_freedom_and_slow_ones_few
 
 
 def test_any_series_is_worth_one_value():
-    """Ten values that rise all the way are one movement; the formula alone makes them a fortieth of a value."""
+    """Ten values that rise all the way are one movement; the formula alone says a fortieth of a value."""
     assert worth_of(np.arange(10.0)).inflation == 10.0
 
 
