@@ -2,9 +2,9 @@
 
 ``python tests/power/harness.py --process mm1-80 --runs 400 --requests 1000 --q p99``
 
-A limit stands at a factor of the true quantile. Below it the limit is broken, and "pass" is wrong; above it the
-limit is kept, and "fail" is wrong. `--until decided` judges growing prefixes of each run, as the load engine does,
-until no verdict is undecided or the run is over.
+A limit stands at a factor of the true quantile. Below it the limit is broken, and "pass" is wrong; above it
+the limit is kept, and "fail" is wrong. `--until decided` judges growing prefixes of each run, as the load
+engine does, until no verdict is undecided or the run is over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from processes import PROCESSES, Process
 
-from pytest_llmserve.checks import latency
+from pytest_llmserve.checks import latency, shares
 from pytest_llmserve.checks.error_rate import ErrorRate
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.goodput import Goodput
@@ -36,6 +36,9 @@ from pytest_llmserve.stats import binomial
 
 # Several limits are judged of one run: its series is the same each time.
 latency.series_of = functools.lru_cache(2)(latency.series_of)
+
+JUDGING = (latency, shares)
+"""Modules that judge, by what they discount neighbours with."""
 
 JUST_KEPT, JUST_BROKEN = 1 + 1e-9, 1 - 1e-9
 FACTORS = (0.5, 0.8, 0.95, JUST_BROKEN, JUST_KEPT, 1.05, 1.25, 2.0)

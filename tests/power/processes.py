@@ -127,7 +127,7 @@ SLOW_SHARE, SLOW_FACTOR = 0.1, 3.0
 def spells(
     rng: Generator, runs: int, n: int, mean_length: float, share: float = SLOW_SHARE
 ) -> NDArray[np.bool_]:
-    """Which requests fall into spells: a Markov chain in its steady state, spells of a mean length in requests."""
+    """Which requests are in spells of a mean length in requests: a Markov chain in its steady state."""
     leave = 1 / mean_length
     enter = min(1.0, leave * share / (1 - share))
     within = np.empty((n, runs), np.bool_)
@@ -159,7 +159,7 @@ def bursts(part_of_run: float) -> Process:
 
 
 def pauses(every_ms: float, stop_ms: float) -> Process:
-    """The server stops again and again; what is under way, or comes meanwhile, is late by what is left of the stop."""
+    """The server stops again and again; what is under way or sent meanwhile waits for its end."""
 
     def late(phase: Array, base: Array) -> Array:
         """`phase` = time from the begin of the last stop to the sending."""
@@ -180,7 +180,7 @@ def pauses(every_ms: float, stop_ms: float) -> Process:
 
 
 def drift(total: float) -> Process:
-    """The median goes evenly from one value to another through the run; the truth is that of the whole run."""
+    """The median goes evenly from one value to another; the truth is the quantile of the whole run."""
 
     def draw(rng: Generator, runs: int, n: int) -> Runs:
         level = 1 + total * (np.arange(n) + 0.5) / n

@@ -1,8 +1,9 @@
 """Queues with a first-come-first-served line, simulated for many runs at a time.
 
-One server: Lindley's recursion (1952), begun in the steady state by the formula of Pollaczek and Khinchine: the
-wait of an M/G/1 queue is a geometric number of residual services. Several: the vector of workloads of Kiefer and
-Wolfowitz (1955), begun empty and run in. Times are in milliseconds; the mean service is 100 ms.
+One server: Lindley's recursion (1952), begun in the steady state by the formula of Pollaczek and
+Khinchine: the wait of an M/G/1 queue is a geometric number of residual services. Several: the vector of
+workloads of Kiefer and Wolfowitz (1955), begun empty and run in. Times are in milliseconds; the mean service
+is 100 ms.
 """
 
 from __future__ import annotations
@@ -157,13 +158,18 @@ def _truth(law: Queue | Closed) -> Array:
     return np.sort(latency, axis=None)
 
 
-@functools.cache
-def _sojourn_quantile(servers: int, load: float, q: float) -> float:
-    """Of M/M/c: the wait is exponential with probability C (Erlang), the service follows it."""
+def erlang_c(servers: int, load: float) -> float:
+    """Probability that a request of M/M/c has to wait."""
     offered = servers * load
     none_waits = sum(offered**k / math.factorial(k) for k in range(servers))
     waiting = offered**servers / math.factorial(servers) / (1 - load)
-    waits = waiting / (none_waits + waiting)
+    return waiting / (none_waits + waiting)
+
+
+@functools.cache
+def _sojourn_quantile(servers: int, load: float, q: float) -> float:
+    """Of M/M/c: the wait is exponential with probability C (Erlang), the service follows it."""
+    waits = erlang_c(servers, load)
     drain, serve = servers * (1 - load), 1.0  # rates, in units of a mean service
 
     def above(t: float) -> float:

@@ -1,0 +1,86 @@
+"""Verdicts over simulated runs are wrong no more often than they say; `make proof` asks more of them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from scipy import stats
+
+from pytest_llmserve.stats import dependence
+
+CHANCE = 1e-6
+"""How likely a test of this file fails though the verdicts are right."""
+RUNS = 200
+STATED, STATED_IN_QUEUES = 0.05, 0.07
+
+CELLS = [
+    ("exponential", 300, "p99", STATED),
+    ("lognormal-1", 300, "p50", STATED),
+    ("mm1-80", 1000, "p99", STATED_IN_QUEUES),
+    ("mm4-80", 1000, "p99", STATED_IN_QUEUES),
+    ("ar1-90", 300, "p99", STATED_IN_QUEUES),
+    ("failures-1", 300, "errors", STATED),
+]
+
+
+def most_wrong(rate, runs):
+    """More wrong verdicts than this come once in a million times from verdicts wrong at `rate`."""
+    return stats.binom.isf(CHANCE, runs, rate)
+
+
+@pytest.mark.parametrize(("process", "requests", "claim", "rate"), CELLS, ids=lambda value: str(value))
+def test_verdicts_at_the_very_limit_are_rarely_wrong(proof, process, requests, claim, rate):
+    """The limit a hair below and above the truth: passed, or failed, in at most so many of the runs."""
+    harness = proof("harness")
+    asked = harness.Question(process, requests, RUNS, (claim,), (harness.JUST_BROKEN, harness.JUST_KEPT))
+    for cell in harness.answer(asked):
+        assert cell.runs == RUNS
+        assert cell.wrong <= most_wrong(rate, RUNS), harness.told(cell)
+
+
+def test_a_clear_case_is_decided(proof):
+    """Never a wrong verdict, but always undecided, would be no use."""
+    harness = proof("harness")
+    asked = harness.Question("mm1-50", 1000, 60, ("p90",), (0.5, 2.0))
+    broken, kept = harness.answer(asked)
+    assert broken.failed == kept.passed == 60
+
+
+def test_without_the_discount_a_queue_would_be_passed_wrongly(proof, monkeypatch):
+    """The measure itself: neighbours taken as strangers break the promise, and this file would see it."""
+    harness = proof("harness")
+    for name in ("variance_inflation", "upper_inflation"):
+        for module in (dependence, *harness.JUDGING):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, lambda *values, **more: 1.0)
+    asked = harness.Question("mm1-80", 1000, RUNS, ("p99",), (harness.JUST_BROKEN,))
+    (cell,) = harness.answer(asked)
+    assert cell.wrong > most_wrong(STATED_IN_QUEUES, RUNS)
+
+
+def test_a_wrong_verdict_is_counted_on_the_side_where_it_is_wrong(proof):
+    harness = proof("harness")
+    broken = harness.Cell("exponential", 100, "p99", harness.JUST_BROKEN)
+    kept = harness.Cell("exponential", 100, "p99", harness.JUST_KEPT)
+    for cell in (broken, kept):
+        for verdict, times in (("pass", 1), ("fail", 2), ("undecided", 3)):
+            for _ in range(times):
+                cell.count(harness.Judged(verdict, 100))
+    assert (broken.wrong, kept.wrong) == (1, 2)
+    assert broken.runs == kept.runs == 6
+    assert broken.used == 600
+
+
+def test_looks_come_as_the_engine_takes_them(proof):
+    """A tenth more each time and twenty at least; the last sees the whole run."""
+    seen = list(proof("harness").looks(1000))
+    assert seen[:4] == [20, 40, 60, 80]
+    assert seen[-1] == 1000
+    assert all(b - a >= 20 and b >= 1.1 * a for a, b in pairwise(seen[:-1]))
+
+
+def test_the_same_question_has_the_same_answer(proof):
+    harness = proof("harness")
+    asked = harness.Question("mm1-50", 100, 10, ("p90",))
+    assert harness.answer(asked) == harness.answer(asked)
