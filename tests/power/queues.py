@@ -81,7 +81,7 @@ class Queue:
 
     @property
     def family(self) -> str:
-        return "queue" if self.load <= 0.8 else "queue, over 80 % load"
+        return "queue, up to 80 % load" if self.load <= 0.8 else "queue, over 80 % load"
 
     @property
     def told(self) -> str:

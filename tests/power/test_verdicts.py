@@ -5,12 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from scipy import stats
 
 from pytest_llmserve.stats import dependence
 
-CHANCE = 1e-6
-"""How likely a test of this file fails though the verdicts are right."""
 RUNS = 200
 STATED, STATED_IN_QUEUES = 0.05, 0.07
 
@@ -24,11 +21,6 @@ CELLS = [
 ]
 
 
-def most_wrong(rate, runs):
-    """More wrong verdicts than this come once in a million times from verdicts wrong at `rate`."""
-    return stats.binom.isf(CHANCE, runs, rate)
-
-
 @pytest.mark.parametrize(("process", "requests", "claim", "rate"), CELLS, ids=lambda value: str(value))
 def test_verdicts_at_the_very_limit_are_rarely_wrong(proof, process, requests, claim, rate):
     """The limit a hair below and above the truth: passed, or failed, in at most so many of the runs."""
@@ -36,7 +28,7 @@ def test_verdicts_at_the_very_limit_are_rarely_wrong(proof, process, requests, c
     asked = harness.Question(process, requests, RUNS, (claim,), (harness.JUST_BROKEN, harness.JUST_KEPT))
     for cell in harness.answer(asked):
         assert cell.runs == RUNS
-        assert cell.wrong <= most_wrong(rate, RUNS), harness.told(cell)
+        assert cell.wrong <= harness.most_wrong(rate, RUNS), harness.told(cell)
 
 
 def test_a_clear_case_is_decided(proof):
@@ -56,7 +48,7 @@ def test_without_the_discount_a_queue_would_be_passed_wrongly(proof, monkeypatch
                 monkeypatch.setattr(module, name, lambda *values, **more: 1.0)
     asked = harness.Question("mm1-80", 1000, RUNS, ("p99",), (harness.JUST_BROKEN,))
     (cell,) = harness.answer(asked)
-    assert cell.wrong > most_wrong(STATED_IN_QUEUES, RUNS)
+    assert cell.wrong > harness.most_wrong(STATED_IN_QUEUES, RUNS)
 
 
 def test_a_wrong_verdict_is_counted_on_the_side_where_it_is_wrong(proof):
