@@ -154,7 +154,7 @@ def judge_until(made: list[RequestRecord], checks: Sequence[Any]) -> list[Judged
         if judge(runs[-1], check) == UNDECIDED:
             found.append(Judged(UNDECIDED, len(made)))
             continue
-        least = bisect(range(len(runs) - 1), False, key=lambda at: judge(runs[at], check) != UNDECIDED)  # noqa: B023
+        least = bisect(range(len(runs) - 1), False, key=lambda at: judge(runs[at], check) != UNDECIDED)
         found.append(ended(made, places[least], check))
     return found
 
