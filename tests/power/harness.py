@@ -24,7 +24,7 @@ import numpy as np
 from processes import PROCESSES, Process
 from scipy import stats
 
-from pytest_llmserve.checks import latency, shares
+from pytest_llmserve.checks import latency
 from pytest_llmserve.checks.error_rate import ErrorRate
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.goodput import Goodput
@@ -41,9 +41,6 @@ latency.series_of = functools.lru_cache(64)(latency.series_of)
 
 # The interval of a quantile is for people: it decides nothing, and takes two thirds of the time of a look.
 sequential.Course.value_bounds = lambda *_: (-math.inf, math.inf)
-
-JUDGING = (latency, shares)
-"""Modules that judge, by what they discount neighbours with."""
 
 JUST_KEPT, JUST_BROKEN = 1 + 1e-9, 1 - 1e-9
 FACTORS = (0.5, 0.8, 0.95, JUST_BROKEN, JUST_KEPT, 1.05, 1.25, 2.0)
