@@ -64,10 +64,11 @@ def long_of(runs: int) -> int:
 def fixed(runs: int) -> list[Question]:
     """Runs of a size fixed before: the very limit for all, clear cases for some."""
     names = [name for name in PROCESSES if not left_out(name)]
-    asked = [Question(name, n, runs, tuple(CLAIMS), JUST) for n in (1000, 300) for name in names]
+    short = [Question(name, 300, runs, ("p50", "p90", "p99", "errors"), JUST) for name in names]
+    asked = [Question(name, 1000, runs, tuple(CLAIMS), JUST) for name in names]
     clear = [Question(name, 1000, runs, ("p50", "p90", "p99"), CLEAR) for name in TOLD]
     long = [Question(name, LONG, long_of(runs), ("p90", "p99"), JUST) for name in names]
-    return [*long, *asked, *clear]
+    return [*long, *asked, *short, *clear]
 
 
 def sequential(runs: int) -> list[Question]:
@@ -177,9 +178,10 @@ def sessions_text(path: Path | None) -> str:
         return ""
     found: dict[str, Any] = json.loads(path.read_text())
     return (
-        f"\n### The same suite, {found['sessions']} times\n\n{found['told']}:"
-        f" {found['passed']} sessions passed, {found['undecided']} of them with an undecided limit,"
-        f" {found['failed']} failed. A session took {found['requests']} requests at the median.\n"
+        f"\nThe same suite, {found['sessions']} sessions: {found['told']}. Accused: {found['accused']}."
+        f" All limits shown to be kept: {found['decided']}. Undecided: {found['undecided']}, of which"
+        f" {found['red']} with an estimate over the limit. A session took {found['requests']} requests and"
+        f" {found['seconds']} s at the median.\n"
     )
 
 
