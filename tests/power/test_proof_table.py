@@ -67,8 +67,9 @@ def test_sessions_are_told_in_words(table, tmp_path):
     counts = {"sessions": 50, "accused": 0, "decided": 48, "undecided": 2, "red": 1}
     left.write_text(json.dumps({"told": "a suite", **counts, "requests": 700, "seconds": 3}))
     assert table.sessions_text(left) == (
-        "\nThe same suite, 50 sessions: a suite. Accused: 0. All limits shown to be kept: 48. Undecided: 2, of which "
-        "1 with an estimate over the limit. A session took 700 requests and 3 s at the median.\n"
+        "\nThe same suite, 50 sessions: a suite. Accused: 0. All limits shown to be kept: 48."
+        " Undecided: 2, of which 1 with an estimate over the limit. A session took 700 requests and 3 s"
+        " at the median.\n"
     )
     assert table.sessions_text(None) == ""
 

@@ -18,6 +18,7 @@ CELLS = [
     ("exponential", 300, "p99", STATED),
     ("lognormal-1", 300, "p50", STATED),
     ("mm1-80", 1000, "p99", STATED_IN_QUEUES),
+    ("mm1-80", 300, "goodput99", STATED_IN_QUEUES),
     ("mm4-80", 1000, "p99", STATED_IN_QUEUES),
     ("ar1-90", 300, "p99", STATED_IN_QUEUES),
     ("failures-1", 300, "errors", STATED),
