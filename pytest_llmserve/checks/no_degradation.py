@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.checks.finding import NO_REQUEST, Finding, conclude, no_evidence
+from pytest_llmserve.checks.finding import Finding, conclude, no_evidence
 from pytest_llmserve.checks.generator import bottleneck
-from pytest_llmserve.checks.series import FIGURES, begun_ns, in_order
+from pytest_llmserve.checks.series import FIGURES, begun_ns, in_order, nothing_sent
 from pytest_llmserve.checks.shifted import Question, shift_finding
 from pytest_llmserve.checks.wording import failures
 from pytest_llmserve.domain.keywords import keyword, positive
@@ -137,7 +137,7 @@ def _same_load(run: LoadResult) -> _Stretch:
         records = [r for r in records if r.stage == number]
         where = f"stage {number + 1} of {len(run.plan.steps)}"
     if len(records) < PARTS:
-        sent = f"{len(records)} requests over {where} cannot be quartered" if records else NO_REQUEST
+        sent = f"{len(records)} requests over {where} cannot be quartered" if records else nothing_sent(run)
         return _Stretch((), where, sent)
     return _Stretch(records, where)
 

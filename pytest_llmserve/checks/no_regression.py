@@ -18,7 +18,6 @@ from pytest_llmserve.checks.difference import (
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import (
     CONFIDENCE,
-    NO_REQUEST,
     Finding,
     conclude,
     interval_basis,
@@ -28,6 +27,7 @@ from pytest_llmserve.checks.finding import (
 from pytest_llmserve.checks.generator import bottleneck
 from pytest_llmserve.checks.likeness import elsewhere, unlike
 from pytest_llmserve.checks.measured import measurement_of
+from pytest_llmserve.checks.series import NOTHING_SENT
 from pytest_llmserve.checks.shifted import (
     Question,
     change,
@@ -216,9 +216,9 @@ def _incomparable(there: Measurement, here: Measurement) -> str | None:
     if there.ended not in ENDED_AS_PLANNED:
         return f'cannot be compared with "{there.name}": its run ended early ({there.ended})'
     if not here.series["e2e_ms"]:
-        return NO_REQUEST
+        return NOTHING_SENT
     if not there.series.get("e2e_ms"):
-        return f'cannot be compared with "{there.name}": {NO_REQUEST} there'
+        return f'cannot be compared with "{there.name}": no request was sent there'
     if all(map(math.isinf, there.series["e2e_ms"])):
         return f'cannot be compared with "{there.name}": every request failed there'
     return None

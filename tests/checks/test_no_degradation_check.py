@@ -158,7 +158,9 @@ def test_less_than_four_requests_cannot_be_quartered(judge):
         verdict.sentence == "latency over the run: no evidence, 3 requests over the run cannot be quartered"
     )
     (verdict,) = judge([])
-    assert verdict.sentence == "latency over the run: no evidence, no request was sent"
+    assert verdict.sentence == (
+        "latency over the run: no evidence, no request was sent: give more requests=, or a longer duration="
+    )
 
 
 def test_the_ramp_up_is_left_out(judge):

@@ -243,7 +243,10 @@ def test_a_run_more_than_was_kept_has_nothing_to_be_compared_with(make):
 def test_no_request_is_no_evidence(make):
     old = measurement_of(make.run_of([20.0] * 400), name="main")
     (verdict,) = NoRegression(percent=10).judge(Evidence(runs=(make.run_of([]),), baselines=(old,)))
-    assert verdict.sentence == "regression: no evidence, no request was sent"
+    assert (
+        verdict.sentence
+        == "regression: no evidence, no request was sent: give more requests=, or a longer duration="
+    )
 
 
 def test_another_machine_is_told_beside_the_figures(make):
