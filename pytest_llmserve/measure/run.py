@@ -64,6 +64,8 @@ def measured_run(
             if memory is not None and not plan.warm_up_ns:
                 memory.take_baseline()
             run.start()
+            if memory is not None:
+                watch.hurry()
             run.wait(_During(plan, watch, memory if plan.warm_up_ns else None, stop, progress))
             result = run.result()
             change = _settled(memory, settle_ns, stop)
