@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_llmserve.checks.finding import (
-    ALPHA,
     CONFIDENCE,
     Finding,
     Interval,
@@ -82,7 +81,7 @@ def course(found: Growth) -> str:
 
 def doubt(found: Growth, limit: float, span_ns: int) -> str:
     """What is missing for a verdict."""
-    if found.toothed and found.p_within(limit) > ALPHA:
+    if may_be_given_back(found):
         return (
             f"it had given back {amount(found.given_back)} MB before and may do so again:"
             " a run of several such cycles tells"
@@ -91,6 +90,14 @@ def doubt(found: Growth, limit: float, span_ns: int) -> str:
     if times > MOST_TIMES:
         return "the readings differ by too much: a quieter machine or a limit farther away is needed"
     return f"a run about {amount_of_times(times)} as long ({duration_text(_up_ns(times * span_ns))}) tells"
+
+
+def may_be_given_back(found: Growth) -> bool:
+    """The rise is that of a tooth, and teeth are what makes it unsure."""
+    assert found.slope is not None
+    low, high = found.slope.interval(CONFIDENCE)
+    unsure = (high - low) / 2 * abs(found.rise / found.slope.per_x) if found.slope.per_x else 0.0
+    return found.toothed and 2 * found.given_back > unsure
 
 
 def longer(found: Growth, limit: float) -> float:

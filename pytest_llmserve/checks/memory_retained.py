@@ -11,6 +11,7 @@ from pytest_llmserve.checks.memory_rate import (
     amount_of_times,
     interval_of,
     longer,
+    may_be_given_back,
     too_little,
 )
 from pytest_llmserve.checks.memory_series import GPU, MemorySeries, memory_series
@@ -92,7 +93,9 @@ def late_rise_mb(kept: Retained, series: MemorySeries) -> float:
     return median(kept.memory.after) / BYTES_PER_MB - series.last_mb
 
 
-def _as_it_is(check: str, kept: Retained, word: str, doubt: str, gone: str | None, note: str = "") -> Finding:
+def _as_it_is(
+    check: str, kept: Retained, word: str, doubt: str, gone: str | None, growing: str = ""
+) -> Finding:
     return Finding(
         check=check,
         what=kept.what,
@@ -104,9 +107,8 @@ def _as_it_is(check: str, kept: Retained, word: str, doubt: str, gone: str | Non
         holds=kept.mb <= kept.limit,
         settled=word,
         head=f"{kept.what} {compared(kept.mb, kept.limit, ' MB')}",
-        basis=f"{_levels(kept)}, {sureness(_confidence(kept))} interval {spread(*kept.interval, ' MB')},"
+        basis=f"{_levels(kept, growing)}, {sureness(_confidence(kept))} interval {spread(*kept.interval, ' MB')},"
         f" n={kept.n} readings",
-        note=note,
         doubt=doubt,
         gone=gone,
     )
@@ -137,15 +139,15 @@ def _at_rest(check: str, kept: Retained, found: Growth, gone: str | None) -> Fin
 def _growing(found: Growth) -> str:
     assert found.slope is not None
     if found.since > 0:
-        return f"it was still growing over the last {100 * (1 - found.since):.0f}% of the run"
-    return "it was still growing when the run ended"
+        return f" still growing in the last {100 * (1 - found.since):.0f}% of the run,"
+    return " still growing when the run ended,"
 
 
 def _unknown(found: Growth | None, kept: Retained, series: MemorySeries) -> str:
     """Why it is not known whether memory had come to rest, and what tells."""
     if found is None or found.slope is None:
         return f"whether it had come to rest is not known: {too_little(series, found, hourly=False)}"
-    if found.toothed and found.given_back > 0 and found.rise > 0:
+    if may_be_given_back(found):
         return (
             f"it had given back {amount(found.given_back)} MB during the run and may do so again:"
             " a run of several such cycles tells"
@@ -160,9 +162,9 @@ def _confidence(kept: Retained) -> float:
     return difference_confidence(len(kept.memory.before), len(kept.memory.after), CONFIDENCE)
 
 
-def _levels(kept: Retained) -> str:
+def _levels(kept: Retained, growing: str = "") -> str:
     before, after = median(kept.memory.before), median(kept.memory.after)
     return (
         f"{kept.memory.measure}, {before / BYTES_PER_MB:.0f} -> {after / BYTES_PER_MB:.0f} MB,"
-        f" settled {duration_text(kept.memory.settled_after_ns)} after the load"
+        f"{growing} settled {duration_text(kept.memory.settled_after_ns)} after the load"
     )

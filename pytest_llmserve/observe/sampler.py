@@ -214,14 +214,14 @@ def next_on_grid(planned_ns: int, now_ns: int, period_ns: int) -> int:
 
 
 def thinned(samples: Sequence[ResourceSample]) -> list[ResourceSample]:
-    """Half of the samples, of each two neighbours the fuller, else the later, and the peak of every figure.
+    """Half of the samples, of each two neighbours the fuller, else the first, and the peak of every figure.
 
     Not the higher: what is kept of the past would then lie above what is read later.
     """
     kept = {_peak_of(samples, field) for field, _ in FIGURES.values()} - {None}
     for first in range(0, len(samples), 2):
         pair = range(first, min(first + 2, len(samples)))
-        kept.add(max(pair, key=lambda i: (samples[i].uss_bytes is not None, i)))
+        kept.add(max(pair, key=lambda i: samples[i].uss_bytes is not None))
     return [sample for index, sample in enumerate(samples) if index in kept]
 
 

@@ -50,7 +50,7 @@ def filling_of(x: Array, y: Array) -> Filling | None:
     terms = _terms(share, tau)
     beside = coefficient(terms, y, 1)
     rest = y - terms @ np.linalg.lstsq(terms, y, rcond=None)[0]
-    slope = Slope(beside.per_x / length, beside.error / length, beside.freedom)
+    slope = Slope(float(beside.per_x / length), float(beside.error / length), beside.freedom)
     return Filling(tau, slope, left, worth(rest))
 
 
