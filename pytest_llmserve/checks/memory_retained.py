@@ -107,8 +107,8 @@ def _as_it_is(
         holds=kept.mb <= kept.limit,
         settled=word,
         head=f"{kept.what} {compared(kept.mb, kept.limit, ' MB')}",
-        basis=f"{_levels(kept, growing)}, {sureness(_confidence(kept))} interval {spread(*kept.interval, ' MB')},"
-        f" n={kept.n} readings",
+        basis=f"{_levels(kept, growing)}, {sureness(_confidence(kept))} interval"
+        f" {spread(*kept.interval, ' MB')}, n={kept.n} readings",
         doubt=doubt,
         gone=gone,
     )
@@ -120,6 +120,7 @@ def _at_rest(check: str, kept: Retained, found: Growth, gone: str | None) -> Fin
     interval, _, high = interval_of(found)
     rested = f"{100 * (1 - found.since):.0f}% of the run"
     course = f"stayed flat for {rested}" if interval[0] <= 0 else f"grew on by less for {rested}"
+    added = compared(max(round(high, 6), 0.0), kept.limit, " MB")
     noun = kept.what.replace("memory retained", "memory")
     return Finding(
         check=check,
@@ -131,7 +132,7 @@ def _at_rest(check: str, kept: Retained, found: Growth, gone: str | None) -> Fin
         holds=found.slope.per_x <= kept.limit,
         settled=PASS,
         head=f"{noun} grew by {amount(kept.mb)} MB and then {course}",
-        basis=f"{_levels(kept)}, a run as long adds at most {compared(max(high, 0.0), kept.limit, ' MB')}",
+        basis=f"{_levels(kept)}, a run as long adds at most {added}",
         gone=gone,
     )
 

@@ -13,7 +13,7 @@ rises and is given back. Each is fitted beside the line, and taken where it fits
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_llmserve.stats.filling import Filling, filling_of
@@ -112,14 +112,23 @@ def growth_of(x: Sequence[float], y: Sequence[float], fine: float) -> Growth:
 
     if len(x) < LEAST_READINGS or x[-1] <= x[0]:
         raise ValueError(f"{len(x)} readings from {x[:1]} to {x[-1:]}: 12 with a rising x are needed")
-    at, level = np.asarray(x, float), np.asarray(y, float)
+    length = float(x[-1] - x[0])
+    at, level = (np.asarray(x, float) - x[0]) / length, np.asarray(y, float)
     shape = _shape(at, level, fine)
     whole = _of_level(at, level, shape)
     if shape.filling is not None:
-        return whole
+        return _for_each_x(whole, length)
     kept = at >= shape.edge
     floors = [_of_floors(at[kept], level[kept], m, shape, whole.since) for m in FLOORS if kept.sum() >= 4 * m]
-    return min([whole, *floors], key=_width)
+    return _for_each_x(min([whole, *floors], key=_width), length)
+
+
+def _for_each_x(growth: Growth, length: float) -> Growth:
+    """What was found over a length of 1, for one unit of x."""
+    if growth.slope is None:
+        return growth
+    slope = Slope(growth.slope.per_x / length, growth.slope.error / length, growth.slope.freedom)
+    return replace(growth, slope=slope)
 
 
 def _width(growth: Growth) -> float:
@@ -145,7 +154,7 @@ def _shape(at: Array, level: Array, fine: float) -> _Shape:
         edge=float(x[last - 1] + x[last]) / 2 if last else float(at[0]),
         drop=max(drop, gave_back(y - rest)) if cuts else drop,
         drops=max(drops, len(cuts) - len(rising)),
-        alike=serial_correlation(rest),
+        alike=serial_correlation(rest, nothing),
         filling=_filling(x, y, rest, len(cuts) if last else 0, nothing),
     )
 
@@ -158,7 +167,7 @@ def _filling(x: Array, y: Array, rest: Array, cuts: int, nothing: float) -> Fill
     if found is None:
         return None
     if cuts:
-        lost = worth(rest) * np.log((found.squares + nothing) / (rest @ rest + nothing))
+        lost = worth(rest, nothing) * np.log((found.squares + nothing) / (rest @ rest + nothing))
         return found if lost <= FILLING_HEAD + PRICE * cuts else None
     straight = residuals(x, y)
     gain = found.worth * np.log((straight @ straight + nothing) / (found.squares + nothing))

@@ -31,7 +31,7 @@ def cuts_of(x: Array, y: Array, fine: float) -> list[int]:
     while at + 1 < min(len(fits), MOST):
         # A flat stretch between two others takes two cuts: the first alone may gain little.
         ahead = fits[at + 1 : at + 3]
-        n = worth(pieces_left(x, y, ahead[-1][1]))
+        n = worth(pieces_left(x, y, ahead[-1][1]), fine)
         gains = [
             n * np.log((fits[at][0] + fine) / (left + fine)) - PRICE * (step + 1)
             for step, (left, _) in enumerate(ahead)
@@ -82,7 +82,7 @@ def largest_shift_down(x: Array, y: Array, fine: float) -> tuple[float, int]:
         gain = np.where(size > 1e-9, (free.T @ rest) ** 2 / np.maximum(size, 1e-9), 0.0)
         best = int(gain.argmax())
         after = rest - free[:, best] * (free[:, best] @ rest) / max(size[best], 1e-9)
-        if worth(after) * np.log((rest @ rest + fine) / (after @ after + fine)) < PRICE:
+        if worth(after, fine) * np.log((rest @ rest + fine) / (after @ after + fine)) < PRICE:
             break
         terms = np.column_stack([terms, steps[:, best]])
     shifts = np.linalg.lstsq(terms, y, rcond=None)[0][2:]

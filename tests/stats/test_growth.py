@@ -153,6 +153,14 @@ def test_an_x_that_stands_still_is_refused():
         growth_of([3] * 20, [1.0] * 20, 0.004)
 
 
+@pytest.mark.parametrize("unit", [1e-5, 1.0, 1e9])
+def test_the_unit_of_x_changes_the_slope_alone(unit):
+    y = list(400 + 140 * np.minimum(X / 0.4, 1) + noise())
+    one, other = growth_of(list(X), y, 0.004), growth_of(list(X * unit + 5 * unit), y, 0.004)
+    assert other.slope.per_x * unit == pytest.approx(one.slope.per_x, rel=1e-6)
+    assert (other.basis, other.rise) == (one.basis, pytest.approx(one.rise, rel=1e-6))
+
+
 def test_x_may_stand_still_for_a_while_and_jump():
     """Requests end in bursts: a leak of 0.1 a request is found all the same."""
     x = [10 * (i // 10) for i in range(100)]

@@ -13,10 +13,10 @@ def test_few_values_give_the_whole_range():
 
 
 def test_many_values_give_the_differences_between_the_ranks():
-    """20 of each, all apart: 400 differences, of which the 128th from either end counts (Mann-Whitney)."""
+    """20 of each, all apart: 400 differences, of which the 127th from either end counts (Mann-Whitney)."""
     before, after = [(7 * i) % 20 for i in range(20)], [100 + (7 * i) % 20 / 1000 for i in range(20)]
     apart = sorted(a - b for a in after for b in before)
-    assert difference_interval(before, after, 0.95) == (apart[127], apart[400 - 128])
+    assert difference_interval(before, after, 0.95) == (apart[126], apart[400 - 127])
 
 
 @pytest.mark.parametrize(("rho", "most"), [(0.0, 0.06), (0.6, 0.14)])
