@@ -138,6 +138,7 @@ class Sampler:
                 with self._lock:
                     now_ns = time.monotonic_ns()
                     late_ns = max(0, now_ns - planned_ns)
+                    planned_ns = min(planned_ns, now_ns)  # woken early: a new grid
                     sample = self._timed(count % self._full_every == 0, now_ns)
                     self._keep(msgspec.structs.replace(sample, late_ns=late_ns))
                     now_ns = time.monotonic_ns()
