@@ -25,6 +25,7 @@ from pytest_llmserve.load.job import DRAIN, Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.pacing import workers_of
 from pytest_llmserve.load.progress import ProgressTally
+from pytest_llmserve.load.prompts import prompts_hash
 from pytest_llmserve.load.so_far import SoFar
 from pytest_llmserve.load.trace import end_of, read_trace, rows_to_json, within_plan
 from pytest_llmserve.load.worker import LENGTH
@@ -78,6 +79,7 @@ class LoadRun:
         workers = workers_of(plan)
         rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
         try_encoding(target, plan, prompts, rows)
+        self._prompts_hash = prompts_hash(written, rows_to_json(rows))
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
@@ -183,7 +185,9 @@ class LoadRun:
         """
         self._so_far = None  # all records are read once more: not twice in memory
         summaries = [w.summary for w in self._workers if w.summary is not None]
-        return merge(self._plan, self._shards, summaries)
+        result = merge(self._plan, self._shards, summaries)
+        result.prompts = self._prompts_hash
+        return result
 
     def close(self) -> None:
         """End every worker for certain."""

@@ -16,6 +16,7 @@ from pytest_llmserve.checks.judging import all_decided, judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
+from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
@@ -27,6 +28,7 @@ from pytest_llmserve.load.spec import LoadSpec, overridden
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
+from pytest_llmserve.plugin.kept import REGRESSION, baselines, keep, with_baselines
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.reports.document import run_document, verdict_documents
@@ -60,6 +62,9 @@ class TestRun:
         self._window: ResourceWindow | None = None
         self._no_run: str | None = None
         self._was_dead = False
+        self._passed = False
+        self.compared: dict[int, Measurement | str] = {}
+        self.not_judged: str | None = None
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
@@ -171,7 +176,7 @@ class TestRun:
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
-        self.verdicts = judged(self.wishes.checks, evidence)
+        self.verdicts = self._judged(evidence)
         self._add_properties()
         config = self.state.config
         strict = bool(value(config, "--llm-strict"))
@@ -181,6 +186,29 @@ class TestRun:
         return self._redacted(
             failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._last_words())
         )
+
+    def _judged(self, evidence: Evidence) -> list[Verdict]:
+        """The verdicts of every check; `no_regression` looks at the runs that are compared with something."""
+        found = baselines(self.state.config, self.item.nodeid, len(self.runs), self.compared)
+        against = with_baselines(evidence, found)
+        verdicts: list[Verdict] = []
+        for check in self.wishes.checks:
+            if check.name != REGRESSION:
+                verdicts += judged([check], evidence)
+                continue
+            self.not_judged = found.not_judged
+            verdicts += [] if against is None else judged([check], against)
+        return verdicts
+
+    def keep_runs(self, report: pytest.TestReport) -> None:
+        """--llm-save: keep the runs once the test has passed for certain; told with the last report."""
+        if report.when == "call":
+            self._passed = report.passed
+        runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
+        if report.when == "teardown" and runs:
+            passed = self._passed and report.passed
+            kept = keep(self.state.config, self.item.nodeid, runs, passed, self._server_document() or {})
+            report._llmserve_kept = kept  # type: ignore[attr-defined]
 
     @property
     def _server(self) -> ServerProcess | ForeignServer | None:
@@ -244,25 +272,28 @@ class TestRun:
     def document(self) -> dict[str, Any]:
         """This attempt for the JSON report; plain data that travels with pytest's report."""
         keep_text = bool(value(self.state.config, "--llm-keep-text"))
-        opened = self.state.opened
-        server = None
-        if opened is not None:
-            endpoint = opened.endpoint
-            server = {
-                "url": endpoint.url,
-                "api": endpoint.api,
-                "model": endpoint.model,
-                "because": endpoint.because,
-                "pid": opened.pid,
-                "tls": tls_text(endpoint.target.scheme, endpoint.target.trust),
-            }
         return {
             "nodeid": self.item.nodeid,
             "attempt": self.attempt,
-            "server": server,
+            "server": self._server_document(),
             "runs": [self._without_secrets(run_document(run, keep_text)) for run in self.runs],
             "verdicts": verdict_documents(self.verdicts),
+            "not_judged": self.not_judged,
             "resources": self.window().summary(),
+        }
+
+    def _server_document(self) -> dict[str, Any] | None:
+        opened = self.state.opened
+        if opened is None:
+            return None
+        endpoint = opened.endpoint
+        return {
+            "url": endpoint.url,
+            "api": endpoint.api,
+            "model": endpoint.model,
+            "because": endpoint.because,
+            "pid": opened.pid,
+            "tls": tls_text(endpoint.target.scheme, endpoint.target.trust),
         }
 
     def attach(self, report: pytest.TestReport) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.domain.plan import DECIDED
@@ -46,6 +46,8 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _print_run(console, run)
         for verdict in test["verdicts"]:
             _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
+        for line in _said(test):
+            _plain(console, f"  {line}", "yellow")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -57,6 +59,26 @@ def _short(test: Mapping[str, Any]) -> str:
     words = [verdict["verdict"] for verdict in test["verdicts"]]
     counted = [f"{words.count(word)} {word}" for word in _COLOURS if word in words]
     return f" ({', '.join(counted)})" if counted else ""
+
+
+def _said(test: Mapping[str, Any]) -> Iterator[str]:
+    """What was not judged, and what became of the runs that were to be kept."""
+    if test.get("not_judged"):
+        yield test["not_judged"]
+    kept = test.get("kept")
+    if kept is None:
+        return
+    before = kept["before"]
+    if kept["left_out"] is not None:
+        stays = f"; {_runs(before)} kept before stay{'s' if before == 1 else ''}" if before else ""
+        yield f"not kept as {kept['name']}: {kept['left_out']}{stays}"
+    else:
+        instead = f", in place of {_runs(before)} kept before" if before else ""
+        yield f"kept as {kept['name']}: {_runs(kept['runs'])}{instead}"
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'' if number == 1 else 's'}"
 
 
 def _print_run(console: Any, run: Mapping[str, Any]) -> None:

@@ -1,0 +1,160 @@
+"""--llm-save and --llm-compare: which runs are kept, and what each run is compared with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pytest
+
+from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.checks.generator import bottleneck
+from pytest_llmserve.checks.measured import measurement_of
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.measurement import Measurement
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.plugin.settings import compared_with, kept_as
+from pytest_llmserve.reports.environment import environment
+from pytest_llmserve.reports.kept import KeptRuns
+
+_WHOLE = ("complete", "decided")
+
+REGRESSION = "no_regression"
+NOT_JUDGED = f"{REGRESSION} was not judged: give --llm-compare NAME"
+
+
+def header_lines(config: pytest.Config) -> list[str]:
+    """Where runs are kept, and what they are compared with."""
+    lines = []
+    saved, compared = kept_as(config), compared_with(config)
+    if saved is not None:
+        lines.append(f'llmserve: runs are kept as "{saved.name}" in {_shown(config, saved)}')
+    if compared is not None:
+        number, where = _runs(compared.count()), _shown(config, compared)
+        lines.append(f'llmserve: compared with "{compared.name}", {number} in {where}')
+    return lines
+
+
+class Baselines(NamedTuple):
+    """What the runs of a test are compared with.
+
+    Attributes:
+        of_runs: for each run a measurement, or why there is none; None = nothing was asked for.
+        not_judged: the word for the summary where `no_regression` is left out, or None.
+    """
+
+    of_runs: tuple[Measurement | str | None, ...]
+    not_judged: str | None
+
+
+def baselines(
+    config: pytest.Config, nodeid: str, runs: int, compared: Mapping[int, Measurement | str]
+) -> Baselines:
+    """What each run of a test is compared with.
+
+    Args:
+        config: perhaps with --llm-compare.
+        nodeid: of the test.
+        runs: how many it made.
+        compared: by place, the references of those that had one beside them.
+    """
+    kept = compared_with(config)
+    found: list[Measurement | str | None] = []
+    number = 0
+    for place in range(runs):
+        if place in compared:
+            found.append(compared[place])
+            continue
+        number += 1
+        found.append(None if kept is None else baseline(kept, nodeid, number))
+    left_out = kept is None and (not found or None in found)
+    return Baselines(tuple(found), NOT_JUDGED if left_out else None)
+
+
+def with_baselines(evidence: Evidence, found: Baselines) -> Evidence | None:
+    """The evidence of `no_regression`: the runs that have something to be compared with; None without any."""
+    asked = [
+        (run, against)
+        for run, against in zip(evidence.runs, found.of_runs, strict=True)
+        if against is not None
+    ]
+    if not asked and found.not_judged is not None:
+        return None
+    runs = tuple(run for run, _ in asked)
+    return replace(evidence, runs=runs, baselines=tuple(against for _, against in asked))
+
+
+def baseline(kept: KeptRuns, nodeid: str, run: int) -> Measurement | str:
+    """What a run of a test, from 1, is compared with, or a clause that says why there is nothing."""
+    try:
+        found = kept.load(nodeid, run)
+    except SetupError as error:
+        return str(error)
+    if found is not None:
+        return found
+    return f'no kept run "{kept.name}" of this test: {kept.remedy}'
+
+
+def keep(
+    config: pytest.Config, nodeid: str, runs: Sequence[LoadResult], passed: bool, server: dict[str, Any]
+) -> dict[str, Any]:
+    """Keep the runs of a test, all or none; return what became of it, for the report.
+
+    Args:
+        config: with --llm-save.
+        nodeid: of the test.
+        runs: of its last attempt, those of a comparison left out.
+        passed: the attempt passed, its teardown too.
+        server: "url", "api" and "model".
+    """
+    kept = kept_as(config)
+    assert kept is not None
+    server = {name: server.get(name) for name in ("url", "api", "model")}
+    told: dict[str, Any] = {"name": kept.name, "runs": 0, "before": 0, "left_out": None, "fault": None}
+    unfit = "the test did not pass" if not passed else _unfit(runs)
+    if unfit is not None:
+        return told | {"left_out": unfit, "before": kept.count(nodeid)}
+    where = {name: value for name, value in environment().items() if name != "definitions"}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = [
+        measurement_of(run, name=kept.name, environment=where, server=server, taken_at=now) for run in runs
+    ]
+    try:
+        before = kept.save(nodeid, made)
+    except OSError as error:
+        why = f"{error.strerror} ({error.filename or kept.folder})"
+        fault = (
+            f"--llm-save {kept.name}: cannot be written: {why}; make room, or name another llm_measurements"
+        )
+        return told | {"fault": fault, "left_out": f"cannot be written: {why}", "before": kept.count(nodeid)}
+    return told | {"runs": len(made), "before": before}
+
+
+def _unfit(runs: Sequence[LoadResult]) -> str | None:
+    """Why these runs are no measure for later ones, or None."""
+    for number, run in enumerate(runs, 1):
+        why = _unfit_run(run)
+        if why is not None:
+            return why if len(runs) == 1 else f"run {number}: {why}"
+    return None
+
+
+def _unfit_run(run: LoadResult) -> str | None:
+    if run.generator.server_gone is not None:
+        return f"the server was gone: {run.generator.server_gone}"
+    if run.generator.ended not in _WHOLE:
+        return f"the run was cut short: {run.generator.ended}"
+    if not run.ok:
+        return "no request was answered"
+    return bottleneck(run.generator)
+
+
+def _shown(config: pytest.Config, kept: KeptRuns) -> str:
+    return os.path.relpath(kept.folder, config.invocation_params.dir)
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"
