@@ -43,6 +43,11 @@ def nonce(salt: str, request_id: int) -> str:
     return f"{(int(salt, 16) + request_id * _STEP) & _MASK:08x}"
 
 
+def salt_after(salt: str, requests: int) -> str:
+    """The salt whose nonces go on where those of so many requests end."""
+    return f"{(int(salt, 16) + requests * _STEP) & _MASK:08x}"
+
+
 def with_nonce(prompt: Prompt, salt: str | None, request_id: int) -> Prompt:
     """Put "[nonce] " before the prompt, or before the last message's text.
 

@@ -26,6 +26,11 @@ REGRESSION = "no_regression"
 NOT_JUDGED = f"{REGRESSION} was not judged: give --llm-compare NAME"
 
 
+def here() -> dict[str, Any]:
+    """Where this session measures, as a `Measurement` has it."""
+    return {name: value for name, value in environment().items() if name != "definitions"}
+
+
 def header_lines(config: pytest.Config) -> list[str]:
     """Where runs are kept, and what they are compared with."""
     lines = []
@@ -84,7 +89,8 @@ def with_baselines(evidence: Evidence, found: Baselines) -> Evidence | None:
     if not asked and found.not_judged is not None:
         return None
     runs = tuple(run for run, _ in asked)
-    return replace(evidence, runs=runs, baselines=tuple(against for _, against in asked))
+    against = tuple(against for _, against in asked)
+    return replace(evidence, runs=runs, baselines=against, environment=here())
 
 
 def baseline(kept: KeptRuns, nodeid: str, run: int) -> Measurement | str:
@@ -114,13 +120,12 @@ def keep(
     assert kept is not None
     server = {name: server.get(name) for name in ("url", "api", "model")}
     told: dict[str, Any] = {"name": kept.name, "runs": 0, "before": 0, "left_out": None, "fault": None}
-    unfit = "the test did not pass" if not passed else _unfit(runs)
+    unfit = _unfit(runs) if passed else "the test did not pass"
     if unfit is not None:
         return told | {"left_out": unfit, "before": kept.count(nodeid)}
-    where = {name: value for name, value in environment().items() if name != "definitions"}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = [
-        measurement_of(run, name=kept.name, environment=where, server=server, taken_at=now) for run in runs
+        measurement_of(run, name=kept.name, environment=here(), server=server, taken_at=now) for run in runs
     ]
     try:
         before = kept.save(nodeid, made)
@@ -135,6 +140,8 @@ def keep(
 
 def _unfit(runs: Sequence[LoadResult]) -> str | None:
     """Why these runs are no measure for later ones, or None."""
+    if not runs:
+        return "a comparison has its reference beside it"
     for number, run in enumerate(runs, 1):
         why = _unfit_run(run)
         if why is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -271,3 +272,9 @@ def server_wish(config: pytest.Config) -> ServerWish:
         json_answer=value(config, "--llm-json-answer"),
         ready_ns=_ready_ns(config, _READY_OWN_NS if own else _READY_URL_NS),
     )
+
+
+def second_wish(config: pytest.Config, url: str) -> ServerWish:
+    """Another server, spoken to with the same options."""
+    ready_ns = _ready_ns(config, _READY_URL_NS)
+    return replace(server_wish(config), endpoint=url, serve=None, server_pid=None, ready_ns=ready_ns)

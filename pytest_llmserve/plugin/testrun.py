@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmserve.checks import no_early_end
+from pytest_llmserve.checks.comparison import Comparison
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.judging import all_decided, judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
-from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
@@ -25,9 +25,11 @@ from pytest_llmserve.domain.trust import tls_text
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.load.prompts import as_prompts
 from pytest_llmserve.load.spec import LoadSpec, overridden
+from pytest_llmserve.measure.compare import by_turns, check_rounds
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
+from pytest_llmserve.plugin.comparing import contenders
 from pytest_llmserve.plugin.kept import REGRESSION, baselines, keep, with_baselines
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
@@ -63,7 +65,7 @@ class TestRun:
         self._no_run: str | None = None
         self._was_dead = False
         self._passed = False
-        self.compared: dict[int, Measurement | str] = {}
+        self.compared: dict[int, Comparison] = {}
         self.not_judged: str | None = None
 
     def start(self) -> None:
@@ -124,6 +126,41 @@ class TestRun:
                 decided=self._decided if plan.until is not None else None,
             )
 
+    def compare(
+        self,
+        sides: tuple[object, object],
+        prompts: object,
+        keywords: Mapping[str, Any],
+        rounds: object,
+        stop: threading.Event | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Comparison:
+        """Run a load on two sides by turns; the rounds of the first one are a run of the test.
+
+        Raises:
+            SetupError: a side, keyword or prompt is wrong.
+            LlmServeError: the load came to nothing.
+        """
+
+        def plan_of(own: Mapping[str, Any]) -> LoadPlan:
+            return self._plan(overridden(keywords, own), on_progress)
+
+        def keep(found: Comparison) -> None:
+            self.compared[len(self.runs)] = found
+            self.runs.append(found.a)
+
+        try:
+            number, entries = check_rounds(plan_of({}), rounds), _entries(prompts)
+            with (
+                contenders(self, sides, plan_of) as (a, b),
+                self._shown(a.plan, on_progress) as progress,
+            ):
+                folder = self.state.run_folder
+                return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
+        except LlmServeError as error:
+            self._no_run = f"the comparison came to nothing: {told(error)}"
+            raise
+
     def _plan(self, keywords: Mapping[str, Any], on_progress: OnProgress | None) -> LoadPlan:
         if on_progress is not None and not callable(on_progress):
             raise SetupError(
@@ -173,7 +210,9 @@ class TestRun:
         started_ns = self.watch.started_ns if self.watch is not None else None
         death = self._death()
         gone = None if death is None else f"the server's process ended during the test: {death}"
-        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone)
+        evidence = Evidence(
+            tuple(self.runs), self.window(), started_ns, death=gone, server=self._server_document() or {}
+        )
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)
@@ -189,7 +228,8 @@ class TestRun:
 
     def _judged(self, evidence: Evidence) -> list[Verdict]:
         """The verdicts of every check; `no_regression` looks at the runs that are compared with something."""
-        found = baselines(self.state.config, self.item.nodeid, len(self.runs), self.compared)
+        references = {place: comparison.reference for place, comparison in self.compared.items()}
+        found = baselines(self.state.config, self.item.nodeid, len(self.runs), references)
         against = with_baselines(evidence, found)
         verdicts: list[Verdict] = []
         for check in self.wishes.checks:
@@ -205,7 +245,7 @@ class TestRun:
         if report.when == "call":
             self._passed = report.passed
         runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
-        if report.when == "teardown" and runs:
+        if report.when == "teardown" and self.runs:
             passed = self._passed and report.passed
             kept = keep(self.state.config, self.item.nodeid, runs, passed, self._server_document() or {})
             report._llmserve_kept = kept  # type: ignore[attr-defined]
@@ -276,7 +316,10 @@ class TestRun:
             "nodeid": self.item.nodeid,
             "attempt": self.attempt,
             "server": self._server_document(),
-            "runs": [self._without_secrets(run_document(run, keep_text)) for run in self.runs],
+            "runs": [
+                self._without_secrets(run_document(run, keep_text, self.compared.get(place)))
+                for place, run in enumerate(self.runs)
+            ],
             "verdicts": verdict_documents(self.verdicts),
             "not_judged": self.not_judged,
             "resources": self.window().summary(),

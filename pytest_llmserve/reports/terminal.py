@@ -18,6 +18,7 @@ _ROWS = (
     ("e2e_ms", "e2e"),
     ("e2e_sent_ms", "e2e sent"),
 )
+_METRICS = {"e2e_p50": "e2e p50", "e2e_p95": "e2e p95", "ttft_p50": "TTFT p50", "ttft_p95": "TTFT p95"}
 _COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
@@ -100,6 +101,32 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
         _print_stages(console, run["stages"])
     for line in (_throughput(run), _server(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
+    if "comparison" in run:
+        _print_comparison(console, run["comparison"])
+
+
+def _print_comparison(console: Any, found: Mapping[str, Any]) -> None:
+    b, rounds = found["b"], found["rounds"]
+    told = f"{rounds} rounds" if rounds == found["planned"] else f"{rounds} of {found['planned']} rounds"
+    counts = f"{b['counts']['sent']} sent, {b['counts']['failed']} failed"
+    _plain(console, f"  a = {found['a']['name']}, b = {b['name']} ({counts}), {told} by turns")
+    if found["ended"] is not None:
+        _plain(console, f"  no further round: {found['ended']}", "yellow")
+    rows = [
+        [
+            _METRICS[metric],
+            *(_figure(shift[side], "") for side in ("a_ms", "b_ms")),
+            _percent(shift["ratio"]),
+            *(_percent(bound) for bound in shift["interval"]),
+        ]
+        for metric, shift in found["shifts"].items()
+    ]
+    if rows:
+        _print_rows(console, ("ms", "a", "b", "a over b", "from", "to"), rows)
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{100 * ratio:+.1f} %"
 
 
 def _print_table(console: Any, metrics: Mapping[str, Any]) -> None:
