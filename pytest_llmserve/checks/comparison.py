@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,15 +12,12 @@ import msgspec
 
 from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.domain.measurement import Measurement
-from pytest_llmserve.domain.metrics import QUANTILES
 from pytest_llmserve.domain.result import LoadResult
-from pytest_llmserve.domain.units import ms_text
 
 if TYPE_CHECKING:
     from pytest_llmserve.stats.shift import Shift
 
-_FIGURES = ("e2e", "ttft", "tpot")
-_SHOWN = ("e2e_p50", "e2e_p95", "ttft_p50", "ttft_p95")
+SHOWN = ("e2e_p50", "e2e_p95", "ttft_p50", "ttft_p95", "throughput")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -45,43 +41,38 @@ class Comparison:
     rounds: int
     planned: int
     ended: str | None = None
-    _known: dict[str, Shift] = field(default_factory=dict, compare=False)
+    _known: dict[str, Shift | str] = field(default_factory=dict, compare=False)
 
     def shift(self, metric: str) -> Shift:
-        """How much slower `a` is than `b`: `.ratio`, `.low` and `.high` of its interval; 0.14 = 14 % slower.
+        """How much more `a` has of a figure than `b`: `.ratio`, `.low`, `.high`; 0.14 = 14 % more.
 
         Args:
-            metric: "e2e", "ttft" or "tpot", and a quantile: "e2e_p95".
+            metric: as in the `no_regression` marker: "e2e_p95", "ttft_p50", "throughput".
 
         Raises:
-            ValueError: no such metric, or one of the sides has no value of it.
+            ValueError: no such metric, or it is not known of a side.
         """
-        if metric not in self._known:
-            self._known[metric] = self._shift(metric)
-        return self._known[metric]
-
-    def _shift(self, metric: str) -> Shift:
-        from pytest_llmserve.stats.shift import quantile_shift
-
-        figure, _, statistic = metric.rpartition("_")
-        if figure not in _FIGURES or statistic not in QUANTILES:
-            names = ", ".join(f"{figure}_p50" for figure in _FIGURES)
-            raise ValueError(f"no metric {metric!r}: one of {names}, also with {', '.join(QUANTILES)}")
-        series = [_values(self._measured[side], f"{figure}_ms") for side in (1, 0)]
-        for name, values in zip(reversed(self.names), series, strict=True):
-            if not values:
-                raise ValueError(f"{metric}: {name} has no {figure} to compare")
-        return quantile_shift(series[0], series[1], QUANTILES[statistic])
+        found = self._shift(metric)
+        if isinstance(found, str):
+            raise ValueError(f"{metric}: {found} (there = b, here = a)")
+        return found
 
     @cached_property
     def shifts(self) -> dict[str, Shift]:
-        """The shifts of e2e and TTFT, median and p95, as far as they are known."""
-        known = {}
-        for metric in _SHOWN:
-            figure = f"{metric.partition('_')[0]}_ms"
-            if all(_values(side, figure) for side in self._measured):
-                known[metric] = self.shift(metric)
-        return known
+        """The shifts of e2e and TTFT, median and p95, and of the throughput, as far as they are known."""
+        found = {metric: self._shift(metric) for metric in SHOWN}
+        return {metric: shift for metric, shift in found.items() if not isinstance(shift, str)}
+
+    def _shift(self, metric: str) -> Shift | str:
+        from pytest_llmserve.checks.difference import LATENCIES, THROUGHPUTS, figure_shift
+
+        known = (*LATENCIES, *THROUGHPUTS)
+        if metric not in known:
+            raise ValueError(f"no metric {metric!r}: one of {', '.join(known)}")
+        if metric not in self._known:
+            a, b = self._measured
+            self._known[metric] = figure_shift(b, a, metric)
+        return self._known[metric]
 
     @cached_property
     def _measured(self) -> tuple[Measurement, Measurement]:
@@ -102,21 +93,17 @@ class Comparison:
         return msgspec.structs.replace(reference, plan=under_test.plan)
 
     def __repr__(self) -> str:
-        lines = [f"Comparison of {self.names[0]} (a) with {self.names[1]} (b), {self.rounds} rounds"]
+        lines = [f"Comparison of a = {self.names[0]} with b = {self.names[1]}, {self.rounds} rounds"]
         for metric, shift in self.shifts.items():
-            lines.append(
-                f"  {metric}: a {ms_text(shift.after)}, b {ms_text(shift.before)}, {shift_text(shift)}"
-            )
+            unit = " requests/s" if metric == "throughput" else " ms"
+            sides = f"a {shift.after:.4g}{unit}, b {shift.before:.4g}{unit}"
+            lines.append(f"  {metric}: {sides}, {shift_text(shift)}")
         return "\n".join(lines)
 
 
 def shift_text(shift: Shift) -> str:
-    """The shift in words: "+14.0 % (95% interval 6.0 to 23.0 %)"."""
+    """The shift in words: "+14.0 % (95% interval +6.0 to +23.0 %)"."""
     if math.isnan(shift.ratio):
         return "not known"
-    return f"{100 * shift.ratio:+.1f} % (95% interval {100 * shift.low:.1f} to {100 * shift.high:.1f} %)"
-
-
-def _values(measurement: Measurement, series: str) -> array[float]:
-    """The series without requests for which the figure is not defined."""
-    return array("d", (value for value in measurement.series[series] if not math.isnan(value)))
+    low, high = 100 * shift.low, 100 * shift.high
+    return f"{100 * shift.ratio:+.1f} % ({100 * shift.confidence:.0f}% interval {low:+.1f} to {high:+.1f} %)"

@@ -13,8 +13,9 @@ import msgspec
 from pytest_llmserve.checks.comparison import Comparison
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.outcome import REFUSED
 from pytest_llmserve.domain.plan import LoadPlan
-from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.engine import Progress
 from pytest_llmserve.measure.rounds import joined, round_plan
@@ -117,6 +118,7 @@ def by_turns(
                 stop=stop,
                 progress=progress,
             )
+            run.generator = _with_fate(run)
             if run.generator.server_gone is not None:
                 ended = f"{side.name} was gone in round {number + 1}: {run.generator.server_gone}"
                 break
@@ -127,6 +129,16 @@ def by_turns(
     found = _comparison((a, b), done, rounds, ended)
     keep(found)
     return found
+
+
+def _with_fate(run: LoadResult) -> GeneratorHealth:
+    """A round may be over before a load is given up; one without a single connection tells as much."""
+    health, outcomes = run.generator, {r.outcome for r in run.everything}
+    if health.server_gone is not None or outcomes != {REFUSED}:
+        return health
+    return msgspec.structs.replace(
+        health, server_gone=f"no connection could be made ({run.everything[0].error})"
+    )
 
 
 def _turns(rounds: int) -> Iterator[tuple[int, int]]:

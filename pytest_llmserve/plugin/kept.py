@@ -130,11 +130,11 @@ def keep(
     try:
         before = kept.save(nodeid, made)
     except OSError as error:
-        why = f"{error.strerror} ({error.filename or kept.folder})"
-        fault = (
-            f"--llm-save {kept.name}: cannot be written: {why}; make room, or name another llm_measurements"
-        )
-        return told | {"fault": fault, "left_out": f"cannot be written: {why}", "before": kept.count(nodeid)}
+        why = f"cannot be written: {error.strerror} ({error.filename or kept.folder})"
+        fault = f"--llm-save {kept.name}: {why}; make room, or name another folder with llm_measurements"
+        return told | {"fault": fault, "left_out": why, "before": kept.count(nodeid)}
+    except ValueError as error:  # a field of the request that JSON has not, such as NaN
+        return told | {"left_out": f"cannot be written: {error}", "before": kept.count(nodeid)}
     return told | {"runs": len(made), "before": before}
 
 

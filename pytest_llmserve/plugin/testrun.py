@@ -65,6 +65,7 @@ class TestRun:
         self._no_run: str | None = None
         self._was_dead = False
         self._passed = False
+        self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
         self.compared: dict[int, Comparison] = {}
         self.not_judged: str | None = None
 
@@ -210,9 +211,8 @@ class TestRun:
         started_ns = self.watch.started_ns if self.watch is not None else None
         death = self._death()
         gone = None if death is None else f"the server's process ended during the test: {death}"
-        evidence = Evidence(
-            tuple(self.runs), self.window(), started_ns, death=gone, server=self._server_document() or {}
-        )
+        self._server_then = self._server_document() or {}
+        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, server=self._server_then)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)
@@ -247,7 +247,7 @@ class TestRun:
         runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
         if report.when == "teardown" and self.runs:
             passed = self._passed and report.passed
-            kept = keep(self.state.config, self.item.nodeid, runs, passed, self._server_document() or {})
+            kept = keep(self.state.config, self.item.nodeid, runs, passed, self._server_then)
             report._llmserve_kept = kept  # type: ignore[attr-defined]
 
     @property

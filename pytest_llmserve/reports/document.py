@@ -58,7 +58,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 def shift_document(shift: Shift) -> dict[str, Any]:
     """How much slower `a` is than `b`; what is not known or has no end is null."""
-    figures = {"a_ms": shift.after, "b_ms": shift.before, "ratio": shift.ratio}
+    figures = {"a": shift.after, "b": shift.before, "ratio": shift.ratio}
     open_low = -math.inf if shift.low <= -1 else shift.low
     return {
         **{name: _finite(value) for name, value in figures.items()},

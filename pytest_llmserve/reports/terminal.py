@@ -18,7 +18,13 @@ _ROWS = (
     ("e2e_ms", "e2e"),
     ("e2e_sent_ms", "e2e sent"),
 )
-_METRICS = {"e2e_p50": "e2e p50", "e2e_p95": "e2e p95", "ttft_p50": "TTFT p50", "ttft_p95": "TTFT p95"}
+_METRICS = {
+    "e2e_p50": "e2e p50, ms",
+    "e2e_p95": "e2e p95, ms",
+    "ttft_p50": "TTFT p50, ms",
+    "ttft_p95": "TTFT p95, ms",
+    "throughput": "requests/s",
+}
 _COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
@@ -40,7 +46,8 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
     for test in tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
         if verbosity < 0:
-            _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{_short(test)}")
+            said = "; ".join([_short(test), *_said(test)])
+            _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{said}")
             continue
         _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
         for run in test["runs"]:
@@ -115,14 +122,14 @@ def _print_comparison(console: Any, found: Mapping[str, Any]) -> None:
     rows = [
         [
             _METRICS[metric],
-            *(_figure(shift[side], "") for side in ("a_ms", "b_ms")),
+            *(_figure(shift[side], "") for side in ("a", "b")),
             _percent(shift["ratio"]),
             *(_percent(bound) for bound in shift["interval"]),
         ]
         for metric, shift in found["shifts"].items()
     ]
     if rows:
-        _print_rows(console, ("ms", "a", "b", "a over b", "from", "to"), rows)
+        _print_rows(console, ("", "a", "b", "a over b", "from", "to"), rows)
 
 
 def _percent(ratio: float | None) -> str:
