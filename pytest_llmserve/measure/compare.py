@@ -155,7 +155,10 @@ def _comparison(
     rounds: int,
     ended: str | None,
 ) -> Comparison:
-    a, b = (joined(side.plan, runs, ended) for side, runs in zip(sides, done, strict=True))
+    # The rounds that the reference has had stay whole when it was the other side that ended it.
+    by_a = any(run.generator.server_gone is not None for run in done[0])
+    a = joined(sides[0].plan, done[0], ended)
+    b = joined(sides[1].plan, done[1], None if by_a else ended)
     return Comparison(
         a=a,
         b=b,

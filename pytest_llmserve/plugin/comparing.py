@@ -74,7 +74,7 @@ def _contender(
     endpoint, watch = session.endpoint, test.watch
     if isinstance(side, Endpoint) and side.target != session.endpoint.target:
         endpoint, watch = side, _watch(None, "it is not the session's server", opened)
-    elif isinstance(side, str) and target_from_url(side).url != session.endpoint.url:
+    elif isinstance(side, str) and _url(side, name) != session.endpoint.url:
         server = _open(test, side, name)
         opened.callback(server.close)
         endpoint, watch = server.endpoint, _watch(server.pid, server.why, opened)
@@ -83,11 +83,16 @@ def _contender(
     return Contender(name=label, target=endpoint.target, plan=plan, watch=watch)
 
 
+def _url(side: str, name: str) -> str:
+    try:
+        return target_from_url(side).url
+    except SetupError as error:
+        raise SetupError(f"llm_load.compare: {name}: {error}") from None
+
+
 def _open(test: TestRun, url: str, name: str) -> OpenServer:
     try:
         return open_server(second_wish(test.state.config, url), test.state.folder)
-    except SetupError as error:
-        raise SetupError(f"llm_load.compare: {name}: {error}") from None
     except LlmServeError as error:
         raise ServerUnusable(f"llm_load.compare: {name}: {error}") from None
 

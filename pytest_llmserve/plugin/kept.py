@@ -56,7 +56,11 @@ class Baselines(NamedTuple):
 
 
 def baselines(
-    config: pytest.Config, nodeid: str, runs: int, compared: Mapping[int, Measurement | str]
+    config: pytest.Config,
+    nodeid: str,
+    runs: int,
+    compared: Mapping[int, Measurement | str],
+    in_vain: bool = False,
 ) -> Baselines:
     """What each run of a test is compared with.
 
@@ -65,6 +69,7 @@ def baselines(
         nodeid: of the test.
         runs: how many it made.
         compared: by place, the references of those that had one beside them.
+        in_vain: a load came to nothing.
     """
     kept = compared_with(config)
     found: list[Measurement | str | None] = []
@@ -75,7 +80,8 @@ def baselines(
             continue
         number += 1
         found.append(None if kept is None else baseline(kept, nodeid, number))
-    left_out = kept is None and (not found or None in found)
+    # A load that came to nothing may have been a comparison: it has no evidence, like any other promise.
+    left_out = kept is None and (None in found or not (found or in_vain))
     return Baselines(tuple(found), NOT_JUDGED if left_out else None)
 
 

@@ -229,7 +229,8 @@ class TestRun:
     def _judged(self, evidence: Evidence) -> list[Verdict]:
         """The verdicts of every check; `no_regression` looks at the runs that are compared with something."""
         references = {place: comparison.reference for place, comparison in self.compared.items()}
-        found = baselines(self.state.config, self.item.nodeid, len(self.runs), references)
+        in_vain = self._no_run is not None
+        found = baselines(self.state.config, self.item.nodeid, len(self.runs), references, in_vain)
         against = with_baselines(evidence, found)
         verdicts: list[Verdict] = []
         for check in self.wishes.checks:
