@@ -227,19 +227,19 @@ class TestRun:
         )
 
     def _judged(self, evidence: Evidence) -> list[Verdict]:
-        """The verdicts of every check; `no_regression` looks at the runs that are compared with something."""
+        verdicts: list[Verdict] = []
+        for check in self.wishes.checks:
+            against = evidence if check.name != REGRESSION else self._compared(evidence)
+            verdicts += [] if against is None else judged([check], against)
+        return verdicts
+
+    def _compared(self, evidence: Evidence) -> Evidence | None:
+        """The runs that have something to be compared with, and that; None when nothing was asked for."""
         references = {place: comparison.reference for place, comparison in self.compared.items()}
         in_vain = self._no_run is not None
         found = baselines(self.state.config, self.item.nodeid, len(self.runs), references, in_vain)
-        against = with_baselines(evidence, found)
-        verdicts: list[Verdict] = []
-        for check in self.wishes.checks:
-            if check.name != REGRESSION:
-                verdicts += judged([check], evidence)
-                continue
-            self.not_judged = found.not_judged
-            verdicts += [] if against is None else judged([check], against)
-        return verdicts
+        self.not_judged = found.not_judged
+        return with_baselines(evidence, found)
 
     def keep_runs(self, report: pytest.TestReport) -> None:
         """--llm-save: keep the runs once the test has passed for certain; told with the last report."""

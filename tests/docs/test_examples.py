@@ -106,4 +106,5 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
         "test_it_is_no_slower_than_the_one_in_use": "failed",
         "test_a_short_answer_takes_less_time": "passed",
     }
-    assert 'p50 e2e latency against "main" +' in found.text
+    too_busy = "not kept as main: the load generator was the bottleneck" in kept.text
+    assert too_busy or 'p50 e2e latency against "main" +' in found.text, found.text
