@@ -46,7 +46,7 @@ class Collected:
         for test in mine:
             test["kept"] = kept
             break
-        if kept["fault"] is not None and not hasattr(self._config, "workerinput"):
+        if kept["fault"] is not None:
             self._unwritten[kept["fault"]] = f"ERROR: {kept['fault']}"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
