@@ -79,7 +79,6 @@ class LoadRun:
         workers = workers_of(plan)
         rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
         try_encoding(target, plan, prompts, rows)
-        self._prompts_hash = prompts_hash(written, rows_to_json(rows))
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
@@ -98,6 +97,7 @@ class LoadRun:
             )
             for index, shard in enumerate(self._shards)
         ]
+        self._prompts_hash = prompts_hash(self._jobs[0].prompts_json, rows_to_json(rows))
         self._workers: list[_Worker] = []
         self._tally: ProgressTally | None = None
         self._so_far: SoFar | None = None
