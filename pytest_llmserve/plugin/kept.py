@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -43,60 +43,41 @@ def header_lines(config: pytest.Config) -> list[str]:
     return lines
 
 
-class Baselines(NamedTuple):
-    """What the runs of a test are compared with.
-
-    Attributes:
-        of_runs: for each run a measurement, or why there is none; None = nothing was asked for.
-        not_judged: the word for the summary where `no_regression` is left out, or None.
-    """
-
-    of_runs: tuple[Measurement | str | None, ...]
-    not_judged: str | None
-
-
-def baselines(
+def compared(
     config: pytest.Config,
     nodeid: str,
-    runs: int,
-    compared: Mapping[int, Measurement | str],
+    evidence: Evidence,
+    references: Mapping[int, Measurement | str],
     in_vain: bool = False,
-) -> Baselines:
-    """What each run of a test is compared with.
+) -> tuple[Evidence | None, str | None]:
+    """What `no_regression` judges, and the word for the summary where a run is not judged.
+
+    Without --llm-compare only the runs that had a reference beside them are judged, if any.
 
     Args:
         config: perhaps with --llm-compare.
         nodeid: of the test.
-        runs: how many it made.
-        compared: by place, the references of those that had one beside them.
-        in_vain: a load came to nothing.
+        evidence: all its runs.
+        references: by place of a run, what it had beside it.
+        in_vain: a load came to nothing. It may have been a comparison: like any other promise
+            this one has no evidence then.
     """
     kept = compared_with(config)
-    found: list[Measurement | str | None] = []
+    asked: list[tuple[LoadResult, Measurement | str]] = []
     number = 0
-    for place in range(runs):
-        if place in compared:
-            found.append(compared[place])
+    for place, run in enumerate(evidence.runs):
+        if place in references:
+            asked.append((run, references[place]))
             continue
         number += 1
-        found.append(None if kept is None else baseline(kept, nodeid, number))
-    # A load that came to nothing may have been a comparison: it has no evidence, like any other promise.
-    left_out = kept is None and (None in found or not (found or in_vain))
-    return Baselines(tuple(found), NOT_JUDGED if left_out else None)
-
-
-def with_baselines(evidence: Evidence, found: Baselines) -> Evidence | None:
-    """The evidence of `no_regression`: the runs that have something to be compared with; None without any."""
-    asked = [
-        (run, against)
-        for run, against in zip(evidence.runs, found.of_runs, strict=True)
-        if against is not None
-    ]
-    if not asked and found.not_judged is not None:
-        return None
-    runs = tuple(run for run, _ in asked)
-    against = tuple(against for _, against in asked)
-    return replace(evidence, runs=runs, baselines=against, environment=here())
+        if kept is not None:
+            asked.append((run, baseline(kept, nodeid, number)))
+    left_out = kept is None and (number > 0 or not (references or in_vain))
+    not_judged = NOT_JUDGED if left_out else None
+    if left_out and not asked:
+        return None, not_judged
+    runs, against = tuple(run for run, _ in asked), tuple(there for _, there in asked)
+    return replace(evidence, runs=runs, baselines=against, environment=here()), not_judged
 
 
 def baseline(kept: KeptRuns, nodeid: str, run: int) -> Measurement | str:

@@ -21,7 +21,6 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
-from pytest_llmserve.domain.trust import tls_text
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.load.prompts import as_prompts
 from pytest_llmserve.load.spec import LoadSpec, overridden
@@ -30,7 +29,7 @@ from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
-from pytest_llmserve.plugin.kept import REGRESSION, baselines, keep, with_baselines
+from pytest_llmserve.plugin.kept import REGRESSION, compared, keep
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.reports.document import run_document, verdict_documents
@@ -211,7 +210,7 @@ class TestRun:
         started_ns = self.watch.started_ns if self.watch is not None else None
         death = self._death()
         gone = None if death is None else f"the server's process ended during the test: {death}"
-        self._server_then = self._server_document() or {}
+        self._server_then = self.state.opened.document if self.state.opened is not None else {}
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, server=self._server_then)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
@@ -236,10 +235,9 @@ class TestRun:
     def _compared(self, evidence: Evidence) -> Evidence | None:
         """The runs that have something to be compared with, and that; None when nothing was asked for."""
         references = {place: comparison.reference for place, comparison in self.compared.items()}
-        in_vain = self._no_run is not None
-        found = baselines(self.state.config, self.item.nodeid, len(self.runs), references, in_vain)
-        self.not_judged = found.not_judged
-        return with_baselines(evidence, found)
+        config, in_vain = self.state.config, self._no_run is not None
+        against, self.not_judged = compared(config, self.item.nodeid, evidence, references, in_vain)
+        return against
 
     def keep_runs(self, report: pytest.TestReport) -> None:
         """--llm-save: keep the runs once the test has passed for certain; told with the last report."""
@@ -316,7 +314,7 @@ class TestRun:
         return {
             "nodeid": self.item.nodeid,
             "attempt": self.attempt,
-            "server": self._server_document(),
+            "server": self.state.opened.document if self.state.opened is not None else None,
             "runs": [
                 self._without_secrets(run_document(run, keep_text, self.compared.get(place)))
                 for place, run in enumerate(self.runs)
@@ -324,20 +322,6 @@ class TestRun:
             "verdicts": verdict_documents(self.verdicts),
             "not_judged": self.not_judged,
             "resources": self.window().summary(),
-        }
-
-    def _server_document(self) -> dict[str, Any] | None:
-        opened = self.state.opened
-        if opened is None:
-            return None
-        endpoint = opened.endpoint
-        return {
-            "url": endpoint.url,
-            "api": endpoint.api,
-            "model": endpoint.model,
-            "because": endpoint.because,
-            "pid": opened.pid,
-            "tls": tls_text(endpoint.target.scheme, endpoint.target.trust),
         }
 
     def attach(self, report: pytest.TestReport) -> None:
