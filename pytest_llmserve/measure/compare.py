@@ -62,7 +62,7 @@ def check_rounds(plan: LoadPlan, rounds: object) -> int:
         )
     if plan.steps or plan.trace is not None:
         faults.append("stages=, rate_stages= and trace= cannot be cut into rounds: give users= or rate=")
-    if getattr(plan, "until", None) is not None:
+    if plan.until is not None:
         faults.append('until="decided" cannot be cut into rounds: give requests= or duration=')
     if plan.ramp_up_ns:
         faults.append("ramp_up= would come again in every round: give warm_up=")

@@ -157,15 +157,11 @@ def test_what_progress_raises_ends_it(mock_server, contender, compare):
     assert len(kept) == 1
 
 
-class UntilDecided(LoadPlan, frozen=True, kw_only=True):
-    until: str | None = "decided"
-
-
 @pytest.mark.parametrize(
     ("plan", "rounds", "fault"),
     [
         (
-            UntilDecided(duration_ns=NS_PER_S),
+            LoadPlan(until="decided", duration_ns=NS_PER_S),
             4,
             'until="decided" cannot be cut into rounds: give requests= or duration=',
         ),
