@@ -25,6 +25,7 @@ from pytest_llmserve.load.job import DRAIN, Job, Message, WorkerSummary
 from pytest_llmserve.load.merge import merge
 from pytest_llmserve.load.pacing import workers_of
 from pytest_llmserve.load.progress import ProgressTally
+from pytest_llmserve.load.prompts import prompts_hash
 from pytest_llmserve.load.so_far import SoFar
 from pytest_llmserve.load.trace import end_of, read_trace, rows_to_json, within_plan
 from pytest_llmserve.load.worker import LENGTH
@@ -96,6 +97,7 @@ class LoadRun:
             )
             for index, shard in enumerate(self._shards)
         ]
+        self._prompts_hash = prompts_hash(self._jobs[0].prompts_json, rows_to_json(rows))
         self._workers: list[_Worker] = []
         self._tally: ProgressTally | None = None
         self._so_far: SoFar | None = None
@@ -183,7 +185,9 @@ class LoadRun:
         """
         self._so_far = None  # all records are read once more: not twice in memory
         summaries = [w.summary for w in self._workers if w.summary is not None]
-        return merge(self._plan, self._shards, summaries)
+        result = merge(self._plan, self._shards, summaries)
+        result.prompts = self._prompts_hash
+        return result
 
     def close(self) -> None:
         """End every worker for certain."""

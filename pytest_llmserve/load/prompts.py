@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable, Sequence
 
@@ -42,6 +43,11 @@ def nonce(salt: str, request_id: int) -> str:
     return f"{(int(salt, 16) + request_id * _STEP) & _MASK:08x}"
 
 
+def salt_after(salt: str, requests: int) -> str:
+    """The salt whose nonces go on where those of so many requests end."""
+    return f"{(int(salt, 16) + requests * _STEP) & _MASK:08x}"
+
+
 def with_nonce(prompt: Prompt, salt: str | None, request_id: int) -> Prompt:
     """Put "[nonce] " before the prompt, or before the last message's text.
 
@@ -63,6 +69,16 @@ def with_mark(prompt: Prompt, digits: str) -> Prompt:
     if not isinstance(content, str):
         return prompt
     return [*earlier, {**last, "content": mark + content}]
+
+
+def prompts_hash(prompts_json: bytes, trace_json: bytes = b"[]") -> str:
+    """Tells one prompt set from another without telling what is in it: 32 hex digits of SHA-256.
+
+    Args:
+        prompts_json: the prompts in their order, as they are sent to the load workers.
+        trace_json: the rows of a trace, likewise.
+    """
+    return hashlib.sha256(b"%d " % len(prompts_json) + prompts_json + trace_json).hexdigest()[:32]
 
 
 def as_prompts(prompts: object) -> list[Prompt]:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
-from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust
+from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -58,6 +59,19 @@ class OpenServer:
     server: ServerProcess | ForeignServer | None
     pid: int | None
     why: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Where it is and how it is spoken to, for reports."""
+        target = self.endpoint.target
+        return {
+            "url": target.url,
+            "api": target.api,
+            "model": target.model,
+            "because": self.endpoint.because,
+            "pid": self.pid,
+            "tls": tls_text(target.scheme, target.trust),
+        }
 
     def close(self) -> None:
         """Close connections; end the server if it is ours."""

@@ -36,6 +36,18 @@ class Collected:
         document = getattr(report, "_llmserve", None)
         if document is not None:
             self.keep(document | {"outcome": _outcome(report)})
+        kept = getattr(report, "_llmserve_kept", None)
+        if kept is not None:
+            self._take_kept(report.nodeid, kept)
+
+    def _take_kept(self, nodeid: str, kept: dict[str, Any]) -> None:
+        """What became of --llm-save belongs to the attempt that was reported last."""
+        mine = (test for test in reversed(self._tests) if test["nodeid"] == nodeid)
+        for test in mine:
+            test["kept"] = kept
+            break
+        if kept["fault"] is not None:
+            self._unwritten[kept["fault"]] = f"ERROR: {kept['fault']}"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Write the llmserve section; nothing when no test of ours ran."""

@@ -6,20 +6,24 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from pytest_llmserve.checks.comparison import Comparison
 from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
+from pytest_llmserve.measure.compare import ROUNDS
 from pytest_llmserve.plugin.testrun import OnProgress, TestRun, told
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
 
 _CUT_LIMIT_S = 5.0
+
+T = TypeVar("T")
 
 
 def _current(state: State, fixture: str) -> TestRun:
@@ -74,14 +78,63 @@ class LoadFace:
 
         `on_progress` is called from another thread.
         """
-        return self._arun(_caller(self._state), prompts, on_progress, keywords)
+        place = _caller(self._state)
+        return self._awaited(place, lambda test, stop: test.load(prompts, keywords, stop, on_progress))
 
-    async def _arun(
-        self, place: str, prompts: object, on_progress: OnProgress | None, keywords: Mapping[str, Any]
-    ) -> LoadResult:
+    def compare(
+        self,
+        a: object,
+        b: object,
+        prompts: object = None,
+        *,
+        rounds: int = ROUNDS,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> Comparison:
+        """Run the same load on two sides by turns, a b b a a b b a ..., and hold them against each other.
+
+        The rounds of `a` together are a run of the test, which all markers judge; `no_regression`
+        judges it against those of `b`.
+
+        Args:
+            a: the side under test: a URL, `llm_endpoint`, or a dict of load keywords for `llm_endpoint`
+                that only this side has, such as {"max_tokens": 64}.
+            b: the reference, likewise.
+            prompts: as of a call.
+            rounds: how often each side is asked; an even number.
+            on_progress: as of a call, for one round after the other.
+            keywords: those of the `load` marker, for all rounds of a side together.
+
+        Faults end the test as those of a call do; a server that cannot be used is named.
+        """
+        place = _caller(self._state)
+        test = _current(self._state, "llm_load")
+        try:
+            return test.compare((a, b), prompts, keywords, rounds, on_progress=on_progress)
+        except LlmServeError as error:
+            fault = told(error)
+        pytest.fail(f"{place}: {fault}", pytrace=False)
+
+    def acompare(
+        self,
+        a: object,
+        b: object,
+        prompts: object = None,
+        *,
+        rounds: int = ROUNDS,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> Coroutine[Any, Any, Comparison]:
+        """Do as `compare`, from async code; cancelling it ends the load."""
+        place = _caller(self._state)
+        return self._awaited(
+            place, lambda test, stop: test.compare((a, b), prompts, keywords, rounds, stop, on_progress)
+        )
+
+    async def _awaited(self, place: str, act: Callable[[TestRun, threading.Event], T]) -> T:
         test = _current(self._state, "llm_load")
         stop = threading.Event()
-        task = asyncio.ensure_future(asyncio.to_thread(test.load, prompts, keywords, stop, on_progress))
+        task = asyncio.ensure_future(asyncio.to_thread(act, test, stop))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -52,15 +52,20 @@ def _marker_line(config: pytest.Config, name: str) -> str:
     return marker_line(name)
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """One line, when a server is named."""
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """One line, when a server is named, and one for each of --llm-save and --llm-compare."""
     if not has_server(config):
-        return None
+        return []
     from pytest_llmserve.domain.trust import NOT_CHECKED
 
     named = next(filter(None, named_server(config)))
     unchecked = f", {NOT_CHECKED}" if is_https(config) and value(config, "--llm-insecure") else ""
-    return f"llmserve: {named}, api {value(config, '--llm-api')}{unchecked}"
+    lines = [f"llmserve: {named}, api {value(config, '--llm-api')}{unchecked}"]
+    if value(config, "--llm-save") or value(config, "--llm-compare"):
+        from pytest_llmserve.plugin.kept import header_lines
+
+        lines += header_lines(config)
+    return lines
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -149,6 +154,10 @@ def pytest_runtest_makereport(
         test = _state(item.config).test_of(item)
         if test is not None:
             test.attach(report)
+    if value(item.config, "--llm-save") and _is_ours(item) and has_server(item.config):
+        test = _state(item.config).test_of(item)
+        if test is not None:
+            test.keep_runs(report)
     return report
 
 

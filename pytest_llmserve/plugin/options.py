@@ -58,6 +58,15 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--llm-json-answer", "string", "PATH", "where the json API's answer lies, such as choices.0.text"),
     Option("--llm-report", "linelist", "PATH", "write a report; the ending chooses: .json; repeatable"),
+    Option(
+        "--llm-save", "string", "NAME", "keep the runs of this session under this name, to compare with later"
+    ),
+    Option(
+        "--llm-compare",
+        "string",
+        "NAME",
+        "judge no_regression against the runs kept under this name, or folder",
+    ),
     Option("--llm-scale", "float", "F", "multiply all durations and request counts", 1.0),
     Option("--llm-strict", "bool", "", "undecided fails", False),
     Option("--llm-load-workers", "int", "N", "processes that send the load; default: 1", 1),
@@ -74,6 +83,12 @@ OPTIONS: tuple[Option, ...] = (
 INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
     ("llm_require_endpoint", "bool", "tests without an endpoint are errors, not skipped", False),
     ("llm_ready_timeout", "string", "longest wait for the server, such as 30s or 5m", ""),
+    (
+        "llm_measurements",
+        "string",
+        "folder of the runs kept by --llm-save, from the root folder",
+        ".llmserve",
+    ),
     ("llm_progress", "string", "from one line of progress to the next in a log; 0s = no progress", "15s"),
 )
 
@@ -177,7 +192,7 @@ def repeat_command(config: pytest.Config, nodeid: str) -> str:
     # Node ids count from the root folder, arguments from where pytest was started.
     parts = ["pytest", os.path.relpath(config.rootpath / path, config.invocation_params.dir) + colons + rest]
     servers = dict(zip(("--llm-endpoint", "--llm-serve"), named_server(config), strict=True))
-    left_out = {"--llm-report", *(() if is_https(config) else TRUST_FLAGS)}
+    left_out = {"--llm-report", "--llm-save", *(() if is_https(config) else TRUST_FLAGS)}
     for option in OPTIONS:
         given = servers[option.flag] if option.flag in servers else value(config, option.flag)
         if option.flag in left_out or given in (None, option.default, []):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from pytest_llmserve.plugin.options import (
     named_server,
     value,
 )
+from pytest_llmserve.reports.kept import KeptRuns, is_name
 
 _READY_URL_NS = 30 * NS_PER_S
 _READY_OWN_NS = 300 * NS_PER_S
@@ -48,6 +51,8 @@ def check_options(config: pytest.Config) -> None:
         _check_ready,
         progress_every_ns,
         _check_reports,
+        kept_as,
+        compared_with,
     )
     for check in checks:
         try:
@@ -150,6 +155,84 @@ def report_paths(config: pytest.Config) -> dict[str, Path]:
     return {name: config.invocation_params.dir / name for name in value(config, "--llm-report") or []}
 
 
+def kept_as(config: pytest.Config) -> KeptRuns | None:
+    """Where --llm-save keeps runs, None without it.
+
+    Raises:
+        SetupError: not such a name, or a file lies where the folder would.
+    """
+    name = value(config, "--llm-save")
+    if not name:
+        return None
+    _check_name("--llm-save", name)
+    kept = KeptRuns(_measurements(config) / name, name)
+    _check_folder("--llm-save", kept.folder)
+    if value(config, "--llm-compare") and _compared_folder(config) == kept.folder:
+        raise SetupError(
+            f"--llm-save and --llm-compare both name {name!r}: judged against the last run each time,"
+            " a server could become slower for ever; save under another name"
+        )
+    return kept
+
+
+def compared_with(config: pytest.Config) -> KeptRuns | None:
+    """What --llm-compare names, None without it.
+
+    Raises:
+        SetupError: neither a name nor a folder.
+    """
+    name = value(config, "--llm-compare")
+    if not name:
+        return None
+    if not _is_path(name):
+        _check_name("--llm-compare", name)
+    kept = KeptRuns(_compared_folder(config), name, _once_more(config, name))
+    _check_folder("--llm-compare", kept.folder)
+    return kept
+
+
+def _once_more(config: pytest.Config, name: str) -> str:
+    """How to get what --llm-compare lacks."""
+    folder = _compared_folder(config)
+    if folder.parent == _measurements(config):
+        return f"run once with --llm-save {folder.name}"
+    return f"run once with --llm-save, and give the folder that is written, not {name}"
+
+
+def _compared_folder(config: pytest.Config) -> Path:
+    name = value(config, "--llm-compare")
+    folder = (
+        config.invocation_params.dir / Path(name).expanduser()
+        if _is_path(name)
+        else _measurements(config) / name
+    )
+    return Path(os.path.normpath(folder))
+
+
+def _measurements(config: pytest.Config) -> Path:
+    folder = Path(ini(config, "llm_measurements") or ".llmserve").expanduser()
+    return Path(os.path.normpath(config.rootpath / folder))
+
+
+def _is_path(name: str) -> bool:
+    return any(mark and mark in name for mark in (os.sep, os.altsep)) or name in {os.curdir, os.pardir}
+
+
+def _check_name(flag: str, name: str) -> None:
+    if not is_name(name):
+        also = ", or a folder such as ./runs/main" if flag == "--llm-compare" else ""
+        raise SetupError(
+            f"{flag} {name!r}: give a name of letters, digits, '.', '_' and '-' that begins with a letter or"
+            f" digit and has at most 100 of them, such as main{also}"
+        )
+
+
+def _check_folder(flag: str, folder: Path) -> None:
+    blocked = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if blocked is not None:
+        raise SetupError(f"{flag}: {blocked} is a file, where a folder is needed: move it, or name another")
+
+
 def _ready_ns(config: pytest.Config, default: int) -> int:
     given = ini(config, "llm_ready_timeout")
     if not given:
@@ -189,3 +272,9 @@ def server_wish(config: pytest.Config) -> ServerWish:
         json_answer=value(config, "--llm-json-answer"),
         ready_ns=_ready_ns(config, _READY_OWN_NS if own else _READY_URL_NS),
     )
+
+
+def second_wish(config: pytest.Config, url: str) -> ServerWish:
+    """Another server, spoken to with the same options."""
+    ready_ns = _ready_ns(config, _READY_URL_NS)
+    return replace(server_wish(config), endpoint=url, serve=None, server_pid=None, ready_ns=ready_ns)

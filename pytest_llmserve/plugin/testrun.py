@@ -10,26 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmserve.checks import no_early_end
+from pytest_llmserve.checks.comparison import Comparison
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.foresight import earliest, too_few
 from pytest_llmserve.checks.judging import all_decided, judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
-from pytest_llmserve.domain.exchange import Prompt
-from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
-from pytest_llmserve.domain.trust import tls_text
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
-from pytest_llmserve.load.prompts import as_prompts
-from pytest_llmserve.load.spec import LoadSpec, overridden
+from pytest_llmserve.load.spec import overridden
+from pytest_llmserve.measure.compare import by_turns, check_rounds
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
+from pytest_llmserve.plugin.comparing import contenders
+from pytest_llmserve.plugin.kept import REGRESSION, compared, keep
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
+from pytest_llmserve.plugin.planning import entries_of, planned
+from pytest_llmserve.plugin.properties import with_figures
 from pytest_llmserve.plugin.warned import LET_PASS, warned
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.failure import failure_text
@@ -67,6 +68,10 @@ class TestRun:
         self._no_run: str | None = None
         self._was_dead = False
         self._told_before = False
+        self._passed = False
+        self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
+        self.compared: dict[int, Comparison] = {}
+        self.not_judged: str | None = None
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
@@ -111,7 +116,7 @@ class TestRun:
         stop: threading.Event | None,
         on_progress: OnProgress | None,
     ) -> LoadResult:
-        plan, entries = self._plan(keywords, on_progress), _entries(prompts)
+        plan, entries = self._plan(keywords, on_progress), entries_of(prompts)
         assert self.watch is not None
         leak = self.wishes.check("no_leak")
         target = self.state.open().endpoint.target
@@ -130,23 +135,48 @@ class TestRun:
                 decided=self._decided if plan.until is not None else None,
             )
 
+    def compare(
+        self,
+        sides: tuple[object, object],
+        prompts: object,
+        keywords: Mapping[str, Any],
+        rounds: object,
+        stop: threading.Event | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Comparison:
+        """Run a load on two sides by turns; the rounds of the first one are a run of the test.
+
+        Raises:
+            SetupError: a side, keyword or prompt is wrong.
+            LlmServeError: the load came to nothing.
+        """
+
+        def plan_of(own: Mapping[str, Any]) -> LoadPlan:
+            return self._plan(overridden(keywords, own), on_progress)
+
+        def keep(found: Comparison) -> None:
+            self.compared[len(self.runs)] = found
+            self.runs.append(found.a)
+
+        try:
+            number, entries = check_rounds(plan_of({}), rounds), entries_of(prompts)
+            with (
+                contenders(self, sides, plan_of) as (a, b),
+                self._shown(a.plan, on_progress) as progress,
+            ):
+                folder = self.state.run_folder
+                return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
+        except LlmServeError as error:
+            self._no_run = f"the comparison came to nothing: {told(error)}"
+            raise
+
     def _plan(self, keywords: Mapping[str, Any], on_progress: OnProgress | None) -> LoadPlan:
         if on_progress is not None and not callable(on_progress):
             raise SetupError(
                 f"llm_load: on_progress={on_progress!r} cannot be called:"
                 " give a function of one argument, a LoadProgress"
             )
-        spec = build(LoadSpec, "llm_load", (), overridden(self.wishes.load or {}, keywords))
-        if spec.until is not None and not any(check.stops_early for check in self.wishes.checks):
-            raise SetupError(f"llm_load: {no_early_end()}")
-        config, errors = self.state.config, self.wishes.check("error_rate")
-        return spec.plan(
-            scale=value(config, "--llm-scale"),
-            workers=value(config, "--llm-load-workers"),
-            retries=errors.retries if errors is not None else 0,
-            transport=value(config, "--llm-transport"),
-            folder=config.rootpath,
-        )
+        return planned(self.state.config, self.wishes, keywords)
 
     def _decided(self, so_far: LoadResult) -> bool:
         """A run that goes on, judged by itself."""
@@ -196,11 +226,12 @@ class TestRun:
         started_ns = self.watch.started_ns if self.watch is not None else None
         death = self._death()
         gone = None if death is None else f"the server's process ended during the test: {death}"
-        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone)
+        self._server_then = self.state.opened.document if self.state.opened is not None else {}
+        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, server=self._server_then)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
-        self.verdicts = judged(self.wishes.checks, evidence)
-        self._add_properties()
+        self.verdicts = self._judged(evidence)
+        self.item.user_properties[:] = with_figures(self.item.user_properties, self.runs, self.verdicts)
         strict = bool(value(self.state.config, "--llm-strict"))
         if death is None and not any(verdict.fails(strict) for verdict in self.verdicts):
             return None
@@ -220,6 +251,30 @@ class TestRun:
         return self._redacted(
             failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._last_words())
         )
+
+    def _judged(self, evidence: Evidence) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        for check in self.wishes.checks:
+            against = evidence if check.name != REGRESSION else self._compared(evidence)
+            verdicts += [] if against is None else judged([check], against)
+        return verdicts
+
+    def _compared(self, evidence: Evidence) -> Evidence | None:
+        """The runs that have something to be compared with, and that; None when nothing was asked for."""
+        references = {place: comparison.reference for place, comparison in self.compared.items()}
+        config, in_vain = self.state.config, self._no_run is not None
+        against, self.not_judged = compared(config, self.item.nodeid, evidence, references, in_vain)
+        return against
+
+    def keep_runs(self, report: pytest.TestReport) -> None:
+        """--llm-save: keep the runs once the test has passed for certain; told with the last report."""
+        if report.when == "call":
+            self._passed = report.passed
+        runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
+        if report.when == "teardown" and self.runs:
+            passed = self._passed and report.passed
+            kept = keep(self.state.config, self.item.nodeid, runs, passed, self._server_then)
+            report._llmserve_kept = kept  # type: ignore[attr-defined]
 
     @property
     def _server(self) -> ServerProcess | ForeignServer | None:
@@ -264,53 +319,22 @@ class TestRun:
                     row[name] = self._redacted(row[name])
         return run
 
-    def _add_properties(self) -> None:
-        """Scalars for JUnit: the figures of the last run, and each verdict."""
-        properties: list[tuple[str, object]] = []
-        if self.runs:
-            run = self.runs[-1]
-            for name in ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms"):
-                figures = getattr(run, name).summary()
-                told = [(f"llmserve.{name}.{q}", figures[q]) for q in ("p50", "p95", "p99")]
-                properties += [(name, figure) for name, figure in told if figure is not None]
-            properties.append(("llmserve.requests", len(run.requests)))
-            properties.append(("llmserve.failed", len(run.failed)))
-        properties += [(f"llmserve.verdict.{v.what}", v.verdict) for v in self.verdicts]
-        known = {name for name, _ in properties}
-        kept = [entry for entry in self.item.user_properties if entry[0] not in known]
-        self.item.user_properties[:] = [*kept, *properties]
-
     def document(self) -> dict[str, Any]:
         """This attempt for the JSON report; plain data that travels with pytest's report."""
         keep_text = bool(value(self.state.config, "--llm-keep-text"))
-        opened = self.state.opened
-        server = None
-        if opened is not None:
-            endpoint = opened.endpoint
-            server = {
-                "url": endpoint.url,
-                "api": endpoint.api,
-                "model": endpoint.model,
-                "because": endpoint.because,
-                "pid": opened.pid,
-                "tls": tls_text(endpoint.target.scheme, endpoint.target.trust),
-            }
         return {
             "nodeid": self.item.nodeid,
             "attempt": self.attempt,
-            "server": server,
-            "runs": [self._without_secrets(run_document(run, keep_text)) for run in self.runs],
+            "server": self.state.opened.document if self.state.opened is not None else None,
+            "runs": [
+                self._without_secrets(run_document(run, keep_text, self.compared.get(place)))
+                for place, run in enumerate(self.runs)
+            ],
             "verdicts": verdict_documents(self.verdicts),
+            "not_judged": self.not_judged,
             "resources": self.window().summary(),
         }
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
         report._llmserve = self.document()  # type: ignore[attr-defined]
-
-
-def _entries(prompts: object) -> list[Prompt]:
-    try:
-        return as_prompts(prompts)
-    except ValueError as error:
-        raise SetupError(str(error)) from None

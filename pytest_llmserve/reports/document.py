@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,10 +12,14 @@ from pytest_llmserve.domain.result import LoadResult, record_row
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
 
+if TYPE_CHECKING:
+    from pytest_llmserve.checks.comparison import Comparison
+    from pytest_llmserve.stats.shift import Shift
+
 SCHEMA = "pytest-llmserve/1"
 
 
-def run_document(run: LoadResult, keep_text: bool) -> dict[str, Any]:
+def run_document(run: LoadResult, keep_text: bool, comparison: Comparison | None = None) -> dict[str, Any]:
     """One run. Prompts are never in it; answers only with `keep_text`, in "requests"."""
     document: dict[str, Any] = {
         "plan": plan_document(run.plan),
@@ -32,9 +36,36 @@ def run_document(run: LoadResult, keep_text: bool) -> dict[str, Any]:
         "generator": msgspec.to_builtins(run.generator),
         "resources": resources_document(run.resources, run.memory),
     }
+    if comparison is not None:
+        document["comparison"] = comparison_document(comparison)
     if keep_text:
         document["requests"] = [record_row(r) | {"text": r.text} for r in run.requests]
     return document
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """What a run was compared with: the reference as a run, and how far apart the two are."""
+    a, b = ({"name": n, **s} for n, s in zip(comparison.names, comparison.servers, strict=True))
+    return {
+        "a": a,
+        "b": b | run_document(comparison.b, keep_text=False),
+        "rounds": comparison.rounds,
+        "planned": comparison.planned,
+        "ended": comparison.ended,
+        "shifts": {metric: shift_document(shift) for metric, shift in comparison.shifts.items()},
+    }
+
+
+def shift_document(shift: Shift) -> dict[str, Any]:
+    """How much slower `a` is than `b`; what is not known or has no end is null."""
+    figures = {"a": shift.after, "b": shift.before, "ratio": shift.ratio}
+    open_low = -math.inf if shift.low <= -1 else shift.low
+    return {
+        **{name: _finite(value) for name, value in figures.items()},
+        "interval": [_finite(open_low), _finite(shift.high)],
+        "confidence": shift.confidence,
+        "n": [shift.n_after, shift.n_before],
+    }
 
 
 def _figures(plan: LoadPlan) -> tuple[str, ...]:

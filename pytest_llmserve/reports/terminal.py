@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.domain.plan import DECIDED
@@ -18,6 +18,13 @@ _ROWS = (
     ("e2e_ms", "e2e"),
     ("e2e_sent_ms", "e2e sent"),
 )
+_METRICS = {
+    "e2e_p50": "e2e p50, ms",
+    "e2e_p95": "e2e p95, ms",
+    "ttft_p50": "TTFT p50, ms",
+    "ttft_p95": "TTFT p95, ms",
+    "throughput": "requests/s",
+}
 _COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
@@ -39,13 +46,16 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
     for test in tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
         if verbosity < 0:
-            _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{_short(test)}")
+            said = "; ".join([_short(test), *_said(test)])
+            _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{said}")
             continue
         _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
         for run in test["runs"]:
             _print_run(console, run)
         for verdict in test["verdicts"]:
             _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
+        for line in _said(test):
+            _plain(console, f"  {line}", "yellow")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -57,6 +67,26 @@ def _short(test: Mapping[str, Any]) -> str:
     words = [verdict["verdict"] for verdict in test["verdicts"]]
     counted = [f"{words.count(word)} {word}" for word in _COLOURS if word in words]
     return f" ({', '.join(counted)})" if counted else ""
+
+
+def _said(test: Mapping[str, Any]) -> Iterator[str]:
+    """What was not judged, and what became of the runs that were to be kept."""
+    if test.get("not_judged"):
+        yield test["not_judged"]
+    kept = test.get("kept")
+    if kept is None:
+        return
+    before = kept["before"]
+    if kept["left_out"] is not None:
+        stays = f"; {_runs(before)} kept before stay{'s' if before == 1 else ''}" if before else ""
+        yield f"not kept as {kept['name']}: {kept['left_out']}{stays}"
+    else:
+        instead = f", in place of {_runs(before)} kept before" if before else ""
+        yield f"kept as {kept['name']}: {_runs(kept['runs'])}{instead}"
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'' if number == 1 else 's'}"
 
 
 def _print_run(console: Any, run: Mapping[str, Any]) -> None:
@@ -78,6 +108,32 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
         _print_stages(console, run["stages"])
     for line in (_throughput(run), _server(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
+    if "comparison" in run:
+        _print_comparison(console, run["comparison"])
+
+
+def _print_comparison(console: Any, found: Mapping[str, Any]) -> None:
+    b, rounds = found["b"], found["rounds"]
+    told = f"{rounds} rounds" if rounds == found["planned"] else f"{rounds} of {found['planned']} rounds"
+    counts = f"{b['counts']['sent']} sent, {b['counts']['failed']} failed"
+    _plain(console, f"  a = {found['a']['name']}, b = {b['name']} ({counts}), {told} by turns")
+    if found["ended"] is not None:
+        _plain(console, f"  no further round: {found['ended']}", "yellow")
+    rows = [
+        [
+            _METRICS[metric],
+            *(_figure(shift[side], "") for side in ("a", "b")),
+            _percent(shift["ratio"]),
+            *(_percent(bound) for bound in shift["interval"]),
+        ]
+        for metric, shift in found["shifts"].items()
+    ]
+    if rows:
+        _print_rows(console, ("", "a", "b", "a over b", "from", "to"), rows)
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{100 * ratio:+.1f} %"
 
 
 def _print_table(console: Any, metrics: Mapping[str, Any]) -> None:

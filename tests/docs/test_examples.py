@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
-TESTED = {"quickstart", "fastapi_app"}
+TESTED = {"quickstart", "fastapi_app", "regression"}
 
 
 @pytest.fixture
@@ -82,3 +82,29 @@ def test_fastapi_app_is_started_tested_and_ended(example, session):
     while Path(f"/proc/{server['pid']}").exists():
         assert time.monotonic() < deadline, "the app was left running"
         time.sleep(0.05)
+
+
+def test_regression_compares_with_what_was_kept_and_with_a_second_server(
+    example, mock_server, session, monkeypatch
+):
+    """Kept, then compared: like servers are alike, and a slower one is found by both ways."""
+    law = ("--itl-ms", 1, "--ttft-ms")
+    usual, slow = mock_server(*law, 20), mock_server(*law, 60)
+    folder = example("regression")
+    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.3")
+    assert kept.exit == 0, kept.text
+    assert outcomes(kept) == {
+        "test_it_is_no_slower_than_it_was": "passed",
+        "test_a_short_answer_takes_less_time": "passed",
+    }
+    assert "no_regression was not judged: give --llm-compare NAME" in kept.text
+    monkeypatch.setenv("REFERENCE_URL", usual.url)
+    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.3")
+    assert found.exit == 1, found.text
+    assert outcomes(found) == {
+        "test_it_is_no_slower_than_it_was": "failed",
+        "test_it_is_no_slower_than_the_one_in_use": "failed",
+        "test_a_short_answer_takes_less_time": "passed",
+    }
+    too_busy = "not kept as main: the load generator was the bottleneck" in kept.text
+    assert too_busy or 'p50 e2e latency against "main" +' in found.text, found.text

@@ -7,6 +7,8 @@ from pytest_llmserve.load.prompts import (
     as_prompts,
     nonce,
     prompt_order,
+    prompts_hash,
+    salt_after,
     with_nonce,
 )
 
@@ -73,3 +75,23 @@ def test_as_prompts_says_what_is_wrong(prompts, sentence):
     with pytest.raises(ValueError, match=r"prompts") as caught:
         as_prompts(prompts)
     assert str(caught.value) == sentence
+
+
+def test_a_hash_tells_prompt_sets_apart_without_telling_them():
+    """Other prompts, another order, other rows of a trace: another hash; the same prompts, the same."""
+    hashes = [
+        prompts_hash(b'["a", "b"]'),
+        prompts_hash(b'["b", "a"]'),
+        prompts_hash(b'["a"]', b"[[0]]"),
+        prompts_hash(b'["a"]', b"[[1]]"),
+        prompts_hash(b'["a"]'),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert prompts_hash(b'["a"]') == hashes[-1]
+    assert len(hashes[0]) == 32
+
+
+def test_nonces_of_a_later_salt_are_those_of_later_requests():
+    """So that no nonce comes twice."""
+    assert nonce(salt_after("5c54e3ca", 1000), 5) == nonce("5c54e3ca", 1005)
+    assert nonce(salt_after("ffffffff", 1 << 20), 0) == nonce("ffffffff", 1 << 20)

@@ -1,0 +1,87 @@
+"""The measurements that were kept under one name: a folder with a file for each run of a test."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pytest_llmserve.domain.measurement import Measurement
+from pytest_llmserve.reports.measurement_file import read, write
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_STEM = 100
+
+
+def is_name(text: str) -> bool:
+    """It can be the name of a folder anywhere, and of none but one inside the folder of measurements."""
+    return _NAME.fullmatch(text) is not None
+
+
+def file_stem(nodeid: str) -> str:
+    """What the files of a test begin with: its name as far as a file may have it, and a hash of it all."""
+    told = re.sub(r"[^A-Za-z0-9.]+", "_", nodeid).strip("._")[-_LONGEST_STEM:]
+    return f"{told}-{hashlib.sha256(nodeid.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+class KeptRuns:
+    """What is kept under one name.
+
+    Args:
+        folder: with the files; need not be there.
+        name: what messages call it.
+        remedy: what to do where a run is missing or cannot be used, a clause.
+    """
+
+    def __init__(self, folder: Path, name: str, remedy: str = "keep it anew") -> None:
+        self.folder, self.name, self.remedy = folder, name, remedy
+
+    def load(self, nodeid: str, run: int) -> Measurement | None:
+        """The measurement of a run, from 1, of a test; None when there is none.
+
+        Raises:
+            SetupError: the file cannot be read, is damaged, or of something else.
+        """
+        try:
+            found = read(self._path(nodeid, run), nodeid, self.remedy)
+        except FileNotFoundError:
+            return None
+        return msgspec.structs.replace(found, name=self.name)
+
+    def save(self, nodeid: str, runs: Sequence[Measurement]) -> int:
+        """Keep all runs of a test, in place of those that are there; return how many these were.
+
+        Raises:
+            OSError: they cannot be written; what was there before stays.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        earlier = self._files(nodeid)
+        written: list[tuple[Path, Path]] = []
+        try:
+            for number, measurement in enumerate(runs, 1):
+                path = self._path(nodeid, number)
+                written.append((write(measurement, path, nodeid, number), path))
+        except BaseException:
+            for unfinished, _ in written:
+                unfinished.unlink(missing_ok=True)
+            raise
+        for unfinished, path in written:
+            unfinished.replace(path)
+        for path in {*earlier} - {path for _, path in written}:
+            path.unlink(missing_ok=True)
+        return len(earlier)
+
+    def count(self, nodeid: str | None = None) -> int:
+        """How many runs are kept, of one test or of all."""
+        return len(self._files(nodeid))
+
+    def _path(self, nodeid: str, run: int) -> Path:
+        return self.folder / f"{file_stem(nodeid)}-{run}.json"
+
+    def _files(self, nodeid: str | None) -> list[Path]:
+        stem = ".*" if nodeid is None else re.escape(file_stem(nodeid))
+        ours = re.compile(stem + r"-\d+\.json")
+        return [path for path in self.folder.glob("*.json") if ours.fullmatch(path.name)]
