@@ -17,6 +17,8 @@ CHECKS: dict[str, str] = {
     "goodput": "pytest_llmserve.checks.goodput:Goodput",
     "error_rate": "pytest_llmserve.checks.error_rate:ErrorRate",
     "no_leak": "pytest_llmserve.checks.no_leak:NoLeak",
+    "no_degradation": "pytest_llmserve.checks.no_degradation:NoDegradation",
+    "no_regression": "pytest_llmserve.checks.no_regression:NoRegression",
     "resources": "pytest_llmserve.checks.resources:Resources",
 }
 """Marker -> where its class lies; nothing is imported until asked for."""

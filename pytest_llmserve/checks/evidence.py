@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 
@@ -18,6 +21,9 @@ class Evidence:
         started_ns: monotonic clock, when the test began; None = with the first sample.
         no_run: why there are no runs, where there are none.
         death: a sentence, when the server's process ended by itself during the test; or None.
+        baselines: what each run is compared with, or a clause that says why there is nothing; empty =
+            nothing was named to compare with.
+        environment, server: where the runs were measured, and of whom, as a `Measurement` has them.
     """
 
     runs: tuple[LoadResult, ...] = ()
@@ -25,6 +31,9 @@ class Evidence:
     started_ns: int | None = None
     no_run: str = "no load ran in this test: call llm_load()"
     death: str | None = None
+    baselines: tuple[Measurement | str, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
 
     def label(self, index: int) -> str:
         """What a quantity is followed by when there are several runs: " (run 2 of 3)"."""

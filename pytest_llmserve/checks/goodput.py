@@ -102,9 +102,16 @@ class Goodput:
         )
 
     def _bad(self, run: LoadResult, marks: Sequence[bool]) -> Share:
-        """The share of bad ones; how slow each request was shows how alike neighbours are."""
-        latencies = [r.e2e_ms if r.ok and r.e2e_ms is not None else math.inf for r in in_order(run.tried)]
-        return share_of(marks, 1 - self._least, latencies, sequential=run.plan.until is not None)
+        """The share of bad ones; how near each request was to a limit shows how alike neighbours are."""
+        nearness = [self._nearness(r) for r in in_order(run.tried)]
+        return share_of(marks, 1 - self._least, nearness, limit=1.0, sequential=run.plan.until is not None)
+
+    def _nearness(self, record: RequestRecord) -> float:
+        """The largest of its latencies over their limits: over 1 is bad; infinite for a failed request."""
+        if not record.ok:
+            return math.inf
+        found = ((getattr(record, name), limit) for name, limit in self._limits().items())
+        return max((value / limit for value, limit in found if value is not None), default=0.0)
 
     def _plainly_over(self, run: LoadResult) -> float | None:
         """Infinite when too many requests are bad even with each limit longer by what sends were late."""

@@ -28,7 +28,7 @@ from pytest_llmserve.domain.keywords import keyword, positive
 from pytest_llmserve.domain.metrics import QUANTILES
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
-from pytest_llmserve.stats.dependence import inflation_of
+from pytest_llmserve.stats.dependence import inflation_of, reach_of
 from pytest_llmserve.stats.ergodic import lower_value
 from pytest_llmserve.stats.means import FIRST_LOOK, Mean, MeanCourse, course_of_mean, look_sizes, mean_of
 from pytest_llmserve.stats.quantile import quantile_interval
@@ -220,8 +220,8 @@ def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool)
     q = QUANTILES[statistic]
     values_ms, level = series.values_ms, min(q, 0.9)
     marks = over(values_ms, limit_ms)
-    beyond = share_of(marks, 1 - q, values_ms, level, series.ordered, sequential=sequential)
-    interval = telling(*_intervals(series, q, beyond), limit_ms, beyond.p_within, beyond.p_beyond)
+    beyond = share_of(marks, 1 - q, values_ms, level, series.ordered, limit_ms, sequential=sequential)
+    interval = telling(*_intervals(series, q, beyond, limit_ms), limit_ms, beyond.p_within, beyond.p_beyond)
     sample = counted(len(values_ms), beyond.caution)
     return _Statistic(
         estimate=series.quantile(q),
@@ -235,9 +235,10 @@ def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool)
     )
 
 
-def _intervals(series: Series, q: float, beyond: Share) -> tuple[Interval, Interval]:
+def _intervals(series: Series, q: float, beyond: Share, limit_ms: float) -> tuple[Interval, Interval]:
     """Two-sided, and one-sided bounds that stand beyond the limit exactly when the share over it decides."""
     around = inflation_of(over(series.values_ms, series.quantile(q), or_at=True)).bold
+    reach = reach_of(series.ordered)
 
     def bounds(confidence: float, inflation: float, caution: float) -> Interval:
         if beyond.course is not None:
@@ -245,6 +246,8 @@ def _intervals(series: Series, q: float, beyond: Share) -> tuple[Interval, Inter
         else:
             low, _ = quantile_interval(series.ordered, q, 2 * confidence - 1, inflation)
             _, high = quantile_interval(series.ordered, q, 2 * confidence - 1, caution)
+        if limit_ms >= reach:  # nothing was discounted, so no more is shown than that
+            high = max(high, reach)
         return max(low, lower_value(series.ordered, 1 - q, confidence)), high
 
     wide = max(beyond.caution, around)

@@ -1,130 +1,123 @@
-"""Memory that a run leaves behind."""
+"""Memory that a server takes and does not give back."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.checks.finding import CONFIDENCE, Finding, conclude, no_evidence
-from pytest_llmserve.checks.wording import compared, spread, sureness
+from pytest_llmserve.checks.finding import Finding, conclude, no_evidence
+from pytest_llmserve.checks.memory_rate import judge_rate
+from pytest_llmserve.checks.memory_retained import judge_retained
+from pytest_llmserve.checks.memory_series import GPU, HOST
 from pytest_llmserve.domain.keywords import keyword, not_negative
 from pytest_llmserve.domain.result import LoadResult
-from pytest_llmserve.domain.samples import MemoryChange
-from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_S, duration_ns, duration_text
-from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED, Verdict
+from pytest_llmserve.domain.units import NS_PER_S, duration_ns
+from pytest_llmserve.domain.verdict import Verdict
 
-WHAT = "memory retained"
 WAY_OUT = "for a server on this machine give --llm-server-pid"
+RUN, HOUR, REQUESTS = "run", "hour", "1000 requests"
+WHAT = {
+    RUN: "memory retained",
+    HOUR: "memory growth per hour",
+    REQUESTS: "memory growth per 1000 requests",
+}
+"""`per` -> what is judged."""
+OF = {HOST: "", GPU: "GPU "}
 
 
 def _per(value: object) -> str:
-    if value != "run":
-        raise ValueError(f'{value!r} is not known: write "run", the memory kept after each run')
-    return "run"
+    if value not in WHAT:
+        raise ValueError(
+            f'{value!r} is not known: write "run", the memory kept after each run,'
+            ' or the growth per "hour" or "1000 requests"'
+        )
+    return str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoLeak:
-    """Memory after each run, once settled, is at most so much above memory before it.
+    """Memory does not grow by more than so much: a run, an hour, or 1000 requests.
 
-    Retained memory is the median of the readings after the run minus the median of those
-    before. Its interval reaches from the least difference between any two readings to the
-    greatest. Each set of m readings holds its true median but for 2^-m on either side (the
-    sign test's interval; readings taken as independent), so the interval's confidence is
-    at least 1 - 2^(1-before) - 2^(1-after), and the verdict needs both sets large enough
-    for 95 % on the side in question: 6 readings each.
+    Growth that has come to rest is no leak: a cache that filled, a step, a saw-tooth. With `per="run"`
+    memory after each run, once settled, is held against memory before it; where it is over the limit, the
+    course of memory during the run tells whether it was still growing.
     """
 
     name: ClassVar[str] = "no_leak"
     stops_early: ClassVar[bool] = False
 
-    mb: float | None = keyword(not_negative, doc="most memory retained after a run, in MB of 1,000,000 bytes")
+    mb: float | None = keyword(not_negative, doc="most growth of memory, in MB of 1,000,000 bytes")
+    gpu_mb: float | None = keyword(not_negative, doc="most growth of GPU memory, in MB")
     # Nanoseconds: the name is the marker's keyword.
     settle: int = keyword(duration_ns, 5 * NS_PER_S, doc="longest wait after a run for memory to settle")
-    per: str = keyword(_per, "run", doc='"run"')
+    per: str = keyword(_per, RUN, doc='"run", "hour" or "1000 requests"')
 
     def __post_init__(self) -> None:
-        if self.mb is None:
-            raise ValueError("needs mb, the memory in MB that may be retained, such as mb=100")
+        if self.mb is None and self.gpu_mb is None:
+            raise ValueError("needs mb or gpu_mb, the growth of memory in MB that is allowed, such as mb=100")
 
     @property
-    def _most(self) -> float:
-        assert self.mb is not None  # __post_init__
-        return self.mb
+    def gpu(self) -> bool:
+        """GPU memory is judged."""
+        return self.gpu_mb is not None
 
     def judge(self, evidence: Evidence) -> list[Verdict]:
-        """One verdict for each run."""
+        """One verdict for each limit and run."""
+        limits = list(self._limits())
         if not evidence.runs:
-            return [no_evidence(self.name, WHAT, self._most, evidence.no_run)]
+            return [
+                no_evidence(self.name, OF[where] + WHAT[self.per], limit, evidence.no_run)
+                for where, limit in limits
+            ]
         return conclude(
-            [self._judge_run(run, WHAT + evidence.label(i)) for i, run in enumerate(evidence.runs)]
+            [
+                self._judge_run(run, where, limit, evidence.label(index))
+                for index, run in enumerate(evidence.runs)
+                for where, limit in limits
+            ]
         )
 
-    def _judge_run(self, run: LoadResult, what: str) -> Finding | Verdict:
-        memory = run.memory
-        missing = _missing(run)
-        if missing is not None or memory is None or memory.retained_bytes is None:
-            return no_evidence(self.name, what, self._most, missing or f"memory was not read; {WAY_OUT}")
-        retained = memory.retained_bytes / BYTES_PER_MB
-        interval = _interval_mb(memory)
-        sure_enough = 2.0 ** -len(memory.before) + 2.0 ** -len(memory.after) <= 1 - CONFIDENCE
-        return Finding(
-            check=self.name,
-            what=what,
-            limit=self._most,
-            estimate=retained,
-            interval=interval,
-            confidence=_confidence(memory),
-            n=len(memory.before) + len(memory.after),
-            holds=retained <= self._most,
-            settled=_word(interval, self._most) if sure_enough else UNDECIDED,
-            head=f"{what} {compared(retained, self._most, ' MB')}",
-            basis=_basis(memory, interval),
-            doubt=_doubt(sure_enough),
-            gone=run.generator.server_gone,
-        )
+    def _limits(self) -> Iterator[tuple[str, float]]:
+        for where, limit in ((HOST, self.mb), (GPU, self.gpu_mb)):
+            if limit is not None:
+                yield where, limit
+
+    def _judge_run(self, run: LoadResult, where: str, limit: float, label: str) -> Finding | Verdict:
+        what = OF[where] + WHAT[self.per] + label
+        missing = _missing(run, where, self.per)
+        if missing is not None:
+            return no_evidence(self.name, what, limit, missing)
+        if self.per == RUN:
+            return judge_retained(self.name, what, limit, run, where)
+        return judge_rate(self.name, what, limit, run, where, hourly=self.per == HOUR)
 
 
-def _missing(run: LoadResult) -> str | None:
+def _missing(run: LoadResult, where: str, per: str) -> str | None:
+    """Why nothing can be said, or None."""
     if not run.ok:
         return "no request of the run was answered"
+    if where == GPU:
+        return _gpu_missing(run, per)
+    if per != RUN:
+        lost = run.resources.missing
+        return None if lost is None else f"{lost}; {WAY_OUT}"
     if run.memory is None:
-        reason = run.resources.missing or "memory was not read"
-        return f"{reason}; {WAY_OUT}"
-    return None if run.memory.missing is None else f"{run.memory.missing}; {WAY_OUT}"
+        return f"{run.resources.missing or 'memory was not read'}; {WAY_OUT}"
+    if run.memory.missing is not None:
+        return f"{run.memory.missing}; {WAY_OUT}"
+    return None if run.memory.retained_bytes is not None else f"memory was not read; {WAY_OUT}"
 
 
-def _interval_mb(memory: MemoryChange) -> tuple[float, float]:
-    least = min(memory.after) - max(memory.before)
-    greatest = max(memory.after) - min(memory.before)
-    return least / BYTES_PER_MB, greatest / BYTES_PER_MB
-
-
-def _confidence(memory: MemoryChange) -> float:
-    sure = 1 - 2.0 ** (1 - len(memory.before)) - 2.0 ** (1 - len(memory.after))
-    return min(CONFIDENCE, math.floor(100 * max(0.0, sure)) / 100)
-
-
-def _word(interval: tuple[float, float], limit: float) -> str:
-    if interval[1] <= limit:
-        return PASS
-    return FAIL if interval[0] > limit else UNDECIDED
-
-
-def _basis(memory: MemoryChange, interval: tuple[float, float]) -> str:
-    before, after = median(memory.before), median(memory.after)
-    return (
-        f"{memory.measure}, {before / BYTES_PER_MB:.0f} -> {after / BYTES_PER_MB:.0f} MB,"
-        f" settled {duration_text(memory.settled_after_ns)} after the load,"
-        f" {sureness(_confidence(memory))} interval {spread(*interval, ' MB')},"
-        f" n={len(memory.before) + len(memory.after)} readings"
-    )
-
-
-def _doubt(sure_enough: bool) -> str:
-    if sure_enough:
-        return "the readings differ among themselves by more than is left to the limit"
-    return "6 readings before and 6 after are needed"
+def _gpu_missing(run: LoadResult, per: str) -> str | None:
+    lost = run.resources.gpu_missing
+    if lost is not None:
+        return lost
+    if per != RUN:
+        seen = any(sample.gpu_bytes is not None for sample in run.resources.samples)
+        return None if seen else run.resources.missing or "GPU memory was not read"
+    change = run.memory.gpu if run.memory is not None else None
+    if change is None:
+        return run.resources.missing or "GPU memory was not read"
+    return change.missing or (None if change.retained_bytes is not None else "GPU memory was not read")

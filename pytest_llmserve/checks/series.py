@@ -63,6 +63,9 @@ FIGURES: dict[str, str] = {
 """Prefix of a keyword -> the figure's name in a sentence."""
 
 
+NOTHING_SENT = "no request was sent: give more requests=, or a longer duration="
+
+
 def begun_ns(record: RequestRecord) -> int:
     """When a request was sent, or should have been where it never was."""
     return record.scheduled_ns if record.sent_ns is None else record.sent_ns
@@ -78,7 +81,7 @@ def nothing_sent(run: LoadResult) -> str:
     generator = run.generator
     if run.dropped and generator.saturated is not None:
         return f"no request was sent ({generator.saturated}); {generator.remedy}"
-    return "no request was sent: give more requests=, or a longer duration="
+    return NOTHING_SENT
 
 
 def series_of(run: LoadResult, figure: str) -> Series:

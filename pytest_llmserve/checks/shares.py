@@ -137,6 +137,7 @@ def share_of(
     values: Sequence[float] = (),
     level: float = 0.9,
     ordered: Sequence[float] | None = None,
+    limit: float | None = None,
     *,
     sequential: bool = False,
 ) -> Share:
@@ -148,11 +149,12 @@ def share_of(
         values: latencies, in the same order, that show how alike neighbours are; none where there are none.
         level: where the upper part of them begins.
         ordered: the same smallest first, when they are known.
+        limit: what the bad ones of them are beyond.
         sequential: the run ends when this is decided.
     """
     n, bad = len(indicator), round(total(indicator))
     if sequential and 0 < allowed < 1:
-        course = course_of(indicator, allowed, values, level)
+        course = course_of(indicator, allowed, values, level, limit)
         inflation, caution = course.last
         return Share(bad, n, allowed, inflation, caution, course)
-    return Share(bad, n, allowed, *inflation_of(indicator, values, level, ordered))
+    return Share(bad, n, allowed, *inflation_of(indicator, values, level, ordered, limit))

@@ -89,6 +89,7 @@ class LoadResult:
         resources: the server's samples during the run.
         memory: the server's memory before the run and after settling, when it was watched.
         start_ns: first instant of the plan, monotonic clock; None = reckoned back from `steady_ns`.
+        prompts: hash of the prompts it was made with, `load.prompts.prompts_hash`; None = not known.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class LoadResult:
         resources: ResourceWindow | None = None,
         memory: MemoryChange | None = None,
         start_ns: int | None = None,
+        prompts: str | None = None,
     ) -> None:
         self.plan = plan
         self.requests = [r for r in records if not r.warm_up]
@@ -110,6 +112,7 @@ class LoadResult:
         self.memory = memory
         before_ns = max(plan.warm_up_ns, plan.ramp_up_ns)
         self.start_ns = steady_ns[0] - before_ns if start_ns is None else start_ns
+        self.prompts = prompts
 
     @property
     def judged(self) -> list[RequestRecord]:

@@ -17,6 +17,7 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
         late_ns: how much later than planned the reading began.
         uss_bytes: unique set size of all processes together.
         cpu_percent: 100 = one core, since the sample before.
+        gpu_bytes: GPU memory; of what, the window says.
     """
 
     at_ns: int
@@ -28,6 +29,7 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     threads: int | None = None
     open_files: int | None = None
+    gpu_bytes: int | None = None
 
     @property
     def memory_bytes(self) -> int | None:
@@ -42,6 +44,7 @@ FIGURES: dict[str, tuple[str, float]] = {
     "uss_mb": ("uss_bytes", BYTES_PER_MB),
     "swap_mb": ("swap_bytes", BYTES_PER_MB),
     "memory_mb": ("memory_bytes", BYTES_PER_MB),
+    "gpu_mb": ("gpu_bytes", BYTES_PER_MB),
     "cpu_percent": ("cpu_percent", 1),
     "threads": ("threads", 1),
     "open_files": ("open_files", 1),
@@ -55,10 +58,14 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         missing: why there are no (or no more) samples, or None.
+        gpu: what `gpu_bytes` is, "GPU memory of the server's processes"; None = it was not read.
+        gpu_missing: why it was not, where it was asked for; or None.
     """
 
     samples: tuple[ResourceSample, ...] = ()
     missing: str | None = None
+    gpu: str | None = None
+    gpu_missing: str | None = None
 
     def values(self, figure: str) -> list[float]:
         """The readings of one figure, such as "rss_mb".
@@ -79,7 +86,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
     def between(self, start_ns: int, stop_ns: int) -> ResourceWindow:
         """The part within [start_ns, stop_ns]."""
         kept = tuple(s for s in self.samples if start_ns <= s.at_ns <= stop_ns)
-        return ResourceWindow(samples=kept, missing=self.missing)
+        return msgspec.structs.replace(self, samples=kept)
 
     def summary(self) -> dict[str, float | str | int | None]:
         """Median and peak of each figure that was read, for reports."""
@@ -100,10 +107,11 @@ class MemoryChange(msgspec.Struct, frozen=True, kw_only=True):
     """Memory before a run, and after it when it had settled. In bytes.
 
     Attributes:
-        measure: "USS + swap" or "RSS": what was read.
+        measure: "USS + swap", "RSS", or what GPU memory: what was read.
         before: readings before the load.
         after: readings after the load, at the end of settling.
         missing: why a reading is missing, or None.
+        gpu: the same of GPU memory, where it was asked for.
     """
 
     measure: str
@@ -111,6 +119,7 @@ class MemoryChange(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[int, ...] = ()
     settled_after_ns: int = 0
     missing: str | None = None
+    gpu: MemoryChange | None = None
 
     @property
     def retained_bytes(self) -> float | None:

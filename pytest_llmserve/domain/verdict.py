@@ -22,7 +22,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         confidence: of the interval and the verdict, such as 0.95.
         n: number of independent-looking observations it rests on, as counted.
         verdict: "pass", "fail" or "undecided".
-        holds: the point estimate is within the limit; None = no estimate.
+        holds: the point estimate is within the limit, or, of a difference, no more than chance gives;
+            None = no estimate.
         about_sample: it is a statement about the requests that were sent, such as that on a maximum: if it
             is kept, one more may break it.
         sentence: the first line a person reads.

@@ -71,6 +71,8 @@ def measured_run(
             if memory is not None and not plan.warm_up_ns:
                 memory.take_baseline()
             run.start()
+            if memory is not None:
+                watch.hurry()
             looks = None if decided is None else Looks(run, decided)
             run.wait(_During(plan, watch, memory if plan.warm_up_ns else None, stop, progress, looks))
             result = run.result()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import MemoryChange, ResourceSample, ResourceWindow
+from pytest_llmserve.observe.gpu_memory import GpuMemory, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
 from pytest_llmserve.observe.sampler import Sampler
@@ -20,12 +23,14 @@ class Watch:
     Args:
         pid: of the server's first process, or None.
         why: why there is no pid.
+        gpu: read GPU memory too.
     """
 
-    def __init__(self, pid: int | None, why: str) -> None:
+    def __init__(self, pid: int | None, why: str, *, gpu: bool = False) -> None:
         self._missing: str | None = None
         self._sampler: Sampler | None = None
         self._tree: ProcessTree | None = None
+        self._gpu: GpuMemory | None = None
         self.started_ns = time.monotonic_ns()
         if pid is None:
             self._missing = f"{why}; {WAY_OUT}" if "--llm-server-pid" not in why else why
@@ -35,7 +40,9 @@ class Watch:
         except ProbeLost as lost:
             self._missing = str(lost)
             return
-        self._sampler = Sampler(self._tree.read)
+        if gpu:
+            self._gpu = GpuMemory(self._tree.pids)
+        self._sampler = Sampler(self._read)
 
     def start(self) -> None:
         """Begin to sample."""
@@ -50,6 +57,20 @@ class Watch:
         """
         if self._sampler is not None:
             self._sampler.stop()
+        if self._gpu is not None:
+            self._gpu.close()
+
+    def hurry(self) -> None:
+        """A run begins that may be short: read more often for a while."""
+        if self._sampler is not None:
+            self._sampler.hurry()
+
+    def _read(self, full: bool) -> ResourceSample:
+        assert self._tree is not None
+        sample = self._tree.read(full)
+        if self._gpu is None:
+            return sample
+        return msgspec.structs.replace(sample, gpu_bytes=self._gpu.read())
 
     def window(self, start_ns: int | None = None, stop_ns: int | None = None) -> ResourceWindow:
         """The samples so far."""
@@ -57,8 +78,11 @@ class Watch:
             return ResourceWindow(missing=self._missing)
         window = self._sampler.window(start_ns, stop_ns)
         if window.missing is None and self._missing is not None:
-            return ResourceWindow(samples=window.samples, missing=self._missing)
-        return window
+            window = msgspec.structs.replace(window, missing=self._missing)
+        if self._gpu is None:
+            return window
+        lost = self._gpu.missing
+        return msgspec.structs.replace(window, gpu=None if lost else self._gpu.what, gpu_missing=lost)
 
     def rss_bytes(self) -> int | None:
         """Of the last sample; nothing is read now. None before the first, and once the server is lost."""
@@ -79,14 +103,16 @@ class Watch:
 
     def memory(self) -> MemoryWatch:
         """A memory reading for one run."""
-        return MemoryWatch(self._tree, self._missing)
+        return MemoryWatch(self._tree, self._missing, self._gpu)
 
 
 class MemoryWatch:
     """Memory before a run and after it. Losing the server is told in the change, never raised."""
 
-    def __init__(self, tree: ProcessTree | None, missing: str | None) -> None:
+    def __init__(self, tree: ProcessTree | None, missing: str | None, gpu: GpuMemory | None = None) -> None:
         self._missing = missing
+        self._gpu = gpu
+        self._gpu_before: tuple[int, ...] = ()
         self._reader: MemoryReader | None = None
         self._before: tuple[int, ...] = ()
         if tree is not None:
@@ -100,6 +126,9 @@ class MemoryWatch:
         if self._reader is not None:
             try:
                 self._before = take_baseline(self._reader)
+                if self._gpu is not None:
+                    self._gpu.settle()
+                    self._gpu_before = self._gpu_baseline(self._gpu)
             except ProbeLost as lost:
                 self._missing = str(lost)
 
@@ -108,4 +137,19 @@ class MemoryWatch:
         if self._reader is None or not self._before:
             missing = self._missing or "the run ended before its memory baseline was read"
             return MemoryChange(measure="memory", missing=missing)
-        return memory_change(self._reader, self._before, settle_ns, sleep=sleep)
+        began_ns = time.monotonic_ns()
+        change = memory_change(self._reader, self._before, settle_ns, sleep=sleep)
+        if self._gpu is None or change.missing is not None:
+            return change
+        left_ns = max(0, settle_ns - (time.monotonic_ns() - began_ns))
+        return msgspec.structs.replace(change, gpu=self._gpu_change(self._gpu, left_ns, sleep))
+
+    def _gpu_baseline(self, gpu: GpuMemory) -> tuple[int, ...]:
+        return () if gpu.missing is not None else take_baseline(GpuReader(gpu))
+
+    def _gpu_change(self, gpu: GpuMemory, settle_ns: int, sleep: Callable[[float], None]) -> MemoryChange:
+        if not self._gpu_before:
+            return MemoryChange(
+                measure=gpu.what, missing=gpu.missing or "GPU memory was not read before the run"
+            )
+        return memory_change(GpuReader(gpu), self._gpu_before, settle_ns, sleep=sleep)

@@ -10,7 +10,7 @@ from typing import Protocol
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.domain.units import NS_PER_MS
-from pytest_llmserve.observe.settling import READINGS, settle
+from pytest_llmserve.observe.settling import NOISY_READINGS, READINGS, is_enough, settle
 
 USS_AND_SWAP = "USS + swap"
 RSS = "RSS"
@@ -21,6 +21,17 @@ class MemorySource(Protocol):
 
     def memory_bytes(self, full: bool) -> int | None:
         """USS + swap when `full`, else RSS; None when the system does not tell."""
+
+
+class Reader(Protocol):
+    """One measure of memory, read again and again."""
+
+    @property
+    def measure(self) -> str:
+        """What is read, such as "USS + swap"."""
+
+    def __call__(self) -> int:
+        """Bytes now; raises ProbeLost."""
 
 
 class MemoryReader:
@@ -51,23 +62,31 @@ def take_baseline(
     read_memory: Callable[[], int],
     readings: int = READINGS,
     *,
+    most: int = NOISY_READINGS,
     period_ns: int = 50 * NS_PER_MS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[int, ...]:
-    """Read memory a few times in a row, before the load.
+    """Read memory a few times in a row, before the load; more often where the readings differ.
+
+    Args:
+        read_memory: bytes now.
+        readings: at least so many.
+        most: so many where they differ by over 1 MB among themselves.
+        period_ns: from one reading to the next.
+        sleep: seconds.
 
     Raises:
         ProbeLost: passed on from `read_memory`.
     """
     values = [read_memory()]
-    while len(values) < readings:
+    while len(values) < readings or (len(values) < most and not is_enough(values)):
         sleep(period_ns / 1e9)
         values.append(read_memory())
     return tuple(values)
 
 
 def memory_change(
-    reader: MemoryReader,
+    reader: Reader,
     before: tuple[int, ...],
     limit_ns: int,
     *,

@@ -35,10 +35,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     open_files: int | None
 
 
+TRIES = 5
+"""Full readings of a tree whose processes come and go, until one holds them all."""
+
+
 class ProcessTree:
     """Reads a root process and its children's children; a descendant that vanishes is no error.
 
-    Sums count pages that processes share once for each in RSS; in USS they count for none.
+    Sums count pages that processes share once for each in RSS; in USS they count for none, so a
+    reading of USS that lacks a process is none: it is taken again, and not known when that fails.
     Mutable state: the CPU times of the reading before, so only one thread calls `read`.
 
     Raises:
@@ -66,7 +71,7 @@ class ProcessTree:
         Raises:
             ProbeLost: the root process has ended.
         """
-        readings = self._readings(full)
+        readings, whole = self._readings(full)
         now_ns = self._clock()
         cpu = {reading.key: reading.cpu for reading in readings}
         percent = None
@@ -77,8 +82,8 @@ class ProcessTree:
             at_ns=now_ns,
             processes=len(readings),
             rss_bytes=sum(reading.rss_bytes for reading in readings),
-            uss_bytes=_sum(reading.uss_bytes for reading in readings),
-            swap_bytes=_sum(reading.swap_bytes for reading in readings),
+            uss_bytes=_sum(reading.uss_bytes for reading in readings) if whole else None,
+            swap_bytes=_sum(reading.swap_bytes for reading in readings) if whole else None,
             cpu_percent=percent,
             threads=_sum(reading.threads for reading in readings),
             open_files=_sum(reading.open_files for reading in readings),
@@ -87,18 +92,43 @@ class ProcessTree:
     def memory_bytes(self, full: bool) -> int | None:
         """USS + swap of the tree when `full`, else RSS; None when the system does not tell.
 
+        Also when its processes come and go too fast for a reading of all of them.
+
         Leaves the state of `read` alone, so any thread may call it.
 
         Raises:
             ProbeLost: the root process has ended.
         """
-        readings = self._readings(full)
+        readings, whole = self._readings(full)
         if not full:
             return sum(reading.rss_bytes for reading in readings)
+        if not whole:
+            return None
         uss = _sum(reading.uss_bytes for reading in readings)
         return None if uss is None else uss + (_sum(reading.swap_bytes for reading in readings) or 0)
 
-    def _readings(self, full: bool) -> list[Reading]:
+    def pids(self) -> frozenset[int]:
+        """The processes of the tree.
+
+        Raises:
+            ProbeLost: the root process has ended.
+        """
+        import psutil
+
+        try:
+            return frozenset({self.pid, *(child.pid for child in self._root.children(recursive=True))})
+        except psutil.NoSuchProcess:
+            raise ProbeLost(f"the server's process {self.pid} ended") from None
+
+    def _readings(self, full: bool) -> tuple[list[Reading], bool]:
+        """The processes that could be read, and whether these are all."""
+        for _ in range(TRIES if full else 1):
+            readings, whole = self._readings_once(full)
+            if whole:
+                break
+        return readings, whole
+
+    def _readings_once(self, full: bool) -> tuple[list[Reading], bool]:
         import psutil
 
         try:
@@ -112,8 +142,8 @@ class ProcessTree:
             raise ProbeLost(
                 f"the server's process {self.pid} may not be read: run as its user or root"
             ) from None
-        children = (_reading_or_none(process, full) for process in processes[1:])
-        return [root, *(reading for reading in children if reading is not None)]
+        children = [_reading_or_none(process, full) for process in processes[1:]]
+        return [root, *(reading for reading in children if reading is not None)], None not in children
 
 
 def cpu_spent_s(before: Mapping[Key, CpuTimes], after: Mapping[Key, CpuTimes]) -> float:

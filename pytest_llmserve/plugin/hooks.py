@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
 
 FIXTURES = frozenset({"llm_endpoint", "llm_load", "llm_resources", "llm_server"})
-MARKERS = ("load", "latency", "throughput", "goodput", "error_rate", "no_leak", "resources")
+MARKERS = (
+    *("load", "latency", "throughput", "goodput", "error_rate", "no_leak"),
+    *("no_degradation", "no_regression", "resources"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

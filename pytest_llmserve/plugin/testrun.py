@@ -72,8 +72,11 @@ class TestRun:
         """The test's own code begins: watch the server."""
         opened = self.state.opened
         self._was_dead = self._server is not None and self._server.exit_status is not None
+        leak = self.wishes.check("no_leak")
         self.watch = (
-            Watch(opened.pid, opened.why) if opened else Watch(None, "no fixture asked for the server")
+            Watch(opened.pid, opened.why, gpu=leak is not None and leak.gpu)
+            if opened
+            else Watch(None, "no fixture asked for the server")
         )
         self.watch.start()
 

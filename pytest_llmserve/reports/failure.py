@@ -104,6 +104,7 @@ def server_line(resources: ResourceWindow) -> str:
     for figure, name, unit in (
         ("rss_mb", "RSS", " MB"),
         ("memory_mb", "USS + swap", " MB"),
+        ("gpu_mb", "GPU memory", " MB"),
         ("cpu_percent", "CPU", " %"),
         ("threads", "threads", ""),
         ("open_files", "open files", ""),

@@ -40,6 +40,10 @@ CAUTION_FACTOR = 1.3
 CAUTION_POWER = 1.75
 
 
+REACH = 20
+"""By simulation of queues at 30 to 95 % load: seldom all of a run lies so far below what others reach."""
+
+
 class Batches(NamedTuple):
     """What 20 batches of a series show.
 
@@ -140,7 +144,11 @@ class Inflation(NamedTuple):
 
 
 def inflation_of(
-    marks: Values, values: Values = (), level: float = 0.9, ordered: Values | None = None
+    marks: Values,
+    values: Values = (),
+    level: float = 0.9,
+    ordered: Values | None = None,
+    limit: float | None = None,
 ) -> Inflation:
     """Variance inflation of an indicator over the requests of a run; 1.0 where chance explains what is seen.
 
@@ -154,7 +162,11 @@ def inflation_of(
         values: the values, in the same order; none when they are not known.
         level: where the upper part begins, 0.9 for the upper tenth.
         ordered: the same values smallest first, when they are known.
+        limit: what the marks are beyond. Where it is out of reach nothing is discounted: what moved the
+            values so far would have to move them 20 times as far.
     """
+    if limit is not None and len(values) and limit >= reach_of(values if ordered is None else ordered):
+        return Inflation(1.0, 1.0)
     series = [marks]
     if len(values) >= LEAST:
         ordered = sorted(values) if ordered is None else ordered
@@ -167,6 +179,12 @@ def inflation_of(
         return Inflation(1.0, 1.0)
     bold = max(batches.inflation for batches in seen[:2])
     return Inflation(bold, max(bold, *(batches.cautious for batches in seen)))
+
+
+def reach_of(values: Values) -> float:
+    """How high values of a series may come that have not been seen: 20 times as far as those seen."""
+    least, most = float(min(values)), float(max(values))
+    return least + REACH * (most - least) if most > least else most
 
 
 def effective_n(series: Values) -> float:

@@ -136,7 +136,13 @@ class Course:
         return float(decisive.min()) if decisive.size else 1.0
 
 
-def course_of(marks: Values, allowed: float, values: Sequence[float] = (), level: float = 0.9) -> Course:
+def course_of(
+    marks: Values,
+    allowed: float,
+    values: Sequence[float] = (),
+    level: float = 0.9,
+    limit: float | None = None,
+) -> Course:
     """Look at observations as they came in.
 
     Args:
@@ -144,6 +150,7 @@ def course_of(marks: Values, allowed: float, values: Sequence[float] = (), level
         allowed: the share that may be bad.
         values: what the marks are made of, in the same order; none when that is not known.
         level: where the upper part of the values begins.
+        limit: what the marks are beyond.
     """
     import numpy as np
 
@@ -154,7 +161,7 @@ def course_of(marks: Values, allowed: float, values: Sequence[float] = (), level
     for place, at in enumerate(n):
         seen, so_far = every[max(0, at - _MOST_OF_A_LOOK) : at], known[max(0, at - _MOST_OF_A_LOOK) : at]
         ordered = np.sort(so_far)
-        inflation[place], caution[place] = inflation_of(seen, so_far, level, ordered)
+        inflation[place], caution[place] = inflation_of(seen, so_far, level, ordered, limit)
     bad = np.cumsum(every)[n - 1] if len(n) else np.zeros(0)
     return Course(
         allowed, n.astype(float), bad.astype(float), _remembered(inflation, n), _remembered(caution, n)

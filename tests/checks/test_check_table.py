@@ -11,6 +11,7 @@ import pytest
 from pytest_llmserve.checks import CHECKS, check_class
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.judging import judged
+from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build, signature
 from pytest_llmserve.domain.result import GeneratorHealth
@@ -22,6 +23,8 @@ ONE_OF_EACH = {
     "goodput": {"min": 0.99, "ttft_ms": 300},
     "error_rate": {"max": 0.002, "startup_grace": "15s", "retries": 1},
     "no_leak": {"mb": 100, "settle": "2s", "per": "run"},
+    "no_degradation": {"percent": 10},
+    "no_regression": {"percent": 10, "metrics": ["e2e_p50"]},
     "resources": {"rss_mb": 4000},
 }
 
@@ -60,7 +63,8 @@ def good(make):
         records = [make.record(i, 20.0) for i in range(2000)]
         records[1] = make.record(1, "refused")
         run = make.run(records, healthy=GeneratorHealth(**health), steady_s=20.0, memory=memory)
-        return Evidence(runs=(run,), resources=make.samples([100.0]), death=death)
+        kept = measurement_of(make.run(records, steady_s=20.0), name="main")
+        return Evidence(runs=(run,), resources=make.samples([100.0]), death=death, baselines=(kept,))
 
     return evidence
 
@@ -74,18 +78,19 @@ def judge(name, evidence):
 def test_every_check_fails_where_the_server_was_gone(name, good):
     """The rest of the plan has left no record: what came before would pass for all of it."""
     gone = "from 4 h on, no connection for 5 s (Connection refused)"
-    assert [v.verdict for v in judge(name, good())] == [PASS]
-    (verdict,) = judge(name, good(server_gone=gone))
-    assert verdict.verdict == FAIL
-    assert verdict.sentence.endswith(f"the server was gone: {gone}")
+    assert {v.verdict for v in judge(name, good())} == {PASS}
+    verdicts = judge(name, good(server_gone=gone))
+    assert {v.verdict for v in verdicts} == {FAIL}
+    assert all(v.sentence.endswith(f"the server was gone: {gone}") for v in verdicts)
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_every_check_fails_where_the_server_died_during_the_test(name, good):
     """By its own verdict it may have passed."""
-    (verdict,) = judge(name, good(death="the server's process ended during the test: killed by SIGKILL"))
-    assert (verdict.verdict, verdict.fails(strict=False)) == (FAIL, True)
-    assert verdict.sentence.endswith("; the server's process ended during the test: killed by SIGKILL")
+    verdicts = judge(name, good(death="the server's process ended during the test: killed by SIGKILL"))
+    assert {(v.verdict, v.fails(strict=False)) for v in verdicts} == {(FAIL, True)}
+    told = "; the server's process ended during the test: killed by SIGKILL"
+    assert all(v.sentence.endswith(told) for v in verdicts)
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -97,7 +102,7 @@ def test_a_check_without_any_keyword_cannot_be_built(name):
 def test_an_unknown_check_is_refused_with_the_known_ones():
     with pytest.raises(SetupError) as caught:
         check_class("speed")
-    known = "latency, throughput, goodput, error_rate, no_leak, resources"
+    known = "latency, throughput, goodput, error_rate, no_leak, no_degradation, no_regression, resources"
     assert str(caught.value) == f"no check 'speed': one of {known}"
 
 

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import re
+
+import msgspec
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.no_leak import NoLeak
 from pytest_llmserve.domain.errors import MarkerError
 from pytest_llmserve.domain.keywords import build
-from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_S
 
 BEFORE = [412.0] * 7
+READINGS = 40
+
+
+def course(make, levels, **changes):
+    """A run of one request a second that ends with each reading of memory, in MB."""
+    samples = tuple(
+        ResourceSample(
+            at_ns=(second + 1) * NS_PER_S,
+            processes=1,
+            rss_bytes=round((mb + 30) * 1e6),
+            uss_bytes=round(mb * 1e6),
+            swap_bytes=0,
+        )
+        for second, mb in enumerate(levels)
+    )
+    records = [make.record(n, 5.0, sent_ns=(n + 1) * NS_PER_S - 5_000_000) for n in range(len(levels))]
+    return make.run(records, resources=ResourceWindow(samples=samples), **changes)
+
+
+def rising(make, after, before=412.0, **changes):
+    """Memory that rose evenly from before the run to what was read after it."""
+    last = sorted(after)[len(after) // 2]
+    levels = [before + (last - before) * (i + 1) / READINGS for i in range(READINGS)]
+    changes = {"memory": make.memory(BEFORE, after)} | changes
+    return course(make, levels, **changes)
+
+
+def filled(make, share, to=553.0, **changes):
+    """Memory that rose in the first `share` of the run and stayed."""
+    levels = [412 + (to - 412) * min(1.0, (i + 1) / READINGS / share) for i in range(READINGS)]
+    return course(make, levels, memory=make.memory(BEFORE, [to] * 7), **changes)
 
 
 def only(check: NoLeak, *runs):
@@ -31,7 +65,7 @@ def only(check: NoLeak, *runs):
     ],
 )
 def test_retained_memory_is_judged_under_at_and_over_the_limit(after, verdict, holds, make):
-    found = only(NoLeak(mb=100), make.run_of([1.0], memory=make.memory(BEFORE, after)))
+    found = only(NoLeak(mb=100), rising(make, after))
     assert (found.verdict, found.holds, found.n) == (verdict, holds, 14)
 
 
@@ -41,8 +75,8 @@ def test_retained_memory_is_judged_under_at_and_over_the_limit(after, verdict, h
         (
             [543, 544, 544, 544, 544, 544, 545],
             (
-                "memory retained 132 MB > 100 MB (USS + swap, 412 -> 544 MB, settled 5 s after the load,"
-                " 95% interval 131-133 MB, n=14 readings)"
+                "memory retained 132 MB > 100 MB (USS + swap, 412 -> 544 MB, still growing when the run"
+                " ended, settled 5 s after the load, 95% interval 131-133 MB, n=14 readings)"
             ),
         ),
         (
@@ -64,8 +98,7 @@ def test_retained_memory_is_judged_under_at_and_over_the_limit(after, verdict, h
     ids=["fail", "pass", "undecided"],
 )
 def test_it_says_so_in_words(after, sentence, make):
-    found = only(NoLeak(mb=100), make.run_of([1.0], memory=make.memory(BEFORE, after)))
-    assert found.sentence == sentence
+    assert only(NoLeak(mb=100), rising(make, after)).sentence == sentence
 
 
 @pytest.mark.parametrize(
@@ -80,7 +113,7 @@ def test_it_says_so_in_words(after, sentence, make):
 def test_fewer_than_6_readings_a_side_give_no_verdict(before, after, verdict, said, make):
     """5 readings all lie on one side of their median in 1 case of 32: both sides, 6 %."""
     memory = make.memory([412.0] * before, [600.0] * after)
-    found = only(NoLeak(mb=100), make.run_of([1.0], memory=memory))
+    found = only(NoLeak(mb=100), rising(make, [600.0] * after, memory=memory))
     assert (found.verdict, found.holds) == (verdict, False)
     assert said in found.sentence
     if verdict == "undecided":
@@ -91,11 +124,12 @@ def test_the_measure_is_named(make):
     memory = make.memory(BEFORE, [600.0] * 7, measure="RSS", settled_after_ns=NS_PER_S * 3 // 2)
     found = only(NoLeak(mb=100), make.run_of([1.0], memory=memory))
     assert "(RSS, 412 -> 600 MB, settled 1.5 s after the load," in found.sentence
+    assert found.verdict == "undecided"
 
 
 @pytest.mark.parametrize(("after", "verdict"), [([412.0] * 7, "pass"), ([412.1] * 7, "fail")])
 def test_a_limit_of_nothing_is_a_limit(after, verdict, make):
-    assert only(NoLeak(mb=0), make.run_of([1.0], memory=make.memory(BEFORE, after))).verdict == verdict
+    assert only(NoLeak(mb=0), rising(make, after)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -139,7 +173,7 @@ def test_an_unwatched_server_is_no_evidence_and_the_reason_is_passed_on(make):
 
 
 def test_each_run_is_judged_on_its_own(make):
-    runs = [make.run_of([1.0], memory=make.memory(BEFORE, [mb] * 7)) for mb in (412.0, 600.0)]
+    runs = [rising(make, [mb] * 7) for mb in (412.0, 600.0)]
     found = NoLeak(mb=100).judge(Evidence(runs=tuple(runs)))
     assert [(v.verdict, v.what) for v in found] == [
         ("pass", "memory retained (run 1 of 2)"),
@@ -150,11 +184,16 @@ def test_each_run_is_judged_on_its_own(make):
 @pytest.mark.parametrize(
     ("keywords", "fault"),
     [
-        ({}, "no_leak: needs mb, the memory in MB that may be retained, such as mb=100"),
-        ({"mb": -1}, "no_leak: mb: -1 is below 0"),
         (
-            {"mb": 1, "per": "hour"},
-            "no_leak: per: 'hour' is not known: write \"run\", the memory kept after each run",
+            {},
+            "no_leak: needs mb or gpu_mb, the growth of memory in MB that is allowed, such as mb=100",
+        ),
+        ({"mb": -1}, "no_leak: mb: -1 is below 0"),
+        ({"gpu_mb": "much"}, "no_leak: gpu_mb: 'much' is not a number"),
+        (
+            {"mb": 1, "per": "day"},
+            "no_leak: per: 'day' is not known: write \"run\", the memory kept after each run,"
+            ' or the growth per "hour" or "1000 requests"',
         ),
     ],
 )
@@ -167,3 +206,230 @@ def test_a_faulty_marker_is_refused(keywords, fault):
 def test_settling_is_5_seconds_unless_said_otherwise():
     assert NoLeak(mb=1).settle == 5 * NS_PER_S
     assert build(NoLeak, "no_leak", (), {"mb": 1, "settle": "500ms"}).settle == NS_PER_S // 2
+
+
+def test_growth_that_came_to_rest_is_no_leak(make):
+    """What a run as long would add is what is judged then."""
+    found = only(NoLeak(mb=100), filled(make, 0.38))
+    assert (found.verdict, found.holds) == ("pass", True)
+    assert found.estimate == pytest.approx(0, abs=0.5)
+    assert found.sentence == (
+        "memory grew by 141 MB and then stayed flat for 62% of the run (USS + swap, 412 -> 553 MB,"
+        " settled 5 s after the load, a run as long adds at most 0 MB <= 100 MB)"
+    )
+
+
+def test_a_rest_too_short_to_be_one_is_undecided_and_says_how_long_a_run_tells(make):
+    found = only(NoLeak(mb=100), filled(make, 0.9))
+    assert (found.verdict, found.holds) == ("undecided", False)
+    assert found.sentence == (
+        "memory retained 141 MB > 100 MB, undecided (USS + swap, 412 -> 553 MB, settled 5 s after the load,"
+        " 95% interval 141-141 MB, n=14 readings): whether it had come to rest is not known: memory changed"
+        " its course 90% into the run, too late to tell what came of it: run for 70 s"
+    )
+
+
+def test_too_few_readings_are_undecided_and_say_how_long_a_run_tells(make):
+    levels = [412.0 + 20 * i for i in range(9)]
+    found = only(NoLeak(mb=100), course(make, levels, memory=make.memory(BEFORE, [600.0] * 7)))
+    assert (found.verdict, found.holds) == ("undecided", False)
+    assert found.sentence.endswith(
+        ": whether it had come to rest is not known: 9 readings were taken while the run was steady,"
+        " 12 are needed: run for 16 s"
+    )
+
+
+def test_a_cache_that_filled_hides_no_leak(make):
+    """It filled, and then 60 MB came on top."""
+    levels = [412 + 140 * min(1.0, i / 8) + 2 * max(0, i - 8) + 0.1 * (i % 3) for i in range(READINGS)]
+    found = only(NoLeak(mb=100), course(make, levels, memory=make.memory(BEFORE, [levels[-1]] * 7)))
+    assert found.verdict == "fail"
+    assert ", still growing in the last 7" in found.sentence
+
+
+def test_memory_that_rose_after_the_load_is_not_called_at_rest(make):
+    """Flat readings under load tell nothing of what came later."""
+    run = course(make, [412.0] * READINGS, memory=make.memory(BEFORE, [600.0] * 7))
+    found = only(NoLeak(mb=100), run)
+    assert (found.verdict, found.holds) == ("undecided", False)
+    assert found.sentence.endswith(
+        ": it had grown by 188 MB after the load, so whether it rests is not known"
+    )
+
+
+def test_a_saw_tooth_over_the_limit_is_undecided_and_says_why(make):
+    levels = [412 + 80 * ((i / READINGS + 0.6) % 1) + 0.3 * (i % 2) for i in range(READINGS)]
+    found = only(NoLeak(mb=5), course(make, levels, memory=make.memory(BEFORE, [levels[-1]] * 7)))
+    assert (found.verdict, found.holds) == ("undecided", False)
+    assert found.sentence.endswith(
+        " MB during the run and may do so again: a run of several such cycles tells"
+    )
+
+
+@pytest.mark.parametrize(
+    ("per", "mb", "verdict", "sentence"),
+    [
+        (
+            "1000 requests",
+            100,
+            "fail",
+            (
+                "memory growth per 1000 requests 500 MB > 100 MB (USS + swap, 95% interval 500-500 MB,"
+                " n=40 readings over 39 requests)"
+            ),
+        ),
+        (
+            "1000 requests",
+            600,
+            "pass",
+            (
+                "memory growth per 1000 requests 500 MB <= 600 MB (USS + swap, 95% interval 500-500 MB,"
+                " n=40 readings over 39 requests)"
+            ),
+        ),
+        (
+            "hour",
+            1799,
+            "fail",
+            (
+                "memory growth per hour 1800 MB > 1799 MB (USS + swap, 95% interval 1800-1800 MB,"
+                " n=40 readings over 39 s)"
+            ),
+        ),
+        (
+            "hour",
+            1801,
+            "pass",
+            (
+                "memory growth per hour 1800 MB <= 1801 MB (USS + swap, 95% interval 1800-1800 MB,"
+                " n=40 readings over 39 s)"
+            ),
+        ),
+    ],
+)
+def test_a_rate_is_judged_over_work_or_time(per, mb, verdict, sentence, make):
+    """Half a MB a request, a request a second: 500 MB for 1000 of them, 1800 MB an hour."""
+    run = course(make, [400 + 0.5 * i for i in range(READINGS)])
+    found = only(NoLeak(mb=mb, per=per), run)
+    assert (found.verdict, found.sentence) == (verdict, sentence)
+
+
+def test_an_unsure_rate_says_how_long_a_run_tells(make):
+    levels = [400 + 0.5 * i + 8 * ((7 * i) % 5 - 2) for i in range(READINGS)]
+    found = only(NoLeak(mb=1500, per="hour"), course(make, levels))
+    assert (found.verdict, found.holds) == ("undecided", False)
+    assert re.search(r": a run about \S+ times as long \(\d+ (s|min)\) tells$", found.sentence)
+
+
+def test_a_rate_needs_twelve_readings(make):
+    found = only(NoLeak(mb=1, per="hour"), course(make, [400.0] * 8))
+    assert (found.verdict, found.holds) == ("undecided", None)
+    assert found.sentence == (
+        "memory growth per hour: no evidence, 8 readings were taken while the run was steady, 12 are needed:"
+        " run for 16 s"
+    )
+
+
+def test_a_rate_over_no_request_is_no_evidence(make):
+    """One answer of an hour: nothing ended between the readings."""
+    run = course(make, [400.0] * READINGS)
+    run.requests[:] = [make.record(0, 40_500.0, sent_ns=0)]
+    assert only(NoLeak(mb=1, per="1000 requests"), run).sentence == (
+        "memory growth per 1000 requests: no evidence, no request ended between the readings"
+    )
+
+
+def test_a_rate_tells_from_when_on_it_was_judged(make):
+    found = only(NoLeak(mb=50, per="1000 requests"), filled(make, 0.4))
+    assert found.verdict == "pass"
+    assert found.sentence.endswith(": judged from 41% of the run on, when memory had changed its course")
+
+
+def test_readings_outside_the_steady_window_do_not_count(make):
+    """Ramp-up takes memory for each connection."""
+    levels = [100.0 * i for i in range(10)] + [1000.0] * READINGS
+    run = course(make, levels, window_ns=(11 * NS_PER_S, 60 * NS_PER_S))
+    found = only(NoLeak(mb=1, per="hour"), run)
+    assert (found.verdict, found.n) == ("pass", READINGS)
+
+
+def test_a_server_swapped_out_did_not_shrink(make):
+    """USS falls, swap rises: memory is both."""
+    run = course(make, [400.0] * READINGS)
+    moved = tuple(
+        msgspec.structs.replace(s, uss_bytes=s.uss_bytes - i * 5_000_000, swap_bytes=i * 5_000_000)
+        for i, s in enumerate(run.resources.samples)
+    )
+    run.resources = msgspec.structs.replace(run.resources, samples=moved)
+    found = only(NoLeak(mb=1, per="1000 requests"), run)
+    assert (found.verdict, found.estimate) == ("pass", pytest.approx(0, abs=1e-6))
+
+
+def test_where_uss_is_not_told_rss_is_judged_and_named(make):
+    run = course(make, [400 + 0.5 * i for i in range(READINGS)])
+    plain = tuple(msgspec.structs.replace(s, uss_bytes=None) for s in run.resources.samples)
+    run.resources = msgspec.structs.replace(run.resources, samples=plain)
+    assert "(RSS, 95% interval 500-500 MB" in only(NoLeak(mb=1, per="1000 requests"), run).sentence
+
+
+def with_gpu(run, step_mb, **window):
+    samples = tuple(
+        msgspec.structs.replace(s, gpu_bytes=round((8000 + step_mb * i) * 1e6))
+        for i, s in enumerate(run.resources.samples)
+    )
+    fields = {"gpu": "GPU memory of the server's processes"} | window
+    run.resources = msgspec.structs.replace(run.resources, samples=samples, **fields)
+    return run
+
+
+def test_gpu_memory_is_judged_beside_memory(make):
+    run = with_gpu(course(make, [400.0] * READINGS), 2)
+    found = NoLeak(mb=10, gpu_mb=10, per="1000 requests").judge(Evidence(runs=(run,)))
+    assert [(v.what, v.verdict) for v in found] == [
+        ("memory growth per 1000 requests", "pass"),
+        ("GPU memory growth per 1000 requests", "fail"),
+    ]
+    assert found[1].sentence == (
+        "GPU memory growth per 1000 requests 2000 MB > 10 MB (GPU memory of the server's processes,"
+        " 95% interval 2000-2000 MB, n=40 readings over 39 requests)"
+    )
+
+
+@pytest.mark.parametrize(("step_mb", "after", "verdict"), [(0, 8000, "pass"), (5, 8200, "fail")])
+def test_gpu_memory_retained_is_judged_alone(step_mb, after, verdict, make):
+    gpu = make.memory([8000.0] * 7, [after] * 7, measure="GPU memory of the server's processes")
+    memory = make.memory(BEFORE, [900.0] * 7, gpu=gpu)
+    run = with_gpu(course(make, [412.0] * READINGS, memory=memory), step_mb)
+    found = only(NoLeak(gpu_mb=100), run)
+    assert (found.what, found.verdict) == ("GPU memory retained", verdict)
+    assert "GPU memory of the server's processes, 8000 -> " in found.sentence
+
+
+@pytest.mark.parametrize("per", ["run", "hour"])
+def test_gpu_memory_that_cannot_be_read_is_no_evidence(per, make):
+    why = (
+        "GPU memory is not available, because nvidia-ml-py is not installed:"
+        " pip install 'pytest-llmserve[gpu]'"
+    )
+    run = course(make, [412.0] * READINGS, memory=make.memory(BEFORE, BEFORE))
+    run.resources = msgspec.structs.replace(run.resources, gpu_missing=why)
+    found = only(NoLeak(gpu_mb=100, per=per), run)
+    assert (found.verdict, found.holds) == ("undecided", None)
+    assert (
+        found.sentence
+        == f"GPU memory {'retained' if per == 'run' else 'growth per hour'}: no evidence, {why}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("per", "what"),
+    [
+        ("run", "memory retained"),
+        ("hour", "memory growth per hour"),
+        ("1000 requests", "memory growth per 1000 requests"),
+    ],
+)
+def test_without_a_run_there_is_a_verdict_for_each_limit(per, what):
+    found = NoLeak(mb=1, gpu_mb=1, per=per).judge(Evidence())
+    assert [v.what for v in found] == [what, f"GPU {what}"]
+    assert found[0].sentence == f"{what}: no evidence, no load ran in this test: call llm_load()"

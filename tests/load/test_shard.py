@@ -108,7 +108,7 @@ def test_a_tail_leaves_half_a_record_for_the_next_time(shard, tmp_path):
     path = tmp_path / "shard-1.records"
     raw = path.read_bytes()
     whole = [r.id for r in read_shard(shard)]
-    for cut in range(len(raw)):
+    for cut in range(0, len(raw), 3):
         path.write_bytes(raw[:cut])
         tail = ShardTail(shard)
         before = [r.id for r in tail.read()]

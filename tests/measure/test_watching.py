@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from itertools import pairwise
 
 import pytest
 
@@ -109,3 +111,104 @@ def test_memory_as_last_read_is_told_as_long_as_it_is_known(sleeper):
     watch.stop()
     assert watch.rss_bytes() is None
     assert Watch(None, "elsewhere").rss_bytes() is None
+
+
+GPU_MB = 700
+
+
+@pytest.fixture
+def gpu_driver(monkeypatch, sleeper):
+    """libnvidia-ml with one GPU, on which the sleeper holds 700 MB; ``gpu_driver.held`` can be changed."""
+    import ctypes
+    from types import SimpleNamespace
+
+    import pynvml
+
+    def listed(device, count, found):
+        size = ctypes.cast(count, ctypes.POINTER(ctypes.c_uint))
+        room, size[0] = size[0], 1
+        if not found or room < 1:
+            return 7
+        row = ctypes.cast(found, ctypes.POINTER(pynvml.c_nvmlProcessInfo_t))[0]
+        row.pid, row.usedGpuMemory = sleeper.pid, driver.held
+        return 0
+
+    def put(kind, number):
+        def write(*arguments):
+            ctypes.cast(arguments[-1], ctypes.POINTER(kind))[0] = number
+            return 0
+
+        return write
+
+    pointer, number = ctypes.c_void_p, ctypes.c_uint
+    functions = {
+        "nvmlInitWithFlags": ((number,), lambda flags: 0),
+        "nvmlShutdown": ((), lambda: 0),
+        "nvmlDeviceGetCount_v2": ((pointer,), put(number, 1)),
+        "nvmlDeviceGetHandleByIndex_v2": ((number, pointer), put(pointer, 1)),
+        "nvmlDeviceGetComputeRunningProcesses_v3": ((pointer, pointer, pointer), listed),
+        "nvmlDeviceGetGraphicsRunningProcesses_v3": ((pointer, pointer, pointer), lambda *a: 3),
+    }
+    made = {name: ctypes.CFUNCTYPE(ctypes.c_int, *kinds)(do) for name, (kinds, do) in functions.items()}
+    driver = SimpleNamespace(held=GPU_MB * 1_000_000, **made)
+    monkeypatch.setattr(pynvml, "nvmlLib", driver)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    return driver
+
+
+def test_gpu_memory_is_sampled_and_its_change_told(sleeper, gpu_driver):
+    """Before and after a run, beside the memory of the host."""
+    watch = Watch(sleeper.pid, "told", gpu=True)
+    watch.start()
+    memory = watch.memory()
+    memory.take_baseline()
+    gpu_driver.held += 50_000_000
+    watch.sample_now()
+    change = memory.change(100_000_000)
+    window = watch.window()
+    watch.stop()
+    assert window.peak("gpu_mb") == GPU_MB + 50
+    assert (window.gpu, window.gpu_missing) == ("GPU memory of the server's processes", None)
+    assert change.gpu.retained_bytes == 50_000_000
+    assert (change.gpu.measure, change.gpu.missing) == ("GPU memory of the server's processes", None)
+
+
+def test_gpu_memory_that_is_not_there_is_told(sleeper, gpu_driver, monkeypatch):
+    """In the window, and in the change; the host's memory is read all the same."""
+    import pynvml
+
+    del gpu_driver.nvmlDeviceGetCount_v2
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    watch = Watch(sleeper.pid, "told", gpu=True)
+    memory = watch.memory()
+    memory.take_baseline()
+    change = memory.change(100_000_000)
+    why = "GPU memory is not available, because the driver says: Function Not Found"
+    assert (watch.window().gpu, watch.window().gpu_missing) == (None, why)
+    assert (change.missing, change.gpu.missing, change.gpu.retained_bytes) == (None, why, None)
+    watch.stop()
+
+
+def test_gpu_memory_is_not_read_unless_asked_for(sleeper, gpu_driver):
+    """No library is loaded for those who do not want it."""
+    watch = Watch(sleeper.pid, "told")
+    memory = watch.memory()
+    memory.take_baseline()
+    assert watch.sample_now().gpu_bytes is None
+    assert memory.change(0).gpu is None
+    assert watch.window().gpu_missing is None
+
+
+def test_a_run_that_begins_is_read_more_often(sleeper):
+    """12 readings that hold USS within a second or two; the next would be due much later."""
+    watch = Watch(sleeper.pid, "told")
+    watch.start()
+    watch.hurry()
+    deadline = time.monotonic() + 20
+    while sum(s.uss_bytes is not None for s in watch.window().samples) < 12:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    stamps = [s.at_ns for s in watch.window().samples]
+    watch.stop()
+    gaps = sorted(after - before for before, after in pairwise(stamps))
+    assert gaps[len(gaps) // 2] < 150_000_000

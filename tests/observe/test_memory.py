@@ -56,6 +56,11 @@ def test_the_baseline_is_seven_readings_apart():
     assert pauses == [0.05] * 6
 
 
+def test_a_baseline_that_trembles_is_forty_readings():
+    values = [400 * MB, 403 * MB] * 40
+    assert take_baseline(MemoryReader(Source(values)), sleep=lambda s: None) == tuple(values[1:41])
+
+
 def test_a_change_is_what_was_before_and_what_stays():
     reader = MemoryReader(Source([400 * MB] * 200))
     now = [0]

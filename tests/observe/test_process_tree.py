@@ -78,6 +78,49 @@ def test_a_child_that_vanishes_between_listing_and_reading_is_no_error(child, mo
     assert tree.read(full=True).processes == 1
 
 
+@pytest.fixture
+def vanishing(child, monkeypatch):
+    """``vanishing(times)``: so many listings of the children hold one that has just ended."""
+    pid = child.tell(SLEEPER)
+    gone = psutil.Process(pid)
+    child.tell("reap")
+
+    def arrange(times):
+        lists = iter([[gone]] * times)
+        monkeypatch.setattr(psutil.Process, "children", lambda self, recursive=False: next(lists, []))
+
+    return arrange
+
+
+def test_a_full_reading_that_missed_a_process_is_taken_again(child, vanishing):
+    """When a child ends, pages it shared are its parent's alone again: half a tree is no reading."""
+    tree = ProcessTree(child.pid)
+    vanishing(4)
+    assert tree.read(full=True).uss_bytes > 0
+    vanishing(4)
+    assert tree.memory_bytes(full=True) > 0
+
+
+def test_a_tree_that_never_holds_still_has_no_full_reading(child, vanishing):
+    tree = ProcessTree(child.pid)
+    vanishing(5)
+    sample = tree.read(full=True)
+    assert (sample.uss_bytes, sample.swap_bytes) == (None, None)
+    assert sample.rss_bytes > 0
+    vanishing(5)
+    assert tree.memory_bytes(full=True) is None
+
+
+def test_the_pids_of_the_tree_are_told(child):
+    tree = ProcessTree(child.pid)
+    pid = child.tell(SLEEPER)
+    assert tree.pids() == {child.pid, pid}
+    child.tell("reap")
+    child.end()
+    with pytest.raises(ProbeLost, match=f"^the server's process {child.pid} ended$"):
+        tree.pids()
+
+
 def test_a_zombie_child_holds_nothing_and_is_no_error(child, until):
     """It was killed and its parent has not noticed yet."""
     tree = ProcessTree(child.pid)

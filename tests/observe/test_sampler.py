@@ -9,9 +9,9 @@ import pytest
 
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import ResourceSample
-from pytest_llmserve.domain.units import NS_PER_MS
+from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.observe.process_tree import ProcessTree
-from pytest_llmserve.observe.sampler import Sampler, next_on_grid, thinned
+from pytest_llmserve.observe.sampler import Budget, Hurry, Sampler, next_on_grid, thinned
 
 
 def sample(at_ns: int, rss_bytes: int = 1, **figures) -> ResourceSample:
@@ -39,9 +39,20 @@ def test_a_late_reading_does_not_shift_the_grid(now, next_planned):
     assert next_on_grid(0, now, 100) == next_planned
 
 
-def test_readings_are_taken_until_stopped_and_every_fifth_is_full(until):
+class Cpu:
+    """CPU time of a thread in which each reading costs as much as we say."""
+
+    def __init__(self, cost_s: float) -> None:
+        self._cost_s, self._asked = cost_s, 0
+
+    def __call__(self) -> float:
+        self._asked += 1
+        return self._asked // 2 * self._cost_s
+
+
+def test_readings_are_taken_until_stopped_and_every_fifth_is_full_where_they_are_dear(until):
     probe = Probe()
-    sampler = Sampler(probe, period_ns=2 * NS_PER_MS)
+    sampler = Sampler(probe, period_ns=2 * NS_PER_MS, cpu_s=Cpu(1.0))
     sampler.start()
     until(lambda: len(sampler.window().samples) >= 12)
     sampler.stop()
@@ -51,6 +62,64 @@ def test_readings_are_taken_until_stopped_and_every_fifth_is_full(until):
     assert sampler.missing is None
     time.sleep(0.02)
     assert len(probe.full) == taken
+
+
+def test_all_readings_are_full_where_they_are_cheap(until):
+    """1 us each, every 2 ms: 0.05 % of a core."""
+    probe = Probe()
+    sampler = Sampler(probe, period_ns=2 * NS_PER_MS, cpu_s=Cpu(0.000_001))
+    sampler.start()
+    until(lambda: len(probe.full) >= 20)
+    sampler.stop()
+    assert all(probe.full)
+
+
+def test_a_budget_affords_one_more_when_the_last_is_paid_for():
+    """10 ms at 1 % of a core are paid for in a second."""
+    budget = Budget(0.01)
+    assert budget.affords(0)
+    budget.spend(0.01, 5 * NS_PER_S)
+    assert not budget.affords(6 * NS_PER_S - 1)
+    assert budget.affords(6 * NS_PER_S)
+    budget.spend(0.01, 6 * NS_PER_S)
+    budget.spend(0.01, 6 * NS_PER_S)
+    assert not budget.affords(8 * NS_PER_S - 1)
+    assert budget.affords(8 * NS_PER_S)
+
+
+def test_a_run_that_begins_is_read_more_often_at_once(until):
+    """All readings full, close together, long before the next was due."""
+    probe = Probe()
+    sampler = Sampler(probe, period_ns=600 * NS_PER_S, cpu_s=Cpu(0.0001))
+    sampler.start()
+    until(lambda: len(probe.full) == 1)
+    sampler.hurry()
+    until(lambda: len(probe.full) >= 12)
+    sampler.stop()
+    assert all(probe.full)
+
+
+def test_a_hurry_ends_with_its_cpu_or_its_time():
+    hurry = Hurry()
+    assert not hurry.lasts(0)
+    hurry.until_ns, hurry.cpu_left_s = 100, 0.1
+    assert hurry.lasts(99)
+    assert not hurry.lasts(100)
+    hurry.cpu_left_s = 0.0
+    assert not hurry.lasts(99)
+
+
+def test_dear_readings_end_a_hurry_soon(until):
+    """60 ms each: two of them, and the sampler is back at its pace."""
+    probe = Probe()
+    sampler = Sampler(probe, period_ns=600 * NS_PER_S, cpu_s=Cpu(0.06))
+    sampler.start()
+    until(lambda: len(probe.full) == 1)
+    sampler.hurry()
+    until(lambda: len(probe.full) == 3)
+    time.sleep(0.2)
+    sampler.stop()
+    assert len(probe.full) == 3
 
 
 def test_lateness_and_cost_are_its_own_and_recorded(until):
@@ -149,8 +218,15 @@ def test_thinning_keeps_the_peak_of_every_figure():
     samples[31] = sample(31, rss_bytes=500)
     samples[50] = sample(50, rss_bytes=80, cpu_percent=300.0)
     kept = thinned(samples)
-    assert len(kept) == 52
+    assert len(kept) == 51
     assert {30, 31, 50} <= {s.at_ns for s in kept}
+
+
+def test_thinning_does_not_lift_the_past():
+    """Of readings that go up and down, as many of either are kept: else later ones would seem to fall."""
+    samples = [sample(i, rss_bytes=110 if (i // 2 + i) % 2 else 90) for i in range(400)]
+    kept = thinned(samples)
+    assert sum(s.rss_bytes for s in kept) / len(kept) == pytest.approx(100, abs=1)
 
 
 def test_thinning_keeps_the_costly_readings():

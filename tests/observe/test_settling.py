@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_llmserve.observe.settling import is_flat, settle
+from pytest_llmserve.observe.settling import is_enough, is_flat, rested, settle
 
 MB = 1_000_000
 S = 1_000_000_000
@@ -56,6 +56,13 @@ def test_memory_that_stays_above_the_baseline_is_waited_for_until_the_limit():
     assert 5 * S <= settled.after_ns <= 5.2 * S
 
 
+def test_memory_that_trembles_is_read_more_often():
+    """By over 1 MB: 40 readings, where 7 would do for a quiet one."""
+    settled = Hand(lambda t: 400 + 2 * (round(t * 10) % 2)).settle(5, baseline_mb=402)
+    assert len(settled.readings) == 40
+    assert settled.last == settled.readings
+
+
 def test_without_a_baseline_any_level_will_do():
     assert Hand(lambda t: 500).settle(5).after_ns < S
 
@@ -87,3 +94,31 @@ def test_seven_readings_are_taken_however_short_the_limit(limit_s):
 )
 def test_flat_is_within_1_percent_or_1_mb(readings, flat):
     assert is_flat([round(mb * MB) for mb in readings]) is flat
+
+
+@pytest.mark.parametrize(
+    ("readings", "enough"),
+    [([400] * 6, False), ([400] * 7, True), ([400, 402] * 10, False), ([400, 402] * 20, True)],
+)
+def test_enough_is_seven_quiet_readings_or_forty(readings, enough):
+    assert is_enough([mb * MB for mb in readings]) is enough
+
+
+NOISE = [((i * 37) % 23 - 11) / 2 for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("readings", "kept"),
+    [
+        ([400] * 50, 7),
+        ([400 + noise for noise in NOISE], 60),
+        ([400 + 30 * (i < 25) + noise for i, noise in enumerate(NOISE)], range(28, 46)),
+        ([400 - 40 * i for i in range(50)], 7),
+    ],
+    ids=["quiet", "noise", "fell while it was watched", "never at rest"],
+)
+def test_what_stands_for_memory_afterwards_is_its_end_at_rest(readings, kept):
+    """Quiet memory needs no more than seven readings."""
+    last = rested([round(mb * MB) for mb in readings])
+    assert last == tuple(round(mb * MB) for mb in readings[-len(last) :])
+    assert len(last) == kept if isinstance(kept, int) else len(last) in kept

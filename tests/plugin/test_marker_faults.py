@@ -15,7 +15,7 @@ def test_one(llm_load):
 
 @pytest.mark.error_rate(0.1)
 class TestMore:
-    @pytest.mark.no_leak(per="hour", mb=1)
+    @pytest.mark.no_leak(per="day", mb=1)
     def test_two(self, llm_load):
         llm_load()
 """
@@ -25,7 +25,8 @@ TOLD = (
     ' duration: \'soon\' is not a duration: write "60s", "5m", "1500ms", "4h" or seconds',
     "test_suite.py:5: latency: no keyword 'p95ms', did you mean p95_ms?; p99_ms: 'fast' is not a number",
     "test_suite.py:10: error_rate: takes keywords only, got 0.1",
-    "test_suite.py:12: no_leak: per: 'hour' is not known: write \"run\", the memory kept after each run",
+    "test_suite.py:12: no_leak: per: 'day' is not known: write \"run\", the memory kept after each run,"
+    ' or the growth per "hour" or "1000 requests"',
 )
 
 
@@ -74,7 +75,10 @@ def test_every_fault_of_every_marker_is_told_with_its_line(suite):
             "error_rate: needs max, the share of requests that may fail, such as max=0.002",
         ),
         ("error_rate(max=1)", "error_rate: max=1 would hold whatever happens"),
-        ("no_leak(settle='1s')", "no_leak: needs mb, the memory in MB that may be retained, such as mb=100"),
+        (
+            "no_leak(settle='1s')",
+            "no_leak: needs mb or gpu_mb, the growth of memory in MB that is allowed, such as mb=100",
+        ),
         ("throughput(min_rps=0)", "throughput: min_rps: 0 is not over 0"),
         ("resources(rss_mb='4G')", "resources: rss_mb: '4G' is not a number"),
     ],
@@ -143,7 +147,7 @@ def test_all_markers_are_known_to_strict_markers(suite):
         ("throughput", "@pytest.mark.throughput(min_rps=, min_tokens_per_s=): The server answers at least"),
         ("goodput", "@pytest.mark.goodput(min=, ttft_ms=, tpot_ms=, e2e_ms=): At least this share"),
         ("error_rate", "@pytest.mark.error_rate(max=, startup_grace=, retries=): At most this share"),
-        ("no_leak", "@pytest.mark.no_leak(mb=, settle=, per=): Memory after each run"),
+        ("no_leak", "@pytest.mark.no_leak(mb=, gpu_mb=, settle=, per=): Memory does not grow"),
         ("resources", "@pytest.mark.resources(rss_mb=, uss_mb=, memory_mb=, cpu_percent="),
     ],
 )

@@ -38,6 +38,8 @@ class Behaviour:
     fail_first: int = option(0, "the first N requests fail")
     fail_every: int = option(0, "each Nth request fails")
     reject_unknown: bool = option(False, "400 for a field such as stream_options")
+    spread: float = option(0.0, "sigma of a lognormal law; --ttft-ms is its median")
+    seed: int = option(0, "of that law")
     slow_every: int = option(0, "each Nth request waits --slow-ms longer for its first token")
     slow_ms: float = option(1000.0, "how much longer")
     hang: bool = option(False, "read the request, never answer")

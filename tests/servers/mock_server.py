@@ -17,7 +17,9 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
+import random
 import signal
 import ssl
 import sys
@@ -218,7 +220,7 @@ class Exchange:
 
 def healthy(behaviour: Behaviour) -> Behaviour:
     """The same timing law without a fault."""
-    kept = ("model", "ttft_ms", "itl_ms", "tokens", "tokens_per_chunk", "framing")
+    kept = ("model", "ttft_ms", "itl_ms", "tokens", "tokens_per_chunk", "framing", "spread", "seed")
     return Behaviour(**{name: getattr(behaviour, name) for name in kept})
 
 
@@ -231,8 +233,12 @@ def failure(behaviour: Behaviour, number: int) -> int:
 
 
 def lateness(behaviour: Behaviour, number: int) -> float:
-    """Milliseconds this request's tokens are late by."""
-    return behaviour.slow_ms if behaviour.slow_every and number % behaviour.slow_every == 0 else 0.0
+    """Milliseconds this request's tokens are late by, less than 0 where the law has them early."""
+    slow_ms = behaviour.slow_ms if behaviour.slow_every and number % behaviour.slow_every == 0 else 0.0
+    if not behaviour.spread:
+        return slow_ms
+    drawn = random.Random(f"{behaviour.seed} {number}").gauss(0.0, behaviour.spread)
+    return slow_ms + behaviour.ttft_ms * math.expm1(drawn)
 
 
 async def serve(options: argparse.Namespace, behaviour: Behaviour, log: TextIO | None) -> None:

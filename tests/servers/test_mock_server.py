@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import re
 import signal
 import socket
 import ssl
+import statistics
 import time
 
 import httpx
@@ -322,6 +325,23 @@ def test_leak(mock_server):
 
 def resident_kb(pid):
     return psutil.Process(pid).memory_info().rss / 1000
+
+
+def test_spread_is_a_lognormal_law_of_its_seed(mock_server):
+    """The median stays, a known share is beyond a known time, and the seed gives the same times again."""
+    options = ("--ttft-ms", 20, "--itl-ms", 0, "--tokens", 1, "--spread", 0.5)
+    late_ms = {}
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        server = mock_server(*options, "--seed", seed)
+        for _ in range(40):
+            assert ask(server, stream=True).status_code == 200
+        late_ms[name] = [(row["token_ns"][0] - row["received_ns"]) / 1e6 for row in server.log_rows(40)]
+    law = [20 * math.exp(random.Random(f"1 {number}").gauss(0, 0.5)) for number in range(1, 41)]
+    # A timer is late, never early; on a busy machine by much, but not each time.
+    for first, again, due in zip(late_ms["first"], late_ms["again"], law, strict=True):
+        assert min(first, again) >= due - 0.1
+    assert statistics.median(a - b for a, b in zip(late_ms["first"], law, strict=True)) < 10
+    assert sum(1 for a, b in zip(late_ms["first"], late_ms["other"], strict=True) if abs(a - b) > 5) > 10
 
 
 def test_slow_every(mock_server):

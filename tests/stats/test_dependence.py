@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from statistics import mean
 
@@ -12,6 +13,7 @@ from pytest_llmserve.stats.dependence import (
     correlation_inflation,
     effective_n,
     inflation_of,
+    reach_of,
     variance_inflation,
 )
 
@@ -136,3 +138,16 @@ def test_very_short_series_tell_nothing(n):
 def test_equal_values_are_not_taken_for_neighbours_that_are_alike():
     assert inflation_of([False] * 300, [7.0] * 300) == (1.0, 1.0)
     assert inflation_of([False] * 300, [float(i * 7 % 3) for i in range(300)]).cautious < 1.3
+
+
+def test_a_limit_far_out_of_reach_needs_no_discount():
+    """A slow drift between 10 and 17 ms says nothing against a limit of 20 s: 10 + 20 * 7 = 150 would do."""
+    drift = [10 + 7 * i / 999 for i in range(1000)]
+    assert reach_of(drift) == 150
+    assert inflation_of([False] * 1000, drift, limit=149).cautious > 100
+    assert inflation_of([False] * 1000, drift, limit=150) == (1.0, 1.0)
+
+
+def test_failures_and_equal_values_reach_where_they_are():
+    assert reach_of([5.0] * 10) == 5
+    assert reach_of([5.0, math.inf]) == math.inf
