@@ -121,7 +121,7 @@ def no_evidence(check: str, what: str, limit: float, reason: str) -> Verdict:
 def counted(n: int, inflation: float) -> str:
     """The size of a sample, with its worth where neighbours are alike: "n=812, worth 310 independent"."""
     text = f"n={n}"
-    return f"{text}, worth {n / inflation:.0f} independent" if inflation >= NOTICED else text
+    return f"{text}, worth {max(1, n / inflation):.0f} independent" if inflation >= NOTICED else text
 
 
 def _verdict(finding: Finding, threshold: float, level: float) -> Verdict:

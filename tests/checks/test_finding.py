@@ -158,3 +158,4 @@ def test_the_interval_never_seems_to_disagree_with_the_verdict(limit, p_below, p
 def test_a_sample_that_dependence_halves_is_said_to_be_worth_less():
     assert counted(812, 1.4) == "n=812"
     assert counted(812, 4.0) == "n=812, worth 203 independent"
+    assert counted(20, 90.0) == "n=20, worth 1 independent"
