@@ -246,8 +246,11 @@ def _intervals(series: Series, q: float, beyond: Share, limit_ms: float) -> tupl
         else:
             low, _ = quantile_interval(series.ordered, q, 2 * confidence - 1, inflation)
             _, high = quantile_interval(series.ordered, q, 2 * confidence - 1, caution)
-        if limit_ms >= reach:  # nothing was discounted, so no more is shown than that
-            high = max(high, reach)
+        # Where nothing was discounted no more is shown than that.
+        if limit_ms >= reach.high:
+            high = max(high, reach.high)
+        if limit_ms <= reach.low:
+            low = min(low, reach.low)
         return max(low, lower_value(series.ordered, 1 - q, confidence)), high
 
     wide = max(beyond.caution, around)

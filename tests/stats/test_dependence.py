@@ -143,11 +143,24 @@ def test_equal_values_are_not_taken_for_neighbours_that_are_alike():
 def test_a_limit_far_out_of_reach_needs_no_discount():
     """A slow drift between 10 and 17 ms says nothing against a limit of 20 s: 10 + 20 * 7 = 150 would do."""
     drift = [10 + 7 * i / 999 for i in range(1000)]
-    assert reach_of(drift) == 150
+    assert reach_of(drift).high == 150
     assert inflation_of([False] * 1000, drift, limit=149).cautious > 100
     assert inflation_of([False] * 1000, drift, limit=150) == (1.0, 1.0)
 
 
+def test_values_far_over_their_limit_need_no_discount():
+    """0 to 99: the middle 90 % are 5 to 94, and 94 - 5 * 89 = -351 is what they stay over."""
+    drift = [1000.0 + i for i in range(100)]
+    assert reach_of(drift).low == 649
+    assert inflation_of([True] * 100, drift, limit=650).bold > 10
+    assert inflation_of([True] * 100, drift, limit=649) == (1.0, 1.0)
+
+
+def test_one_that_is_late_does_not_bring_a_limit_into_reach():
+    waves = [400.0] * 2 + [157.0, 158.0] * 19
+    assert inflation_of([True] * 40, waves, limit=100) == (1.0, 1.0)
+
+
 def test_failures_and_equal_values_reach_where_they_are():
-    assert reach_of([5.0] * 10) == 5
-    assert reach_of([5.0, math.inf]) == math.inf
+    assert reach_of([5.0] * 10) == (5, 5)
+    assert reach_of([5.0, math.inf]) == (-math.inf, math.inf)
