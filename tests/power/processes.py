@@ -139,23 +139,32 @@ def spells(
     return within.T
 
 
-def bursts(part_of_run: float) -> Process:
-    """A tenth of the requests three times as slow, in spells of a mean length that is a part of the run."""
+def slowed(name: str, told: str, share: float, factor: float, length: Callable[[int], float]) -> Process:
+    """A share of the requests is slower by a factor, in spells of a mean length that a run's length gives."""
 
     def draw(rng: Generator, runs: int, n: int) -> Runs:
-        slow = spells(rng, runs, n, max(2.0, part_of_run * n))
-        return Runs(
-            lognormal(rng, (runs, n), 0.3) * np.where(slow, SLOW_FACTOR, 1.0), poisson_sends(rng, runs, n)
-        )
+        slow = spells(rng, runs, n, max(2.0, length(n)), share)
+        latency = lognormal(rng, (runs, n), 0.3) * np.where(slow, factor, 1.0)
+        return Runs(latency, poisson_sends(rng, runs, n))
 
     def above(limit_ms: float) -> float:
-        slow = lognormal_above(limit_ms / SLOW_FACTOR, 0.3)
-        return SLOW_SHARE * slow + (1 - SLOW_SHARE) * lognormal_above(limit_ms, 0.3)
+        slow = lognormal_above(limit_ms / factor, 0.3)
+        return share * slow + (1 - share) * lognormal_above(limit_ms, 0.3)
 
+    return Process(name, "bursts", told, draw, from_shares(above))
+
+
+def bursts(part_of_run: float) -> Process:
+    """A tenth of the requests three times as slow, in spells of a part of the run."""
     percent = round(100 * part_of_run)
-    return Process(
-        f"bursts-{percent}", "bursts", f"slow spells of {percent} % of the run", draw, from_shares(above)
-    )
+    told = f"slow spells of {percent} % of the run"
+    return slowed(f"bursts-{percent}", told, SLOW_SHARE, SLOW_FACTOR, lambda n: part_of_run * n)
+
+
+def stalls(length: float) -> Process:
+    """A few requests stalled for very long, in spells of so many."""
+    told = f"3 % are 50 times slower, in spells of {length:g}"
+    return slowed(f"stalls-{length:g}", told, 0.03, 50.0, lambda _: length)
 
 
 def pauses(every_ms: float, stop_ms: float) -> Process:
@@ -285,6 +294,7 @@ def _all() -> list[Process]:
         *(open_queue(queue) for queue in queues.QUEUES),
         *(closed_loop(*each) for each in ((4, 1), (8, 4), (8, 4, 100.0))),
         *map(bursts, (0.01, 0.05, 0.1)),
+        stalls(10.0),
         *(pauses(*each) for each in ((500.0, 50.0), (5000.0, 200.0))),
         *map(drift, (0.1, -0.1)),
         *map(correlated, (0.5, 0.9)),

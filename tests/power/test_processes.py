@@ -16,6 +16,7 @@ NAMES = [
     "mm4-80",
     "closed-8-4",
     "bursts-5",
+    "stalls-10",
     "pauses-50",
 ]
 NAMES += ["drift-up", "drift-down", "ar1-90", "periodic-20", "failures-10"]

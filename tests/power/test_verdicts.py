@@ -47,9 +47,8 @@ def test_a_clear_case_is_decided(proof):
 
 def test_without_the_discount_a_queue_would_be_passed_wrongly(proof, monkeypatch):
     """The measure itself: neighbours taken as strangers break the promise, and this file would see it."""
-    for module in (dependence, latency, shares, sequential):
-        for name in ("variance_inflation", "upper_inflation", "cautious_inflation"):
-            monkeypatch.setattr(module, name, lambda *given: 1.0, raising=False)
+    for module in (latency, shares, sequential):
+        monkeypatch.setattr(module, "inflation_of", lambda *given, **named: dependence.Inflation(1.0, 1.0))
     harness = proof("harness")
     asked = harness.Question("mm1-80", 1000, RUNS, ("p99",), (harness.JUST_BROKEN,))
     (cell,) = harness.answer(asked)
