@@ -71,6 +71,23 @@ def test_memory_that_was_kept_is_told(make):
     assert (resources["retained_mb"], resources["memory_missing"]) == (None, "process 17 ended")
 
 
+def test_gpu_memory_that_was_kept_is_told(make):
+    """And what was read, or why nothing was."""
+    gpu = make.memory(measure="GPU memory", before=(7_000_000,) * 3, after=(9_000_000,) * 3)
+    change = make.memory(measure="RSS", before=(10_000_000,) * 3, after=(12_500_000,) * 3, gpu=gpu)
+    window = ResourceWindow(gpu="GPU memory of the server's processes")
+    run = make.run([make.record(0)], memory=change, resources=window)
+    resources = strict_json(run_document(run, False))["resources"]
+    assert (resources["gpu_retained_mb"], resources["gpu_memory_missing"]) == (2.0, None)
+    assert (resources["gpu_measure"], resources["gpu_missing"]) == (
+        "GPU memory of the server's processes",
+        None,
+    )
+    lost = make.run([make.record(0)], resources=ResourceWindow(gpu_missing="no driver"))
+    resources = strict_json(run_document(lost, False))["resources"]
+    assert (resources["gpu_measure"], resources["gpu_missing"]) == (None, "no driver")
+
+
 @pytest.mark.parametrize("estimate", [None, math.inf, math.nan])
 def test_a_verdict_without_a_finite_estimate_is_null(make, estimate):
     """With its sentence as it was printed."""
