@@ -133,7 +133,8 @@ def _looks_ns(run: LoadResult) -> Iterator[int]:
 def _interval(rates: Mean | MeanCourse, limit: float) -> tuple[float, float]:
     one_sided = rates.interval(2 * CONFIDENCE - 1)
     p_below, p_above = rates.p_at_most(limit), rates.p_at_least(limit)
-    return telling(rates.interval(CONFIDENCE), one_sided, limit, p_below, p_above)
+    low, high = telling(rates.interval(CONFIDENCE), one_sided, limit, p_below, p_above)
+    return (max(0.0, low) if math.isfinite(low) else low), high
 
 
 def _missing(run: LoadResult, kind: str) -> str | None:

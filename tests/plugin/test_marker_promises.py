@@ -24,7 +24,7 @@ BROKEN = {
 }
 FIRST_LINE = {
     "latency": r"p50 e2e latency \S+ ms > 100 ms \(95% interval .+, n=40\b.*\)",
-    "throughput": r"throughput \S+ requests/s < 1000000 requests/s \(95% interval .+, n=\d+\)",
+    "throughput": r"throughput \S+ requests/s < 1000000 requests/s(, undecided)? \(95% interval .+, n=\d+\)",
     "goodput": (
         r"goodput 0% < 90% \(95% interval .+, n=40\): 40 of 40 requests over a limit \(e2e_ms > 100: 40\)"
     ),
