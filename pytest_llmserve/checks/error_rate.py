@@ -89,6 +89,7 @@ class ErrorRate:
             doubt=lambda level: failed.doubt(f"{percent(self._most)}%", "requests", "failing", level=level),
             spoiled=doubtful,
             gone=run.generator.server_gone,
+            looked_at=run.plan.until is not None,
         )
 
     def _parted(self, run: LoadResult) -> tuple[list[RequestRecord], list[RequestRecord]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_llmserve.checks.wording import sureness
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED, Verdict
@@ -34,6 +34,7 @@ class Finding:
         spoiled: why no verdict can be given whatever the figures say, or None.
         gone: since when the server was gone, `GeneratorHealth.server_gone`, or None. What a server
             that is gone did before keeps no promise: the verdict is fail whatever the figures say.
+        looked_at: evidence counts that was there at any time of the run, not only at its end.
     """
 
     check: str
@@ -53,6 +54,7 @@ class Finding:
     doubt: str | Callable[[float], str] = ""
     spoiled: str | None = None
     gone: str | None = None
+    looked_at: bool = False
 
 
 def conclude(findings: Sequence[Finding | Verdict]) -> list[Verdict]:
@@ -66,7 +68,9 @@ def conclude(findings: Sequence[Finding | Verdict]) -> list[Verdict]:
     chances = [f for f in findings if isinstance(f, Finding) and f.settled is None and f.gone is None]
     threshold = holm_threshold([f.p_beyond for f in chances], ALPHA)
     level = ALPHA / max(1, len(chances))
-    return [f if isinstance(f, Verdict) else _verdict(f, threshold, level) for f in findings]
+    return [
+        f if isinstance(f, Verdict) else _verdict(_orderly(f, threshold), threshold, level) for f in findings
+    ]
 
 
 def holm_threshold(p_values: Sequence[float], alpha: float) -> float:
@@ -136,7 +140,7 @@ def _verdict(finding: Finding, threshold: float, level: float) -> Verdict:
         confidence=1.0 if of_sample else finding.confidence,
         n=finding.n,
         verdict=word,
-        sentence=_sentence(finding, word, level),
+        sentence=_sentence(finding, word, threshold, level),
         holds=finding.holds,
         about_sample=finding.settled is not None,
     )
@@ -149,17 +153,41 @@ def _word(finding: Finding, threshold: float) -> str:
         return UNDECIDED
     if finding.settled is not None:
         return finding.settled
+    if _changed(finding, threshold) is not None:
+        return UNDECIDED
     if finding.p_within <= ALPHA:
         return PASS
     return FAIL if finding.p_beyond <= threshold else UNDECIDED
 
 
-def _sentence(finding: Finding, word: str, level: float) -> str:
+def _changed(finding: Finding, threshold: float) -> str | None:
+    """Say so where what was shown at an earlier look is not what is found at the end; None else."""
+    if not finding.looked_at or finding.settled is not None:
+        return None
+    kept, broken = finding.p_within <= ALPHA, finding.p_beyond <= threshold
+    if kept and (broken or not finding.holds):
+        shown = "kept and later broken" if finding.holds else "kept at first, and is not any more"
+    elif broken and finding.holds:
+        shown = "broken at first, and is kept since"
+    else:
+        return None
+    return f"the server changed during the run: the limit was shown to be {shown}"
+
+
+def _orderly(finding: Finding, threshold: float) -> Finding:
+    """Without its interval where looks at a server that changed have none in common."""
+    inverted = finding.interval is not None and finding.interval[0] > finding.interval[1]
+    if not inverted and _changed(finding, threshold) is None:
+        return finding
+    return replace(finding, interval=None, basis=f"n={finding.n}")
+
+
+def _sentence(finding: Finding, word: str, threshold: float, level: float) -> str:
     text = finding.head
     after = [finding.note, *([] if finding.gone is None else [f"the server was gone: {finding.gone}"])]
     if word == UNDECIDED:
         text += ", undecided"
-        after.append(finding.spoiled if finding.spoiled is not None else _doubt(finding, level))
+        after.append(finding.spoiled or _changed(finding, threshold) or _doubt(finding, level))
     # "never" has no interval worth telling: what failed says all.
     if finding.basis and not (word == FAIL and math.isinf(finding.estimate)):
         text += f" ({finding.basis})"

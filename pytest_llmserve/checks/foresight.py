@@ -18,7 +18,7 @@ from pytest_llmserve.domain.plan import POISSON, LoadPlan, Stage
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.stats.binomial import requests_needed
 from pytest_llmserve.stats.means import FIRST_LOOK
-from pytest_llmserve.stats.sequential import least_without_bad
+from pytest_llmserve.stats.sequential import TOO_MANY, least_without_bad
 
 if TYPE_CHECKING:
     from pytest_llmserve.checks import Check
@@ -176,6 +176,10 @@ def _of_share(limit: str, claim: str, allowed: float, bad_ones: str, plan: LoadP
     if plan.until is None:
         least = requests_needed(1 - allowed, CONFIDENCE, 0)
     else:  # to be looked at all the time has its price
-        least = least_without_bad(allowed, CONFIDENCE)
+        shown = least_without_bad(allowed, CONFIDENCE)
+        if shown is None:
+            said = f"{claim} at {sureness(CONFIDENCE)} needs over {TOO_MANY} requests with none {bad_ones}"
+            return Need(limit, TOO_MANY + 1, said)
+        least = shown
     said = f"{claim} at {sureness(CONFIDENCE)} needs {least} requests with none {bad_ones}"
     return Need(limit, least, said)

@@ -74,11 +74,12 @@ class Goodput:
         if missing is not None:
             return no_evidence(self.name, what, self._least, missing)
         records = in_order(run.tried)
+        nearness = [self._nearness(r) for r in records]
         good = [within_all(r, self.ttft_ms, self.tpot_ms, self.e2e_ms) for r in records]
-        worst = bad = self._bad(run, [not each for each in good])
+        worst = bad = self._bad(run, [not each for each in good], nearness)
         possible = [_may_be_within(r, **self._all()) for r in records]
         if unknown := sum(possible) - sum(good):
-            bad = self._bad(run, [not each for each in possible])
+            bad = self._bad(run, [not each for each in possible], nearness)
         estimate = sum(good) / (len(good) - unknown)
         interval = (1 - worst.interval[1], 1 - bad.interval[0])
         sample = counted(bad.n, bad.caution)
@@ -97,14 +98,21 @@ class Goodput:
             basis=interval_basis(spread(*interval, "%", percent), sample),
             note=self._note(records, bad.bad),
             doubt=lambda level: self._doubt(bad, worst, unknown, level),
-            spoiled=bottleneck(run.generator, min(self._limits().values()), self._plainly_over(run)),
+            spoiled=self._spoiled(run, nearness),
             gone=run.generator.server_gone,
+            looked_at=run.plan.until is not None,
         )
 
-    def _bad(self, run: LoadResult, marks: Sequence[bool]) -> Share:
+    def _bad(self, run: LoadResult, marks: Sequence[bool], nearness: Sequence[float]) -> Share:
         """The share of bad ones; how near each request was to a limit shows how alike neighbours are."""
-        nearness = [self._nearness(r) for r in in_order(run.tried)]
         return share_of(marks, 1 - self._least, nearness, limit=1.0, sequential=run.plan.until is not None)
+
+    def _spoiled(self, run: LoadResult, nearness: Sequence[float]) -> str | None:
+        """Why the generator leaves no verdict, but where too many requests are over limits all the same."""
+        limit_ms = min(self._limits().values())
+        if bottleneck(run.generator, limit_ms) is None:
+            return None
+        return bottleneck(run.generator, limit_ms, self._plainly_over(run, nearness))
 
     def _nearness(self, record: RequestRecord) -> float:
         """The largest of its latencies over their limits: over 1 is bad; infinite for a failed request."""
@@ -113,12 +121,12 @@ class Goodput:
         found = ((getattr(record, name), limit) for name, limit in self._limits().items())
         return max((value / limit for value, limit in found if value is not None), default=0.0)
 
-    def _plainly_over(self, run: LoadResult) -> float | None:
+    def _plainly_over(self, run: LoadResult, nearness: Sequence[float]) -> float | None:
         """Infinite when too many requests are bad even with each limit longer by what sends were late."""
         lag_ms = run.generator.send_lag_ms.get("p99", 0.0)
         longer = {name: limit and limit + lag_ms for name, limit in self._all().items()}
         bad = [not _may_be_within(r, **longer) for r in in_order(run.tried)]
-        return math.inf if self._bad(run, bad).p_beyond <= ALPHA else None
+        return math.inf if self._bad(run, bad, nearness).p_beyond <= ALPHA else None
 
     def _missing(self, run: LoadResult) -> str | None:
         if not run.tried:

@@ -166,6 +166,7 @@ def _finding(series: Series, what: str, statistic: str, limit_ms: float, run: Lo
         doubt=found.doubt,
         spoiled=bottleneck(generator, limit_ms, found.estimate),
         gone=generator.server_gone,
+        looked_at=run.plan.until is not None,
     )
 
 
@@ -213,7 +214,7 @@ def _doubt_of_mean(series: Series, known: Mean | MeanCourse, limit_ms: float, le
         return f"no number of {series.noun} would tell if mean and spread stay"
     size = [*look_sizes(n)][-1] if looked_at else n
     more = f"{about(size * times)} {series.noun} would tell if mean and spread stay"
-    return f"{more}: raise max_duration" if looked_at else more
+    return f"{more}: raise max_duration or requests" if looked_at else more
 
 
 def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool) -> _Statistic:

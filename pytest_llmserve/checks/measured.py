@@ -67,4 +67,4 @@ def _value(value_ms: float | None) -> float:
 
 
 def _rates(run: LoadResult, rate: str, overall: float) -> list[float]:
-    return [] if math.isnan(overall) else slice_rates(run, _KINDS[rate])
+    return [] if math.isnan(overall) else slice_rates(run, _KINDS[rate], [run.steady_ns[1]])[0]

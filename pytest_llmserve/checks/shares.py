@@ -93,10 +93,10 @@ class Share:
         enough = self._enough(level)
         more = f"{about(enough) if enough else 'no number of'} {noun} would tell {stays}"
         if self.course is not None and enough:
-            more += ": raise max_duration"
+            more += ": raise max_duration or requests"
         if self.exceeded:
             subject = "that" if told else f"{self.bad} of {self.n} {noun} {bad_ones}"
-            chance = f"{subject} can be chance where {self.allowed * self.n:.3g} may be"
+            chance = f"{subject} can be chance where {_few(self.allowed * self.n)} may be"
             return f"{chance}: {more}{_alike(self.inflation)}"
         if self.course is not None:
             return more + _alike(self.caution)
@@ -125,6 +125,11 @@ class Share:
         """Observations that would show the limit kept, were no further one bad."""
         least = binomial.requests_needed(1 - self.allowed, CONFIDENCE, self.bad / self.caution)
         return math.ceil(least * self.caution)
+
+
+def _few(number: float) -> str:
+    """A number of requests that need not be whole: "1.5", "12", "1500"."""
+    return f"{number:.3g}" if number < 100 else f"{number:.0f}"
 
 
 def _alike(inflation: float) -> str:

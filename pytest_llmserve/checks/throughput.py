@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
@@ -24,7 +24,7 @@ from pytest_llmserve.checks.generator import bottleneck
 from pytest_llmserve.checks.series import nothing_sent, uncounted
 from pytest_llmserve.checks.wording import compared, failures, spread
 from pytest_llmserve.domain.keywords import keyword, positive
-from pytest_llmserve.domain.metrics import answers_reaching, chunks_between
+from pytest_llmserve.domain.metrics import answers_reaching
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S, duration_text
@@ -84,7 +84,7 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
     missing = _missing(run, kind)
     if missing is not None:
         return no_evidence(Throughput.name, what, limit, missing)
-    answered = _answered_within(run, run.steady_ns[1])
+    answered = _answered_within(run)
     rates = _rates(run, kind)
     figures = run.throughput
     estimate = figures.requests_per_s if kind == "min_rps" else figures.output_tokens_per_s
@@ -109,16 +109,17 @@ def _judge(run: LoadResult, kind: str, what: str, limit: float) -> Finding | Ver
         doubt=partial(_doubt, run, rates, limit),
         spoiled=bottleneck(run.generator),
         gone=run.generator.server_gone,
+        looked_at=run.plan.until is not None,
     )
 
 
 def _rates(run: LoadResult, kind: str) -> Mean | MeanCourse | None:
     """The mean of the rates in slices, or one at each look; None of too few."""
-    if run.plan.until is None:
-        slices = slice_rates(run, kind)
-        return mean_of(slices) if slices else None
-    looks = [mean_of(slices) for stop_ns in _looks_ns(run) if (slices := slice_rates(run, kind, stop_ns))]
-    return MeanCourse(tuple(looks)) if looks else None
+    ends_ns = [run.steady_ns[1]] if run.plan.until is None else list(_looks_ns(run))
+    found = [mean_of(rates) for rates in slice_rates(run, kind, ends_ns) if rates]
+    if not found:
+        return None
+    return found[0] if run.plan.until is None else MeanCourse(tuple(found))
 
 
 def _looks_ns(run: LoadResult) -> Iterator[int]:
@@ -169,50 +170,57 @@ def _doubt(run: LoadResult, rates: Mean | MeanCourse | None, limit: float, level
     times = math.ceil(10 * times) / 10
     window = duration_text(round(times * (stop_ns - start_ns)))
     more = f"a steady window {times:.1f} times as long, {window}, would tell if rate and spread stay"
-    return f"{more}: raise max_duration" if looked_at else more
+    return f"{more}: raise max_duration or requests" if looked_at else more
 
 
-def _answered_within(run: LoadResult, stop_ns: int) -> list[int]:
-    """Ends in the steady window up to `stop_ns`, of warm-up requests too; none without a measured answer."""
-    start_ns = run.steady_ns[0]
+def _answered_within(run: LoadResult) -> list[int]:
+    """Ends in the steady window, of warm-up requests too, smallest first; none without a measured answer."""
+    start_ns, stop_ns = run.steady_ns
     answered = answers_reaching(run.everything, start_ns) if run.ok else []
-    return [r.end_ns for r in answered if r.end_ns is not None and r.end_ns < stop_ns]
+    return sorted(r.end_ns for r in answered if r.end_ns is not None and r.end_ns < stop_ns)
 
 
-def slice_rates(run: LoadResult, kind: str, stop_ns: int | None = None) -> list[float]:
-    """Rate per second in each equal slice of the steady window; none with too few answers for five.
+def slice_rates(run: LoadResult, kind: str, ends_ns: Sequence[int]) -> list[list[float]]:
+    """For each part of the steady window, from its start to an end, the rates per second in equal slices.
 
-    With `stop_ns` only the part before it is cut into slices.
-
-    A token counts where its chunk arrived, as in `domain.metrics.throughput`.
+    None for a part with too few answers for five slices. A token counts where its chunk
+    arrived, as in `domain.metrics.throughput`.
     """
-    stop_ns = run.steady_ns[1] if stop_ns is None else stop_ns
-    answered = _answered_within(run, stop_ns)
-    slices = min(MOST_SLICES, len(answered) // ANSWERS_A_SLICE)
+    start_ns, answered = run.steady_ns[0], _answered_within(run)
+    cuts = [_cuts(start_ns, end_ns, bisect_left(answered, end_ns)) for end_ns in ends_ns]
+    edges = sorted({edge for part in cuts for edge in part})
+    if kind == "min_rps":
+        by_then: Sequence[float] = [bisect_left(answered, edge) for edge in edges]
+    else:
+        by_then = _tokens_by(answers_reaching(run.everything, start_ns), edges)
+    so_far = dict(zip(edges, by_then, strict=True))
+    return [
+        [(so_far[after] - so_far[before]) * NS_PER_S / (after - before) for before, after in pairwise(part)]
+        for part in cuts
+    ]
+
+
+def _cuts(start_ns: int, stop_ns: int, answers: int) -> list[int]:
+    """Edges of 5 to 20 equal slices with 5 answers or more in each on average; none with too few answers."""
+    slices = min(MOST_SLICES, answers // ANSWERS_A_SLICE)
     if slices < LEAST_SLICES:
         return []
-    start_ns = run.steady_ns[0]
-    edges = [start_ns - (start_ns - stop_ns) * number // slices for number in range(slices + 1)]
-    if kind == "min_rps":
-        totals: Sequence[float] = _ends_between(answered, edges)
-    else:
-        totals = _tokens_between(answers_reaching(run.everything, start_ns), edges)
-    slice_s = (stop_ns - start_ns) / NS_PER_S / slices
-    return [total / slice_s for total in totals]
+    return [start_ns + (stop_ns - start_ns) * number // slices for number in range(slices + 1)]
 
 
-def _ends_between(ends_ns: Sequence[int], edges_ns: Sequence[int]) -> list[int]:
-    ends = sorted(ends_ns)
-    cuts = [bisect_left(ends, edge) for edge in edges_ns]
-    return [after - before for before, after in pairwise(cuts)]
-
-
-def _tokens_between(records: Sequence[RequestRecord], edges_ns: Sequence[int]) -> list[float]:
-    """Each chunk carries its even share of the request's tokens."""
-    totals = [0.0] * (len(edges_ns) - 1)
+def _tokens_by(records: Sequence[RequestRecord], edges_ns: Sequence[int]) -> list[float]:
+    """Tokens that had come by each edge; each chunk carries its even share of the request's."""
+    new = [0.0] * (len(edges_ns) + 1)  # between an edge and the one before it; the last after all of them
     for record in records:
-        if record.output_tokens and record.token_ns:
-            share = record.output_tokens / len(record.token_ns)
-            for place, chunks in enumerate(chunks_between(record, edges_ns)):
-                totals[place] += share * chunks
-    return totals
+        if not record.output_tokens or not record.token_ns:
+            continue
+        share = record.output_tokens / len(record.token_ns)
+        stamps = sorted(record.token_ns)  # the wall clock behind the stamps may have been set meanwhile
+        first, last = bisect_right(edges_ns, stamps[0]), bisect_right(edges_ns, stamps[-1])
+        counted = 0
+        for place in range(first, last):
+            before = bisect_left(stamps, edges_ns[place])
+            new[place] += share * (before - counted)
+            counted = before
+        new[last] += share * (len(stamps) - counted)
+    return list(accumulate(new[:-1]))

@@ -178,7 +178,8 @@ def inflation_of(
         # Too many to rank: the upper half stands for the ranks.
         series.append(_upper(values, ordered, 0.5) if isinstance(values, Gaps) else _ranks(values))
     seen = [batches_of(each) for each in series]
-    memory = any(_memory(each) > CHANCE_MEMORY for each in series[1:]) and not isinstance(values, Gaps)
+    # Of that many gaps the batches tell enough.
+    memory = not isinstance(values, Gaps) and any(_memory(each) > CHANCE_MEMORY for each in series[1:])
     if not memory and not any(batches.beyond_chance for batches in seen):
         return Inflation(1.0, 1.0)
     bold = max(batches.inflation for batches in seen[:2])

@@ -109,7 +109,7 @@ class MeanCourse:
     def interval(self, confidence: float) -> tuple[float, float]:
         """What the intervals of all looks have in common; without a look it is unbounded."""
         each = [mean.interval(1 - (1 - confidence) / (j * (j + 1))) for j, mean in enumerate(self.looks, 1)]
-        return max((low for low, _ in each), default=-math.inf), min((h for _, h in each), default=math.inf)
+        return in_common([low for low, _ in each], [high for _, high in each])
 
     def p_at_most(self, limit: float) -> float:
         """Small = shown to be below the limit at some look."""
@@ -130,6 +130,17 @@ class MeanCourse:
             if needed <= times:
                 return times
         return None
+
+
+def in_common(low: Sequence[float], high: Sequence[float]) -> tuple[float, float]:
+    """What the intervals of all looks have in common; the last one where they have nothing.
+
+    Unbounded without a look.
+    """
+    if not low:
+        return -math.inf, math.inf
+    least, most = max(low), min(high)
+    return (least, most) if least <= most else (low[-1], high[-1])
 
 
 def _spent(p_values: Iterable[float]) -> float:

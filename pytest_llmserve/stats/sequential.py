@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from pytest_llmserve.stats import mixture
 from pytest_llmserve.stats.dependence import inflation_of
+from pytest_llmserve.stats.means import in_common
+from pytest_llmserve.stats.sums import as_array
 
 if TYPE_CHECKING:
     from pytest_llmserve.stats.mixture import Array
@@ -28,7 +30,7 @@ _STEP = 20
 _GROWTH = 1.1
 _MEMORY = 2
 _LAST_LOOKS = 8
-_TOO_MANY = 10_000_000
+TOO_MANY = 10_000_000
 _MOST_OF_A_LOOK = 20_000
 """Values by which inflation is estimated at a look: of more than that, the last so many tell."""
 
@@ -83,15 +85,15 @@ class Course:
         return float((self.bad[decisive] / self.n[decisive]).max()) if decisive.any() else 0.0
 
     def bounds(self, confidence: float) -> tuple[float, float]:
-        """A one-sided lower and a one-sided upper bound of the share, each the closest of all looks."""
+        """A one-sided lower and a one-sided upper bound of the share, see `in_common`."""
         decisive = self.n >= FIRST_DECISION
         if not decisive.any():
             return 0.0, 1.0
         n, bad = self.n[decisive], self.bad[decisive]
         inflation, caution = self.inflation[decisive], self.caution[decisive]
-        low = mixture.lower_bounds(bad / inflation, n / inflation, confidence).max()
-        high = mixture.upper_bounds(bad / caution, n / caution, confidence).min()
-        return float(low), float(high)
+        low = mixture.lower_bounds(bad / inflation, n / inflation, confidence)
+        high = mixture.upper_bounds(bad / caution, n / caution, confidence)
+        return in_common(low.tolist(), high.tolist())
 
     def value_bounds(self, values: Sequence[float], confidence: float) -> tuple[float, float]:
         """The same for the value that just the allowed share of `values` is beyond: a quantile.
@@ -101,18 +103,16 @@ class Course:
         """
         import numpy as np
 
-        low, high = -np.inf, np.inf
+        low, high = [-np.inf], [np.inf]
         fewest = mixture.least_bad(self.n / self.inflation, self.allowed, confidence) * self.inflation
         most = mixture.most_bad(self.n / self.caution, self.allowed, confidence) * self.caution
-        every = np.asarray(values, float)
+        every = as_array(values)
         for place in self._telling_looks():
             n, few, many = int(self.n[place]), fewest[place], most[place]
             ordered = np.sort(every[:n])
-            if few <= n:
-                low = max(low, ordered[n - int(np.ceil(few))])
-            if many >= 0:
-                high = min(high, ordered[n - int(many) - 1])
-        return float(low), float(high)
+            low.append(float(ordered[n - int(np.ceil(few))]) if few <= n else -np.inf)
+            high.append(float(ordered[n - int(many) - 1]) if many >= 0 else np.inf)
+        return in_common(low, high)
 
     def _telling_looks(self) -> Iterable[int]:
         """Where the evidence is greatest, and the last few: to sort the values at each costs too much."""
@@ -155,7 +155,7 @@ def course_of(
     import numpy as np
 
     every = np.asarray(marks, bool)
-    known = np.asarray(values, float)
+    known = as_array(values)
     n = np.array(list(looks(len(every))), int)
     inflation, caution = np.ones(len(n)), np.ones(len(n))
     for place, at in enumerate(n):
@@ -179,18 +179,21 @@ def decided_by(share: float, allowed: float, inflation: float, confidence: float
     n = FIRST_DECISION
     while not decides(n):
         n = math.ceil(n * _GROWTH)
-        if n > _TOO_MANY:
+        if n > TOO_MANY:
             return None
     return n
 
 
-def least_without_bad(allowed: float, confidence: float) -> int:
-    """The first look that shows a share to be below `allowed` where none of independent ones is bad."""
+def least_without_bad(allowed: float, confidence: float) -> int | None:
+    """The first look that shows a share to be below `allowed` where none of independent ones is bad.
+
+    None where it would come after 10 million.
+    """
     needed = -math.log(1 - confidence)
-    for n in looks(_TOO_MANY):
+    for n in looks(TOO_MANY):
         if n >= FIRST_DECISION and mixture.log_evidence(0, n, allowed)[0] >= needed:
             return n
-    raise ValueError(f"a share of {allowed} is too small to be shown by any number of observations")
+    return None
 
 
 def _remembered(inflation: Array, n: Array) -> Array:

@@ -35,6 +35,19 @@ def over(values: Values, limit: float, *, or_at: bool = False) -> Marks:
     return marks
 
 
+def as_array(values: Values) -> Any:
+    """The same as one array of eight bytes each."""
+    import numpy as np
+
+    if not isinstance(values, Gaps):
+        return np.asarray(values, float)
+    return (
+        np.concatenate([np.asarray(block, float) for block in values.blocks()])
+        if len(values)
+        else np.zeros(0)
+    )
+
+
 def total(values: Values, start: int = 0, stop: int | None = None) -> float:
     """The sum of values [start, stop)."""
     if isinstance(values, Gaps):

@@ -162,7 +162,7 @@ def test_a_run_until_decided_is_so_after_the_number_that_its_sentence_names(bad,
     check = ErrorRate(max=limit)
     (found,) = judged(check, run(bad, n))
     assert found.verdict == "undecided"
-    assert found.sentence.endswith(": raise max_duration")
+    assert found.sentence.endswith(": raise max_duration or requests")
     size = round(1.1 * number_in(found.sentence))
     (longer,) = judged(check, run(round(size * bad / n), size))
     assert longer.verdict == word
@@ -206,7 +206,8 @@ def test_a_throughput_until_decided_names_the_window_that_decides(make):
     found = verdict(5.4)
     assert found.verdict == "undecided"
     (times,) = re.findall(
-        r"a steady window ([\d.]+) times as long, .+, would tell .+: raise max_duration", found.sentence
+        r"a steady window ([\d.]+) times as long, .+, would tell .+: raise max_duration or requests",
+        found.sentence,
     )
     assert 1 < float(times) < 30
     assert verdict(5.4 * float(times)).verdict == "pass"

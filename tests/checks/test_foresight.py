@@ -218,3 +218,9 @@ def test_every_check_that_a_share_or_mean_decides_is_reckoned_with():
     sample_only = {"no_leak", "resources", "no_degradation", "no_regression"}
     assert set(CHECKS) - sample_only == reckoned
     assert all(check_class(name) for name in CHECKS)
+
+
+@pytest.mark.parametrize("check", [ErrorRate(max=1e-7), Goodput(min=0.9999999, e2e_ms=900)])
+def test_a_share_too_small_for_any_load_is_told_and_not_stumbled_over(check):
+    plan = LoadPlan(users=5, until="decided", duration_ns=MINUTE_NS)
+    assert "needs over 10000000 requests with none" in earliest(plan, [check])

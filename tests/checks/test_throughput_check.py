@@ -45,7 +45,7 @@ def test_the_estimate_is_the_figure_of_the_report(steady):
 
 @pytest.mark.parametrize("kind", ["min_rps", "min_tokens_per_s"])
 def test_the_slices_add_up_to_the_whole(kind, steady):
-    rates = slice_rates(steady, kind)
+    rates = slice_rates(steady, kind, [steady.steady_ns[1]])[0]
     assert len(rates) == 20
     whole = steady.throughput.requests_per_s if kind == "min_rps" else steady.throughput.output_tokens_per_s
     assert math.fsum(rates) / 20 == pytest.approx(whole)
@@ -54,7 +54,7 @@ def test_the_slices_add_up_to_the_whole(kind, steady):
 @pytest.mark.parametrize(("answers", "slices"), [(24, 0), (25, 5), (60, 12), (99, 19), (100, 20), (400, 20)])
 def test_each_slice_holds_five_answers_on_average(answers, slices, make):
     run = make.run([make.record(i, 1.0) for i in range(answers)], steady_s=answers / 100)
-    assert len(slice_rates(run, "min_rps")) == slices
+    assert len(slice_rates(run, "min_rps", [run.steady_ns[1]])[0]) == slices
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def warmed(make):
 @pytest.mark.parametrize(("kind", "rate"), [("min_rps", 100), ("min_tokens_per_s", 400)])
 def test_answers_that_the_warm_up_began_count_where_they_end(kind, rate, warmed):
     """The first slice is no emptier than the others."""
-    rates = slice_rates(warmed, kind)
+    rates = slice_rates(warmed, kind, [warmed.steady_ns[1]])[0]
     assert rates == pytest.approx([rate] * 20, rel=0.05)
     found = only(Throughput(**{kind: 0.98 * rate}), warmed)
     assert (found.verdict, found.n) == ("pass", 200)
