@@ -328,20 +328,20 @@ def resident_kb(pid):
 
 
 def test_spread_is_a_lognormal_law_of_its_seed(mock_server):
-    """The median stays, a known share is beyond a known time, and the seed gives the same times again."""
+    """--ttft-ms is its median; each request has its time by the seed and its number."""
     options = ("--ttft-ms", 20, "--itl-ms", 0, "--tokens", 1, "--spread", 0.5)
     late_ms = {}
-    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+    for seed in (1, 2):
         server = mock_server(*options, "--seed", seed)
-        for _ in range(40):
+        for _ in range(25):
             assert ask(server, stream=True).status_code == 200
-        late_ms[name] = [(row["token_ns"][0] - row["received_ns"]) / 1e6 for row in server.log_rows(40)]
-    law = [20 * math.exp(random.Random(f"1 {number}").gauss(0, 0.5)) for number in range(1, 41)]
+        late_ms[seed] = [(row["token_ns"][0] - row["received_ns"]) / 1e6 for row in server.log_rows(25)]
+    law = [20 * math.exp(random.Random(f"1 {number}").gauss(0, 0.5)) for number in range(1, 26)]
     # A timer is late, never early; on a busy machine by much, but not each time.
-    for first, again, due in zip(late_ms["first"], late_ms["again"], law, strict=True):
-        assert min(first, again) >= due - 0.1
-    assert statistics.median(a - b for a, b in zip(late_ms["first"], law, strict=True)) < 10
-    assert sum(1 for a, b in zip(late_ms["first"], late_ms["other"], strict=True) if abs(a - b) > 5) > 10
+    over = [found - due for found, due in zip(late_ms[1], law, strict=True)]
+    assert min(over) >= -0.1
+    assert statistics.median(over) < 10
+    assert sum(1 for a, b in zip(late_ms[1], late_ms[2], strict=True) if abs(a - b) > 5) > 5
 
 
 def test_slow_every(mock_server):
