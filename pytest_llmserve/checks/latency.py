@@ -238,8 +238,10 @@ def _quantile(series: Series, statistic: str, limit_ms: float, sequential: bool)
 
 def _intervals(series: Series, q: float, beyond: Share, limit_ms: float) -> tuple[Interval, Interval]:
     """Two-sided, and one-sided bounds that stand beyond the limit exactly when the share over it decides."""
-    around = inflation_of(over(series.values_ms, series.quantile(q), or_at=True)).bold
-    reach = reach_of(series.ordered)
+    values_ms, ordered = series.values_ms, series.ordered
+    around = inflation_of(over(values_ms, series.quantile(q), or_at=True), values_ms, min(q, 0.9), ordered)
+    # Where neighbours are alike and nothing was discounted all the same, no more is shown than the reach.
+    reach = reach_of(values_ms, ordered) if around.bold > 1 else None
 
     def bounds(confidence: float, inflation: float, caution: float) -> Interval:
         if beyond.course is not None:
@@ -247,14 +249,13 @@ def _intervals(series: Series, q: float, beyond: Share, limit_ms: float) -> tupl
         else:
             low, _ = quantile_interval(series.ordered, q, 2 * confidence - 1, inflation)
             _, high = quantile_interval(series.ordered, q, 2 * confidence - 1, caution)
-        # Where nothing was discounted no more is shown than that.
-        if limit_ms >= reach.high:
+        if reach is not None and limit_ms >= reach.high:
             high = max(high, reach.high)
-        if limit_ms <= reach.low:
+        if reach is not None and limit_ms <= reach.low:
             low = min(low, reach.low)
         return max(low, lower_value(series.ordered, 1 - q, confidence)), high
 
-    wide = max(beyond.caution, around)
+    wide = max(beyond.caution, around.bold)
     return bounds((1 + CONFIDENCE) / 2, wide, wide), bounds(CONFIDENCE, beyond.inflation, beyond.caution)
 
 

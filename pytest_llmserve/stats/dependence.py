@@ -40,7 +40,7 @@ CAUTION_FACTOR = 1.3
 CAUTION_POWER = 1.75
 
 
-REACH_UP = 20
+REACH_UP = 10
 REACH_DOWN = 5
 """By simulation of queues at 30 to 95 % load: hardly any run lies that far from what others reach."""
 
@@ -168,7 +168,7 @@ def inflation_of(
     """
     if limit is not None and len(values):
         ordered = sorted(values) if ordered is None else ordered
-        low, high = reach_of(ordered)
+        low, high = reach_of(values, ordered)
         if limit <= low or limit >= high:
             return Inflation(1.0, 1.0)
     series = [marks]
@@ -191,22 +191,39 @@ class Reach(NamedTuple):
 
     Attributes:
         low: what nearly all values stay over: 5 times the width of their middle 90 % below it.
-        high: what they stay under: 20 times as far from the least as the largest is.
+        high: what they stay under: over the largest by 10 times as much as the means of 20 batches lie apart.
     """
 
     low: float
     high: float
 
 
-def reach_of(ordered: Values) -> Reach:
-    """The reach of values, smallest first; there is at least one."""
-    least, most = float(ordered[0]), float(ordered[-1])
-    place = len(ordered) // 20
+def reach_of(values: Values, ordered: Values | None = None) -> Reach:
+    """The reach of the values of a series, one at least.
+
+    Args:
+        values: in their order.
+        ordered: the same smallest first, when they are known.
+    """
+    ordered = sorted(values) if ordered is None else ordered
+    most, place = float(ordered[-1]), len(ordered) // 20
     low, high = float(ordered[place]), float(ordered[-1 - place])
     return Reach(
         low=high - REACH_DOWN * (high - low) if math.isfinite(high) else -math.inf,
-        high=least + REACH_UP * (most - least) if most > least else most,
+        high=most + REACH_UP * _moved(values) if math.isfinite(most) else math.inf,
     )
+
+
+def _moved(values: Values) -> float:
+    """How far the level of a series has moved: from its lowest batch to its highest.
+
+    Below 40 values each is a batch.
+    """
+    size = max(1, len(values) // BATCHES)
+    if size == 1:
+        return float(max(values)) - float(min(values))
+    _, means = _of_gaps(values, size) if isinstance(values, Gaps) else _of_array(values, size)
+    return max(means) - min(means) if means else 0.0
 
 
 def effective_n(series: Values) -> float:
