@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
 from pytest_llmserve.checks.generator import bottleneck
+from pytest_llmserve.checks.params import without_texts
 from pytest_llmserve.checks.series import in_order
 from pytest_llmserve.checks.throughput import slice_rates
 from pytest_llmserve.domain.measurement import SERIES, Measurement
 from pytest_llmserve.domain.metrics import DEFINITIONS
+from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 
@@ -41,7 +44,7 @@ def measurement_of(
     throughput = {rate: float(getattr(run.throughput, rate)) for rate in _KINDS}
     return Measurement(
         name=name,
-        plan=msgspec.to_builtins(run.plan),
+        plan=_plan(run.plan),
         prompts=run.prompts,
         environment=dict(environment or {}),
         definitions=dict(DEFINITIONS),
@@ -55,6 +58,17 @@ def measurement_of(
         ended=run.generator.ended,
         taken_at=taken_at,
     )
+
+
+def _plan(plan: LoadPlan) -> dict[str, Any]:
+    """All its fields, but no text that a request carries and no folder of this machine."""
+    fields: dict[str, Any] = msgspec.to_builtins(plan)
+    trace = fields["trace"]
+    return {
+        **fields,
+        "params": without_texts(fields["params"]),
+        "trace": None if trace is None else PurePath(trace).name,
+    }
 
 
 def _series(records: Sequence[RequestRecord], figure: str) -> array[float]:

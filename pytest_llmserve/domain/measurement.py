@@ -19,7 +19,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what messages call it: of --llm-save, such as "main", or the URL of a second endpoint.
-        plan: the `LoadPlan` as plain data (`msgspec.to_builtins`), all its fields.
+        plan: the `LoadPlan` as plain data (`msgspec.to_builtins`), all its fields; of `params` numbers and
+            words of an API as they are and a hash of anything else, of `trace` the file's name.
         prompts: hash of the prompts in their order; None = not known.
         environment: `reports.environment` without the definitions.
         definitions: how the figures were defined, `metrics.DEFINITIONS` of then.

@@ -83,3 +83,13 @@ def test_what_the_figures_depend_on_comes_along(make):
     assert (found.environment, found.server, found.definitions) == ({"cpus": 2}, server, DEFINITIONS)
     assert (found.ended, found.gone) == ("interrupted", "from 2 s on")
     assert "busiest load worker at 97% CPU" in found.spoiled
+
+
+def test_nothing_that_a_request_says_comes_along(make):
+    """A system prompt or a key may be a field of the request; where a trace lies is no one's business."""
+    params = {"temperature": 0.2, "system": "You are Aunt Agatha.", "api_key": "sk-secret"}
+    plan = LoadPlan(users=1, params=params, trace="/home/agatha/calls.jsonl")
+    found = measurement_of(make.run([make.record(0, 10.0)], plan=plan)).plan
+    assert (found["params"]["temperature"], found["trace"]) == (0.2, "calls.jsonl")
+    assert found["params"].keys() == params.keys()
+    assert not any(word in str(found).lower() for word in ("agatha", "secret"))

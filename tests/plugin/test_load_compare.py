@@ -83,6 +83,14 @@ def test_two_ways_to_ask_one_server_can_be_compared(compare, steady):
     assert of(run, "no_regression")[0]["what"] == f'p50 e2e latency against "{steady.url}"'
 
 
+def test_a_side_is_not_named_by_what_it_says(compare, steady):
+    """A system prompt in `params` is in no name: names are printed."""
+    more = '    assert found.names[0].endswith(" (params of system and seed=7)"), found.names\n'
+    run = compare("{'params': {'system': 'I am Agatha.', 'seed': 7}}, llm_endpoint", more)
+    assert run.exit == 0, run.text
+    assert "Agatha" not in run.text
+
+
 def test_the_comparison_is_in_summary_and_report(compare, steady, slow):
     """The reference's figures, the rounds, and how far apart the two are."""
     run = compare(f"llm_endpoint, {slow.url!r}")

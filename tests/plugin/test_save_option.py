@@ -182,13 +182,16 @@ def test_nothing_that_was_said_is_in_the_file(suite, mock_server, monkeypatch):
     """No prompt, no answer, no header, no key."""
     server = mock_server("--ttft-ms", 2, "--itl-ms", 1, "--tokens", 5)
     monkeypatch.setenv("MY_KEY", "sk-very-secret")
-    body = ONE.replace("Say hi.", "What did Aunt Agatha say?")
+    body = ONE.replace("Say hi.", "What did Aunt Agatha say?").replace(
+        "=12", "=12, params={'system': 'You are Mr Pinch.', 'api_key': 'sk-in-a-field', 'seed': 4711}"
+    )
     options = ("--llm-save", "main", "--llm-api-key-env", "MY_KEY", "--llm-header", "X-Team: hush-hush")
     run = suite(body + "    assert 'red' in result.ok[0].text\n", "--llm-endpoint", server.url, *options)
     assert run.exit == 0, run.text
     (path,) = (suite.pytester.path / ".llmserve" / "main").iterdir()
     text = path.read_text()
-    for word in ("Agatha", "sk-very-secret", "hush-hush", "X-Team", "MY_KEY", "red "):
+    assert json.loads(text)["plan"]["params"]["seed"] == 4711
+    for word in ("Pinch", "sk-in-a-field", "Agatha", "sk-very-secret", "hush-hush", "X-Team", "MY_KEY", "red "):
         assert word not in text
 
 
