@@ -160,12 +160,11 @@ class TestRun:
 
         try:
             number, entries = check_rounds(plan_of({}), rounds), entries_of(prompts)
-            with (
-                contenders(self, sides, plan_of) as (a, b),
-                self._shown(a.plan, on_progress) as progress,
-            ):
-                folder = self.state.run_folder
-                return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
+            with contenders(self, sides, plan_of) as (a, b):
+                self._tell_before(a.plan)
+                with self._shown(a.plan, on_progress) as progress:
+                    folder = self.state.run_folder
+                    return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
         except LlmServeError as error:
             self._no_run = f"the comparison came to nothing: {told(error)}"
             raise
