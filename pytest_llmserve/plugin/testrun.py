@@ -21,7 +21,7 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.load.spec import overridden
-from pytest_llmserve.measure.compare import by_turns, check_rounds
+from pytest_llmserve.measure.compare import by_turns, check_rounds, with_a_request_a_round
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
@@ -152,7 +152,7 @@ class TestRun:
         """
 
         def plan_of(own: Mapping[str, Any]) -> LoadPlan:
-            return self._plan(overridden(keywords, own), on_progress)
+            return with_a_request_a_round(self._plan(overridden(keywords, own), on_progress))
 
         def keep(found: Comparison) -> None:
             self.compared[len(self.runs)] = found

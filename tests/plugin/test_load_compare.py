@@ -112,6 +112,15 @@ def test_the_comparison_is_in_summary_and_report(compare, steady, slow):
     json.dumps(comparison, allow_nan=False)
 
 
+@pytest.mark.parametrize("scale", [0.1, 0.01])
+def test_a_scaled_comparison_has_as_many_rounds_as_fit(scale, compare, steady):
+    """A trial of a suite: 80 requests in 2 rounds become 8, then 2, as a round needs one."""
+    more = f"    assert len(found.a.requests) == len(found.b.requests) == {max(2, 80 * scale):.0f}\n"
+    run = compare("llm_endpoint, llm_endpoint", more, f"--llm-scale={scale}")
+    assert "AssertionError" not in run.text
+    assert run.tests[0]["runs"][0]["comparison"]["planned"] == 2, run.text
+
+
 def test_a_comparison_is_not_kept(compare, steady):
     """It has its reference beside it; --llm-save says so."""
     run = compare("llm_endpoint, llm_endpoint", "", "--llm-save=main")
@@ -141,7 +150,7 @@ FAULTS = {
         "b: endpoint 'ftp://x' is not an http or https URL; give one like http://127.0.0.1:8000 or https://host/path"
     ),
     "llm_endpoint, llm_endpoint, requests=1": (
-        "1 requests cannot be cut into 2 rounds: give more, or fewer rounds="
+        "1 request cannot be cut into 2 rounds: give more, or fewer rounds="
     ),
 }
 
