@@ -167,7 +167,7 @@ def kept_as(config: pytest.Config) -> KeptRuns | None:
     _check_name("--llm-save", name)
     kept = KeptRuns(_measurements(config, "--llm-save") / name, name)
     _check_folder("--llm-save", kept.folder)
-    if value(config, "--llm-compare") and _compared_folder(config) == kept.folder:
+    if value(config, "--llm-compare") and _is_one(_compared_folder(config), kept.folder):
         raise SetupError(
             f"--llm-save and --llm-compare both name {name!r}: judged against the last run each time,"
             " a server could become slower for ever; save under another name"
@@ -205,6 +205,11 @@ def _compared_folder(config: pytest.Config) -> Path:
         return _measurements(config, "--llm-compare") / name
     folder = config.invocation_params.dir / _at_home("--llm-compare", name)
     return Path(os.path.normpath(folder))
+
+
+def _is_one(first: Path, second: Path) -> bool:
+    """Also where a link leads to the other; neither need be there."""
+    return os.path.realpath(first) == os.path.realpath(second)
 
 
 def _measurements(config: pytest.Config, flag: str) -> Path:

@@ -228,9 +228,13 @@ def test_a_file_in_the_folders_place_is_a_usage_error(suite):
     assert fault in run.result.errlines
 
 
-@pytest.mark.parametrize("compare", ["main", "./.llmserve/main", ".llmserve/v1/../main"])
+@pytest.mark.parametrize("compare", ["main", "./.llmserve/main", ".llmserve/v1/../main", "./link", "./all/main"])
 def test_comparing_with_what_is_being_replaced_is_a_usage_error(compare, suite):
-    """However the folder is written."""
+    """However the folder is written, through links too."""
+    folder = suite.pytester.path
+    (folder / ".llmserve").mkdir()
+    (folder / "all").symlink_to(folder / ".llmserve")
+    (folder / "link").symlink_to(folder / ".llmserve" / "main")
     run = suite(ONE, "--llm-endpoint", "http://127.0.0.1:1", "--llm-save=main", f"--llm-compare={compare}")
     assert run.exit == pytest.ExitCode.USAGE_ERROR
     assert (
