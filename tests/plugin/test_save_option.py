@@ -97,6 +97,7 @@ NOT_KEPT = {
     "failed": (ONE + "    assert result.error_rate == 1\n", "the test did not pass"),
     "promise": (ONE.replace("def", "@pytest.mark.latency(max_ms=0.001)\ndef"), "the test did not pass"),
     "xfailed": (ONE.replace("def", "@pytest.mark.xfail\ndef") + "    assert 0\n", "the test did not pass"),
+    "xpassed": (ONE.replace("def", "@pytest.mark.xfail\ndef"), "the test was expected to fail"),
     "skipped": (ONE + "    pytest.skip('enough')\n", "the test did not pass"),
     "teardown": (
         "@pytest.fixture\ndef after():\n    yield\n    assert 0\n"
@@ -142,6 +143,17 @@ def test_runs_that_are_no_measure_are_not_kept(case, save, files, suite):
     run = save(body)
     assert said(run) == [f"not kept as main: {why}; 2 runs kept before stay"]
     assert files() == before
+
+
+@pytest.mark.parametrize(("every", "said_of_it"), [(2, "6 of 12 requests failed, half or more"), (3, None)])
+def test_a_run_that_failed_by_half_is_no_measure(every, said_of_it, save, suite, mock_server, files):
+    """Also where no limit of the test says so; below that it is."""
+    sick = mock_server("--ttft-ms", 2, "--tokens", 3, "--fail-status", 503, "--fail-every", every)
+    body = ONE.replace("users=2", "users=1")
+    run = suite(body, "--llm-endpoint", sick.url, "--llm-api=openai-chat", "--llm-save=main")
+    assert run.exit == 0, run.text
+    assert said(run) == [f"not kept as main: {said_of_it}" if said_of_it else "kept as main: 1 run"]
+    assert len(files()) == (0 if said_of_it else 1)
 
 
 def test_a_run_that_was_not_kept_leaves_nothing(save, files):
