@@ -40,7 +40,7 @@ def measurement_of(
         server: its "url", "api" and "model".
         taken_at: ISO 8601 time, UTC.
     """
-    records = in_order(run.judged)
+    records = in_order(run.tried)
     throughput = {rate: float(getattr(run.throughput, rate)) for rate in _KINDS}
     return Measurement(
         name=name,

@@ -25,7 +25,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
         environment: `reports.environment` without the definitions.
         definitions: how the figures were defined, `metrics.DEFINITIONS` of then.
         server: "url", "api" and "model".
-        series: name of `SERIES` -> a value for each request that was tried, the last try of each, in
+        series: name of `SERIES` -> a value for each request that was tried, each try of a retry too, in
             the order in which they began; all of one length. Infinite = failed; NaN = not defined
             for this request (the TPOT of a single token, the TTFT of an answer without one).
         rates: name of `RATES` -> rate per second in each equal slice of the steady window; empty
