@@ -7,7 +7,9 @@ import math
 import msgspec
 import pytest
 
+from pytest_llmserve.checks import measured
 from pytest_llmserve.checks.measured import measurement_of
+from pytest_llmserve.checks.series import in_order
 from pytest_llmserve.domain.metrics import DEFINITIONS
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import GeneratorHealth
@@ -93,3 +95,17 @@ def test_nothing_that_a_request_says_comes_along(make):
     assert (found["params"]["temperature"], found["trace"]) == (0.2, "calls.jsonl")
     assert found["params"].keys() == params.keys()
     assert not any(word in str(found).lower() for word in ("agatha", "secret"))
+
+
+def test_the_figures_of_a_run_are_gathered_once(make, monkeypatch):
+    """It is judged, compared and kept; how the run went is asked each time."""
+    gathered = []
+    monkeypatch.setattr(measured, "in_order", lambda records: gathered.append(1) or in_order(records))
+    run = make.run([make.record(0, 10.0)])
+    first = measurement_of(run)
+    run.generator = GeneratorHealth(ended="interrupted")
+    again = measurement_of(run, name="main")
+    assert len(gathered) == 1
+    assert (again.series, again.counts, again.name) == (first.series, first.counts, "main")
+    assert (first.ended, again.ended) == ("complete", "interrupted")
+    assert measurement_of(make.run([make.record(0, 20.0)])).series != first.series
