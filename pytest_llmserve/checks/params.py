@@ -39,7 +39,9 @@ def named(keywords: Mapping[str, Any]) -> str:
     told = []
     for name, value in keywords.items():
         if isinstance(value, Mapping):
-            fields = (f"{field}={one}" if is_plain(field, one) else str(field) for field, one in value.items())
+            fields = (
+                f"{field}={one}" if is_plain(field, one) else str(field) for field, one in value.items()
+            )
             told.append(f"{name} of {' and '.join(fields) or 'nothing'}")
         else:
             told.append(f"{name}={value!r}")

@@ -203,7 +203,7 @@ def _compared_folder(config: pytest.Config) -> Path:
     name = value(config, "--llm-compare")
     if not _is_path(name):
         return _measurements(config, "--llm-compare") / name
-    folder = config.invocation_params.dir / _at_home("--llm-compare", name)
+    folder: Path = config.invocation_params.dir / _at_home("--llm-compare", name)
     return Path(os.path.normpath(folder))
 
 
@@ -213,7 +213,7 @@ def _is_one(first: Path, second: Path) -> bool:
 
 
 def _measurements(config: pytest.Config, flag: str) -> Path:
-    folder = ini(config, "llm_measurements") or ".llmserve"
+    folder = str(ini(config, "llm_measurements") or ".llmserve")
     return Path(os.path.normpath(config.rootpath / _at_home(f"{flag}: llm_measurements =", folder)))
 
 
@@ -246,7 +246,8 @@ def _check_folder(flag: str, folder: Path) -> None:
             os.listdir(folder)
     except OSError as error:
         raise SetupError(
-            f"{flag}: {folder} cannot be looked into: {error.strerror}; name another folder, or let this user in"
+            f"{flag}: {folder} cannot be looked into: {error.strerror};"
+            " name another folder, or let this user in"
         ) from None
     if blocked is not None:
         raise SetupError(f"{flag}: {blocked} is a file, where a folder is needed: move it, or name another")

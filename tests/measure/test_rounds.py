@@ -169,7 +169,7 @@ def test_a_joined_run_says_of_how_many_rounds_it_is():
 
 @pytest.mark.parametrize(("slower_ms", "verdict"), [(0, "pass"), (5, "fail")])
 def test_quarters_of_a_joined_run_are_in_the_order_of_time(slower_ms, verdict):
-    """A server that is 5 ms slower in each of 8 rounds has become so by the last quarter; a steady one not."""
+    """A server that is 5 ms slower in each of 8 rounds is found; a steady one not."""
     rounds = []
     for number in range(8):
         begin_ms = 10_000 * (number + 1)

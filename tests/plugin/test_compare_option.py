@@ -289,4 +289,6 @@ def test_a_folder_that_may_not_be_read_is_a_usage_error(suite, monkeypatch):
     monkeypatch.setattr(settings.os, "listdir", listdir)
     run = suite(BODY, "--llm-endpoint", "http://127.0.0.1:1", "--llm-compare=./closed")
     assert run.exit == pytest.ExitCode.USAGE_ERROR, run.text
-    assert f"ERROR: --llm-compare: {folder} {LOOKED_INTO.format(why='Permission denied')}" in run.result.errlines
+    assert (
+        f"ERROR: --llm-compare: {folder} {LOOKED_INTO.format(why='Permission denied')}" in run.result.errlines
+    )

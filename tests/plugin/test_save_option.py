@@ -203,7 +203,16 @@ def test_nothing_that_was_said_is_in_the_file(suite, mock_server, monkeypatch):
     (path,) = (suite.pytester.path / ".llmserve" / "main").iterdir()
     text = path.read_text()
     assert json.loads(text)["plan"]["params"]["seed"] == 4711
-    for word in ("Pinch", "sk-in-a-field", "Agatha", "sk-very-secret", "hush-hush", "X-Team", "MY_KEY", "red "):
+    for word in (
+        "Pinch",
+        "sk-in-a-field",
+        "Agatha",
+        "sk-very-secret",
+        "hush-hush",
+        "X-Team",
+        "MY_KEY",
+        "red ",
+    ):
         assert word not in text
 
 
@@ -240,7 +249,9 @@ def test_a_file_in_the_folders_place_is_a_usage_error(suite):
     assert fault in run.result.errlines
 
 
-@pytest.mark.parametrize("compare", ["main", "./.llmserve/main", ".llmserve/v1/../main", "./link", "./all/main"])
+@pytest.mark.parametrize(
+    "compare", ["main", "./.llmserve/main", ".llmserve/v1/../main", "./link", "./all/main"]
+)
 def test_comparing_with_what_is_being_replaced_is_a_usage_error(compare, suite):
     """However the folder is written, through links too."""
     folder = suite.pytester.path
