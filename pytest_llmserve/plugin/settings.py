@@ -200,10 +200,10 @@ def _once_more(config: pytest.Config, name: str) -> str:
 
 
 def _compared_folder(config: pytest.Config) -> Path:
-    name = value(config, "--llm-compare")
+    name: str = value(config, "--llm-compare")
     if not _is_path(name):
         return _measurements(config, "--llm-compare") / name
-    folder: Path = config.invocation_params.dir / _at_home("--llm-compare", name)
+    folder = config.invocation_params.dir / _at_home("--llm-compare", name)
     return Path(os.path.normpath(folder))
 
 
