@@ -17,6 +17,7 @@ from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.domain.verdict import Verdict
 
 WAY_OUT = "for a server on this machine give --llm-server-pid"
+BY_TURNS = "a comparison is not read for leaks: use a load of its own"
 RUN, HOUR, REQUESTS = "run", "hour", "1000 requests"
 WHAT = {
     RUN: "memory retained",
@@ -96,6 +97,8 @@ class NoLeak:
 
 def _missing(run: LoadResult, where: str, per: str) -> str | None:
     """Why nothing can be said, or None."""
+    if run.rounds is not None:
+        return BY_TURNS
     if not run.ok:
         return "no request of the run was answered"
     if where == GPU:

@@ -68,7 +68,7 @@ class NoRegression:
     """Each figure is at most so many percent worse than that of the run it is compared with.
 
     Latencies and throughputs are compared as ratios. An error rate, which is often 0, is compared
-    in percentage points, a tenth of `percent`: at most 1 more with `percent=10`.
+    in percentage points, a tenth of `percent`: at most 1 more with `percent=10`. Each try of a retry counts.
     """
 
     name: ClassVar[str] = "no_regression"
@@ -193,7 +193,7 @@ class _Pair:
         """What failed, and what else is not the same."""
         others = elsewhere(self.there, self.here)
         told = f"not the same surroundings: {', '.join(others)}" if others else ""
-        return "; ".join(part for part in (failures(self.run.judged) or "", told) if part)
+        return "; ".join(part for part in (failures(self.run.tried) or "", told) if part)
 
     @property
     def spoiled(self) -> str | None:

@@ -19,12 +19,13 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what messages call it: of --llm-save, such as "main", or the URL of a second endpoint.
-        plan: the `LoadPlan` as plain data (`msgspec.to_builtins`), all its fields.
+        plan: the `LoadPlan` as plain data (`msgspec.to_builtins`), all its fields; of `params` numbers and
+            words of an API as they are and a hash of anything else, of `trace` the file's name.
         prompts: hash of the prompts in their order; None = not known.
         environment: `reports.environment` without the definitions.
         definitions: how the figures were defined, `metrics.DEFINITIONS` of then.
         server: "url", "api" and "model".
-        series: name of `SERIES` -> a value for each request that was tried, the last try of each, in
+        series: name of `SERIES` -> a value for each request that was tried, each try of a retry too, in
             the order in which they began; all of one length. Infinite = failed; NaN = not defined
             for this request (the TPOT of a single token, the TTFT of an answer without one).
         rates: name of `RATES` -> rate per second in each equal slice of the steady window; empty

@@ -201,6 +201,14 @@ def _tokens_within(record: RequestRecord, start_ns: int, stop_ns: int) -> float:
 
 def chunks_between(record: RequestRecord, edges_ns: Sequence[int]) -> list[int]:
     """Number of token chunks in each [edge, next edge)."""
+    first_ns, last_ns = record.first_token_ns, record.last_token_ns
+    if first_ns is None or last_ns is None:
+        return [0] * (len(edges_ns) - 1)
+    if not record.token_ns.wide:  # in order then, and as a rule all between two edges
+        place = bisect_right(edges_ns, first_ns)
+        if place == bisect_right(edges_ns, last_ns):
+            inside = len(record.token_ns)
+            return [inside if number == place else 0 for number in range(1, len(edges_ns))]
     stamps = sorted(record.token_ns)  # the wall clock behind the stamps may have been set meanwhile
     cuts = [bisect_left(stamps, edge) for edge in edges_ns]
     return [after - before for before, after in pairwise(cuts)]

@@ -90,6 +90,8 @@ class LoadResult:
         memory: the server's memory before the run and after settling, when it was watched.
         start_ns: first instant of the plan, monotonic clock; None = reckoned back from `steady_ns`.
         prompts: hash of the prompts it was made with, `load.prompts.prompts_hash`; None = not known.
+        rounds: how many rounds of a comparison it was put together of; None = a run of its own. The stamps of
+            rounds are moved together, those of `resources` are not.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class LoadResult:
         memory: MemoryChange | None = None,
         start_ns: int | None = None,
         prompts: str | None = None,
+        rounds: int | None = None,
     ) -> None:
         self.plan = plan
         self.requests = [r for r in records if not r.warm_up]
@@ -113,6 +116,7 @@ class LoadResult:
         before_ns = max(plan.warm_up_ns, plan.ramp_up_ns)
         self.start_ns = steady_ns[0] - before_ns if start_ns is None else start_ns
         self.prompts = prompts
+        self.rounds = rounds
 
     @property
     def judged(self) -> list[RequestRecord]:

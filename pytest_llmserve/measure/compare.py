@@ -23,6 +23,7 @@ from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 
 ROUNDS = 8
+LEAST_ROUNDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Contender:
 
 
 def check_rounds(plan: LoadPlan, rounds: object) -> int:
-    """The number of rounds, if the load can be cut into so many.
+    """The number of rounds, if the load can be cut into so many; fewer where --llm-scale has made it short.
 
     Raises:
         SetupError: names every fault.
@@ -56,10 +57,9 @@ def check_rounds(plan: LoadPlan, rounds: object) -> int:
     faults = []
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 2 or rounds % 2:
         faults.append(f"rounds={rounds!r} is not an even number of 2 or more: each side begins half of them")
-    elif plan.requests is not None and plan.requests < rounds:
-        faults.append(
-            f"{plan.requests} requests cannot be cut into {rounds} rounds: give more, or fewer rounds="
-        )
+    elif plan.requests is not None and plan.requests < (rounds := _fitting(plan, rounds)):
+        sent = f"{plan.requests} request{'' if plan.requests == 1 else 's'}"
+        faults.append(f"{sent} cannot be cut into {rounds} rounds: give more, or fewer rounds=")
     if plan.steps or plan.trace is not None:
         faults.append("stages=, rate_stages= and trace= cannot be cut into rounds: give users= or rate=")
     if plan.until is not None:
@@ -70,6 +70,19 @@ def check_rounds(plan: LoadPlan, rounds: object) -> int:
         raise SetupError(f"llm_load.compare: {'; '.join(faults)}")
     assert isinstance(rounds, int)
     return rounds
+
+
+def _fitting(plan: LoadPlan, rounds: int) -> int:
+    if plan.scale >= 1 or plan.requests is None:
+        return rounds
+    return max(LEAST_ROUNDS, min(rounds, plan.requests - plan.requests % 2))
+
+
+def with_a_request_a_round(plan: LoadPlan) -> LoadPlan:
+    """The plan, with a request for each of the fewest rounds where --llm-scale has left a single one."""
+    if plan.scale >= 1 or plan.requests != 1:
+        return plan
+    return msgspec.structs.replace(plan, requests=LEAST_ROUNDS)
 
 
 def by_turns(

@@ -47,7 +47,8 @@ def joined(plan: LoadPlan, rounds: Sequence[LoadResult], ended: str | None = Non
 
     Stamps are moved, so that each round's steady window begins where that of the one before it ends.
     What was under way at the end of a round is answered in the window of the next one, as in a
-    load that goes on. The warm-ups come to lie before all windows, likewise one after the other.
+    load that goes on. The warm-ups come to lie before all windows, likewise one after the other. Samples
+    of the server keep their instants: nothing may be reckoned from them and the records together.
 
     Args:
         plan: of all rounds together.
@@ -55,7 +56,7 @@ def joined(plan: LoadPlan, rounds: Sequence[LoadResult], ended: str | None = Non
         ended: why there are fewer than planned, or None.
     """
     if not rounds:
-        return LoadResult(plan, [], GeneratorHealth(ended=ended or "never begun"))
+        return LoadResult(plan, [], GeneratorHealth(ended=ended or "never begun"), rounds=0)
     warm_ups_ns = [run.plan.warm_up_ns for run in rounds]
     begin_ns = at_ns = rounds[0].steady_ns[0]
     warm_ns = start_ns = begin_ns - sum(warm_ups_ns)
@@ -79,6 +80,7 @@ def joined(plan: LoadPlan, rounds: Sequence[LoadResult], ended: str | None = Non
         ),
         start_ns=start_ns,
         prompts=rounds[0].prompts,
+        rounds=len(rounds),
     )
 
 

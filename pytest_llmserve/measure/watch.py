@@ -55,10 +55,12 @@ class Watch:
         Raises:
             ProbeLost: a reading hangs.
         """
-        if self._sampler is not None:
-            self._sampler.stop()
-        if self._gpu is not None:
-            self._gpu.close()
+        try:
+            if self._sampler is not None:
+                self._sampler.stop()
+        finally:
+            if self._gpu is not None:
+                self._gpu.close()
 
     def hurry(self) -> None:
         """A run begins that may be short: read more often for a while."""

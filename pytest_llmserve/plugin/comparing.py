@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmserve.checks.params import named
 from pytest_llmserve.domain.errors import LlmServeError, ServerUnusable, SetupError
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
@@ -70,7 +71,7 @@ def _contender(
     test: TestRun, side: object, name: str, plan: LoadPlan, keywords: Mapping[str, Any], opened: ExitStack
 ) -> Contender:
     session = test.state.open()
-    told = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
+    told = named(keywords)
     endpoint, watch = session.endpoint, test.watch
     if isinstance(side, Endpoint) and side.target != session.endpoint.target:
         endpoint, watch = side, _watch(None, "it is not the session's server", opened)

@@ -23,6 +23,10 @@ from pytest_llmserve.reports.kept import KeptRuns
 _WHOLE = ("complete", "decided")
 
 REGRESSION = "no_regression"
+DID_NOT_PASS = "the test did not pass"
+TOO_MANY_FAILED = 0.5
+"""From this error rate on a run is no measure: the median of its latencies has no number, and against it
+a sick server would look healthy. Below, `no_regression` compares the error rates themselves."""
 NOT_JUDGED = f"{REGRESSION} was not judged: give --llm-compare NAME"
 
 
@@ -91,8 +95,15 @@ def baseline(kept: KeptRuns, nodeid: str, run: int) -> Measurement | str:
     return f'no kept run "{kept.name}" of this test: {kept.remedy}'
 
 
+def unfit_outcome(report: pytest.TestReport) -> str | None:
+    """Why runs are not kept after this phase of a test, or None."""
+    if not report.passed:
+        return DID_NOT_PASS
+    return "the test was expected to fail" if hasattr(report, "wasxfail") else None
+
+
 def keep(
-    config: pytest.Config, nodeid: str, runs: Sequence[LoadResult], passed: bool, server: dict[str, Any]
+    config: pytest.Config, nodeid: str, runs: Sequence[LoadResult], unfit: str | None, server: dict[str, Any]
 ) -> dict[str, Any]:
     """Keep the runs of a test, all or none; return what became of it, for the report.
 
@@ -100,14 +111,14 @@ def keep(
         config: with --llm-save.
         nodeid: of the test.
         runs: of its last attempt, those of a comparison left out.
-        passed: the attempt passed, its teardown too.
+        unfit: why the attempt is none to keep, its teardown too, see `unfit_outcome`; or None.
         server: "url", "api" and "model".
     """
     kept = kept_as(config)
     assert kept is not None
     server = {name: server.get(name) for name in ("url", "api", "model")}
     told: dict[str, Any] = {"name": kept.name, "runs": 0, "before": 0, "left_out": None, "fault": None}
-    unfit = _unfit(runs) if passed else "the test did not pass"
+    unfit = unfit or _unfit(runs)
     if unfit is not None:
         return told | {"left_out": unfit, "before": kept.count(nodeid)}
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -143,6 +154,8 @@ def _unfit_run(run: LoadResult) -> str | None:
         return f"the run was cut short: {run.generator.ended}"
     if not run.ok:
         return "no request was answered"
+    if run.error_rate >= TOO_MANY_FAILED:
+        return f"{len(run.failed)} of {len(run.tried)} requests failed, half or more"
     return bottleneck(run.generator)
 
 

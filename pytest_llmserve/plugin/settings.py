@@ -159,15 +159,15 @@ def kept_as(config: pytest.Config) -> KeptRuns | None:
     """Where --llm-save keeps runs, None without it.
 
     Raises:
-        SetupError: not such a name, or a file lies where the folder would.
+        SetupError: not such a name, or no folder can be there.
     """
     name = value(config, "--llm-save")
     if not name:
         return None
     _check_name("--llm-save", name)
-    kept = KeptRuns(_measurements(config) / name, name)
+    kept = KeptRuns(_measurements(config, "--llm-save") / name, name)
     _check_folder("--llm-save", kept.folder)
-    if value(config, "--llm-compare") and _compared_folder(config) == kept.folder:
+    if value(config, "--llm-compare") and _is_one(_compared_folder(config), kept.folder):
         raise SetupError(
             f"--llm-save and --llm-compare both name {name!r}: judged against the last run each time,"
             " a server could become slower for ever; save under another name"
@@ -179,7 +179,7 @@ def compared_with(config: pytest.Config) -> KeptRuns | None:
     """What --llm-compare names, None without it.
 
     Raises:
-        SetupError: neither a name nor a folder.
+        SetupError: neither a name nor a folder that can be looked into.
     """
     name = value(config, "--llm-compare")
     if not name:
@@ -194,24 +194,36 @@ def compared_with(config: pytest.Config) -> KeptRuns | None:
 def _once_more(config: pytest.Config, name: str) -> str:
     """How to get what --llm-compare lacks."""
     folder = _compared_folder(config)
-    if folder.parent == _measurements(config):
+    if folder.parent == _measurements(config, "--llm-compare"):
         return f"run once with --llm-save {folder.name}"
     return f"run once with --llm-save, and give the folder that is written, not {name}"
 
 
 def _compared_folder(config: pytest.Config) -> Path:
-    name = value(config, "--llm-compare")
-    folder = (
-        config.invocation_params.dir / Path(name).expanduser()
-        if _is_path(name)
-        else _measurements(config) / name
-    )
+    name: str = value(config, "--llm-compare")
+    if not _is_path(name):
+        return _measurements(config, "--llm-compare") / name
+    folder = config.invocation_params.dir / _at_home("--llm-compare", name)
     return Path(os.path.normpath(folder))
 
 
-def _measurements(config: pytest.Config) -> Path:
-    folder = Path(ini(config, "llm_measurements") or ".llmserve").expanduser()
-    return Path(os.path.normpath(config.rootpath / folder))
+def _is_one(first: Path, second: Path) -> bool:
+    """Also where a link leads to the other; neither need be there."""
+    return os.path.realpath(first) == os.path.realpath(second)
+
+
+def _measurements(config: pytest.Config, flag: str) -> Path:
+    folder = str(ini(config, "llm_measurements") or ".llmserve")
+    return Path(os.path.normpath(config.rootpath / _at_home(f"{flag}: llm_measurements =", folder)))
+
+
+def _at_home(where: str, folder: str) -> Path:
+    """The folder, `~` and `~user` at its beginning read as that user's own."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        user = Path(folder).parts[0]
+        raise SetupError(f"{where} {folder}: {user} has no home folder here; write the path out") from None
 
 
 def _is_path(name: str) -> bool:
@@ -228,7 +240,15 @@ def _check_name(flag: str, name: str) -> None:
 
 
 def _check_folder(flag: str, folder: Path) -> None:
-    blocked = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    try:
+        blocked = next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None)
+        if folder.is_dir():
+            os.listdir(folder)
+    except OSError as error:
+        raise SetupError(
+            f"{flag}: {folder} cannot be looked into: {error.strerror};"
+            " name another folder, or let this user in"
+        ) from None
     if blocked is not None:
         raise SetupError(f"{flag}: {blocked} is a file, where a folder is needed: move it, or name another")
 

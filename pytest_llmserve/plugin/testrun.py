@@ -21,12 +21,12 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.load.spec import overridden
-from pytest_llmserve.measure.compare import by_turns, check_rounds
+from pytest_llmserve.measure.compare import by_turns, check_rounds, with_a_request_a_round
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
-from pytest_llmserve.plugin.kept import REGRESSION, compared, keep
+from pytest_llmserve.plugin.kept import DID_NOT_PASS, REGRESSION, compared, keep, unfit_outcome
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
@@ -68,7 +68,7 @@ class TestRun:
         self._no_run: str | None = None
         self._was_dead = False
         self._told_before = False
-        self._passed = False
+        self._outcome: str | None = DID_NOT_PASS
         self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
         self.compared: dict[int, Comparison] = {}
         self.not_judged: str | None = None
@@ -152,7 +152,7 @@ class TestRun:
         """
 
         def plan_of(own: Mapping[str, Any]) -> LoadPlan:
-            return self._plan(overridden(keywords, own), on_progress)
+            return with_a_request_a_round(self._plan(overridden(keywords, own), on_progress))
 
         def keep(found: Comparison) -> None:
             self.compared[len(self.runs)] = found
@@ -160,12 +160,11 @@ class TestRun:
 
         try:
             number, entries = check_rounds(plan_of({}), rounds), entries_of(prompts)
-            with (
-                contenders(self, sides, plan_of) as (a, b),
-                self._shown(a.plan, on_progress) as progress,
-            ):
-                folder = self.state.run_folder
-                return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
+            with contenders(self, sides, plan_of) as (a, b):
+                self._tell_before(a.plan)
+                with self._shown(a.plan, on_progress) as progress:
+                    folder = self.state.run_folder
+                    return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
         except LlmServeError as error:
             self._no_run = f"the comparison came to nothing: {told(error)}"
             raise
@@ -269,11 +268,11 @@ class TestRun:
     def keep_runs(self, report: pytest.TestReport) -> None:
         """--llm-save: keep the runs once the test has passed for certain; told with the last report."""
         if report.when == "call":
-            self._passed = report.passed
+            self._outcome = unfit_outcome(report)
         runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
         if report.when == "teardown" and self.runs:
-            passed = self._passed and report.passed
-            kept = keep(self.state.config, self.item.nodeid, runs, passed, self._server_then)
+            unfit = self._outcome or unfit_outcome(report)
+            kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then)
             report._llmserve_kept = kept  # type: ignore[attr-defined]
 
     @property

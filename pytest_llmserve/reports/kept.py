@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,24 +55,25 @@ class KeptRuns:
     def save(self, nodeid: str, runs: Sequence[Measurement]) -> int:
         """Keep all runs of a test, in place of those that are there; return how many these were.
 
+        What a session that was killed has left half written of this test is removed first.
+
         Raises:
             OSError: they cannot be written; what was there before stays.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left_over in self._files(nodeid, r"\..*\.part"):
+            left_over.unlink(missing_ok=True)
         earlier = self._files(nodeid)
         written: list[tuple[Path, Path]] = []
         try:
             for number, measurement in enumerate(runs, 1):
                 path = self._path(nodeid, number)
                 written.append((write(measurement, path, nodeid, number), path))
+            _put_in_place(written, earlier)
         except BaseException:
             for unfinished, _ in written:
                 unfinished.unlink(missing_ok=True)
             raise
-        for unfinished, path in written:
-            unfinished.replace(path)
-        for path in {*earlier} - {path for _, path in written}:
-            path.unlink(missing_ok=True)
         return len(earlier)
 
     def count(self, nodeid: str | None = None) -> int:
@@ -81,7 +83,30 @@ class KeptRuns:
     def _path(self, nodeid: str, run: int) -> Path:
         return self.folder / f"{file_stem(nodeid)}-{run}.json"
 
-    def _files(self, nodeid: str | None) -> list[Path]:
+    def _files(self, nodeid: str | None, ending: str = "") -> list[Path]:
         stem = ".*" if nodeid is None else re.escape(file_stem(nodeid))
-        ours = re.compile(stem + r"-\d+\.json")
-        return [path for path in self.folder.glob("*.json") if ours.fullmatch(path.name)]
+        ours = re.compile(stem + r"-\d+\.json" + ending)
+        return [path for path in self.folder.glob("*.json*") if ours.fullmatch(path.name) and path.is_file()]
+
+
+def _put_in_place(written: Sequence[tuple[Path, Path]], earlier: Sequence[Path]) -> None:
+    """Give new files their names and remove the earlier ones; where that fails the earlier ones are back.
+
+    All earlier ones are moved aside first, so that old and new are never there together.
+    """
+    aside = [(path.with_name(f"{path.name}.{os.getpid()}.old.part"), path) for path in earlier]
+    try:
+        for out_of_the_way, path in aside:
+            path.replace(out_of_the_way)
+        for unfinished, path in written:
+            unfinished.replace(path)
+    except BaseException:
+        for unfinished, path in written:
+            if not unfinished.exists():
+                path.unlink(missing_ok=True)
+        for out_of_the_way, path in aside:
+            if out_of_the_way.exists():
+                out_of_the_way.replace(path)
+        raise
+    for out_of_the_way, _ in aside:
+        out_of_the_way.unlink(missing_ok=True)

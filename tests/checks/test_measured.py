@@ -7,7 +7,9 @@ import math
 import msgspec
 import pytest
 
+from pytest_llmserve.checks import measured
 from pytest_llmserve.checks.measured import measurement_of
+from pytest_llmserve.checks.series import in_order
 from pytest_llmserve.domain.metrics import DEFINITIONS
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import GeneratorHealth
@@ -36,12 +38,12 @@ def test_a_figure_that_a_request_has_not_is_no_number(make):
     assert {len(values) for values in found.series.values()} == {2}
 
 
-def test_the_last_try_of_each_request_counts(make):
-    """With retries, as a user would see it."""
+def test_every_try_of_a_request_counts(make):
+    """A server whose first tries all fail is not as good as one that answers them."""
     records = [make.record(0, "reset"), make.record(0, 10.0, attempt=2, sent_ns=40 * NS_PER_MS)]
     found = measurement_of(make.run(records, plan=LoadPlan(users=1, retries=1)))
-    assert list(found.series["e2e_ms"]) == [10.0]
-    assert found.counts["failed"] == 0
+    assert list(found.series["e2e_ms"]) == [math.inf, 10.0]
+    assert found.counts == {"sent": 2, "failed": 1, "dropped": 0}
 
 
 def test_dropped_requests_are_counted_apart(make):
@@ -83,3 +85,27 @@ def test_what_the_figures_depend_on_comes_along(make):
     assert (found.environment, found.server, found.definitions) == ({"cpus": 2}, server, DEFINITIONS)
     assert (found.ended, found.gone) == ("interrupted", "from 2 s on")
     assert "busiest load worker at 97% CPU" in found.spoiled
+
+
+def test_nothing_that_a_request_says_comes_along(make):
+    """A system prompt or a key may be a field of the request; where a trace lies is no one's business."""
+    params = {"temperature": 0.2, "system": "You are Aunt Agatha.", "api_key": "sk-secret"}
+    plan = LoadPlan(users=1, params=params, trace="/home/agatha/calls.jsonl")
+    found = measurement_of(make.run([make.record(0, 10.0)], plan=plan)).plan
+    assert (found["params"]["temperature"], found["trace"]) == (0.2, "calls.jsonl")
+    assert found["params"].keys() == params.keys()
+    assert not any(word in str(found).lower() for word in ("agatha", "secret"))
+
+
+def test_the_figures_of_a_run_are_gathered_once(make, monkeypatch):
+    """It is judged, compared and kept; how the run went is asked each time."""
+    gathered = []
+    monkeypatch.setattr(measured, "in_order", lambda records: gathered.append(1) or in_order(records))
+    run = make.run([make.record(0, 10.0)])
+    first = measurement_of(run)
+    run.generator = GeneratorHealth(ended="interrupted")
+    again = measurement_of(run, name="main")
+    assert len(gathered) == 1
+    assert (again.series, again.counts, again.name) == (first.series, first.counts, "main")
+    assert (first.ended, again.ended) == ("complete", "interrupted")
+    assert measurement_of(make.run([make.record(0, 20.0)])).series != first.series

@@ -172,6 +172,16 @@ def test_an_unwatched_server_is_no_evidence_and_the_reason_is_passed_on(make):
     )
 
 
+@pytest.mark.parametrize("per", ["run", "hour", "1000 requests"])
+def test_rounds_of_a_comparison_are_no_evidence(per, make):
+    """Their stamps are moved together and the samples' are not: a rate of both would be a fraction."""
+    verdict = only(NoLeak(mb=1000, per=per), rising(make, [412.0] * 7, rounds=8))
+    assert (verdict.verdict, verdict.estimate) == ("undecided", None)
+    assert verdict.sentence.endswith(
+        ": no evidence, a comparison is not read for leaks: use a load of its own"
+    )
+
+
 def test_each_run_is_judged_on_its_own(make):
     runs = [rising(make, [mb] * 7) for mb in (412.0, 600.0)]
     found = NoLeak(mb=100).judge(Evidence(runs=tuple(runs)))

@@ -289,3 +289,18 @@ def test_one_metric_needs_no_list_and_none_is_judged_twice():
     )
     twice = {"percent": 10, "metrics": ["e2e_p95", "e2e_p95"]}
     assert build(NoRegression, "no_regression", (), twice).metrics == ("e2e_p95",)
+
+
+def test_a_server_whose_first_tries_all_fail_is_not_what_it_was(make):
+    """With retries every request is answered in the end: as `latency` does, it judges each try."""
+    plan = LoadPlan(users=4, retries=1)
+    healthy = [make.record(i, 50.0) for i in range(400)]
+    second = [make.record(i, 50.0, attempt=2, sent_ns=i * 10_000_000 + 6_000_000) for i in range(400)]
+    sick = make.run([*(make.record(i, "reset") for i in range(400)), *second], plan=plan, steady_s=4.0)
+    old = measurement_of(make.run(healthy, plan=plan, steady_s=4.0), name="main")
+    errors, p95 = NoRegression(percent=10, metrics=("error_rate", "e2e_p95")).judge(
+        Evidence(runs=(sick,), baselines=(old,))
+    )
+    assert (errors.verdict, p95.verdict) == (FAIL, FAIL)
+    assert errors.estimate == pytest.approx(50.0)
+    assert "400" in errors.sentence

@@ -45,6 +45,11 @@ def test_chunks_are_counted_where_they_arrived():
     assert chunks_between(record(10, 20, 20, 30), (10, 20, 30)) == [1, 2]
     assert chunks_between(record(10, 30, 20), (0, 15, 25, 31)) == [1, 1, 1]
     assert chunks_between(record(), (0, 9)) == [0]
+    edges = (10, 20, 30)  # before, at, between and after them
+    assert [chunks_between(record(first, first + 4), edges) for first in (0, 5, 10, 15, 16, 26, 30)] == [
+        *([0, 0], [0, 0], [2, 0], [2, 0], [1, 1], [0, 1], [0, 0])
+    ]
+    assert chunks_between(record(5, 9, 35), edges) == [0, 0]
 
 
 def test_small_runs_do_not_wait_for_numpy():

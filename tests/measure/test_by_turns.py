@@ -11,7 +11,7 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.measure.compare import Contender, alike, by_turns, check_rounds
+from pytest_llmserve.measure.compare import Contender, alike, by_turns, check_rounds, with_a_request_a_round
 from pytest_llmserve.measure.run import Stopped
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.serve.ready import wait_ready
@@ -209,3 +209,18 @@ def test_a_load_that_can_be_cut_is_not(mock_server):
     """By users or by rate."""
     assert check_rounds(LoadPlan(requests=8), 8) == 8
     assert check_rounds(LoadPlan(rate=5.0, duration_ns=NS_PER_S), 2) == 2
+
+
+@pytest.mark.parametrize(("requests", "rounds"), [(3, 2), (7, 6), (8, 8), (100, 8)])
+def test_a_scaled_load_is_cut_into_as_many_rounds_as_fit(requests, rounds):
+    """An even number; without --llm-scale it was the user who asked for too few requests."""
+    assert check_rounds(LoadPlan(requests=requests, scale=0.1), 8) == rounds
+    if rounds < 8:
+        with pytest.raises(SetupError, match=f"{requests} requests cannot be cut into 8 rounds"):
+            check_rounds(LoadPlan(requests=requests), 8)
+
+
+def test_a_single_request_that_scaling_has_left_becomes_one_a_round():
+    assert with_a_request_a_round(LoadPlan(requests=1, scale=0.1)).requests == 2
+    assert with_a_request_a_round(LoadPlan(requests=1)).requests == 1
+    assert with_a_request_a_round(LoadPlan(requests=5, scale=0.1)).requests == 5

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.measured import measurement_of
+from pytest_llmserve.checks.no_degradation import NoDegradation
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
@@ -156,3 +158,24 @@ def test_fewer_rounds_than_planned_say_why():
     assert joined(PLAN, [a_round(1)], "b was gone").generator.ended == "b was gone"
     none = joined(PLAN, [], "b was gone")
     assert (none.requests, none.generator.ended) == ([], "b was gone")
+
+
+def test_a_joined_run_says_of_how_many_rounds_it_is():
+    """What reads records and samples together must know; a run of its own says None."""
+    assert joined(PLAN, [a_round(10), a_round(20)]).rounds == 2
+    assert joined(PLAN, [], "b was gone").rounds == 0
+    assert a_round(10).rounds is None
+
+
+@pytest.mark.parametrize(("slower_ms", "verdict"), [(0, "pass"), (5, "fail")])
+def test_quarters_of_a_joined_run_are_in_the_order_of_time(slower_ms, verdict):
+    """A server that is 5 ms slower in each of 8 rounds is found; a steady one not."""
+    rounds = []
+    for number in range(8):
+        begin_ms = 10_000 * (number + 1)
+        each = [record(i, begin_ms + i * 10, 20 + number * slower_ms + i % 3) for i in range(100)]
+        window_ns = (begin_ms * NS_PER_MS, (begin_ms + 1000) * NS_PER_MS)
+        rounds.append(LoadResult(PLAN, each, GeneratorHealth(), window_ns))
+    found = joined(PLAN, rounds)
+    p50 = NoDegradation(percent=20).judge(Evidence(runs=(found,)))[0]
+    assert p50.verdict == verdict, p50.sentence

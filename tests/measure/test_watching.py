@@ -10,7 +10,10 @@ from itertools import pairwise
 
 import pytest
 
+from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.observe.gpu_memory import GpuMemory
+from pytest_llmserve.observe.sampler import Sampler
 
 
 @pytest.fixture
@@ -212,3 +215,19 @@ def test_a_run_that_begins_is_read_more_often(sleeper):
     watch.stop()
     gaps = sorted(after - before for before, after in pairwise(stamps))
     assert gaps[len(gaps) // 2] < 150_000_000
+
+
+def test_the_gpu_is_let_go_also_where_a_reading_hangs(sleeper, monkeypatch):
+    """Else the driver's library stays open for the rest of the session."""
+    closed = []
+    monkeypatch.setattr(GpuMemory, "_open", lambda self: "no GPU here")
+    monkeypatch.setattr(GpuMemory, "close", lambda self: closed.append(self))
+
+    def hang(self):
+        raise ProbeLost("a resource reading did not return")
+
+    monkeypatch.setattr(Sampler, "stop", hang)
+    watch = Watch(sleeper.pid, "told", gpu=True)
+    with pytest.raises(ProbeLost, match="did not return"):
+        watch.stop()
+    assert len(closed) == 1

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from pytest_llmserve.plugin import kept as kept_plugin
+from pytest_llmserve.plugin import settings
 from pytest_llmserve.reports.kept import file_stem
 
 NODEID = "test_suite.py::test_it"
@@ -235,3 +236,59 @@ def test_a_file_is_a_usage_error(suite, main):
     assert (
         f"ERROR: --llm-compare: {main} is a file, where a folder is needed: move it, or name another"
     ) in run.result.errlines
+
+
+LONG = "x" * 300
+LOOKED_INTO = "cannot be looked into: {why}; name another folder, or let this user in"
+
+
+@pytest.mark.parametrize(
+    ("folder", "fault"),
+    [
+        (f"./{LONG}", "--llm-compare: {here}/" + LONG + " " + LOOKED_INTO.format(why="File name too long")),
+        (
+            "~no_such_user/runs",
+            "--llm-compare ~no_such_user/runs: ~no_such_user has no home folder here; write the path out",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_is_a_usage_error(folder, fault, suite):
+    """No crash of pytest itself."""
+    run = suite(BODY, "--llm-endpoint", "http://127.0.0.1:1", f"--llm-compare={folder}")
+    assert run.exit == pytest.ExitCode.USAGE_ERROR, run.text
+    assert f"ERROR: {fault.format(here=suite.pytester.path)}" in run.result.errlines
+
+
+@pytest.mark.parametrize("option", ["--llm-compare=main", "--llm-save=main"])
+@pytest.mark.parametrize("folder", [LONG, "~no_such_user"])
+def test_a_folder_of_measurements_that_cannot_be_is_a_usage_error(folder, option, suite):
+    """The ini key is named where it is to blame."""
+    suite.pytester.makeini(f"[pytest]\nllm_measurements = {folder}")
+    run = suite(BODY, "--llm-endpoint", "http://127.0.0.1:1", option)
+    flag = option.partition("=")[0]
+    fault = {
+        LONG: f"{flag}: {suite.pytester.path}/{LONG}/main {LOOKED_INTO.format(why='File name too long')}",
+        "~no_such_user": f"{flag}: llm_measurements = ~no_such_user: ~no_such_user has no home folder here;"
+        " write the path out",
+    }[folder]
+    assert run.exit == pytest.ExitCode.USAGE_ERROR, run.text
+    assert f"ERROR: {fault}" in run.result.errlines
+
+
+def test_a_folder_that_may_not_be_read_is_a_usage_error(suite, monkeypatch):
+    """Said by the system, and not taken for an empty one."""
+    folder = suite.pytester.path / "closed"
+    folder.mkdir()
+    real = settings.os.listdir
+
+    def listdir(path):
+        if path == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(settings.os, "listdir", listdir)
+    run = suite(BODY, "--llm-endpoint", "http://127.0.0.1:1", "--llm-compare=./closed")
+    assert run.exit == pytest.ExitCode.USAGE_ERROR, run.text
+    assert (
+        f"ERROR: --llm-compare: {folder} {LOOKED_INTO.format(why='Permission denied')}" in run.result.errlines
+    )

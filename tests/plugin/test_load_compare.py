@@ -83,6 +83,14 @@ def test_two_ways_to_ask_one_server_can_be_compared(compare, steady):
     assert of(run, "no_regression")[0]["what"] == f'p50 e2e latency against "{steady.url}"'
 
 
+def test_a_side_is_not_named_by_what_it_says(compare, steady):
+    """A system prompt in `params` is in no name: names are printed."""
+    more = '    assert found.names[0].endswith(" (params of system and seed=7)"), found.names\n'
+    run = compare("{'params': {'system': 'I am Agatha.', 'seed': 7}}, llm_endpoint", more)
+    assert run.exit == 0, run.text
+    assert "Agatha" not in run.text
+
+
 def test_the_comparison_is_in_summary_and_report(compare, steady, slow):
     """The reference's figures, the rounds, and how far apart the two are."""
     run = compare(f"llm_endpoint, {slow.url!r}")
@@ -102,6 +110,15 @@ def test_the_comparison_is_in_summary_and_report(compare, steady, slow):
     assert f"  a = {steady.url}, b = {slow.url} (80 sent, 0 failed), 2 rounds by turns" in run.result.outlines
     assert any(line.startswith("  e2e p50, ms") for line in run.result.outlines)
     json.dumps(comparison, allow_nan=False)
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.01])
+def test_a_scaled_comparison_has_as_many_rounds_as_fit(scale, compare, steady):
+    """A trial of a suite: 80 requests in 2 rounds become 8, then 2, as a round needs one."""
+    more = f"    assert len(found.a.requests) == len(found.b.requests) == {max(2, 80 * scale):.0f}\n"
+    run = compare("llm_endpoint, llm_endpoint", more, f"--llm-scale={scale}")
+    assert "AssertionError" not in run.text
+    assert run.tests[0]["runs"][0]["comparison"]["planned"] == 2, run.text
 
 
 def test_a_comparison_is_not_kept(compare, steady):
@@ -133,7 +150,7 @@ FAULTS = {
         "b: endpoint 'ftp://x' is not an http or https URL; give one like http://127.0.0.1:8000 or https://host/path"
     ),
     "llm_endpoint, llm_endpoint, requests=1": (
-        "1 requests cannot be cut into 2 rounds: give more, or fewer rounds="
+        "1 request cannot be cut into 2 rounds: give more, or fewer rounds="
     ),
 }
 

@@ -97,6 +97,7 @@ NOT_KEPT = {
     "failed": (ONE + "    assert result.error_rate == 1\n", "the test did not pass"),
     "promise": (ONE.replace("def", "@pytest.mark.latency(max_ms=0.001)\ndef"), "the test did not pass"),
     "xfailed": (ONE.replace("def", "@pytest.mark.xfail\ndef") + "    assert 0\n", "the test did not pass"),
+    "xpassed": (ONE.replace("def", "@pytest.mark.xfail\ndef"), "the test was expected to fail"),
     "skipped": (ONE + "    pytest.skip('enough')\n", "the test did not pass"),
     "teardown": (
         "@pytest.fixture\ndef after():\n    yield\n    assert 0\n"
@@ -144,6 +145,17 @@ def test_runs_that_are_no_measure_are_not_kept(case, save, files, suite):
     assert files() == before
 
 
+@pytest.mark.parametrize(("every", "said_of_it"), [(2, "6 of 12 requests failed, half or more"), (3, None)])
+def test_a_run_that_failed_by_half_is_no_measure(every, said_of_it, save, suite, mock_server, files):
+    """Also where no limit of the test says so; below that it is."""
+    sick = mock_server("--ttft-ms", 2, "--tokens", 3, "--fail-status", 503, "--fail-every", every)
+    body = ONE.replace("users=2", "users=1")
+    run = suite(body, "--llm-endpoint", sick.url, "--llm-api=openai-chat", "--llm-save=main")
+    assert run.exit == 0, run.text
+    assert said(run) == [f"not kept as main: {said_of_it}" if said_of_it else "kept as main: 1 run"]
+    assert len(files()) == (0 if said_of_it else 1)
+
+
 def test_a_run_that_was_not_kept_leaves_nothing(save, files):
     """And says nothing of earlier ones."""
     run = save(NOT_KEPT["failed"][0])
@@ -182,13 +194,25 @@ def test_nothing_that_was_said_is_in_the_file(suite, mock_server, monkeypatch):
     """No prompt, no answer, no header, no key."""
     server = mock_server("--ttft-ms", 2, "--itl-ms", 1, "--tokens", 5)
     monkeypatch.setenv("MY_KEY", "sk-very-secret")
-    body = ONE.replace("Say hi.", "What did Aunt Agatha say?")
+    body = ONE.replace("Say hi.", "What did Aunt Agatha say?").replace(
+        "=12", "=12, params={'system': 'You are Mr Pinch.', 'api_key': 'sk-in-a-field', 'seed': 4711}"
+    )
     options = ("--llm-save", "main", "--llm-api-key-env", "MY_KEY", "--llm-header", "X-Team: hush-hush")
     run = suite(body + "    assert 'red' in result.ok[0].text\n", "--llm-endpoint", server.url, *options)
     assert run.exit == 0, run.text
     (path,) = (suite.pytester.path / ".llmserve" / "main").iterdir()
     text = path.read_text()
-    for word in ("Agatha", "sk-very-secret", "hush-hush", "X-Team", "MY_KEY", "red "):
+    assert json.loads(text)["plan"]["params"]["seed"] == 4711
+    for word in (
+        "Pinch",
+        "sk-in-a-field",
+        "Agatha",
+        "sk-very-secret",
+        "hush-hush",
+        "X-Team",
+        "MY_KEY",
+        "red ",
+    ):
         assert word not in text
 
 
@@ -225,9 +249,15 @@ def test_a_file_in_the_folders_place_is_a_usage_error(suite):
     assert fault in run.result.errlines
 
 
-@pytest.mark.parametrize("compare", ["main", "./.llmserve/main", ".llmserve/v1/../main"])
+@pytest.mark.parametrize(
+    "compare", ["main", "./.llmserve/main", ".llmserve/v1/../main", "./link", "./all/main"]
+)
 def test_comparing_with_what_is_being_replaced_is_a_usage_error(compare, suite):
-    """However the folder is written."""
+    """However the folder is written, through links too."""
+    folder = suite.pytester.path
+    (folder / ".llmserve").mkdir()
+    (folder / "all").symlink_to(folder / ".llmserve")
+    (folder / "link").symlink_to(folder / ".llmserve" / "main")
     run = suite(ONE, "--llm-endpoint", "http://127.0.0.1:1", "--llm-save=main", f"--llm-compare={compare}")
     assert run.exit == pytest.ExitCode.USAGE_ERROR
     assert (

@@ -69,6 +69,19 @@ def test_where_no_progress_is_wanted_the_warning_alone_says_it(options, suite, q
     assert warned(run)[0] == ("test_suite.py:4", BEFORE)
 
 
+def test_it_is_said_before_a_comparison_too(suite, quick):
+    """Of all rounds of a side together; made an error, the comparison is not begun."""
+    body = SMALL.replace('llm_load("Say hi.")', "llm_load.compare(llm_endpoint, llm_endpoint, rounds=2)")
+    body = body.replace("(llm_load)", "(llm_load, llm_endpoint)")
+    run = suite(body, "--llm-endpoint", quick.url)
+    assert f"llmserve: {BEFORE}" in run.result.outlines
+    assert warned(run)[0] == ("test_suite.py:4", BEFORE)
+    asked = len(quick.log_rows())
+    run = suite(body, "--llm-endpoint", quick.url, "-W", f"error::{CATEGORY}")
+    assert run.exit == 1
+    assert len(quick.log_rows()) < asked + 20
+
+
 def test_it_is_said_once_a_test(suite, quick):
     """However many runs it has; each undecided limit of each run is warned of."""
     run = suite(

@@ -66,6 +66,45 @@ def test_what_was_kept_stays_when_the_new_cannot_be_written(kept, monkeypatch):
     assert len(list(kept.folder.iterdir())) == 2
 
 
+def test_what_was_kept_stays_when_the_new_cannot_be_put_in_place(kept, monkeypatch):
+    """The second new file cannot be renamed: no mix of old and new, and nothing half done is left."""
+    kept.save(NODEID, [run(1), run(2)])
+    real = Path.replace
+
+    def busy(path, target):
+        if target.name.endswith("-2.json") and ".old" not in path.name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    with pytest.raises(OSError, match="Permission denied"):
+        kept.save(NODEID, [run(3), run(4)])
+    assert plans(kept) == [1, 2]
+    assert len(list(kept.folder.iterdir())) == 2
+
+
+def test_a_folder_in_the_place_of_a_file_leaves_nothing_half_done(kept):
+    """Of the other runs neither."""
+    (kept.folder / f"{file_stem(NODEID)}-1.json" / "x").mkdir(parents=True)
+    before = sorted(kept.folder.rglob("*"))
+    with pytest.raises(OSError, match="directory"):
+        kept.save(NODEID, [run(3), run(4)])
+    assert sorted(kept.folder.rglob("*")) == before
+
+
+def test_what_a_killed_session_left_is_removed_by_the_next(kept):
+    """Of this test alone: another one's may be under way in another process."""
+    kept.save(NODEID, [run(1)])
+    stems = [file_stem(NODEID), file_stem(NODEID + "[a]")]
+    stale, other = (kept.folder / f"{stem}-2.json.4711.part" for stem in stems)
+    for path in (stale, other):
+        path.write_text("half")
+    kept.save(NODEID, [run(2)])
+    assert other.exists()
+    assert not stale.exists()
+    assert plans(kept) == [2]
+
+
 def test_nothing_is_kept_where_nothing_was(kept):
     """A folder that is not there is an empty one."""
     assert (kept.count(), kept.count(NODEID), kept.load(NODEID, 1)) == (0, 0, None)
