@@ -257,6 +257,34 @@ def test_memory_that_rose_after_the_load_is_not_called_at_rest(make):
     )
 
 
+def stairs(make, places, height=60.0, **changes):
+    """Memory that rose by so much at each of the readings named; the server's noise is 0.1 MB."""
+    levels = [412 + height * sum(i >= at for at in places) + 0.1 * (i * 7 % 3) for i in range(READINGS)]
+    return course(make, levels, memory=make.memory(BEFORE, [levels[-1]] * 7), **changes)
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (NoLeak(mb=100), "a run about 2 times as long tells"),
+        (NoLeak(mb=20, per="1000 requests"), "a run about 2 times as long (78 s) tells"),
+        (NoLeak(mb=100, per="hour"), "a run about 2 times as long (78 s) tells"),
+    ],
+)
+def test_a_staircase_is_not_called_at_rest_between_two_rises(check, said, make):
+    """The second rise came 20 s after the first, and that was 16 s ago."""
+    found = only(check, stairs(make, [4, 24]))
+    assert found.verdict == "undecided"
+    assert found.sentence.endswith(
+        f" it rose in steps and has not rested longer than between them before: {said}"
+    )
+
+
+@pytest.mark.parametrize("places", [[4, 14], [14], [23]])
+def test_a_rest_longer_than_any_pause_before_is_one(places, make):
+    assert only(NoLeak(mb=40), stairs(make, places)).verdict == "pass"
+
+
 def test_a_saw_tooth_over_the_limit_is_undecided_and_says_why(make):
     levels = [412 + 80 * ((i / READINGS + 0.6) % 1) + 0.3 * (i % 2) for i in range(READINGS)]
     found = only(NoLeak(mb=5), course(make, levels, memory=make.memory(BEFORE, [levels[-1]] * 7)))

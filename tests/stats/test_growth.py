@@ -110,6 +110,42 @@ def test_a_filled_cache_is_judged_by_what_came_after():
     assert found.p_within(5) <= 0.05
 
 
+@pytest.mark.parametrize(
+    "signal",
+    [
+        150 * np.floor(2 * X + 0.8),
+        150 * np.floor(2 * X + 0.98),
+        120 * np.floor(2.5 * X + 0.5),
+        16 * 2.0 ** np.floor(np.log2(1 + 31 * X)),
+        70.0 * (X > 0.1) + 70 * (X > 0.2) + 70 * (X > 0.6),
+    ],
+    ids=["two steps a run", "the first at once", "2.5 steps a run", "a buffer that doubles", "uneven steps"],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pause_of_a_staircase_is_no_rest(signal, seed):
+    """Its next rise may be due."""
+    found = growth(signal, seed=seed)
+    assert found.stepping
+    assert found.p_within(1e9) == 1.0
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        140.0 * (X > 0.1),
+        140.0 * (X > 0.6),
+        70.0 * (X > 0.1) + 70 * (X > 0.4),
+        140 * np.minimum(X / 0.5, 1),
+        140 * np.minimum(X / 0.05, 1),
+        saw(60, 3.5),
+    ],
+    ids=["an early step", "a late step", "a rest longer than the pause", "a cache", "at the start", "teeth"],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rest_longer_than_any_pause_is_one(signal, seed):
+    assert not growth(signal, seed=seed).stepping
+
+
 def test_a_filling_level_says_when_it_was_filled():
     found = growth(140 * (1 - np.exp(-X / 0.1)))
     assert found.basis == "filling"
