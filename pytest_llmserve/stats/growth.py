@@ -107,6 +107,7 @@ class _Shape:
     drops: int
     alike: float
     filling: Filling | None
+    fine: float
 
 
 def growth_of(x: Sequence[float], y: Sequence[float], fine: float) -> Growth:
@@ -173,6 +174,7 @@ def _shape(at: Array, level: Array, fine: float) -> _Shape:
         drops=max(len(falling), len(cuts) - len(rising)),
         alike=serial_correlation(rest, nothing),
         filling=_filling(x, y, rest, len(cuts) if last else 0, nothing),
+        fine=fine,
     )
 
 
@@ -220,16 +222,20 @@ def _filling(x: Array, y: Array, rest: Array, cuts: int, nothing: float) -> Fill
 
 
 def _of_level(at: Array, level: Array, shape: _Shape) -> Growth:
+    import numpy as np
+
     x, y = binned(at, level, MOST_BINS)
     if shape.filling is not None:
         filled = min(3 * shape.filling.tau, 1.0)
-        return _growth("filling", shape.filling.beside, filled, x, shape.drop)
+        return _growth("filling", _resolved(shape.filling.beside, x, shape.fine), filled, x, shape.drop)
     x, y = x[shape.last :], y[shape.last :]
     basis = "last stretch" if shape.last else "line"
     since = float((x[0] - at[0]) / (at[-1] - at[0])) if shape.last else 0.0
     if len(x) < LEAST_BINS or x[-1] <= x[0]:
         return Growth(None, basis, since, 0.0, shape.drop, toothed=False, looks=LOOKS[basis])
-    slope = slope_of(x, y, shape.alike if shape.last else 0.0)
+    slope = _resolved(slope_of(x, y, shape.alike if shape.last else 0.0), x, shape.fine)
+    if np.ptp(y) < shape.fine:
+        slope = Slope(0.0, 0.0, slope.freedom)
     return replace(_growth(basis, slope, since, x, shape.drop), stepping=shape.stepping)
 
 
@@ -243,11 +249,21 @@ def _of_floors(at: Array, level: Array, count: int, shape: _Shape, since: float)
     middle = x - x.mean()
     # A floor is met by the nearest reading only: half a step off, evenly spread.
     blur = float(np.median(np.abs(np.diff(level))) / np.sqrt(12 * (middle @ middle)))
-    slope = Slope(slope.per_x, max(slope.error, blur), slope.freedom)
+    slope = _resolved(Slope(slope.per_x, max(slope.error, blur), slope.freedom), x, shape.fine)
     # One or two drops leave no floor on either side of them to compare.
     fallen = gave_back(y) if shape.drops >= 3 else max(shape.drop, gave_back(y))
     basis = "last stretch, floors" if shape.last else "floors"
     return replace(_growth(basis, slope, since, x, fallen), stepping=shape.stepping)
+
+
+def _resolved(slope: Slope, x: Array, fine: float) -> Slope:
+    """A slope as far as the smallest step of the level tells it: a smaller rise is none.
+
+    Rounding leaves about 1e-13 of a level that is exactly flat, with an error as small.
+    """
+    span = float(x[-1] - x[0])
+    per_x = slope.per_x if abs(slope.per_x) * span >= fine else 0.0
+    return Slope(per_x, max(slope.error, fine / span), slope.freedom)
 
 
 def _growth(basis: str, slope: Slope, since: float, x: Array, fallen: float) -> Growth:

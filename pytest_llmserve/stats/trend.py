@@ -37,9 +37,9 @@ class Slope:
         return self.per_x - half, self.per_x + half
 
     def p_at_most(self, limit: float) -> float:
-        """P of a slope this low or lower if the true one were `limit`: small = below the limit."""
+        """P of a slope this low or lower if the true one were `limit`: small = not above the limit."""
         if self.error == 0:
-            return 0.0 if self.per_x < limit else 1.0
+            return 0.0 if self.per_x <= limit else 1.0
         from scipy.special import stdtr
 
         return float(stdtr(self.freedom, (self.per_x - limit) / self.error))

