@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_TIMES = 20
 """A run so many times as long is no advice."""
+OF_A_TOOTH = 3
+"""One tooth makes the rise of a line unsure by up to 2.6 times its height, wherever it stands."""
 RISES = "it rose in steps and has not rested longer than between them before: a run about 2 times as long"
 
 
@@ -101,7 +103,7 @@ def may_be_given_back(found: Growth) -> bool:
     assert found.slope is not None
     low, high = found.slope.interval(CONFIDENCE)
     unsure = (high - low) / 2 * abs(found.rise / found.slope.per_x) if found.slope.per_x else 0.0
-    return found.toothed and 2 * found.given_back > unsure
+    return found.toothed and OF_A_TOOTH * found.given_back > unsure
 
 
 def may_rise_again(found: Growth, limit: float) -> bool:
