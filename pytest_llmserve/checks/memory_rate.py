@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_llmserve.checks.finding import (
+    ALPHA,
     CONFIDENCE,
     Finding,
     Interval,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MOST_TIMES = 20
 """A run so many times as long is no advice."""
+OF_A_TOOTH = 3
+"""One tooth makes the rise of a line unsure by up to 2.6 times its height, wherever it stands."""
+RISES = "it rose in steps and has not rested longer than between them before: a run about 2 times as long"
 
 
 def judge_rate(
@@ -86,6 +90,8 @@ def doubt(found: Growth, limit: float, span_ns: int) -> str:
             f"it had given back {amount(found.given_back)} MB before and may do so again:"
             " a run of several such cycles tells"
         )
+    if may_rise_again(found, limit):
+        return f"{RISES} ({duration_text(_up_ns(2 * span_ns))}) tells"
     times = longer(found, limit)
     if times > MOST_TIMES:
         return "the readings differ by too much: a quieter machine or a limit farther away is needed"
@@ -97,7 +103,13 @@ def may_be_given_back(found: Growth) -> bool:
     assert found.slope is not None
     low, high = found.slope.interval(CONFIDENCE)
     unsure = (high - low) / 2 * abs(found.rise / found.slope.per_x) if found.slope.per_x else 0.0
-    return found.toothed and 2 * found.given_back > unsure
+    return found.toothed and OF_A_TOOTH * found.given_back > unsure
+
+
+def may_rise_again(found: Growth, limit: float) -> bool:
+    """Its rest alone would be enough, were it not one of many."""
+    assert found.slope is not None
+    return found.stepping and found.slope.p_at_most(limit) <= ALPHA
 
 
 def longer(found: Growth, limit: float) -> float:

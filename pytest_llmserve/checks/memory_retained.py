@@ -8,10 +8,12 @@ from statistics import median
 from pytest_llmserve.checks.finding import ALPHA, CONFIDENCE, Finding, Interval
 from pytest_llmserve.checks.memory_rate import (
     MOST_TIMES,
+    RISES,
     amount_of_times,
     interval_of,
     longer,
     may_be_given_back,
+    may_rise_again,
     too_little,
 )
 from pytest_llmserve.checks.memory_series import GPU, MemorySeries, memory_series
@@ -153,6 +155,8 @@ def _unknown(found: Growth | None, kept: Retained, series: MemorySeries) -> str:
             f"it had given back {amount(found.given_back)} MB during the run and may do so again:"
             " a run of several such cycles tells"
         )
+    if may_rise_again(found, kept.limit):
+        return f"{RISES} tells"
     times = longer(found, kept.limit)
     if times > MOST_TIMES:
         return "whether it had come to rest cannot be told from readings that differ so much"

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_llmserve.stats.filling import Filling, filling_of
 from pytest_llmserve.stats.pieces import (
+    LEAST,
     PRICE,
     cuts_of,
     falls,
     gave_back,
-    largest_shift_down,
     pieces_left,
+    shifts_of,
 )
 from pytest_llmserve.stats.trend import Slope, residuals, serial_correlation, slope_of, worth
 
@@ -39,6 +42,12 @@ FLOORS = (24, 16, 12, 8, 6)
 LEAST_SHARE = 0.25
 """Share of the readings' length that the last stretch must have to be judged."""
 LEAST_BINS = 5
+LEAST_RISE = 0.1
+"""Share of all that a level rose, below which it has hardly risen."""
+PAUSE_BINS = 4
+"""Rises that are no farther apart are one."""
+MOST_GROWN = 2.0
+"""A pause is expected to grow by no more than this over the one before: buffers double."""
 SURE_FILLING = 10.0
 """Gain over a line, as PRICE, from which on a filling level is taken."""
 FILLING_HEAD = 6.0
@@ -63,6 +72,7 @@ class Growth:
         rise: of the judged line, from its beginning to its end.
         given_back: the most by which the level fell below an earlier one, noise left out.
         toothed: the rise is no more than may be given back again.
+        stepping: it rose again and again, and has not rested for longer than it did between two rises.
         looks: factor for a p-value that accuses.
     """
 
@@ -73,10 +83,11 @@ class Growth:
     given_back: float
     toothed: bool
     looks: int
+    stepping: bool = False
 
     def p_within(self, limit: float) -> float:
         """Small = lasting growth is shown to be at most the limit."""
-        return 1.0 if self.slope is None else self.slope.p_at_most(limit)
+        return 1.0 if self.slope is None or self.stepping else self.slope.p_at_most(limit)
 
     def p_beyond(self, limit: float) -> float:
         """Small = lasting growth is shown to be over the limit."""
@@ -91,10 +102,12 @@ class _Shape:
 
     last: int
     edge: float
+    stepping: bool
     drop: float
     drops: int
     alike: float
     filling: Filling | None
+    fine: float
 
 
 def growth_of(x: Sequence[float], y: Sequence[float], fine: float) -> Growth:
@@ -147,16 +160,50 @@ def _shape(at: Array, level: Array, fine: float) -> _Shape:
     rest = pieces_left(x, y, cuts)
     spread = max(float(np.sqrt(rest @ rest / max(1, len(x) - 3 * len(cuts) - 2))), fine)
     rising = [cut for cut in cuts if not falls(y, cut, spread)]
-    drop, drops = largest_shift_down(*binned(at, level, DROP_BINS), nothing)
+    finer, means = binned(at, level, DROP_BINS)
+    shifts = shifts_of(finer, means, nothing)
+    falling = [-size for _, size in shifts if size < 0]
+    drop = max(falling, default=0.0)
     last = rising[-1] if rising else 0
+    early = [float(finer[cut]) for cut, size in shifts if size > 0 and finer[cut] < x[LEAST]]
     return _Shape(
         last=last,
-        edge=float(x[last - 1] + x[last]) / 2 if last else float(at[0]),
+        edge=_edge(x, last) if last else float(at[0]),
+        stepping=_stepping(early[:1] + _rises(x, y, cuts), float(at[-1]), float(at[-1] - at[0]) / len(x)),
         drop=max(drop, gave_back(y - rest)) if cuts else drop,
-        drops=max(drops, len(cuts) - len(rising)),
+        drops=max(len(falling), len(cuts) - len(rising)),
         alike=serial_correlation(rest, nothing),
         filling=_filling(x, y, rest, len(cuts) if last else 0, nothing),
+        fine=fine,
     )
+
+
+def _edge(x: Array, cut: int) -> float:
+    """Where a cut lies: between the readings on both sides of it."""
+    return float(x[cut - 1] + x[cut]) / 2
+
+
+def _rises(x: Array, y: Array, cuts: list[int]) -> list[float]:
+    """Where cuts lie that lead to a higher stretch; a cut within a pause does not."""
+    means = [float(y[i:j].mean()) for i, j in pairwise([0, *cuts, len(y)])]
+    least = LEAST_RISE * (max(means) - min(means))
+    higher = [after - before >= least for before, after in pairwise(means)]
+    return [_edge(x, cut) for cut, rose in zip(cuts, higher, strict=True) if rose]
+
+
+def _stepping(rises: list[float], end: float, bin_width: float) -> bool:
+    """True when another rise may be due: the last rest is no longer than a pause between rises.
+
+    Where pauses grow, as of a buffer that doubles, the next is expected to grow as much once more.
+    """
+    # A rise that takes a while, or falls into the middle of a bin, is cut at both its ends.
+    begun = [at for before, at in pairwise([-inf, *rises]) if at - before > PAUSE_BINS * bin_width]
+    pauses = [later - earlier for earlier, later in pairwise(begun)]
+    if not pauses:
+        return False
+    grown = pauses[-1] / pauses[-2] if len(pauses) > 1 else 1.0
+    due = max(max(pauses), pauses[-1] * min(grown, MOST_GROWN))
+    return end - rises[-1] <= due + bin_width
 
 
 def _filling(x: Array, y: Array, rest: Array, cuts: int, nothing: float) -> Filling | None:
@@ -175,17 +222,21 @@ def _filling(x: Array, y: Array, rest: Array, cuts: int, nothing: float) -> Fill
 
 
 def _of_level(at: Array, level: Array, shape: _Shape) -> Growth:
+    import numpy as np
+
     x, y = binned(at, level, MOST_BINS)
     if shape.filling is not None:
         filled = min(3 * shape.filling.tau, 1.0)
-        return _growth("filling", shape.filling.beside, filled, x, shape.drop)
+        return _growth("filling", _resolved(shape.filling.beside, x, shape.fine), filled, x, shape.drop)
     x, y = x[shape.last :], y[shape.last :]
     basis = "last stretch" if shape.last else "line"
     since = float((x[0] - at[0]) / (at[-1] - at[0])) if shape.last else 0.0
     if len(x) < LEAST_BINS or x[-1] <= x[0]:
         return Growth(None, basis, since, 0.0, shape.drop, toothed=False, looks=LOOKS[basis])
-    slope = slope_of(x, y, shape.alike if shape.last else 0.0)
-    return _growth(basis, slope, since, x, shape.drop)
+    slope = _resolved(slope_of(x, y, shape.alike if shape.last else 0.0), x, shape.fine)
+    if np.ptp(y) < shape.fine:
+        slope = Slope(0.0, 0.0, slope.freedom)
+    return replace(_growth(basis, slope, since, x, shape.drop), stepping=shape.stepping)
 
 
 def _of_floors(at: Array, level: Array, count: int, shape: _Shape, since: float) -> Growth:
@@ -198,10 +249,21 @@ def _of_floors(at: Array, level: Array, count: int, shape: _Shape, since: float)
     middle = x - x.mean()
     # A floor is met by the nearest reading only: half a step off, evenly spread.
     blur = float(np.median(np.abs(np.diff(level))) / np.sqrt(12 * (middle @ middle)))
-    slope = Slope(slope.per_x, max(slope.error, blur), slope.freedom)
+    slope = _resolved(Slope(slope.per_x, max(slope.error, blur), slope.freedom), x, shape.fine)
     # One or two drops leave no floor on either side of them to compare.
     fallen = gave_back(y) if shape.drops >= 3 else max(shape.drop, gave_back(y))
-    return _growth("last stretch, floors" if shape.last else "floors", slope, since, x, fallen)
+    basis = "last stretch, floors" if shape.last else "floors"
+    return replace(_growth(basis, slope, since, x, fallen), stepping=shape.stepping)
+
+
+def _resolved(slope: Slope, x: Array, fine: float) -> Slope:
+    """A slope as far as the smallest step of the level tells it: a smaller rise is none.
+
+    Rounding leaves about 1e-13 of a level that is exactly flat, with an error as small.
+    """
+    span = float(x[-1] - x[0])
+    per_x = slope.per_x if abs(slope.per_x) * span >= fine else 0.0
+    return Slope(per_x, max(slope.error, fine / span), slope.freedom)
 
 
 def _growth(basis: str, slope: Slope, since: float, x: Array, fallen: float) -> Growth:

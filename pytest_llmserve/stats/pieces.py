@@ -63,8 +63,8 @@ def falls(y: Array, cut: int, spread: float) -> bool:
     return float(y[cut : cut + 2].mean() - y[cut - 2 : cut].mean()) < -3 * spread
 
 
-def largest_shift_down(x: Array, y: Array, fine: float) -> tuple[float, int]:
-    """Sudden drops of a series that rises evenly otherwise: (the largest, how many were found).
+def shifts_of(x: Array, y: Array, fine: float) -> list[tuple[int, float]]:
+    """Sudden shifts of a series that rises evenly otherwise: (the first reading after it, by how much).
 
     Shifts of level are added to one common slope, the best first, as long as each gains its price:
     one near an end of the series is found too, where no line of its own could be fitted.
@@ -73,6 +73,7 @@ def largest_shift_down(x: Array, y: Array, fine: float) -> tuple[float, int]:
 
     n = len(x)
     terms = np.stack([np.ones(n), x - x.mean()], 1)
+    places: list[int] = []
     steps = (np.arange(n)[:, None] >= np.arange(1, n)[None, :]).astype(float)
     while terms.shape[1] < 2 + MOST:
         base, _ = np.linalg.qr(terms)
@@ -85,9 +86,9 @@ def largest_shift_down(x: Array, y: Array, fine: float) -> tuple[float, int]:
         if worth(after, fine) * np.log((rest @ rest + fine) / (after @ after + fine)) < PRICE:
             break
         terms = np.column_stack([terms, steps[:, best]])
-    shifts = np.linalg.lstsq(terms, y, rcond=None)[0][2:]
-    down = -shifts[shifts < 0]
-    return float(down.max(initial=0.0)), len(down)
+        places.append(best + 1)
+    sizes = np.linalg.lstsq(terms, y, rcond=None)[0][2:]
+    return sorted(zip(places, sizes.tolist(), strict=True))
 
 
 def _best_cuts(x: Array, y: Array, most: int) -> list[tuple[float, list[int]]]:

@@ -37,9 +37,9 @@ class Slope:
         return self.per_x - half, self.per_x + half
 
     def p_at_most(self, limit: float) -> float:
-        """P of a slope this low or lower if the true one were `limit`: small = below the limit."""
+        """P of a slope this low or lower if the true one were `limit`: small = not above the limit."""
         if self.error == 0:
-            return 0.0 if self.per_x < limit else 1.0
+            return 0.0 if self.per_x <= limit else 1.0
         from scipy.special import stdtr
 
         return float(stdtr(self.freedom, (self.per_x - limit) / self.error))
@@ -65,15 +65,16 @@ def residuals(x: Array, y: Array) -> Array:
 def serial_correlation(rest: Array, nothing: float = 0.0) -> float:
     """Correlation of each residual with the next, 0 to 0.97, for a first-order autoregression.
 
-    What a fit leaves looks less correlated than the noise was: the bias of (1 + 4 rho) / n is
-    taken off (Marriott and Pope, Biometrika 41, 1954, with two terms fitted). `nothing` is a sum of
-    squares into which nothing is read: what rounding leaves of an exact fit is no noise.
+    What a fit leaves looks less correlated than the noise was. With a line fitted the bias of
+    -(2 + 4 rho) / n is taken off: of -2 rho / n without any fit, and -(1 + rho) / n for each of two
+    terms (van Giersbergen, Economics Letters 89, 2005). `nothing` is a sum of squares into which
+    nothing is read: what rounding leaves of an exact fit is no noise.
     """
     squares = rest @ rest + nothing
     if squares <= 0:
         return 0.0
     seen = float((rest[1:] @ rest[:-1]) / squares)
-    return min(max(seen + (1 + 4 * seen) / len(rest), 0.0), MOST_ALIKE)
+    return min(max(seen + (2 + 4 * seen) / len(rest), 0.0), MOST_ALIKE)
 
 
 def worth(rest: Array, nothing: float = 0.0) -> float:

@@ -267,6 +267,34 @@ def test_memory_that_rose_after_the_load_is_not_called_at_rest(make):
     )
 
 
+def stairs(make, places, height=60.0, **changes):
+    """Memory that rose by so much at each of the readings named; the server's noise is 0.1 MB."""
+    levels = [412 + height * sum(i >= at for at in places) + 0.1 * (i * 7 % 3) for i in range(READINGS)]
+    return course(make, levels, memory=make.memory(BEFORE, [levels[-1]] * 7), **changes)
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (NoLeak(mb=100), "a run about 2 times as long tells"),
+        (NoLeak(mb=20, per="1000 requests"), "a run about 2 times as long (78 s) tells"),
+        (NoLeak(mb=100, per="hour"), "a run about 2 times as long (78 s) tells"),
+    ],
+)
+def test_a_staircase_is_not_called_at_rest_between_two_rises(check, said, make):
+    """The second rise came 20 s after the first, and that was 16 s ago."""
+    found = only(check, stairs(make, [4, 24]))
+    assert found.verdict == "undecided"
+    assert found.sentence.endswith(
+        f" it rose in steps and has not rested longer than between them before: {said}"
+    )
+
+
+@pytest.mark.parametrize("places", [[4, 14], [14], [23]])
+def test_a_rest_longer_than_any_pause_before_is_one(places, make):
+    assert only(NoLeak(mb=40), stairs(make, places)).verdict == "pass"
+
+
 def test_a_saw_tooth_over_the_limit_is_undecided_and_says_why(make):
     levels = [412 + 80 * ((i / READINGS + 0.6) % 1) + 0.3 * (i % 2) for i in range(READINGS)]
     found = only(NoLeak(mb=5), course(make, levels, memory=make.memory(BEFORE, [levels[-1]] * 7)))
@@ -302,7 +330,7 @@ def test_a_saw_tooth_over_the_limit_is_undecided_and_says_why(make):
             1799,
             "fail",
             (
-                "memory growth per hour 1800 MB > 1799 MB (USS + swap, 95% interval 1800-1800 MB,"
+                "memory growth per hour 1800 MB > 1799 MB (USS + swap, 95% interval 1799-1801 MB,"
                 " n=40 readings over 39 s)"
             ),
         ),
@@ -311,7 +339,7 @@ def test_a_saw_tooth_over_the_limit_is_undecided_and_says_why(make):
             1801,
             "pass",
             (
-                "memory growth per hour 1800 MB <= 1801 MB (USS + swap, 95% interval 1800-1800 MB,"
+                "memory growth per hour 1800 MB <= 1801 MB (USS + swap, 95% interval 1799-1801 MB,"
                 " n=40 readings over 39 s)"
             ),
         ),
@@ -353,6 +381,15 @@ def test_a_rate_tells_from_when_on_it_was_judged(make):
     found = only(NoLeak(mb=50, per="1000 requests"), filled(make, 0.4))
     assert found.verdict == "pass"
     assert found.sentence.endswith(": judged from 41% of the run on, when memory had changed its course")
+
+
+@pytest.mark.parametrize("per", ["run", "hour", "1000 requests"])
+@pytest.mark.parametrize("mb", [100.1, 412.3, 523.07692, 877.3])
+def test_exactly_flat_memory_passes_a_limit_of_nothing(per, mb, make):
+    gpu = make.memory([8000.0] * 7, [8000.0] * 7, measure="GPU memory of the server's processes")
+    run = with_gpu(course(make, [mb] * READINGS, memory=make.memory([mb] * 7, [mb] * 7, gpu=gpu)), 0)
+    found = NoLeak(mb=0, gpu_mb=0, per=per).judge(Evidence(runs=(run,)))
+    assert [(v.verdict, v.estimate) for v in found] == [("pass", 0.0)] * 2
 
 
 def test_readings_outside_the_steady_window_do_not_count(make):

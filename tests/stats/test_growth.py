@@ -110,6 +110,42 @@ def test_a_filled_cache_is_judged_by_what_came_after():
     assert found.p_within(5) <= 0.05
 
 
+@pytest.mark.parametrize(
+    "signal",
+    [
+        150 * np.floor(2 * X + 0.8),
+        150 * np.floor(2 * X + 0.98),
+        120 * np.floor(2.5 * X + 0.5),
+        16 * 2.0 ** np.floor(np.log2(1 + 31 * X)),
+        70.0 * (X > 0.1) + 70 * (X > 0.2) + 70 * (X > 0.6),
+    ],
+    ids=["two steps a run", "the first at once", "2.5 steps a run", "a buffer that doubles", "uneven steps"],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pause_of_a_staircase_is_no_rest(signal, seed):
+    """Its next rise may be due."""
+    found = growth(signal, seed=seed)
+    assert found.stepping
+    assert found.p_within(1e9) == 1.0
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        140.0 * (X > 0.1),
+        140.0 * (X > 0.6),
+        70.0 * (X > 0.1) + 70 * (X > 0.4),
+        140 * np.minimum(X / 0.5, 1),
+        140 * np.minimum(X / 0.05, 1),
+        saw(60, 3.5),
+    ],
+    ids=["an early step", "a late step", "a rest longer than the pause", "a cache", "at the start", "teeth"],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rest_longer_than_any_pause_is_one(signal, seed):
+    assert not growth(signal, seed=seed).stepping
+
+
 def test_a_filling_level_says_when_it_was_filled():
     found = growth(140 * (1 - np.exp(-X / 0.1)))
     assert found.basis == "filling"
@@ -178,6 +214,24 @@ def test_a_level_without_any_noise_is_judged_too(level):
     assert flat.p_beyond(0) > 0.05
     assert line.p_beyond(9) <= 0.05
     assert line.p_within(11) <= 0.05
+
+
+@pytest.mark.parametrize("n", [60, 100, 150])
+@pytest.mark.parametrize("level", [100.1, 412.3, 523.07692, 8000.123456])
+def test_a_level_that_is_exactly_flat_grows_by_nothing(level, n):
+    """Whatever rounding leaves: nothing is within a limit of nothing, and not beyond it."""
+    found = growth_of([i / 7 for i in range(n)], [level] * n, 0.004)
+    assert (found.slope.per_x, found.p_within(0), found.p_beyond(0)) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("rise", "found"), [(0.003, 0.0), (-0.003, 0.0), (0.02, 0.02), (-0.02, -0.02)])
+def test_a_rise_below_the_smallest_step_is_none(rise, found):
+    y = list(400 + rise * X + 0.01 * (np.arange(N) % 2))
+    assert growth_of(list(X), y, 0.004).slope.per_x == pytest.approx(found, rel=0.05)
+
+
+def test_a_rise_is_known_no_better_than_to_the_smallest_step():
+    assert growth_of(list(X), list(400 + 0.02 * X), 0.004).slope.error == pytest.approx(0.004, rel=0.05)
 
 
 def test_bins_and_floors_are_of_equal_numbers_of_readings():

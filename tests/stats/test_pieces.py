@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_llmserve.stats.pieces import cuts_of, falls, gave_back, largest_shift_down, pieces_left
+from pytest_llmserve.stats.pieces import cuts_of, falls, gave_back, pieces_left, shifts_of
 
 N = 60
 X = np.arange(N) / N
@@ -60,13 +60,18 @@ def test_a_cut_falls_when_the_level_drops_at_once(step, falling):
     assert falls(step * (np.arange(N) >= 20) + NOISE, 20, 1.0) is falling
 
 
-@pytest.mark.parametrize("at", [3, 30, 57])
-def test_a_drop_is_found_wherever_it_is(at):
-    drop, count = largest_shift_down(X, 90 * X - 80 * (np.arange(N) >= at) + NOISE, 1e-6)
-    assert count == 1
-    assert drop == pytest.approx(80, abs=4)
+@pytest.mark.parametrize("step", [-80, 80])
+@pytest.mark.parametrize("at", [1, 3, 30, 57])
+def test_a_shift_is_found_wherever_it_is(at, step):
+    ((place, size),) = shifts_of(X, 90 * X + step * (np.arange(N) >= at) + NOISE, 1e-6)
+    assert place == at
+    assert size == pytest.approx(step, abs=4)
 
 
-def test_no_drop_is_found_in_a_line_and_in_a_step_up():
-    assert largest_shift_down(X, 90 * X + NOISE, 1e-6) == (0.0, 0)
-    assert largest_shift_down(X, 80 * (np.arange(N) >= 30) + NOISE, 1e-6)[1] == 0
+def test_shifts_come_in_their_order():
+    y = 80.0 * (np.arange(N) >= 1) + 80 * (np.arange(N) >= 31) + NOISE
+    assert [place for place, _ in shifts_of(X, y, 1e-6)] == [1, 31]
+
+
+def test_no_shift_is_found_in_a_line():
+    assert shifts_of(X, 90 * X + NOISE, 1e-6) == []
