@@ -28,6 +28,9 @@ MARKERS = (
 )
 
 
+WARNING = "pytest_llmserve.LlmServeWarning"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options."""
     add_options(parser)
@@ -38,6 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in MARKERS:
         config.addinivalue_line("markers", _marker_line(config, name))
     config.pluginmanager.register(Collected(config), Collected.NAME)
+    if has_server(config) and not any(WARNING in line for line in config.getini("filterwarnings")):
+        # A project that makes errors of all warnings has not meant: fail where no limit was broken.
+        config.addinivalue_line("filterwarnings", f"default::{WARNING}")
     if has_server(config) or given_here(config) or value(config, "--llm-report"):
         from pytest_llmserve.plugin.settings import check_options
 

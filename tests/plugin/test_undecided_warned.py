@@ -157,6 +157,16 @@ def test_where_warnings_are_errors_an_undecided_limit_fails_and_says_why(suite, 
     assert "Traceback" not in run.text
 
 
+@pytest.mark.parametrize(("lines", "status"), [("error", 0), (f"error\n    error::{CATEGORY}", 1)])
+def test_a_project_that_makes_errors_of_all_warnings_has_not_meant_these(
+    lines, status, suite, quick, pytester
+):
+    """No limit was broken; a line of their own means them."""
+    pytester.makeini(f"[pytest]\nfilterwarnings =\n    {lines}\n")
+    run = suite(CLOSE, "--llm-endpoint", quick.url)
+    assert run.exit == status, run.text
+
+
 @pytest.mark.parametrize(
     "options", [("-W", "error", "-W", f"default::{CATEGORY}"), ("-W", f"ignore::{CATEGORY}")]
 )
@@ -191,7 +201,7 @@ def test_a_load_until_decided_says_what_it_needs_and_warns_of_nothing(suite, qui
     run = suite(body, "--llm-endpoint", quick.url, "-W", f"error::{CATEGORY}")
     said = [line for line in run.result.outlines if line.startswith("llmserve: latency")]
     assert said == [
-        "llmserve: latency(p90_ms=20000): p90 at 95% needs 100 requests with none over the limit;"
+        "llmserve: latency(p90_ms=20000): p90 at 95% needs 266 requests with none over the limit;"
         " this load goes on until all is decided"
     ]
     assert run.exit == 0 or "the load generator was the bottleneck" in run.text, run.text
