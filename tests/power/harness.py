@@ -17,8 +17,10 @@ import zlib
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 from processes import PROCESSES, Process
@@ -36,11 +38,20 @@ from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED
 from pytest_llmserve.stats import binomial, sequential
 
-# Several limits are judged of one run: its series is the same each time.
-latency.series_of = functools.lru_cache(64)(latency.series_of)
 
-# The interval of a quantile is for people: it decides nothing, and takes two thirds of the time of a look.
-sequential.Course.value_bounds = lambda *_: (-math.inf, math.inf)
+@contextmanager
+def quick():
+    """Several limits are judged of one run, whose series is the same each time.
+
+    And the interval of a quantile is for people: it decides nothing, and takes most of the time of a look.
+    """
+    series_of = functools.lru_cache(64)(latency.series_of)
+    with (
+        mock.patch.object(latency, "series_of", series_of),
+        mock.patch.object(sequential.Course, "value_bounds", return_value=(-math.inf, math.inf)),
+    ):
+        yield
+
 
 JUST_KEPT, JUST_BROKEN = 1 + 1e-9, 1 - 1e-9
 FACTORS = (0.5, 0.8, 0.95, JUST_BROKEN, JUST_KEPT, 1.05, 1.25, 2.0)
@@ -232,6 +243,7 @@ class Question:
     seed: int = 1
 
 
+@quick()
 def answer(question: Question) -> list[Cell]:
     """Simulate and judge; the same question has the same answer."""
     process = PROCESSES[question.process]
