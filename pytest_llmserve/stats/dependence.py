@@ -124,14 +124,6 @@ def variance_inflation(series: Values) -> float:
     return batches_of(series).inflation
 
 
-def correlation_inflation(values: Sequence[float]) -> float:
-    """The same for a few values that are means of stretches already: by their correlation alone."""
-    if len(values) < LEAST // 2:
-        return 1.0
-    alike = _bounded(_correlation(values), len(values))
-    return (1 + alike) / (1 - alike)
-
-
 class Inflation(NamedTuple):
     """What to divide k and n by.
 

@@ -10,7 +10,6 @@ import pytest
 
 from pytest_llmserve.stats.dependence import (
     batches_of,
-    correlation_inflation,
     effective_n,
     inflation_of,
     reach_of,
@@ -78,13 +77,6 @@ def test_below_40_values_neighbours_are_compared():
     """Six 0, six 1: correlation (11 - 2) * 0.25 / 3 = 0.75, corrected 0.75 + 3.25 / 12: over 0.95."""
     assert variance_inflation([0.0] * 6 + [1.0] * 6) == pytest.approx(39)
     assert variance_inflation([0.0, 1.0] * 6) == 1.0
-
-
-def test_means_of_stretches_are_discounted_by_their_correlation_alone():
-    """0 1 2 3 4 around 2: (2 + 0 + 0 + 2) / 10 = 0.4, corrected 0.4 + 2.2 / 5 = 0.84: 1.84 / 0.16."""
-    assert correlation_inflation([0.0, 1.0, 2.0, 3.0, 4.0]) == pytest.approx(11.5)
-    assert correlation_inflation([0.0, 4.0, 0.0, 4.0, 0.0]) == 1.0
-    assert correlation_inflation([0.0, 1.0]) == 1.0
 
 
 def test_a_series_that_swings_back_never_counts_for_more_than_it_is():
