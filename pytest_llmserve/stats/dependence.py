@@ -11,7 +11,6 @@ the next, as if it went on like that (a first-order autoregression; its inflatio
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llmserve.domain.gaps import Gaps
