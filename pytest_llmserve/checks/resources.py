@@ -102,7 +102,7 @@ def _reason(evidence: Evidence, figure: str, peak: float | None) -> str:
 
 
 def _highest(samples: tuple[ResourceSample, ...], figure: str) -> ResourceSample:
-    field, _ = FIGURES[figure]
+    field = FIGURES[figure].field
     return max((s for s in samples if getattr(s, field) is not None), key=lambda s: float(getattr(s, field)))
 
 

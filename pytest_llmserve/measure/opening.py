@@ -13,6 +13,7 @@ import msgspec
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
+from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -59,6 +60,11 @@ class OpenServer:
     server: ServerProcess | ForeignServer | None
     pid: int | None
     why: str
+
+    @property
+    def watched(self) -> Watched:
+        """What there is of it to look at."""
+        return Watched(pid=self.pid, why=self.why)
 
     @property
     def document(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Watching the server's process through one test."""
+"""Watching the server through one test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 import msgspec
 
 from pytest_llmserve.domain.errors import ProbeLost
-from pytest_llmserve.domain.samples import MemoryChange, ResourceSample, ResourceWindow
+from pytest_llmserve.domain.samples import PROCESS, MemoryChange, ResourceSample, ResourceWindow
+from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
+from pytest_llmserve.measure.probes import Watched, probes_for
 from pytest_llmserve.observe.gpu_memory import GpuMemory, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
@@ -21,33 +23,28 @@ class Watch:
     """Samples the server from `start` to `stop`; one test long.
 
     Args:
-        pid: of the server's first process, or None.
-        why: why there is no pid.
-        gpu: read GPU memory too.
+        watched: the server, and where it can be looked at.
     """
 
-    def __init__(self, pid: int | None, why: str, *, gpu: bool = False) -> None:
-        self._missing: str | None = None
-        self._sampler: Sampler | None = None
-        self._tree: ProcessTree | None = None
-        self._gpu: GpuMemory | None = None
+    def __init__(self, watched: Watched) -> None:
         self.started_ns = time.monotonic_ns()
-        if pid is None:
+        self._missing: str | None = None
+        self._tree: ProcessTree | None = None
+        if watched.pid is None:
+            why = watched.why
             self._missing = f"{why}; {WAY_OUT}" if "--llm-server-pid" not in why else why
-            return
-        try:
-            self._tree = ProcessTree(pid)
-        except ProbeLost as lost:
-            self._missing = str(lost)
-            return
-        if gpu:
-            self._gpu = GpuMemory(self._tree.pids)
-        self._sampler = Sampler(self._read)
+        else:
+            try:
+                self._tree = ProcessTree(watched.pid)
+            except ProbeLost as lost:
+                self._missing = str(lost)
+        probes = probes_for(watched, self._tree)
+        self._gpu = next((probe for probe in probes if isinstance(probe, GpuMemory)), None)
+        self._sampler = Sampler(probes if self._tree is None else [self._tree, *probes])
 
     def start(self) -> None:
         """Begin to sample."""
-        if self._sampler is not None:
-            self._sampler.start()
+        self._sampler.start()
 
     def stop(self) -> None:
         """End sampling.
@@ -55,57 +52,45 @@ class Watch:
         Raises:
             ProbeLost: a reading hangs.
         """
-        try:
-            if self._sampler is not None:
-                self._sampler.stop()
-        finally:
-            if self._gpu is not None:
-                self._gpu.close()
+        self._sampler.stop()
 
     def hurry(self) -> None:
         """A run begins that may be short: read more often for a while."""
-        if self._sampler is not None:
-            self._sampler.hurry()
+        self._sampler.hurry()
 
-    def _read(self, full: bool) -> ResourceSample:
-        assert self._tree is not None
-        sample = self._tree.read(full)
-        if self._gpu is None:
-            return sample
-        return msgspec.structs.replace(sample, gpu_bytes=self._gpu.read())
+    def pace(self, duration_ns: int | None) -> None:
+        """A run of so long begins: long ones are read less often."""
+        self._sampler.pace(period_of(duration_ns))
 
     def window(self, start_ns: int | None = None, stop_ns: int | None = None) -> ResourceWindow:
         """The samples so far."""
-        if self._sampler is None:
-            return ResourceWindow(missing=self._missing)
         window = self._sampler.window(start_ns, stop_ns)
-        if window.missing is None and self._missing is not None:
-            window = msgspec.structs.replace(window, missing=self._missing)
-        if self._gpu is None:
-            return window
-        lost = self._gpu.missing
-        return msgspec.structs.replace(window, gpu=None if lost else self._gpu.what, gpu_missing=lost)
+        told = {} if self._gpu is None or self._gpu.missing else {"gpu": self._gpu.what}
+        return msgspec.structs.replace(window, missing=window.missing or self._missing, **told)
 
     def rss_bytes(self) -> int | None:
         """Of the last sample; nothing is read now. None before the first, and once the server is lost."""
-        if self._sampler is None or self._sampler.missing is not None:
-            return None
         latest = self._sampler.latest
-        return None if latest is None else latest.rss_bytes
+        return None if latest is None or PROCESS in self._sampler.absent else latest.rss_bytes
 
     def sample_now(self) -> ResourceSample | None:
-        """One more full sample, or None when there is nothing to read."""
-        if self._sampler is None:
-            return None
+        """One more full sample, or None when there is nothing to read: `window` tells why."""
         try:
             return self._sampler.sample_now()
-        except ProbeLost as lost:  # the sampler may be stopped before it notices: `window` must tell
-            self._missing = str(lost)
+        except ProbeLost:
             return None
 
-    def memory(self) -> MemoryWatch:
-        """A memory reading for one run."""
-        return MemoryWatch(self._tree, self._missing, self._gpu)
+    def memory(self, gpu: bool = False) -> MemoryWatch:
+        """A memory reading for one run; of the GPUs too where these are judged."""
+        return MemoryWatch(self._tree, self._missing, self._gpu if gpu else None)
+
+
+_PERIODS = ((3600 * NS_PER_S, 2 * NS_PER_S), (600 * NS_PER_S, NS_PER_S), (0, 200 * NS_PER_MS))
+
+
+def period_of(duration_ns: int | None) -> int:
+    """From one sample to the next, for a run of this length; None = not known."""
+    return next(period_ns for least_ns, period_ns in _PERIODS if (duration_ns or 0) >= least_ns)
 
 
 class MemoryWatch:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_llmserve.domain.errors import ProbeLost
+from pytest_llmserve.domain.samples import GPU
 
 INSTALL = "pip install 'pytest-llmserve[gpu]'"
 OF_PROCESSES = "GPU memory of the server's processes"
@@ -23,12 +24,14 @@ class GpuMemory:
         pids: the processes, asked at each reading.
     """
 
+    source = GPU
+
     def __init__(self, pids: Callable[[], frozenset[int]]) -> None:
         self._pids = pids
         self._nvml: Any = None
         self._devices: list[Any] = []
         self._of_processes: bool | None = None
-        self.missing = self._open()
+        self.missing: str | None = self._open()
 
     @property
     def what(self) -> str:
@@ -38,7 +41,18 @@ class GpuMemory:
         names = " and ".join(f"GPU {index} ({name})" for index, name in enumerate(self._names()))
         return f"all memory used on {names}"
 
-    def read(self) -> int | None:
+    def read(self, full: bool) -> dict[str, Any]:  # noqa: ARG002 - both cost the same
+        """What a sample has of it.
+
+        Raises:
+            ProbeLost: the driver no longer tells; passed on from `pids`.
+        """
+        value = self.bytes_now()
+        if value is None:
+            raise ProbeLost(self.missing or "GPU memory is not available")
+        return {"gpu_bytes": value}
+
+    def bytes_now(self) -> int | None:
         """Bytes now; None when it is not available, `missing` says why.
 
         Raises:
@@ -131,7 +145,7 @@ class GpuReader:
         Raises:
             ProbeLost: GPU memory is not, or no longer, available.
         """
-        value = self._gpu.read()
+        value = self._gpu.bytes_now()
         if value is None:
             raise ProbeLost(self._gpu.missing or "GPU memory is not available")
         return value

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.domain.errors import ProbeLost
-from pytest_llmserve.domain.samples import ResourceSample
+from pytest_llmserve.domain.samples import PROCESS
 from pytest_llmserve.domain.units import NS_PER_S
 
 Key = tuple[int, float]
@@ -50,6 +50,9 @@ class ProcessTree:
         ProbeLost: no such process.
     """
 
+    source = PROCESS
+    missing: str | None = None
+
     def __init__(self, pid: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
         import psutil
 
@@ -62,8 +65,8 @@ class ProcessTree:
         self._cpu: dict[Key, CpuTimes] | None = None
         self._read_ns = 0
 
-    def read(self, full: bool = False) -> ResourceSample:
-        """Read the whole tree once. The first reading has no CPU percent.
+    def read(self, full: bool = False) -> dict[str, Any]:
+        """Read the whole tree once: fields of a `ResourceSample`. The first reading has no CPU percent.
 
         Args:
             full: read USS and swap too, which costs milliseconds for a large process.
@@ -78,16 +81,18 @@ class ProcessTree:
         if self._cpu is not None and now_ns > self._read_ns:
             percent = 100 * cpu_spent_s(self._cpu, cpu) * NS_PER_S / (now_ns - self._read_ns)
         self._cpu, self._read_ns = cpu, now_ns
-        return ResourceSample(
-            at_ns=now_ns,
-            processes=len(readings),
-            rss_bytes=sum(reading.rss_bytes for reading in readings),
-            uss_bytes=_sum(reading.uss_bytes for reading in readings) if whole else None,
-            swap_bytes=_sum(reading.swap_bytes for reading in readings) if whole else None,
-            cpu_percent=percent,
-            threads=_sum(reading.threads for reading in readings),
-            open_files=_sum(reading.open_files for reading in readings),
-        )
+        return {
+            "processes": len(readings),
+            "rss_bytes": sum(reading.rss_bytes for reading in readings),
+            "uss_bytes": _sum(reading.uss_bytes for reading in readings) if whole else None,
+            "swap_bytes": _sum(reading.swap_bytes for reading in readings) if whole else None,
+            "cpu_percent": percent,
+            "threads": _sum(reading.threads for reading in readings),
+            "open_files": _sum(reading.open_files for reading in readings),
+        }
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def memory_bytes(self, full: bool) -> int | None:
         """USS + swap of the tree when `full`, else RSS; None when the system does not tell.

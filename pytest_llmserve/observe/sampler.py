@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from pytest_llmserve.domain.errors import ProbeLost
-from pytest_llmserve.domain.samples import FIGURES, ResourceSample, ResourceWindow
+from pytest_llmserve.domain.samples import PROCESS, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
+from pytest_llmserve.observe.probe import Probe
+from pytest_llmserve.observe.series import SampleSeries
 
-MOST_SAMPLES = 20_000
+MOST_SAMPLES = 10_000
+HANGS = "a resource reading did not return within {:g} s"
 
-FULL_SHARE = 0.01
+FULL_SHARE = 0.005
 """Of a core, for full readings beyond those that are always taken."""
 HURRY_CPU_S = 0.1
 HURRY_NS = 3 * NS_PER_S
@@ -25,52 +29,56 @@ HURRY_PERIOD_NS = 25 * NS_PER_MS
 class Sampler:
     """Samples through a test; never raises from its thread.
 
-    Mutable state, guarded by one lock: the samples kept, the reason there are no more, and
-    the period, which doubles each time the samples are thinned.
+    Mutable state: the samples, why a probe tells nothing more, and the period, which doubles each
+    time the samples are thinned; guarded by `_lock`, which is never held while a probe is read.
+    Probes are read under `_reading`, by the thread and by `sample_now`.
 
     Args:
-        read: takes one reading; True asks for the costly figures too. Raises ProbeLost when
-            there is nothing more to read.
+        probes: each is read until it is lost; the thread goes on while one is left.
         period_ns: from one reading to the next.
         full_every: every so many readings are full ones at least, the first among them; all of them
-            as long as full readings take no more than 1 % of a core.
+            as long as full readings take no more than half a percent of a core.
         most_samples: beyond this, every second sample is dropped; peaks are kept.
         cpu_s: CPU seconds of the calling thread.
+        clock: monotonic, in ns.
     """
 
     def __init__(
         self,
-        read: Callable[[bool], ResourceSample],
+        probes: Sequence[Probe],
         period_ns: int = 200 * NS_PER_MS,
         full_every: int = 5,
         most_samples: int = MOST_SAMPLES,
         cpu_s: Callable[[], float] = time.thread_time,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._read = read
+        self._probes = list(probes)
         self._period_ns = period_ns
         self._full_every = full_every
         self._most_samples = most_samples
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._hurry = Hurry()
         self._budget = Budget(FULL_SHARE)
-        self._cpu_s = cpu_s
+        self._cpu_s, self._clock = cpu_s, clock
         self._thread: threading.Thread | None = None
-        self._samples: list[ResourceSample] = []
-        self._missing: str | None = None
+        self._series = SampleSeries()
+        self._latest: ResourceSample | None = None
+        self._lost: dict[str, str] = {}
         self._cost_s = 0.0
 
     @property
-    def missing(self) -> str | None:
-        """Why there are no, or no more, samples; None while all is well."""
-        return self._missing
+    def absent(self) -> dict[str, str]:
+        """Source -> why it tells nothing, or nothing more; empty while all is well."""
+        missing = {probe.source: probe.missing for probe in self._probes if probe.missing is not None}
+        return missing | self._lost
 
     @property
     def latest(self) -> ResourceSample | None:
         """The last sample, or None before the first. Waits for no reading under way."""
-        samples = self._samples
-        return samples[-1] if samples else None
+        return self._latest
 
     @property
     def cost_s(self) -> float:
@@ -88,70 +96,76 @@ class Sampler:
         self._thread.start()
 
     def stop(self, deadline_s: float = 5.0) -> None:
-        """End sampling and wait for the thread; calling it again does nothing.
+        """End sampling, wait for the thread and close the probes; calling it again does nothing.
 
         Raises:
             ProbeLost: a reading did not return within the deadline.
         """
         self._stopping.set()
         self._woken.set()
-        if self._thread is None:
-            return
-        self._thread.join(deadline_s)
-        if self._thread.is_alive():
-            raise ProbeLost(f"a resource reading did not return within {deadline_s:g} s")
-        self._thread = None
+        try:
+            if self._thread is not None:
+                self._thread.join(deadline_s)
+                if self._thread.is_alive():
+                    raise ProbeLost(HANGS.format(deadline_s))
+                self._thread = None
+        finally:
+            for probe in self._probes:
+                probe.close()
 
     def hurry(self) -> None:
         """Read more often for a while, from now on: a run begins that may be over in a second."""
-        self._hurry.until_ns = time.monotonic_ns() + HURRY_NS
+        self._hurry.until_ns = self._clock() + HURRY_NS
         self._hurry.cpu_left_s = HURRY_CPU_S
         self._woken.set()
 
-    def sample_now(self) -> ResourceSample:
+    def pace(self, period_ns: int) -> None:
+        """From now on so far from one reading to the next: a long run needs fewer of them."""
+        self._period_ns = period_ns
+
+    def sample_now(self, deadline_s: float = 5.0) -> ResourceSample:
         """Take one full reading now, in the caller's thread, and keep it.
 
         Raises:
-            ProbeLost: there is nothing more to read.
+            ProbeLost: there is nothing more to read, or a reading under way does not return in time.
         """
-        with self._lock:
+        if not self._reading.acquire(timeout=deadline_s):
+            raise ProbeLost(HANGS.format(deadline_s))
+        try:
             sample = self._read(True)
-            self._keep(sample)
+        finally:
+            self._reading.release()
+        self._keep(sample)
         return sample
 
     def window(self, start_ns: int | None = None, stop_ns: int | None = None) -> ResourceWindow:
         """The samples kept within [start_ns, stop_ns], monotonic clock; None = no bound."""
         with self._lock:
-            samples = tuple(self._samples)
-            missing = self._missing
-        if start_ns is not None:
-            samples = tuple(sample for sample in samples if sample.at_ns >= start_ns)
-        if stop_ns is not None:
-            samples = tuple(sample for sample in samples if sample.at_ns <= stop_ns)
-        return ResourceWindow(samples=samples, missing=missing)
+            samples = self._series.since(start_ns, stop_ns)
+        absent = self.absent
+        return ResourceWindow(samples=samples, missing=absent.pop(PROCESS, None), absent=absent)
 
     def _run(self) -> None:
-        planned_ns = time.monotonic_ns()
+        planned_ns = self._clock()
         count = 0
         try:
             while not self._wait_until(planned_ns):
-                with self._lock:
-                    now_ns = time.monotonic_ns()
+                with self._reading:
+                    now_ns = self._clock()
                     late_ns = max(0, now_ns - planned_ns)
                     planned_ns = min(planned_ns, now_ns)  # woken early: a new grid
                     sample = self._timed(count % self._full_every == 0, now_ns)
-                    self._keep(msgspec.structs.replace(sample, late_ns=late_ns))
-                    now_ns = time.monotonic_ns()
-                    hurried = self._hurry.lasts(now_ns)
-                    planned_ns = next_on_grid(
-                        planned_ns, now_ns, HURRY_PERIOD_NS if hurried else self._period_ns
-                    )
+                self._keep(msgspec.structs.replace(sample, late_ns=late_ns))
+                now_ns = self._clock()
+                hurried = self._hurry.lasts(now_ns)
+                planned_ns = next_on_grid(planned_ns, now_ns, HURRY_PERIOD_NS if hurried else self._period_ns)
                 self._cost_s = time.thread_time()
                 count += 1
-        except ProbeLost as lost:
-            self._missing = str(lost)
-        except Exception as error:  # the thread has no one to raise to: `missing` tells the test
-            self._missing = f"the resource probe failed: {type(error).__name__}: {error}"
+        except ProbeLost:  # each probe has said why
+            return
+        except Exception as error:  # the thread has no one to raise to: `absent` tells the test
+            why = f"the resource probe failed: {type(error).__name__}: {error}"
+            self._lost |= {probe.source: why for probe in self._probes if probe.source not in self._lost}
 
     def _timed(self, due: bool, now_ns: int) -> ResourceSample:
         """A full reading when it is due or cheap, and what it cost."""
@@ -164,17 +178,37 @@ class Sampler:
             self._budget.spend(cost_s, now_ns)
         return sample
 
+    def _read(self, full: bool) -> ResourceSample:
+        """What all probes tell now.
+
+        Raises:
+            ProbeLost: none tells anything more.
+        """
+        told: dict[str, Any] = {}
+        why = "there is nothing to read"
+        left = [probe for probe in self._probes if probe.source not in self._lost and probe.missing is None]
+        for probe in left:
+            try:
+                told |= probe.read(full)
+            except ProbeLost as lost:
+                self._lost[probe.source] = why = str(lost)
+        if all(probe.source in self._lost for probe in left):
+            raise ProbeLost(why)
+        return ResourceSample(at_ns=self._clock(), **told)
+
     def _wait_until(self, planned_ns: int) -> bool:
         """True when asked to stop; returns early when asked to hurry."""
-        self._woken.wait(max(0, planned_ns - time.monotonic_ns()) / NS_PER_S)
+        self._woken.wait(max(0, planned_ns - self._clock()) / NS_PER_S)
         self._woken.clear()
         return self._stopping.is_set()
 
     def _keep(self, sample: ResourceSample) -> None:
-        self._samples.append(sample)
-        if len(self._samples) > self._most_samples:
-            self._samples = thinned(self._samples)
-            self._period_ns *= 2
+        with self._lock:
+            self._series.append(sample)
+            self._latest = sample
+            if len(self._series) > self._most_samples:
+                self._series.thin()
+                self._period_ns *= 2
 
 
 class Hurry:
@@ -212,20 +246,3 @@ class Budget:
 def next_on_grid(planned_ns: int, now_ns: int, period_ns: int) -> int:
     """The first point of the grid after now: readings that come late do not shift those after them."""
     return planned_ns + period_ns * max(1, (now_ns - planned_ns) // period_ns + 1)
-
-
-def thinned(samples: Sequence[ResourceSample]) -> list[ResourceSample]:
-    """Half of the samples, of each two neighbours the fuller, else the first, and the peak of every figure.
-
-    Not the higher: what is kept of the past would then lie above what is read later.
-    """
-    kept = {_peak_of(samples, field) for field, _ in FIGURES.values()} - {None}
-    for first in range(0, len(samples), 2):
-        pair = range(first, min(first + 2, len(samples)))
-        kept.add(max(pair, key=lambda i: samples[i].uss_bytes is not None))
-    return [sample for index, sample in enumerate(samples) if index in kept]
-
-
-def _peak_of(samples: Sequence[ResourceSample], field: str) -> int | None:
-    told = [index for index, sample in enumerate(samples) if getattr(sample, field) is not None]
-    return max(told, key=lambda index: float(getattr(samples[index], field)), default=None)

@@ -12,6 +12,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.measure.compare import Contender, alike
 from pytest_llmserve.measure.opening import OpenServer, open_server
+from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.settings import second_wish
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -99,7 +100,7 @@ def _open(test: TestRun, url: str, name: str) -> OpenServer:
 
 
 def _watch(pid: int | None, why: str, opened: ExitStack) -> Watch:
-    watch = Watch(pid, why)
+    watch = Watch(Watched(pid=pid, why=why))
     watch.start()
     opened.callback(watch.stop)
     return watch

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pytest_llmserve.checks.comparison import Comparison
@@ -22,6 +23,7 @@ from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.load.spec import overridden
 from pytest_llmserve.measure.compare import by_turns, check_rounds, with_a_request_a_round
+from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
@@ -77,12 +79,7 @@ class TestRun:
         """The test's own code begins: watch the server."""
         opened = self.state.opened
         self._was_dead = self._server is not None and self._server.exit_status is not None
-        leak = self.wishes.check("no_leak")
-        self.watch = (
-            Watch(opened.pid, opened.why, gpu=leak is not None and leak.gpu)
-            if opened
-            else Watch(None, "no fixture asked for the server")
-        )
+        self.watch = Watch(opened.watched if opened else Watched(why="no fixture asked for the server"))
         self.watch.start()
 
     @property
@@ -130,6 +127,7 @@ class TestRun:
                 self.watch,
                 self.runs.append,
                 settle_ns=leak.settle if leak is not None else None,
+                gpu_settles=leak is not None and leak.gpu,
                 stop=stop,
                 progress=progress,
                 decided=self._decided if plan.until is not None else None,
@@ -304,7 +302,7 @@ class TestRun:
             self.watch.stop()
             self._window = self.watch.window()
         except ProbeLost as lost:
-            self._window = ResourceWindow(samples=self.watch.window().samples, missing=str(lost))
+            self._window = msgspec.structs.replace(self.watch.window(), missing=str(lost))
 
     def _redacted(self, text: str) -> str:
         opened = self.state.opened

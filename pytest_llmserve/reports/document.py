@@ -92,9 +92,8 @@ def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> d
             kept = memory.gpu.retained_bytes
             document["gpu_retained_mb"] = None if kept is None else round(kept / 1e6, 3)
             document["gpu_memory_missing"] = memory.gpu.missing
-    if window.gpu is not None or window.gpu_missing is not None:
+    if window.gpu is not None:
         document["gpu_measure"] = window.gpu
-        document["gpu_missing"] = window.gpu_missing
     return document
 
 

@@ -459,7 +459,7 @@ def test_gpu_memory_that_cannot_be_read_is_no_evidence(per, make):
         " pip install 'pytest-llmserve[gpu]'"
     )
     run = course(make, [412.0] * READINGS, memory=make.memory(BEFORE, BEFORE))
-    run.resources = msgspec.structs.replace(run.resources, gpu_missing=why)
+    run.resources = msgspec.structs.replace(run.resources, absent={"gpu": why})
     found = only(NoLeak(gpu_mb=100, per=per), run)
     assert (found.verdict, found.holds) == ("undecided", None)
     assert (

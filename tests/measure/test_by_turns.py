@@ -12,6 +12,7 @@ from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.measure.compare import Contender, alike, by_turns, check_rounds, with_a_request_a_round
+from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import Stopped
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.serve.ready import wait_ready
@@ -27,7 +28,7 @@ def contender(mock_server):
     def make(server, plan):
         endpoint = wait_ready(target_from_url(server.url), limit_ns=30 * NS_PER_S)
         opened.append(endpoint)
-        watch = Watch(None, "not watched")
+        watch = Watch(Watched(pid=None, why="not watched"))
         return Contender(name=server.url, target=endpoint.target, plan=plan, watch=watch)
 
     yield make

@@ -14,6 +14,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.engine import LoadRun
+from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import Stopped, measured_run
 from pytest_llmserve.measure.watch import MemoryWatch, Watch
 from pytest_llmserve.serve.ready import wait_ready
@@ -24,7 +25,7 @@ def measure(mock_server, tmp_path):
     """``measure(plan, **more)`` -> (what was kept, what was returned or raised)."""
     server = mock_server("--ttft-ms", 3, "--tokens", 3)
     endpoint = wait_ready(target_from_url(server.url), limit_ns=30 * NS_PER_S)
-    watch = Watch(server.pid, "told")
+    watch = Watch(Watched(pid=server.pid, why="told"))
     watch.start()
 
     def run(plan, **more):

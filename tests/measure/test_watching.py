@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 
 import pytest
 
 from pytest_llmserve.domain.errors import ProbeLost
+from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.observe.gpu_memory import GpuMemory
-from pytest_llmserve.observe.sampler import Sampler
+from pytest_llmserve.observe.process_tree import ProcessTree
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def sleeper():
 
 def test_a_process_is_sampled(sleeper):
     """From start to stop; a sample can be asked for."""
-    watch = Watch(sleeper.pid, "told")
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     watch.start()
     assert watch.sample_now() is not None
     watch.stop()
@@ -36,7 +38,7 @@ def test_a_process_is_sampled(sleeper):
 
 def test_without_a_pid_the_reason_and_the_way_out_are_told():
     """Nothing is sampled, nothing raised."""
-    watch = Watch(None, "the server is on another machine")
+    watch = Watch(Watched(pid=None, why="the server is on another machine"))
     watch.start()
     assert watch.sample_now() is None
     watch.stop()
@@ -49,14 +51,14 @@ def test_without_a_pid_the_reason_and_the_way_out_are_told():
 
 def test_the_way_out_is_not_told_twice():
     """Some reasons name the option already."""
-    assert Watch(None, "give --llm-server-pid").window().missing == "give --llm-server-pid"
+    assert Watch(Watched(pid=None, why="give --llm-server-pid")).window().missing == "give --llm-server-pid"
 
 
 def test_a_process_that_has_ended_is_told(sleeper):
     """At the start: no samples, and why."""
     sleeper.kill()
     sleeper.wait(10)
-    watch = Watch(sleeper.pid, "told")
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     watch.start()
     watch.stop()
     assert str(sleeper.pid) in watch.window().missing
@@ -65,7 +67,7 @@ def test_a_process_that_has_ended_is_told(sleeper):
 
 def test_memory_before_and_after_is_read(sleeper):
     """A sleeping process keeps nothing."""
-    watch = Watch(sleeper.pid, "told")
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     memory = watch.memory()
     memory.take_baseline()
     change = memory.change(100_000_000)
@@ -76,14 +78,14 @@ def test_memory_before_and_after_is_read(sleeper):
 
 def test_memory_without_a_baseline_says_so():
     """A run that ended before its warm-up did."""
-    change = Watch(os.getpid(), "told").memory().change(0)
+    change = Watch(Watched(pid=os.getpid(), why="told")).memory().change(0)
     assert change.missing == "the run ended before its memory baseline was read"
     assert change.retained_bytes is None
 
 
 def test_a_process_that_ends_after_the_baseline_is_told(sleeper):
     """Not a gain of memory."""
-    memory = Watch(sleeper.pid, "told").memory()
+    memory = Watch(Watched(pid=sleeper.pid, why="told")).memory()
     memory.take_baseline()
     sleeper.kill()
     sleeper.wait(10)
@@ -94,7 +96,7 @@ def test_a_process_that_ends_after_the_baseline_is_told(sleeper):
 
 def test_a_process_lost_at_the_very_end_is_told(sleeper):
     """After the last reading of the sampler: the sample asked for finds out, and the window says so."""
-    watch = Watch(sleeper.pid, "told")
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     sleeper.kill()
     sleeper.wait(10)
     assert watch.sample_now() is None
@@ -104,7 +106,7 @@ def test_a_process_lost_at_the_very_end_is_told(sleeper):
 
 def test_memory_as_last_read_is_told_as_long_as_it_is_known(sleeper):
     """For a line of progress: not before the first sample, and nothing stale once the process is gone."""
-    watch = Watch(sleeper.pid, "told")
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     assert watch.rss_bytes() is None
     watch.sample_now()
     assert watch.rss_bytes() == watch.window().samples[-1].rss_bytes > 1_000_000
@@ -113,7 +115,7 @@ def test_memory_as_last_read_is_told_as_long_as_it_is_known(sleeper):
     watch.start()
     watch.stop()
     assert watch.rss_bytes() is None
-    assert Watch(None, "elsewhere").rss_bytes() is None
+    assert Watch(Watched(pid=None, why="elsewhere")).rss_bytes() is None
 
 
 GPU_MB = 700
@@ -161,9 +163,9 @@ def gpu_driver(monkeypatch, sleeper):
 
 def test_gpu_memory_is_sampled_and_its_change_told(sleeper, gpu_driver):
     """Before and after a run, beside the memory of the host."""
-    watch = Watch(sleeper.pid, "told", gpu=True)
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     watch.start()
-    memory = watch.memory()
+    memory = watch.memory(gpu=True)
     memory.take_baseline()
     gpu_driver.held += 50_000_000
     watch.sample_now()
@@ -182,8 +184,8 @@ def test_gpu_memory_that_is_not_there_is_told(sleeper, gpu_driver, monkeypatch):
 
     del gpu_driver.nvmlDeviceGetCount_v2
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
-    watch = Watch(sleeper.pid, "told", gpu=True)
-    memory = watch.memory()
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
+    memory = watch.memory(gpu=True)
     memory.take_baseline()
     change = memory.change(100_000_000)
     why = "GPU memory is not available, because the driver says: Function Not Found"
@@ -192,19 +194,19 @@ def test_gpu_memory_that_is_not_there_is_told(sleeper, gpu_driver, monkeypatch):
     watch.stop()
 
 
-def test_gpu_memory_is_not_read_unless_asked_for(sleeper, gpu_driver):
-    """No library is loaded for those who do not want it."""
-    watch = Watch(sleeper.pid, "told")
+def test_gpu_memory_is_waited_for_only_where_it_is_judged(sleeper, gpu_driver):
+    """It is sampled all the same."""
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     memory = watch.memory()
     memory.take_baseline()
-    assert watch.sample_now().gpu_bytes is None
+    assert watch.sample_now().gpu_bytes == GPU_MB * 1_000_000
     assert memory.change(0).gpu is None
-    assert watch.window().gpu_missing is None
+    watch.stop()
 
 
 def test_a_run_that_begins_is_read_more_often(sleeper):
     """12 readings that hold USS within a second or two; the next would be due much later."""
-    watch = Watch(sleeper.pid, "told")
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
     watch.start()
     watch.hurry()
     deadline = time.monotonic() + 20
@@ -219,15 +221,13 @@ def test_a_run_that_begins_is_read_more_often(sleeper):
 
 def test_the_gpu_is_let_go_also_where_a_reading_hangs(sleeper, monkeypatch):
     """Else the driver's library stays open for the rest of the session."""
-    closed = []
+    closed, release = [], threading.Event()
     monkeypatch.setattr(GpuMemory, "_open", lambda self: "no GPU here")
     monkeypatch.setattr(GpuMemory, "close", lambda self: closed.append(self))
-
-    def hang(self):
-        raise ProbeLost("a resource reading did not return")
-
-    monkeypatch.setattr(Sampler, "stop", hang)
-    watch = Watch(sleeper.pid, "told", gpu=True)
+    monkeypatch.setattr(ProcessTree, "read", lambda self, full: release.wait(20) and {})
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
+    watch.start()
     with pytest.raises(ProbeLost, match="did not return"):
-        watch.stop()
+        watch._sampler.stop(0.05)
+    release.set()
     assert len(closed) == 1

@@ -138,7 +138,7 @@ def test_the_memory_of_the_servers_processes_is_summed_over_all_devices(driver):
     driver.compute = [{10: 100 * MB, 99: 7 * MB}, {11: 30 * MB}]
     driver.graphics = [{10: 100 * MB}, {}]
     gpu = gpu_of(10, 11)
-    assert gpu.read() == 130 * MB
+    assert gpu.bytes_now() == 130 * MB
     assert gpu.what == "GPU memory of the server's processes"
     assert gpu.missing is None
 
@@ -146,9 +146,9 @@ def test_the_memory_of_the_servers_processes_is_summed_over_all_devices(driver):
 def test_a_process_that_lets_its_memory_go_holds_none(driver):
     driver.compute = [{10: 100 * MB}, {}]
     gpu = gpu_of(10)
-    gpu.read()
+    gpu.bytes_now()
     driver.compute = [{}, {}]
-    assert gpu.read() == 0
+    assert gpu.bytes_now() == 0
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_where_a_process_is_not_told_the_devices_are_read_and_named(listed, driv
     driver.used = [500 * MB, 20 * MB]
     gpu = gpu_of(10)
     gpu.settle()
-    assert gpu.read() == 520 * MB
+    assert gpu.bytes_now() == 520 * MB
     assert gpu.what == "all memory used on GPU 0 (Fake H100) and GPU 1 (Fake H200)"
 
 
@@ -169,21 +169,21 @@ def test_what_is_read_does_not_change_once_it_is_settled(driver):
     gpu = gpu_of(10)
     gpu.settle()
     driver.compute = [{10: 100 * MB}, {}]
-    assert gpu.read() == 1000 * MB
+    assert gpu.bytes_now() == 1000 * MB
 
 
 def test_a_gpu_that_does_not_draw_is_read_all_the_same(driver):
     driver.drawing = NOT_SUPPORTED
     driver.compute = [{10: 100 * MB}, {}]
-    assert gpu_of(10).read() == 100 * MB
+    assert gpu_of(10).bytes_now() == 100 * MB
 
 
 def test_a_driver_that_fails_meanwhile_is_told(driver):
     driver.compute = [{10: 100 * MB}, {}]
     gpu = gpu_of(10)
-    assert gpu.read() == 100 * MB
+    assert gpu.bytes_now() == 100 * MB
     driver.listing = LOST
-    assert gpu.read() is None
+    assert gpu.bytes_now() is None
     assert gpu.missing == "GPU memory is not available, because the driver says: GPU is lost"
     with pytest.raises(
         ProbeLost, match=r"^GPU memory is not available, because the driver says: GPU is lost$"
@@ -208,7 +208,7 @@ def test_a_driver_that_is_not_loaded_is_told(driver):
     assert gpu.missing == (
         "GPU memory is not available, because the NVIDIA driver does not answer: Driver Not Loaded"
     )
-    assert gpu.read() is None
+    assert gpu.bytes_now() is None
     gpu.close()
 
 
@@ -218,7 +218,7 @@ def test_the_library_is_let_go_once(driver):
     gpu.close()
     gpu.close()
     assert driver.open == 0
-    assert (gpu.read(), gpu.missing) == (None, "GPU memory is no longer read")
+    assert (gpu.bytes_now(), gpu.missing) == (None, "GPU memory is no longer read")
 
 
 WITHOUT = """

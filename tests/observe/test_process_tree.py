@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 
 import psutil
 import pytest
 
 from pytest_llmserve.domain.errors import ProbeLost
+from pytest_llmserve.domain.samples import ResourceSample
 from pytest_llmserve.observe.process_tree import CpuTimes, ProcessTree, cpu_spent_s
+
+
+def read(tree: ProcessTree, full: bool = False) -> ResourceSample:
+    return ResourceSample(at_ns=time.monotonic_ns(), **tree.read(full))
+
 
 SLEEPER = "spawn import sys; sys.stdin.read()"
 EATER = "spawn import sys; held = bytearray(b'x') * 50_000_000; sys.stdout.flush(); sys.stdin.read()"
@@ -16,11 +23,11 @@ EATER = "spawn import sys; held = bytearray(b'x') * 50_000_000; sys.stdout.flush
 
 def test_memory_taken_and_given_back_is_seen(child):
     tree = ProcessTree(child.pid)
-    before = tree.read(full=True)
+    before = read(tree, full=True)
     child.tell("take 50000000")
-    during = tree.read(full=True)
+    during = read(tree, full=True)
     child.tell("free")
-    after = tree.read(full=True)
+    after = read(tree, full=True)
     assert 45e6 < during.rss_bytes - before.rss_bytes < 80e6
     assert 45e6 < during.memory_bytes - before.memory_bytes < 80e6
     assert abs(after.memory_bytes - before.memory_bytes) < 10e6
@@ -28,24 +35,24 @@ def test_memory_taken_and_given_back_is_seen(child):
 
 def test_uss_is_read_only_when_asked_for(child):
     tree = ProcessTree(child.pid)
-    assert tree.read(full=False).uss_bytes is None
-    full = tree.read(full=True)
+    assert read(tree, full=False).uss_bytes is None
+    full = read(tree, full=True)
     assert 0 < full.uss_bytes <= full.rss_bytes
 
 
 def test_memory_alone_can_be_read_in_either_measure(child):
     tree = ProcessTree(child.pid)
-    sample = tree.read(full=True)
+    sample = read(tree, full=True)
     assert tree.memory_bytes(full=False) == pytest.approx(sample.rss_bytes, rel=0.2)
     assert tree.memory_bytes(full=True) == pytest.approx(sample.memory_bytes, rel=0.2)
 
 
 def test_children_count_with_their_parents(child, until):
     tree = ProcessTree(child.pid)
-    alone = tree.read()
+    alone = read(tree)
     child.tell(EATER)
-    until(lambda: tree.read().rss_bytes > alone.rss_bytes + 50e6)
-    both = tree.read()
+    until(lambda: read(tree).rss_bytes > alone.rss_bytes + 50e6)
+    both = read(tree)
     assert (alone.processes, both.processes) == (1, 2)
     assert both.threads > alone.threads
     assert both.open_files > alone.open_files
@@ -57,16 +64,16 @@ def test_grandchildren_count_too(child, until):
         "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import sys; sys.stdin.read()'])"
     )
     child.tell(f"spawn {grandchild}")
-    until(lambda: tree.read().processes == 3)
+    until(lambda: read(tree).processes == 3)
 
 
 def test_a_child_that_ends_is_no_error(child):
     tree = ProcessTree(child.pid)
     pid = child.tell(SLEEPER)
-    assert tree.read().processes == 2
+    assert read(tree).processes == 2
     child.tell("reap")
     assert not psutil.pid_exists(pid)
-    assert tree.read().processes == 1
+    assert read(tree).processes == 1
 
 
 def test_a_child_that_vanishes_between_listing_and_reading_is_no_error(child, monkeypatch):
@@ -75,7 +82,7 @@ def test_a_child_that_vanishes_between_listing_and_reading_is_no_error(child, mo
     gone = psutil.Process(pid)
     child.tell("reap")
     monkeypatch.setattr(psutil.Process, "children", lambda self, recursive=False: [gone])
-    assert tree.read(full=True).processes == 1
+    assert read(tree, full=True).processes == 1
 
 
 @pytest.fixture
@@ -96,7 +103,7 @@ def test_a_full_reading_that_missed_a_process_is_taken_again(child, vanishing):
     """When a child ends, pages it shared are its parent's alone again: half a tree is no reading."""
     tree = ProcessTree(child.pid)
     vanishing(4)
-    assert tree.read(full=True).uss_bytes > 0
+    assert read(tree, full=True).uss_bytes > 0
     vanishing(4)
     assert tree.memory_bytes(full=True) > 0
 
@@ -104,7 +111,7 @@ def test_a_full_reading_that_missed_a_process_is_taken_again(child, vanishing):
 def test_a_tree_that_never_holds_still_has_no_full_reading(child, vanishing):
     tree = ProcessTree(child.pid)
     vanishing(5)
-    sample = tree.read(full=True)
+    sample = read(tree, full=True)
     assert (sample.uss_bytes, sample.swap_bytes) == (None, None)
     assert sample.rss_bytes > 0
     vanishing(5)
@@ -127,8 +134,8 @@ def test_a_zombie_child_holds_nothing_and_is_no_error(child, until):
     pid = child.tell(SLEEPER)
     psutil.Process(pid).kill()
     until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    sample = tree.read(full=True)
-    alone = ProcessTree(pid=child.pid).read(full=True)
+    sample = read(tree, full=True)
+    alone = read(ProcessTree(pid=child.pid), full=True)
     assert sample.processes == 2
     assert sample.uss_bytes is not None
     assert sample.rss_bytes == pytest.approx(alone.rss_bytes, rel=0.2)
@@ -139,24 +146,24 @@ def test_cpu_of_the_tree_is_seen(child):
     """0.3 s of CPU between two readings whose distance we dictate: 1 s, so 30 %."""
     now_ns = 0
     tree = ProcessTree(child.pid, clock=lambda: now_ns)
-    assert tree.read().cpu_percent is None
+    assert read(tree).cpu_percent is None
     child.tell("burn 0.3")
     now_ns = 1_000_000_000
-    assert tree.read().cpu_percent == pytest.approx(30, abs=8)
+    assert read(tree).cpu_percent == pytest.approx(30, abs=8)
     now_ns = 2_000_000_000
-    assert tree.read().cpu_percent == pytest.approx(0, abs=5)
+    assert read(tree).cpu_percent == pytest.approx(0, abs=5)
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere a parent does not inherit the time")
 def test_cpu_of_a_child_that_came_and_went_is_seen(child):
     now_ns = 0
     tree = ProcessTree(child.pid, clock=lambda: now_ns)
-    tree.read()
+    read(tree)
     child.tell("spawn import time\nend = time.process_time() + 0.3".replace("\n", "; exec('")
                + "\\nwhile time.process_time() < end: pass')")  # fmt: skip
     child.tell("wait")
     now_ns = 1_000_000_000
-    assert tree.read().cpu_percent == pytest.approx(35, abs=15)
+    assert read(tree).cpu_percent == pytest.approx(35, abs=15)
 
 
 def times(**processes: tuple[float, float]) -> dict:
@@ -208,7 +215,7 @@ def test_a_server_that_died_and_was_not_waited_for_is_a_lost_probe(child, until)
     child.process.kill()
     until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     with pytest.raises(ProbeLost, match=f"^the server's process {child.pid} ended$"):
-        tree.read()
+        read(tree)
 
 
 def test_a_process_that_never_was_cannot_be_watched(child):
@@ -225,7 +232,7 @@ def test_a_process_that_may_not_be_read_is_a_lost_probe(child, monkeypatch):
 
     monkeypatch.setattr(psutil.Process, "num_threads", refuse)
     with pytest.raises(ProbeLost) as caught:
-        tree.read()
+        read(tree)
     expected = f"the server's process {child.pid} may not be read: run as its user or root"
     assert str(caught.value) == expected
 
@@ -239,13 +246,13 @@ def test_what_the_system_does_not_tell_is_not_guessed(question, figures, child, 
 
     monkeypatch.setattr(psutil.Process, question, refuse)
     tree = ProcessTree(child.pid)
-    sample = tree.read(full=True)
+    sample = read(tree, full=True)
     assert [getattr(sample, figure) for figure in figures] == [None] * len(figures)
     assert sample.rss_bytes > 0
     assert (tree.memory_bytes(full=True) is None) is (question == "memory_full_info")
 
 
 def test_our_own_process_can_be_read():
-    sample = ProcessTree(os.getpid()).read(full=True)
+    sample = read(ProcessTree(os.getpid()), full=True)
     assert sample.processes >= 1
     assert sample.memory_bytes > 1e6

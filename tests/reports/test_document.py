@@ -79,13 +79,12 @@ def test_gpu_memory_that_was_kept_is_told(make):
     run = make.run([make.record(0)], memory=change, resources=window)
     resources = strict_json(run_document(run, False))["resources"]
     assert (resources["gpu_retained_mb"], resources["gpu_memory_missing"]) == (2.0, None)
-    assert (resources["gpu_measure"], resources["gpu_missing"]) == (
-        "GPU memory of the server's processes",
-        None,
-    )
-    lost = make.run([make.record(0)], resources=ResourceWindow(gpu_missing="no driver"))
+    assert resources["gpu_measure"] == "GPU memory of the server's processes"
+    assert "absent" not in resources
+    lost = make.run([make.record(0)], resources=ResourceWindow(absent={"gpu": "no driver"}))
     resources = strict_json(run_document(lost, False))["resources"]
-    assert (resources["gpu_measure"], resources["gpu_missing"]) == (None, "no driver")
+    assert resources["absent"] == {"gpu": "no driver"}
+    assert "gpu_measure" not in resources
 
 
 @pytest.mark.parametrize("estimate", [None, math.inf, math.nan])

@@ -1,0 +1,34 @@
+"""What every probe is to the sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+Readings = Mapping[str, Any]
+"""Fields of a `ResourceSample` -> what was read; those that nobody tells are left out."""
+
+
+class Probe(Protocol):
+    """Tells some figures of the server's side.
+
+    Attributes:
+        source: of its figures, one of those in `domain.samples`.
+        missing: why it tells nothing, or nothing more: "..., because ...", and what to do; or None.
+    """
+
+    source: str
+    missing: str | None
+
+    def read(self, full: bool) -> Readings:
+        """Read once, in milliseconds; what waits longer belongs into a thread of its own.
+
+        Args:
+            full: the costly figures too.
+
+        Raises:
+            ProbeLost: there is nothing more to read; it is not asked again.
+        """
+
+    def close(self) -> None:
+        """Let go of what it holds; calling it again does nothing."""
