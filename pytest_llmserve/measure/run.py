@@ -38,7 +38,6 @@ def measured_run(
     keep: Keep,
     *,
     settle_ns: int | None = None,
-    gpu_settles: bool = False,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
     decided: Decided | None = None,
@@ -53,7 +52,6 @@ def measured_run(
         watch: of the server, already started.
         keep: takes the result; called exactly once unless the run is void.
         settle_ns: wait so long for memory to settle; None = memory is not judged.
-        gpu_settles: GPU memory is judged too.
         stop: set from another thread to end the run.
         progress: told how far the run is, about twice a second; what it raises ends the run.
         decided: asked now and then of all requests begun up to an instant; once it says True the load
@@ -64,7 +62,7 @@ def measured_run(
         Stopped: `stop` was set; what was measured has been kept.
         BaseException: what `progress` raised; what was measured has been kept.
     """
-    memory = None if settle_ns is None else watch.memory(gpu_settles)
+    memory = None if settle_ns is None else watch.memory()
     if decided is not None:
         import_now()
     started_ns = time.monotonic_ns()

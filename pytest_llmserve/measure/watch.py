@@ -24,9 +24,11 @@ class Watch:
 
     Args:
         watched: the server, and where it can be looked at.
+        gpu_judged: a run waits for GPU memory to settle too.
     """
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Watched, *, gpu_judged: bool = False) -> None:
+        self._gpu_judged = gpu_judged
         self.started_ns = time.monotonic_ns()
         self._missing: str | None = None
         self._tree: ProcessTree | None = None
@@ -80,9 +82,9 @@ class Watch:
         except ProbeLost:
             return None
 
-    def memory(self, gpu: bool = False) -> MemoryWatch:
-        """A memory reading for one run; of the GPUs too where these are judged."""
-        return MemoryWatch(self._tree, self._missing, self._gpu if gpu else None)
+    def memory(self) -> MemoryWatch:
+        """A memory reading for one run."""
+        return MemoryWatch(self._tree, self._missing, self._gpu if self._gpu_judged else None)
 
 
 _PERIODS = ((3600 * NS_PER_S, 2 * NS_PER_S), (600 * NS_PER_S, NS_PER_S), (0, 200 * NS_PER_MS))

@@ -79,7 +79,9 @@ class TestRun:
         """The test's own code begins: watch the server."""
         opened = self.state.opened
         self._was_dead = self._server is not None and self._server.exit_status is not None
-        self.watch = Watch(opened.watched if opened else Watched(why="no fixture asked for the server"))
+        leak = self.wishes.check("no_leak")
+        watched = opened.watched if opened else Watched(why="no fixture asked for the server")
+        self.watch = Watch(watched, gpu_judged=leak is not None and leak.gpu)
         self.watch.start()
 
     @property
@@ -127,7 +129,6 @@ class TestRun:
                 self.watch,
                 self.runs.append,
                 settle_ns=leak.settle if leak is not None else None,
-                gpu_settles=leak is not None and leak.gpu,
                 stop=stop,
                 progress=progress,
                 decided=self._decided if plan.until is not None else None,

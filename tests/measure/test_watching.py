@@ -163,9 +163,9 @@ def gpu_driver(monkeypatch, sleeper):
 
 def test_gpu_memory_is_sampled_and_its_change_told(sleeper, gpu_driver):
     """Before and after a run, beside the memory of the host."""
-    watch = Watch(Watched(pid=sleeper.pid, why="told"))
+    watch = Watch(Watched(pid=sleeper.pid, why="told"), gpu_judged=True)
     watch.start()
-    memory = watch.memory(gpu=True)
+    memory = watch.memory()
     memory.take_baseline()
     gpu_driver.held += 50_000_000
     watch.sample_now()
@@ -184,8 +184,8 @@ def test_gpu_memory_that_is_not_there_is_told(sleeper, gpu_driver, monkeypatch):
 
     del gpu_driver.nvmlDeviceGetCount_v2
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
-    watch = Watch(Watched(pid=sleeper.pid, why="told"))
-    memory = watch.memory(gpu=True)
+    watch = Watch(Watched(pid=sleeper.pid, why="told"), gpu_judged=True)
+    memory = watch.memory()
     memory.take_baseline()
     change = memory.change(100_000_000)
     why = "GPU memory is not available, because the driver says: Function Not Found"
