@@ -46,8 +46,9 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         pinned: each worker had a CPU of its own to stay on.
         gc_pauses, gc_longest_ms: garbage collections in the workers while they measured.
         ended: why the run ended: "complete", "decided" (of a plan until then), "interrupted", or a sentence.
-        server_gone: when the load was given up because no connection could be made any more: since
-            when and why, "from 4 h on, no connection for 5 s (Connection refused)"; or None.
+        server_gone: since when and why the server was gone at the end of the load, "from 4 h on, no
+            connection for 5 s (Connection refused)": the load was given up for that, or the server did
+            not say a byte for as long as a request may take; or None.
     """
 
     transport: str = "sockets"

@@ -54,7 +54,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         gc_pauses, gc_longest_ns: garbage collections that ran while it measured.
         resent: see `GeneratorHealth`.
         protocols: HTTP versions of the answers.
-        server_gone: since when and why no connection could be made, when it gave up for that; or None.
+        server_gone: since when and why the server is gone, see `gone.Presence`; or None.
     """
 
     index: int

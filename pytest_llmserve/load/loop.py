@@ -14,9 +14,9 @@ from typing import Any
 from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, Prompt
 from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import COMPLETE
-from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
-from pytest_llmserve.load.flight import NO_CONNECTION, Flight, Landed, Recorder
+from pytest_llmserve.load.flight import Flight, Landed, Recorder
+from pytest_llmserve.load.gone import Presence
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import DRAIN, Job
 from pytest_llmserve.load.pacing import (
@@ -41,7 +41,6 @@ _BACKLOG_BYTES = 16_000_000
 _MOST_BACKLOG_BYTES = 32_000_000
 TURNS_AT_ONCE = 32
 """Users that begin before the sockets get a look: answers left unread for long come together."""
-_GIVE_UP_NS = 5_000_000_000
 
 INTERRUPTED = "interrupted"
 
@@ -51,7 +50,7 @@ class LoadLoop:
 
     Attributes:
         ended: why the load ended; "complete" by default.
-        server_gone: since when and why no connection could be made, when that ended the load; or None.
+        presence: of the server.
         unfinished: requests under way when the load was cut.
         sent, landed: requests begun, further tries included, and those of them that are over.
         crowded: arrivals dropped because no connection was free for them.
@@ -64,7 +63,7 @@ class LoadLoop:
         self._control_fd = control_fd
         self.transport = transport_class(job.plan.transport)(job, self._landed, control_fd)
         self.ended = COMPLETE
-        self.server_gone: str | None = None
+        self.presence = Presence(0, job.plan.timeout_ns)
         self.unfinished = self.sent = self.landed = self.crowded = 0
         self.start_ns = self.drain_ns = 0
         self.requests = RequestWriter(job)
@@ -75,7 +74,6 @@ class LoadLoop:
         self._begun = self._next_number = 0
         self._turns: list[tuple[int, int, User]] = []
         self._active = 0
-        self._refused_since_ns: int | None = None
         # A limit set since the last look is at most a tenth of itself late.
         self._idle_ns = min(_IDLE_WAIT_NS, max(1_000_000, job.plan.timeout_ns // 10))
         self._due_ns = 0  # nothing but sockets needs a look before
@@ -83,6 +81,7 @@ class LoadLoop:
     def run(self, begin_ns: int) -> None:
         """Play the plan from `begin_ns` (monotonic) on, until it is done or `cut` is called."""
         self.start_ns = begin_ns
+        self.presence = Presence(begin_ns, self.plan.timeout_ns)
         self._start()
         self._turn_loop()
         self.drain_ns = self.drain_ns or monotonic_ns()
@@ -208,7 +207,7 @@ class LoadLoop:
         self.landed += 1
         unanswered = answer is None or answer.status is None
         user.failures = user.failures + 1 if unanswered and ending.how != TIME_LIMIT else 0
-        self._watch_refusals(ending, end_ns)
+        self._see_presence(ending, end_ns)
         landed = Landed(flight, answer, ending, end_ns)
         if self.plan.retries:
             if not self.recorder.record(landed) and flight.attempt <= self.plan.retries:
@@ -238,15 +237,8 @@ class LoadLoop:
         self.drain_ns = min(self.drain_ns or at_ns, at_ns)
         self._active -= 1
 
-    def _watch_refusals(self, ending: Ending, now_ns: int) -> None:
-        """Give up on a server that is gone: nothing heard, no connection for some seconds."""
-        if ending.how != NO_CONNECTION:
-            self._refused_since_ns = None
-            return
-        since = self._refused_since_ns
-        if since is None or self.transport.heard_ns > since:
-            self._refused_since_ns = now_ns
-        elif now_ns - since > _GIVE_UP_NS and not self.transport.under_way():
-            at, seconds = duration_text(max(0, since - self.start_ns)), duration_text(_GIVE_UP_NS)
-            self.server_gone = f"from {at} on, no connection for {seconds} ({ending.detail})"
-            self.cut(f"gave up: {self.server_gone}")
+    def _see_presence(self, ending: Ending, end_ns: int) -> None:
+        """Give up on a server that is gone."""
+        transport = self.transport
+        if self.presence.ended(ending, end_ns, transport.heard_ns, transport.under_way):
+            self.cut(f"gave up: {self.presence.gone}")

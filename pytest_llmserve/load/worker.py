@@ -91,7 +91,7 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned:
         gc_pauses=pauses.count,
         gc_longest_ns=pauses.longest_ns,
         protocols=sorted(transport.protocols),
-        server_gone=loop.server_gone,
+        server_gone=loop.presence.gone,
     )
 
 

@@ -1,0 +1,81 @@
+"""When a load says that its server is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.domain.exchange import COMPLETE, TIME_LIMIT, Ending
+from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.load.flight import NO_CONNECTION
+from pytest_llmserve.load.gone import Presence
+
+REFUSED = Ending(NO_CONNECTION, "Connection refused")
+LATE = Ending(TIME_LIMIT, "no full answer within 30 s")
+DONE = Ending(COMPLETE)
+
+
+class Ends:
+    """Ends of requests at seconds of the load, of a server heard last at a second; 0 = never."""
+
+    def __init__(self, timeout_s: float = 30, under_way: int = 0) -> None:
+        self.presence = Presence(100 * NS_PER_S, round(timeout_s * NS_PER_S))
+        self._under_way = under_way
+
+    def __call__(self, ending: Ending, at_s: float, heard_s: float = 0) -> bool:
+        heard_ns = round((100 + heard_s) * NS_PER_S) if heard_s else 0
+        at_ns = round((100 + at_s) * NS_PER_S)
+        return self.presence.ended(ending, at_ns, heard_ns, lambda: self._under_way)
+
+
+def test_a_server_that_takes_no_connection_for_seconds_is_given_up():
+    end = Ends()
+    assert not end(REFUSED, 60, heard_s=59)
+    assert not end(REFUSED, 65, heard_s=59)
+    assert end.presence.gone is None
+    assert end(REFUSED, 65.1, heard_s=59)
+    assert end.presence.gone == "from 1 min on, no connection for 5 s (Connection refused)"
+
+
+@pytest.mark.parametrize(("under_way", "heard_s", "between"), [(1, 0, None), (0, 63, None), (0, 0, DONE)])
+def test_one_that_still_does_something_is_not(under_way, heard_s, between):
+    """A request with it, a byte from it, or an answer since."""
+    end = Ends(under_way=under_way)
+    end(REFUSED, 60)
+    if between is not None:
+        end(between, 62)
+    assert not end(REFUSED, 66, heard_s=heard_s)
+    assert end.presence.gone is None
+
+
+def test_a_server_that_says_no_byte_for_a_whole_time_limit_is_gone():
+    """Told when the load ends so; given up after twice that time."""
+    end = Ends(timeout_s=30)
+    assert not end(LATE, 90, heard_s=60)
+    assert end.presence.gone is None
+    assert not end(LATE, 91, heard_s=60)
+    assert end.presence.gone == "from 1 min on, not a byte for 31 s, 2 requests ran out of time"
+    assert not end(LATE, 119, heard_s=60)
+    assert end(LATE, 120, heard_s=60)
+    assert end.presence.gone == "from 1 min on, not a byte for 1 min, 4 requests ran out of time"
+
+
+def test_a_server_that_speaks_again_is_not_gone():
+    end = Ends(timeout_s=30)
+    end(LATE, 90, heard_s=60)
+    end(LATE, 91, heard_s=60)
+    end(DONE, 92, heard_s=92)
+    assert end.presence.gone is None
+    end(LATE, 122, heard_s=92)
+    end(LATE, 123, heard_s=122)
+    assert end.presence.gone is None
+
+
+def test_short_time_limits_and_servers_that_never_spoke_say_nothing_of_its_end():
+    """Slow answers under a limit of 1 s, and a server that failed every request: the checks see these."""
+    slow, mute = Ends(timeout_s=1), Ends(timeout_s=30)
+    for second in range(10):
+        slow(LATE, 60 + second, heard_s=59.5)
+        mute(LATE, 60 + 30 * second)
+    assert (slow.presence.gone, mute.presence.gone) == (None, None)
+    slow(LATE, 70, heard_s=59.5)
+    assert slow.presence.gone == "from 59.5 s on, not a byte for 10 s, 11 requests ran out of time"
