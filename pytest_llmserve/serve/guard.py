@@ -152,6 +152,8 @@ class Guard:
             "error": None,
         }
         self.pid = 0
+        # Kept: a Popen that nobody holds takes its process's exit status along when it goes.
+        self.server: subprocess.Popen[bytes] | None = None
         self.exit: int | None = None
         self.events, self._wake = os.pipe()
 
@@ -176,9 +178,9 @@ class Guard:
             prctl(_PR_SET_CHILD_SUBREAPER, 1)
         last_will = (lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) if prctl else None
         # No thread runs yet, so the function between fork and exec is safe.
-        server = subprocess.Popen(command, start_new_session=True, preexec_fn=last_will)
-        self.pid = server.pid
-        self.save(pid=server.pid, mark=start_mark(server.pid))
+        self.server = subprocess.Popen(command, start_new_session=True, preexec_fn=last_will)
+        self.pid = self.server.pid
+        self.save(pid=self.pid, mark=start_mark(self.pid))
 
     def watch_lease(self, lease_path: str) -> None:
         """Wake the guard when no user of the server is left."""

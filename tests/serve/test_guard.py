@@ -224,3 +224,27 @@ def test_wrong_arguments_are_told(capfd):
     """Run by hand without a command, the guard says how it wants to be run."""
     assert guard.main(["lease", "log", "state"]) == 2
     assert capfd.readouterr().err == "usage: guard LEASE LOG STATE -- COMMAND...\n"
+
+
+LAUNCHED = """
+    import os, select, sys, time
+    from pytest_llmserve.serve.guard import Guard
+
+    class Slow(Guard):
+        def save(self, **changes):
+            super().save(**changes)
+            time.sleep(0.5)
+
+    guard = Slow(os.environ["FOLDER"] + "/state", [])
+    guard.listen()
+    guard.launch([sys.executable, "-c", "raise SystemExit(7)"])
+    select.select([guard.events], [], [], 20)
+    guard.reap()
+    print(guard.exit, flush=True)
+"""
+
+
+def test_a_server_that_ends_while_it_is_written_down_has_an_exit_code(programs):
+    """Nobody but the guard takes it: what is not noticed here is not noticed at all."""
+    program = programs.run("launched.py", LAUNCHED)
+    assert program.stdout.readline().strip() == "7"
