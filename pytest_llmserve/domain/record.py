@@ -18,6 +18,10 @@ class Texts(Protocol):
         """Return one answer."""
 
 
+NOT_KEPT = -1
+"""`RequestRecord.text_at` of an answer that came when as many bytes of answers had been kept as may be."""
+
+
 # gc=False: nothing a record holds leads back to it, so the collector need not know of it.
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request. Stamps are of one host's monotonic clock, in nanoseconds; None = did not happen.
@@ -30,7 +34,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         tokens_from: "usage" (the server's count), "estimated" (number of chunks) or None.
         warm_up: sent during warm-up, so not part of any figure.
         attempt: 1 for the first try; higher when the load tries failed requests again.
-        text_at: where `texts` has the answer, None for an empty one.
+        text_at: where `texts` has the answer; None for an empty one, NOT_KEPT for one too many.
         stage: number of the stage in which it was due, from 0.
         from_schedule: open loop: `ttft_ms` and `e2e_ms` count from `scheduled_ns`.
     """
@@ -78,7 +82,11 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def text(self) -> str:
-        """The answer, read from the run's private folder when asked for."""
+        """The answer, read from the run's private folder when asked for.
+
+        Raises:
+            GeneratorError: it is no longer there, or was one too many to be kept.
+        """
         if self.text_at is None or self.texts is msgspec.UNSET:
             return ""
         return str(self.texts.read(self.text_at))

@@ -14,13 +14,13 @@ from pytest_llmserve.load.job import Beat
 
 RATE_WINDOW_NS = 5 * NS_PER_S
 LEAST_STEP_NS = 400_000_000
-MOST_VALUES = 100_000
+MOST_VALUES = 20_000
 
 
 class LatenciesSoFar:
     """Exact up to `most` values; from there on a uniform sample of all (reservoir, algorithm R).
 
-    The quantiles of 100,000 values taken from more are off by less than 0.1 % in rank, nearly always.
+    The p99 of 20,000 values taken from more is off by less than 0.15 % in rank, nearly always.
     """
 
     def __init__(self, most: int = MOST_VALUES, seed: int = 0) -> None:

@@ -13,10 +13,12 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from pytest_llmserve.domain.errors import GeneratorError
-from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
 
 _LENGTH = struct.Struct("<I")
 _BUFFER_BYTES = 1 << 18
+TEXTS_BYTES = 1_000_000_000
+"""The most a worker writes of answers: a run of days must not fill the disk."""
 # Few different ones in all the records of a run; decoded, each would be a string of its own.
 _WORDS = ("outcome", "tokens_from", "finish_reason", "task", "error")
 
@@ -24,18 +26,21 @@ _WORDS = ("outcome", "tokens_from", "finish_reason", "task", "error")
 class ShardWriter:
     """Appends records and texts; `close` makes them whole on disk."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, texts_bytes: int = TEXTS_BYTES) -> None:
+        self._texts_bytes = texts_bytes
         self._records = _open(prefix + ".records", "wb")
         self._texts = _open(prefix + ".texts", "wb")
         self._text_end = 0
         self._encode = msgspec.msgpack.Encoder().encode
 
     def add_text(self, text: str) -> int | None:
-        """Keep an answer; return where it lies, None for an empty one."""
+        """Keep an answer; return where it lies: None for an empty one, NOT_KEPT where there is no room."""
         if not text:
             return None
         raw = text.encode("utf-8", "surrogatepass")
         at = self._text_end
+        if at + _LENGTH.size + len(raw) > self._texts_bytes:
+            return NOT_KEPT
         self._text_end += self._texts.write(_LENGTH.pack(len(raw)) + raw)
         return at
 
@@ -81,8 +86,13 @@ class ShardTexts:
         """Return one answer.
 
         Raises:
-            GeneratorError: the run's folder is gone.
+            GeneratorError: the run's folder is gone, or the answer was one too many.
         """
+        if at == NOT_KEPT:
+            raise GeneratorError(
+                f"this answer was not kept: those of its load worker had taken {TEXTS_BYTES / 1e9:g} GB;"
+                " the figures are of all requests"
+            )
         try:
             with self._path.open("rb") as file:
                 file.seek(at)

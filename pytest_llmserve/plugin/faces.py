@@ -16,6 +16,7 @@ from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
 from pytest_llmserve.measure.compare import ROUNDS
+from pytest_llmserve.plugin.ending import sigterm_interrupts
 from pytest_llmserve.plugin.testrun import OnProgress, TestRun, told
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ class LoadFace:
         stop = threading.Event()
         task = asyncio.ensure_future(asyncio.to_thread(act, test, stop))
         try:
-            return await asyncio.shield(task)
+            with sigterm_interrupts():
+                return await asyncio.shield(task)
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([task], timeout=_CUT_LIMIT_S)

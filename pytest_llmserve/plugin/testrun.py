@@ -28,6 +28,7 @@ from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
+from pytest_llmserve.plugin.ending import sigterm_interrupts
 from pytest_llmserve.plugin.kept import DID_NOT_PASS, REGRESSION, compared, keep, unfit_outcome
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
@@ -202,7 +203,7 @@ class TestRun:
         """Who is told how far the run is: the terminal first, then the test's own function."""
         terminal = self.state.terminal()
         shown = nullcontext() if terminal is None else terminal.line(plan)
-        with shown as line:
+        with sigterm_interrupts(), shown as line:
 
             def tell(now: LoadProgress) -> None:
                 if line is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.record import NOT_KEPT
 from pytest_llmserve.domain.result import LoadResult, record_row
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
@@ -39,7 +40,8 @@ def run_document(run: LoadResult, keep_text: bool, comparison: Comparison | None
     if comparison is not None:
         document["comparison"] = comparison_document(comparison)
     if keep_text:
-        document["requests"] = [record_row(r) | {"text": r.text} for r in run.requests]
+        rows = ((record_row(r), None if r.text_at == NOT_KEPT else r.text) for r in run.requests)
+        document["requests"] = [row | {"text": text} for row, text in rows]
     return document
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pytest_llmserve.domain.errors import GeneratorError
-from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.load.shard import ShardTail, ShardWriter, read_shard
+from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
+from pytest_llmserve.load.shard import ShardTail, ShardTexts, ShardWriter, read_shard
 
 ODD = "a\x00\u2028\ud800é🦜"
 
@@ -84,6 +84,21 @@ def test_a_text_whose_folder_is_gone(shard, tmp_path):
     (tmp_path / "shard-1.texts").unlink()
     with pytest.raises(GeneratorError, match=r"texts can be read until the test session ends$"):
         _ = records[0].text
+
+
+def test_answers_beyond_the_room_for_them_are_not_kept(tmp_path):
+    """A run of days must not fill the disk; one that is short enough still goes in."""
+    writer = ShardWriter(str(tmp_path / "full"), texts_bytes=30)
+    places = [writer.add_text(text) for text in ("a" * 20, "b" * 20, "", "cc", "d")]
+    writer.close()
+    assert places == [0, NOT_KEPT, None, 24, NOT_KEPT]
+    texts = ShardTexts(str(tmp_path / "full"))
+    assert [texts.read(at) for at in (0, 24)] == ["a" * 20, "cc"]
+    with pytest.raises(GeneratorError) as told:
+        texts.read(NOT_KEPT)
+    assert str(told.value) == (
+        "this answer was not kept: those of its load worker had taken 1 GB; the figures are of all requests"
+    )
 
 
 def test_a_tail_gives_each_record_once_as_it_is_flushed(tmp_path):

@@ -1,4 +1,4 @@
-"""Ctrl-C and kill -9 while a load runs: what was measured stays, no process does."""
+"""Ctrl-C, SIGTERM and kill -9 while a load runs: what was measured stays, no process does."""
 
 from __future__ import annotations
 
@@ -68,11 +68,12 @@ def gone(family):
     return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family)
 
 
-def test_ctrl_c_keeps_what_was_measured(long_session, pytester):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_what_was_measured_is_kept(number, long_session, pytester):
     """Exit 2 within seconds; the figures stand in summary and report; workers and server are gone."""
     session, family = long_session
     began = time.monotonic()
-    session.send_signal(signal.SIGINT)
+    session.send_signal(number)
     assert session.wait(30) == pytest.ExitCode.INTERRUPTED
     assert time.monotonic() - began < INTERRUPT_LIMIT_S
     text = (pytester.path / "out").read_text()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 
+import msgspec
 import pytest
 
+from pytest_llmserve.domain.record import NOT_KEPT
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.environment import environment
@@ -59,6 +61,8 @@ def test_texts_are_in_it_only_when_kept(make):
     assert "requests" not in run_document(run, keep_text=False)
     (row,) = strict_json(run_document(run, keep_text=True))["requests"]
     assert (row["id"], row["outcome"], row["text"]) == (0, "ok", "")
+    over = make.run([msgspec.structs.replace(make.record(0), text_at=NOT_KEPT)])
+    assert strict_json(run_document(over, keep_text=True))["requests"][0]["text"] is None
 
 
 def test_memory_that_was_kept_is_told(make):
