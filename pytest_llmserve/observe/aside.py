@@ -46,7 +46,7 @@ class Aside:
         self._thread: threading.Thread | None = None
         self._asked = self._answered = 0
         self._began_ns: int | None = None
-        self._full = self._told = self._stopping = False
+        self._full = self._told = self._stopping = self._over = False
         self._last: Readings = {}
         self._unread: Readings = {}
         self._lost: str | None = None
@@ -85,11 +85,14 @@ class Aside:
             mine = self._asked
             self._turn.notify_all()
             limit_s = 2 * self._deadline_ns / NS_PER_S  # one may be under way
-            self._turn.wait_for(lambda: self._answered >= mine or self._lost is not None, limit_s)
+            self._turn.wait_for(
+                lambda: self._answered >= mine or self._over or self._lost is not None, limit_s
+            )
             if self._answered >= mine:
                 return self._last
-            self._lost = self._lost or self._hanging()
-            raise ProbeLost(self._lost)
+            if not self._over:
+                self._lost = self._lost or HANGS.format(self._what, self._deadline_ns / NS_PER_S)
+            raise ProbeLost(self._lost or f"{self._what} are no longer read")
 
     def close(self) -> None:
         """End the thread; the probe is closed when a reading under way has returned."""
@@ -110,16 +113,13 @@ class Aside:
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._thread.start()
 
-    def _hanging(self) -> str:
-        return HANGS.format(self._what, self._deadline_ns / NS_PER_S)
-
     def _give_up_when_hanging(self) -> None:
         began_ns = self._began_ns
         if self._lost is None and began_ns is not None and self._clock() - began_ns > self._deadline_ns:
-            self._lost = self._hanging()
+            self._lost = HANGS.format(self._what, self._deadline_ns / NS_PER_S)
 
     def _run(self) -> None:
-        why = f"{self._what} are no longer read"
+        why = None
         try:
             while self._read_once():
                 pass
@@ -128,7 +128,7 @@ class Aside:
         except Exception as error:  # the thread has no one to raise to: `missing` tells the test
             why = f"the probe of {self._what} failed: {type(error).__name__}: {error}"
         with self._turn:
-            self._lost = self._lost or why
+            self._lost, self._over = self._lost or why, True
             self._turn.notify_all()
         self._probe.close()
 

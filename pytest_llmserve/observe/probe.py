@@ -17,8 +17,13 @@ class Probe(Protocol):
         missing: why it tells nothing, or nothing more: "..., because ...", and what to do; or None.
     """
 
-    source: str
-    missing: str | None
+    @property
+    def source(self) -> str:
+        """See above."""
+
+    @property
+    def missing(self) -> str | None:
+        """See above."""
 
     def read(self, full: bool) -> Readings:
         """Read once, in milliseconds; what waits longer belongs into a thread of its own.
