@@ -170,7 +170,8 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         missing: why there are no (or no more) samples of the server's processes, or None.
         gpu: what `gpu_bytes` is, "GPU memory of the server's processes"; None = it was not read.
         gpu_names: `GpuSample.index` -> name of the device.
-        absent: source -> why it tells nothing, or nothing more. A source that was not asked for is in none.
+        absent: source -> why it tells nothing, or nothing more; or figure -> why it alone is not told.
+            A source that was not asked for is in none.
     """
 
     samples: tuple[ResourceSample, ...] = ()
@@ -182,7 +183,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def gpu_missing(self) -> str | None:
         """Why GPU memory was not read, or not to the end; or None."""
-        return self.absent.get(GPU)
+        return self.why("gpu_mb")
 
     def why(self, figure: str) -> str | None:
         """Why a figure is not, or no longer, read; None while its source tells.
@@ -191,7 +192,8 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
             KeyError: no such figure; the text lists them.
         """
         source = _figure(figure).source
-        return self.missing if source == PROCESS else self.absent.get(source)
+        of_all = self.missing if source == PROCESS else self.absent.get(source)
+        return of_all or self.absent.get(figure)
 
     def values(self, figure: str) -> list[float]:
         """The readings of one figure, such as "rss_mb".

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_llmserve.observe.gpu_memory import GpuMemory
+from pytest_llmserve.observe.gpu import GpuProbe
 from pytest_llmserve.observe.probe import Probe
 from pytest_llmserve.observe.process_tree import ProcessTree
 
@@ -28,7 +28,7 @@ class Watched:
 
 
 def _gpu(watched: Watched, tree: ProcessTree | None) -> Probe | None:  # noqa: ARG001 - a row of the table
-    return None if tree is None else GpuMemory(tree.pids)
+    return None if tree is None else GpuProbe(tree.pids)
 
 
 PROBES: tuple[Callable[[Watched, ProcessTree | None], Probe | None], ...] = (_gpu,)

@@ -11,7 +11,7 @@ from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import PROCESS, MemoryChange, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.measure.probes import Watched, probes_for
-from pytest_llmserve.observe.gpu_memory import GpuMemory, GpuReader
+from pytest_llmserve.observe.gpu import GpuProbe, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
 from pytest_llmserve.observe.sampler import Sampler
@@ -41,7 +41,7 @@ class Watch:
             except ProbeLost as lost:
                 self._missing = str(lost)
         probes = probes_for(watched, self._tree)
-        self._gpu = next((probe for probe in probes if isinstance(probe, GpuMemory)), None)
+        self._gpu = next((probe for probe in probes if isinstance(probe, GpuProbe)), None)
         self._sampler = Sampler(probes if self._tree is None else [self._tree, *probes])
 
     def start(self) -> None:
@@ -67,8 +67,8 @@ class Watch:
     def window(self, start_ns: int | None = None, stop_ns: int | None = None) -> ResourceWindow:
         """The samples so far."""
         window = self._sampler.window(start_ns, stop_ns)
-        told = {} if self._gpu is None or self._gpu.missing else {"gpu": self._gpu.what}
-        return msgspec.structs.replace(window, missing=window.missing or self._missing, **told)
+        window = msgspec.structs.replace(window, missing=window.missing or self._missing)
+        return window if self._gpu is None else with_gpus(window, self._gpu)
 
     def rss_bytes(self) -> int | None:
         """Of the last sample; nothing is read now. None before the first, and once the server is lost."""
@@ -84,7 +84,18 @@ class Watch:
 
     def memory(self) -> MemoryWatch:
         """A memory reading for one run."""
-        return MemoryWatch(self._tree, self._missing, self._gpu if self._gpu_judged else None)
+        gpu = None if self._gpu is None or not self._gpu_judged else GpuReader(self._gpu)
+        return MemoryWatch(self._tree, self._missing, gpu)
+
+
+def with_gpus(window: ResourceWindow, gpu: GpuProbe) -> ResourceWindow:
+    """What GPU memory is, how the devices are called, and what is not told of them."""
+    return msgspec.structs.replace(
+        window,
+        gpu=gpu.devices.what if window.values("gpu_mb") else None,
+        gpu_names=gpu.devices.names,
+        absent=window.absent | gpu.absent,
+    )
 
 
 _PERIODS = ((3600 * NS_PER_S, 2 * NS_PER_S), (600 * NS_PER_S, NS_PER_S), (0, 200 * NS_PER_MS))
@@ -98,9 +109,10 @@ def period_of(duration_ns: int | None) -> int:
 class MemoryWatch:
     """Memory before a run and after it. Losing the server is told in the change, never raised."""
 
-    def __init__(self, tree: ProcessTree | None, missing: str | None, gpu: GpuMemory | None = None) -> None:
+    def __init__(self, tree: ProcessTree | None, missing: str | None, gpu: GpuReader | None = None) -> None:
         self._missing = missing
         self._gpu = gpu
+        self._gpu_missing = "GPU memory was not read before the run"
         self._gpu_before: tuple[int, ...] = ()
         self._reader: MemoryReader | None = None
         self._before: tuple[int, ...] = ()
@@ -115,11 +127,14 @@ class MemoryWatch:
         if self._reader is not None:
             try:
                 self._before = take_baseline(self._reader)
-                if self._gpu is not None:
-                    self._gpu.settle()
-                    self._gpu_before = self._gpu_baseline(self._gpu)
             except ProbeLost as lost:
                 self._missing = str(lost)
+        if self._gpu is not None and self._before:
+            try:
+                self._gpu.settle()
+                self._gpu_before = take_baseline(self._gpu)
+            except ProbeLost as lost:
+                self._gpu_missing = str(lost)
 
     def change(self, settle_ns: int, sleep: Callable[[float], None] = time.sleep) -> MemoryChange:
         """Wait until memory has settled and say how it changed; what `sleep` raises is passed on."""
@@ -133,12 +148,7 @@ class MemoryWatch:
         left_ns = max(0, settle_ns - (time.monotonic_ns() - began_ns))
         return msgspec.structs.replace(change, gpu=self._gpu_change(self._gpu, left_ns, sleep))
 
-    def _gpu_baseline(self, gpu: GpuMemory) -> tuple[int, ...]:
-        return () if gpu.missing is not None else take_baseline(GpuReader(gpu))
-
-    def _gpu_change(self, gpu: GpuMemory, settle_ns: int, sleep: Callable[[float], None]) -> MemoryChange:
+    def _gpu_change(self, gpu: GpuReader, settle_ns: int, sleep: Callable[[float], None]) -> MemoryChange:
         if not self._gpu_before:
-            return MemoryChange(
-                measure=gpu.what, missing=gpu.missing or "GPU memory was not read before the run"
-            )
-        return memory_change(GpuReader(gpu), self._gpu_before, settle_ns, sleep=sleep)
+            return MemoryChange(measure=gpu.measure, missing=self._gpu_missing)
+        return memory_change(gpu, self._gpu_before, settle_ns, sleep=sleep)

@@ -1,143 +1,217 @@
-"""GPU memory through NVIDIA's management library; the one file that knows pynvml."""
+"""The GPUs that a server uses, and its memory on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from pytest_llmserve.domain.errors import ProbeLost
-from pytest_llmserve.domain.samples import GPU
+from pytest_llmserve.domain.samples import GPU, GpuSample
+from pytest_llmserve.domain.units import NS_PER_MS
+from pytest_llmserve.observe.aside import Aside
+from pytest_llmserve.observe.nvml import NONE_TOLD, Device, DeviceLost, Nvml
+from pytest_llmserve.observe.visible import VISIBLE, environments, visible
 
-INSTALL = "pip install 'pytest-llmserve[gpu]'"
+PERIOD_NS = 200 * NS_PER_MS
 OF_PROCESSES = "GPU memory of the server's processes"
 
 
-class GpuMemory:
-    """Reads the GPU memory of a few processes, or of the devices where a process's own is not told.
+class GpuDevices:
+    """Reads GPUs; each reading may hang in the driver, so it is read through `GpuProbe`.
 
-    In a container, and on Windows, the driver lists processes under other numbers or without their
-    memory: then all that is used on the devices is read, and `what` says so. Which of the two is settled
-    by the first reading that finds a process on a GPU, or by `settle`; it never changes after that.
-    Mutable: that choice alone.
+    Devices: those on which the server's processes were found so far; before that those that its
+    environment names, else all of the machine.
+
+    GPU memory is that of the server's processes, or of the devices where a process's own is not told: in
+    a container, and on Windows, the driver lists processes under other numbers or without their memory.
+    Which of the two is settled by the first reading that finds a process on a GPU, or by `settle`; it
+    never changes after that. Once a device that counts is lost there is no sum any more: it would be
+    smaller, and nothing has become so. Mutable: what was found, settled and lost so far.
 
     Args:
-        pids: the processes, asked at each reading.
+        pids: the server's processes, asked at each reading.
+        look_up: their environments.
     """
 
     source = GPU
 
-    def __init__(self, pids: Callable[[], frozenset[int]]) -> None:
-        self._pids = pids
-        self._nvml: Any = None
-        self._devices: list[Any] = []
+    def __init__(
+        self,
+        pids: Callable[[], frozenset[int]],
+        look_up: Callable[[Iterable[int]], list[Mapping[str, str]]] = environments,
+    ) -> None:
+        self._pids, self._look_up = pids, look_up
+        self._nvml: Nvml | None = None
+        self._devices: tuple[Device, ...] = ()
+        self._found: frozenset[int] = frozenset()
+        self._hint: frozenset[int] = frozenset()
+        self._summed: frozenset[int] | None = None
         self._of_processes: bool | None = None
-        self.missing: str | None = self._open()
+        self._lost: dict[int, str] = {}
+        self._shared: frozenset[int] = frozenset()
+        self.missing: str | None = None
 
     @property
     def what(self) -> str:
-        """What is read, for sentences and reports."""
+        """What GPU memory is read, for sentences and reports."""
         if self._of_processes is not False:
             return OF_PROCESSES
-        names = " and ".join(f"GPU {index} ({name})" for index, name in enumerate(self._names()))
-        return f"all memory used on {names}"
+        places = sorted(self._used if self._summed is None else self._summed)
+        return "all memory used on " + " and ".join(self._devices[place].name for place in places)
+
+    @property
+    def names(self) -> dict[int, str]:
+        """`GpuSample.index` -> name, of the devices the server uses."""
+        return {place: self._devices[place].name for place in sorted(self._used)}
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Source or figure -> why it is not, or no longer, told of a device that the server uses."""
+        lost = [why for place, why in sorted(self._lost.items()) if place in self._counted]
+        if lost:
+            return {GPU: "; ".join(lost)}
+        shared = " and ".join(self._devices[place].name for place in sorted(self._shared & self._used))
+        if not shared:
+            return {}
+        why = (
+            f"memory of {shared} is not available, because the driver does not tell it: "
+            "boards whose GPU shares the machine's memory have none of their own; judge memory_mb instead"
+        )
+        summed = ("gpu_mb",) if self._of_processes is not True else ()
+        return dict.fromkeys(("gpu_memory_percent", *summed), why)
 
     def read(self, full: bool) -> dict[str, Any]:  # noqa: ARG002 - both cost the same
         """What a sample has of it.
 
         Raises:
-            ProbeLost: the driver no longer tells; passed on from `pids`.
+            ProbeLost: no device is left, or none was there; passed on from `pids`.
         """
-        value = self.bytes_now()
-        if value is None:
-            raise ProbeLost(self.missing or "GPU memory is not available")
-        return {"gpu_bytes": value}
-
-    def bytes_now(self) -> int | None:
-        """Bytes now; None when it is not available, `missing` says why.
-
-        Raises:
-            ProbeLost: passed on from `pids`.
-        """
-        if self.missing is not None:
-            return None
-        pids = self._pids()
-        try:
-            own = self._own_bytes(pids)
-            if self._of_processes is None and own is not None:
-                self._of_processes = True
-            if self._of_processes:
-                return own or 0
-            return sum(int(self._nvml.nvmlDeviceGetMemoryInfo(device).used) for device in self._devices)
-        except self._nvml.NVMLError as error:
-            self.missing = f"GPU memory is not available, because the driver says: {error}"
-            return None
+        nvml = self._nvml or self._open()
+        own_bytes = self._look_for(nvml, self._pids())
+        samples = [self._asked(place, partial(self._sample, nvml, place)) for place in sorted(self._counted)]
+        gpus = tuple(sample for sample in samples if sample is not None and sample.index in self._used)
+        if not gpus:
+            raise ProbeLost(self.absent[GPU])
+        total = self._bytes(own_bytes, {s.index: s.memory_bytes for s in samples if s is not None})
+        return {"gpus": gpus} if total is None else {"gpus": gpus, "gpu_bytes": total}
 
     def settle(self) -> None:
         """From now on read the processes if one was found on a GPU so far, else the devices."""
         self._of_processes = bool(self._of_processes)
+        if self._summed is None:
+            self._summed = self._used
 
     def close(self) -> None:
         """Let the library go; calling it again does nothing."""
         if self._nvml is not None:
             nvml, self._nvml = self._nvml, None
-            self.missing = self.missing or "GPU memory is no longer read"
-            nvml.nvmlShutdown()
+            nvml.close()
 
-    def _open(self) -> str | None:
-        """Load the library and find the devices; why that cannot be, or None."""
-        try:
-            import pynvml
-        except ImportError:
-            return f"GPU memory is not available, because nvidia-ml-py is not installed: {INSTALL}"
-        try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError as error:
-            return f"GPU memory is not available, because the NVIDIA driver does not answer: {error}"
-        self._nvml = pynvml
-        try:
-            count = pynvml.nvmlDeviceGetCount()
-            self._devices = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
-        except pynvml.NVMLError as error:
-            return f"GPU memory is not available, because the driver says: {error}"
-        return (
-            None if self._devices else "GPU memory is not available, because this machine has no NVIDIA GPU"
+    @property
+    def _used(self) -> frozenset[int]:
+        return self._found or self._hint
+
+    @property
+    def _counted(self) -> frozenset[int]:
+        return self._used | (self._summed or frozenset())
+
+    def _open(self) -> Nvml:
+        nvml = self._nvml = Nvml()
+        self._devices = nvml.devices
+        everywhere = frozenset(range(len(nvml.devices)))
+        said = visible(self._look_up(self._pids()), nvml.devices)
+        self._hint = everywhere if said is None else said
+        return nvml
+
+    def _look_for(self, nvml: Nvml, pids: frozenset[int]) -> int | None:
+        """Find the devices on which these processes are; the bytes they hold, None where not told."""
+        own_bytes = None
+        on = set()
+        for place, device in enumerate(self._devices):
+            held = self._asked(place, partial(nvml.processes, device)) or {}
+            for size in (size for pid, size in held.items() if pid in pids):
+                on.add(place)
+                own_bytes = own_bytes if size is None else (own_bytes or 0) + int(size)
+        self._found |= on
+        if not self._used:
+            raise ProbeLost(f"{NONE_TOLD}the server may use none: {VISIBLE} of its process names no GPU")
+        return own_bytes
+
+    def _sample(self, nvml: Nvml, place: int) -> GpuSample:
+        device = self._devices[place]
+        used_bytes, total_bytes = nvml.memory(device) or (None, None)
+        if total_bytes is None:
+            self._shared |= {place}
+        return GpuSample(
+            index=place,
+            memory_bytes=used_bytes,
+            total_bytes=total_bytes,
+            percent=nvml.percent(device),
+            temperature_c=nvml.temperature_c(device),
+            power_w=nvml.power_w(device),
+            throttled=nvml.throttled(device),
         )
 
-    def _own_bytes(self, pids: frozenset[int]) -> int | None:
-        """Of these processes on all devices; None when none is listed with its memory."""
-        found = None
-        for device in self._devices:
-            held: dict[int, int | None] = {}
-            for listed in (self._nvml.nvmlDeviceGetComputeRunningProcesses, self._graphics):
-                held |= {process.pid: process.usedGpuMemory for process in listed(device)}
-            for pid, size in held.items():
-                if pid in pids and size is not None:
-                    found = (found or 0) + int(size)
-        return found
-
-    def _graphics(self, device: Any) -> list[Any]:
+    def _asked(self, place: int, question: Callable[[], Any]) -> Any:
+        """The answer; None when the device is, or was already, lost."""
+        if place in self._lost:
+            return None
         try:
-            found: list[Any] = self._nvml.nvmlDeviceGetGraphicsRunningProcesses(device)
-        except self._nvml.NVMLError_NotSupported:  # data-centre GPUs draw nothing
-            return []
-        return found
+            return question()
+        except DeviceLost as lost:
+            name = self._devices[place].name
+            self._lost[place] = f"{name} is no longer read, because the driver says: {lost}"
+            return None
 
-    def _names(self) -> list[str]:
-        if self._nvml is None:
-            return ["closed"] * len(self._devices)
-        return [str(self._nvml.nvmlDeviceGetName(device)) for device in self._devices]
+    def _bytes(self, own_bytes: int | None, used_bytes: Mapping[int, int | None]) -> int | None:
+        """GPU memory in all, as settled; None where a part of it is not known."""
+        if self._of_processes is None and own_bytes is not None:
+            self._of_processes = True
+        if self._counted & self._lost.keys():
+            return None
+        if self._of_processes:
+            return own_bytes or 0
+        parts = [used_bytes.get(place) for place in (self._summed or self._used)]
+        return None if None in parts else sum(part for part in parts if part is not None)
+
+
+class GpuProbe(Aside):
+    """The GPUs of a server, read in a thread of their own: a driver that hangs holds nobody up.
+
+    Args:
+        pids: the server's processes.
+    """
+
+    def __init__(self, pids: Callable[[], frozenset[int]]) -> None:
+        self.devices = GpuDevices(pids)
+        super().__init__(self.devices, PERIOD_NS, "GPU figures")
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Source or figure -> why it is not, or no longer, told."""
+        return {GPU: self.missing} if self.missing is not None else self.devices.absent
 
 
 class GpuReader:
-    """The same, for those who need a number or a `ProbeLost`."""
+    """GPU memory alone, for those who need a number or a `ProbeLost`."""
 
-    def __init__(self, gpu: GpuMemory) -> None:
-        self._gpu = gpu
+    def __init__(self, probe: GpuProbe) -> None:
+        self._probe = probe
 
     @property
     def measure(self) -> str:
         """What is read."""
-        return self._gpu.what
+        return self._probe.devices.what
+
+    def settle(self) -> None:
+        """From now on one and the same memory is read: that of processes, or of devices.
+
+        Raises:
+            ProbeLost: GPU memory is not available.
+        """
+        self()
+        self._probe.devices.settle()
 
     def __call__(self) -> int:
         """Bytes now.
@@ -145,7 +219,8 @@ class GpuReader:
         Raises:
             ProbeLost: GPU memory is not, or no longer, available.
         """
-        value = self._gpu.bytes_now()
+        value = self._probe.fresh().get("gpu_bytes")
         if value is None:
-            raise ProbeLost(self._gpu.missing or "GPU memory is not available")
-        return value
+            absent = self._probe.absent
+            raise ProbeLost(absent.get(GPU) or absent.get("gpu_mb") or "GPU memory is not told")
+        return int(value)

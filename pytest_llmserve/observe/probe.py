@@ -10,20 +10,15 @@ Readings = Mapping[str, Any]
 
 
 class Probe(Protocol):
-    """Tells some figures of the server's side.
-
-    Attributes:
-        source: of its figures, one of those in `domain.samples`.
-        missing: why it tells nothing, or nothing more: "..., because ...", and what to do; or None.
-    """
+    """Tells some figures of the server's side."""
 
     @property
     def source(self) -> str:
-        """See above."""
+        """Of its figures, one of those in `domain.samples`."""
 
     @property
     def missing(self) -> str | None:
-        """See above."""
+        """Why it tells nothing, or nothing more: "..., because ...", and what to do; or None."""
 
     def read(self, full: bool) -> Readings:
         """Read once, in milliseconds; what waits longer belongs into a thread of its own.
