@@ -14,6 +14,7 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.measure.probes import Watched
+from pytest_llmserve.observe.container import Container
 from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -41,6 +42,7 @@ class ServerWish:
     api_key_env: str | None = None
     trust: Trust = SYSTEM_TRUST
     server_pid: int | None = None
+    container: str | None = None
     json_request: str | None = None
     json_answer: str | None = None
     ready_ns: int
@@ -54,17 +56,19 @@ class OpenServer:
         server: the process behind it, None when not known.
         pid: of that process.
         why: why it is known, or why not.
+        container: that it runs in, where one was named.
     """
 
     endpoint: Endpoint
     server: ServerProcess | ForeignServer | None
     pid: int | None
     why: str
+    container: Container | None = None
 
     @property
     def watched(self) -> Watched:
         """What there is of it to look at."""
-        return Watched(pid=self.pid, why=self.why)
+        return Watched(pid=self.pid, why=self.why, container=self.container)
 
     @property
     def document(self) -> dict[str, Any]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
+from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.observe.cgroup import group_of
+from pytest_llmserve.observe.container import Container
 from pytest_llmserve.observe.gpu import GpuProbe
 from pytest_llmserve.observe.probe import Probe
 from pytest_llmserve.observe.process_tree import ProcessTree
@@ -18,20 +23,26 @@ class Watched:
         pid: of its first process, or None.
         why: why that is known, or why not.
         metrics_urls: where it, or an exporter beside it, tells its own figures.
-        container: id or name of the container it runs in.
+        container: that it runs in, where one was named.
     """
 
     pid: int | None = None
     why: str
     metrics_urls: tuple[str, ...] = ()
-    container: str | None = None
+    container: Container | None = None
 
 
 def _gpu(watched: Watched, tree: ProcessTree | None) -> Probe | None:  # noqa: ARG001 - a row of the table
     return None if tree is None else GpuProbe(tree.pids)
 
 
-PROBES: tuple[Callable[[Watched, ProcessTree | None], Probe | None], ...] = (_gpu,)
+def _group(watched: Watched, tree: ProcessTree | None) -> Probe | None:
+    if watched.container is not None:
+        return watched.container.group
+    return None if tree is None else group_of(tree.pid)
+
+
+PROBES: tuple[Callable[[Watched, ProcessTree | None], Probe | None], ...] = (_gpu, _group)
 """Makers of all probes but the process tree; None where there is nothing to look at."""
 
 
@@ -44,3 +55,16 @@ def probes_for(watched: Watched, tree: ProcessTree | None) -> list[Probe]:
     """
     made = (make(watched, tree) for make in PROBES)
     return [probe for probe in made if probe is not None]
+
+
+def completed(window: ResourceWindow, probes: Sequence[Probe]) -> ResourceWindow:
+    """With what probes tell beside their figures: names of GPUs, what their memory is, what is not told."""
+    absent = dict(window.absent)
+    for probe in probes:
+        absent |= getattr(probe, "absent", {})
+    window = msgspec.structs.replace(window, absent=absent)
+    gpu = next((probe.devices for probe in probes if isinstance(probe, GpuProbe)), None)
+    if gpu is None:
+        return window
+    what = gpu.what if window.values("gpu_mb") else None
+    return msgspec.structs.replace(window, gpu=what, gpu_names=window.gpu_names | gpu.names)

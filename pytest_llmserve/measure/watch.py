@@ -10,7 +10,7 @@ import msgspec
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import PROCESS, MemoryChange, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
-from pytest_llmserve.measure.probes import Watched, probes_for
+from pytest_llmserve.measure.probes import Watched, completed, probes_for
 from pytest_llmserve.observe.gpu import GpuProbe, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
@@ -40,7 +40,7 @@ class Watch:
                 self._tree = ProcessTree(watched.pid)
             except ProbeLost as lost:
                 self._missing = str(lost)
-        probes = probes_for(watched, self._tree)
+        probes = self._probes = probes_for(watched, self._tree)
         self._gpu = next((probe for probe in probes if isinstance(probe, GpuProbe)), None)
         self._sampler = Sampler(probes if self._tree is None else [self._tree, *probes])
 
@@ -68,7 +68,7 @@ class Watch:
         """The samples so far."""
         window = self._sampler.window(start_ns, stop_ns)
         window = msgspec.structs.replace(window, missing=window.missing or self._missing)
-        return window if self._gpu is None else with_gpus(window, self._gpu)
+        return completed(window, self._probes)
 
     def rss_bytes(self) -> int | None:
         """Of the last sample; nothing is read now. None before the first, and once the server is lost."""
@@ -86,16 +86,6 @@ class Watch:
         """A memory reading for one run."""
         gpu = None if self._gpu is None or not self._gpu_judged else GpuReader(self._gpu)
         return MemoryWatch(self._tree, self._missing, gpu)
-
-
-def with_gpus(window: ResourceWindow, gpu: GpuProbe) -> ResourceWindow:
-    """What GPU memory is, how the devices are called, and what is not told of them."""
-    return msgspec.structs.replace(
-        window,
-        gpu=gpu.devices.what if window.values("gpu_mb") else None,
-        gpu_names=gpu.devices.names,
-        absent=window.absent | gpu.absent,
-    )
 
 
 _PERIODS = ((3600 * NS_PER_S, 2 * NS_PER_S), (600 * NS_PER_S, NS_PER_S), (0, 200 * NS_PER_MS))

@@ -79,7 +79,7 @@ class GpuDevices:
             "boards whose GPU shares the machine's memory have none of their own; judge memory_mb instead"
         )
         summed = ("gpu_mb",) if self._of_processes is not True else ()
-        return dict.fromkeys(("gpu_memory_percent", *summed), why)
+        return dict.fromkeys(("gpu_memory_percent", "gpu_memory_mb", *summed), why)
 
     def read(self, full: bool) -> dict[str, Any]:  # noqa: ARG002 - both cost the same
         """What a sample has of it.
@@ -189,8 +189,8 @@ class GpuProbe(Aside):
 
     @property
     def absent(self) -> dict[str, str]:
-        """Source or figure -> why it is not, or no longer, told."""
-        return {GPU: self.missing} if self.missing is not None else self.devices.absent
+        """Source or figure -> why a part of it is not, or no longer, told; all of it is `missing`."""
+        return {} if self.missing is not None else self.devices.absent
 
 
 class GpuReader:
@@ -221,6 +221,6 @@ class GpuReader:
         """
         value = self._probe.fresh().get("gpu_bytes")
         if value is None:
-            absent = self._probe.absent
+            absent = self._probe.devices.absent
             raise ProbeLost(absent.get(GPU) or absent.get("gpu_mb") or "GPU memory is not told")
         return int(value)

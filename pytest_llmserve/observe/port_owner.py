@@ -156,5 +156,7 @@ def _judge_owner(tops: set[int], where: str) -> Owner:
         return Owner(None, f"the process {pid} that listened {where} ended")
     if name in FORWARDERS:
         what = where.partition(" ")[2]
-        return Owner(None, f"{what} is forwarded by {name}: {WAY_OUT} of the server itself")
+        return Owner(
+            None, f"{what} is forwarded by {name}: give --llm-container, or --llm-server-pid of the server"
+        )
     return Owner(pid, f"process {pid} ({name}) listens {where}")

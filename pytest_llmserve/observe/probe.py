@@ -10,7 +10,10 @@ Readings = Mapping[str, Any]
 
 
 class Probe(Protocol):
-    """Tells some figures of the server's side."""
+    """Tells some figures of the server's side.
+
+    One that tells less than its source holds may also have `absent`: figure -> why it is not told.
+    """
 
     @property
     def source(self) -> str:

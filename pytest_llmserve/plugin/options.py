@@ -53,6 +53,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "--llm-server-pid", "int", "PID", "process to watch; found by its port when it is on this machine"
     ),
+    Option("--llm-container", "string", "NAME", "container to watch: its id, or its name where that is told"),
     Option(
         "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
     ),

@@ -288,6 +288,7 @@ def server_wish(config: pytest.Config) -> ServerWish:
         api_key_env=value(config, "--llm-api-key-env"),
         trust=trust_of(config),
         server_pid=value(config, "--llm-server-pid"),
+        container=value(config, "--llm-container"),
         json_request=value(config, "--llm-json-request"),
         json_answer=value(config, "--llm-json-answer"),
         ready_ns=_ready_ns(config, _READY_OWN_NS if own else _READY_URL_NS),
@@ -297,4 +298,5 @@ def server_wish(config: pytest.Config) -> ServerWish:
 def second_wish(config: pytest.Config, url: str) -> ServerWish:
     """Another server, spoken to with the same options."""
     ready_ns = _ready_ns(config, _READY_URL_NS)
-    return replace(server_wish(config), endpoint=url, serve=None, server_pid=None, ready_ns=ready_ns)
+    wish = server_wish(config)
+    return replace(wish, endpoint=url, serve=None, server_pid=None, container=None, ready_ns=ready_ns)

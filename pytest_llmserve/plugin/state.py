@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llmserve.domain.errors import LlmServeError
+from pytest_llmserve.measure.contained import in_container
 from pytest_llmserve.measure.opening import OpenServer, open_server
 from pytest_llmserve.plugin.keys import STATE
 from pytest_llmserve.plugin.progress import Terminal, terminal_of
@@ -56,7 +57,8 @@ class State:
         with self._lock:
             if self._open is None and self._failure is None:
                 try:
-                    self._open = open_server(server_wish(self.config), self.folder)
+                    wish = server_wish(self.config)
+                    self._open = in_container(open_server(wish, self.folder), wish.container)
                 except LlmServeError as error:
                     self._failure = str(error)
         if self._open is None:

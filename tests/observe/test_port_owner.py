@@ -149,7 +149,8 @@ def test_a_forwarder_is_not_taken_for_the_server(monkeypatch):
     monkeypatch.setattr(psutil, "net_connections", lambda kind: [connection(os.getpid())])
     monkeypatch.setattr(psutil.Process, "name", lambda self: "docker-proxy")
     assert pid_listening_on("127.0.0.1", 8000) == Owner(
-        None, "port 8000 is forwarded by docker-proxy: give --llm-server-pid of the server itself"
+        None,
+        "port 8000 is forwarded by docker-proxy: give --llm-container, or --llm-server-pid of the server",
     )
 
 
@@ -211,5 +212,5 @@ def test_a_forwarder_at_a_unix_socket_is_not_taken_for_the_server(monkeypatch):
     monkeypatch.setattr(psutil, "net_connections", lambda kind: [found])
     monkeypatch.setattr(psutil.Process, "name", lambda self: "rootlessport")
     assert pid_listening_at("/run/s") == Owner(
-        None, "/run/s is forwarded by rootlessport: give --llm-server-pid of the server itself"
+        None, "/run/s is forwarded by rootlessport: give --llm-container, or --llm-server-pid of the server"
     )
