@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
+from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.observe.container import Container
 from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
@@ -43,6 +44,7 @@ class ServerWish:
     trust: Trust = SYSTEM_TRUST
     server_pid: int | None = None
     container: str | None = None
+    metrics_urls: tuple[str, ...] = ()
     json_request: str | None = None
     json_answer: str | None = None
     ready_ns: int
@@ -57,6 +59,8 @@ class OpenServer:
         pid: of that process.
         why: why it is known, or why not.
         container: that it runs in, where one was named.
+        metrics_urls: where it, or an exporter beside it, tells its own figures.
+        metrics_missing: why there is no such place, or None.
     """
 
     endpoint: Endpoint
@@ -64,11 +68,20 @@ class OpenServer:
     pid: int | None
     why: str
     container: Container | None = None
+    metrics_urls: tuple[str, ...] = ()
+    metrics_missing: str | None = None
 
     @property
     def watched(self) -> Watched:
         """What there is of it to look at."""
-        return Watched(pid=self.pid, why=self.why, container=self.container)
+        return Watched(
+            pid=self.pid,
+            why=self.why,
+            metrics_urls=self.metrics_urls,
+            metrics_missing=self.metrics_missing,
+            container=self.container,
+            endpoint=self.endpoint.target,
+        )
 
     @property
     def document(self) -> dict[str, Any]:
@@ -91,13 +104,23 @@ class OpenServer:
 
 
 def open_server(wish: ServerWish, folder: Path) -> OpenServer:
-    """Start or find the server and wait until it has answered one real request.
+    """Start or find the server, wait until it has answered one real request, and find its metrics.
 
     Raises:
         SetupError: an option is wrong.
         ServerUnusable: what was seen, and what to do.
         MissingExtra: the embedded server's packages are not installed.
     """
+    opened = _open(wish, folder)
+    try:
+        urls, missing = find_metrics(wish.metrics_urls, opened.endpoint.target)
+    except BaseException:
+        opened.close()
+        raise
+    return replace(opened, metrics_urls=urls, metrics_missing=missing)
+
+
+def _open(wish: ServerWish, folder: Path) -> OpenServer:
     headers = request_headers(wish.headers, wish.api_key_env)
     if wish.serve is not None or wish.endpoint == EMBEDDED:
         return _open_own(wish, folder, headers)

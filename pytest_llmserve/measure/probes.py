@@ -8,9 +8,13 @@ from dataclasses import dataclass
 import msgspec
 
 from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.measure.metrics_probes import metrics_probes
+from pytest_llmserve.observe.apple_gpu import apple_gpu
 from pytest_llmserve.observe.cgroup import group_of
 from pytest_llmserve.observe.container import Container
 from pytest_llmserve.observe.gpu import GpuProbe
+from pytest_llmserve.observe.host import Host
 from pytest_llmserve.observe.probe import Probe
 from pytest_llmserve.observe.process_tree import ProcessTree
 
@@ -24,12 +28,16 @@ class Watched:
         why: why that is known, or why not.
         metrics_urls: where it, or an exporter beside it, tells its own figures.
         container: that it runs in, where one was named.
+        metrics_missing: why there is no such place, or None.
+        endpoint: where requests go; what is sent with them is sent to metrics of the same origin too.
     """
 
     pid: int | None = None
     why: str
     metrics_urls: tuple[str, ...] = ()
     container: Container | None = None
+    metrics_missing: str | None = None
+    endpoint: Target | None = None
 
 
 def _gpu(watched: Watched, tree: ProcessTree | None) -> Probe | None:  # noqa: ARG001 - a row of the table
@@ -42,8 +50,21 @@ def _group(watched: Watched, tree: ProcessTree | None) -> Probe | None:
     return None if tree is None else group_of(tree.pid)
 
 
-PROBES: tuple[Callable[[Watched, ProcessTree | None], Probe | None], ...] = (_gpu, _group)
-"""Makers of all probes but the process tree; None where there is nothing to look at."""
+def _apple_gpu(watched: Watched, tree: ProcessTree | None) -> Probe | None:  # noqa: ARG001 - a row too
+    return None if tree is None else apple_gpu()
+
+
+def _host(watched: Watched, tree: ProcessTree | None) -> Probe | None:  # noqa: ARG001 - a row too
+    return None if tree is None else Host()
+
+
+PROBES: tuple[Callable[[Watched, ProcessTree | None], Probe | None], ...] = (
+    _gpu,
+    _apple_gpu,
+    _group,
+    _host,
+)
+"""Makers of the probes of this machine but the process tree; None where there is nothing to look at."""
 
 
 def probes_for(watched: Watched, tree: ProcessTree | None) -> list[Probe]:
@@ -54,15 +75,18 @@ def probes_for(watched: Watched, tree: ProcessTree | None) -> list[Probe]:
         tree: its processes, where they can be read.
     """
     made = (make(watched, tree) for make in PROBES)
-    return [probe for probe in made if probe is not None]
+    here = [probe for probe in made if probe is not None]
+    return [*here, *metrics_probes(watched.metrics_urls, watched.metrics_missing, watched.endpoint, here)]
 
 
 def completed(window: ResourceWindow, probes: Sequence[Probe]) -> ResourceWindow:
     """With what probes tell beside their figures: names of GPUs, what their memory is, what is not told."""
     absent = dict(window.absent)
+    names: dict[int, str] = {}
     for probe in probes:
         absent |= getattr(probe, "absent", {})
-    window = msgspec.structs.replace(window, absent=absent)
+        names |= getattr(probe, "gpu_names", {})
+    window = msgspec.structs.replace(window, absent=absent, gpu_names=names)
     gpu = next((probe.devices for probe in probes if isinstance(probe, GpuProbe)), None)
     if gpu is None:
         return window

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_llmserve.domain.samples import METRICS
+from pytest_llmserve.domain.samples import GPU, HOST, METRICS
 from pytest_llmserve.observe.metric_names import NAMES
 from pytest_llmserve.observe.metrics_page import PageAddress, PageFault, get_page
 from pytest_llmserve.observe.metrics_text import (
@@ -20,8 +20,11 @@ from pytest_llmserve.observe.metrics_text import (
     page_of,
     together,
 )
+from pytest_llmserve.observe.probe import Probe
 
-LIMIT_S = 1.0
+LOOK_S = 1.0
+LIMIT_S = 3.0
+"""For one reading: a busy server answers late, which is when it matters, and nothing waits for it."""
 INSTALL = "pip install 'pytest-llmserve[prometheus]'"
 NOT_INSTALLED = (
     f"the server's metrics are not available, because prometheus-client is not installed: {INSTALL}"
@@ -49,7 +52,7 @@ class Look(msgspec.Struct, frozen=True):
 def look_at(address: PageAddress, get: Get = get_page) -> Look:
     """Ask for a page once; takes no longer than 1 s, and nothing that must be installed."""
     try:
-        body = get(address, LIMIT_S)
+        body = get(address, LOOK_S)
     except PageFault as fault:
         return Look(False, str(fault))
     known = any(
@@ -79,15 +82,21 @@ class MetricsPages:
 
     Args:
         addresses: of the pages. Servers among them stand behind one address together.
+        beside: probes that tell GPUs and the machine better; what these tell is not taken from a page.
         get: fetches a page within so many seconds, or raises `PageFault`.
     """
 
     source = METRICS
 
     def __init__(
-        self, addresses: Sequence[PageAddress], get: Get = get_page, limit_s: float = LIMIT_S
+        self,
+        addresses: Sequence[PageAddress],
+        beside: Sequence[Probe] = (),
+        get: Get = get_page,
+        limit_s: float = LIMIT_S,
     ) -> None:
         self._addresses = list(addresses)
+        self._beside = tuple(beside)
         self._get = get
         self._limit_s = limit_s
         self._pages = [PageState() for _ in self._addresses]
@@ -99,23 +108,27 @@ class MetricsPages:
         return self.why(METRICS)
 
     def why(self, source: str) -> str | None:
-        """Why the figures of a source are not told now; None while they are, or are on no page."""
-        faults = [state.fault for state in self._pages if state.fault and state.withholds(source)]
-        return unavailable(" and ".join(faults)) if faults else None
+        """Why the figures of a source are not told now; None while they are, "" when they are on no page."""
+        mine = [state for state in self._pages if state.withholds(source)]
+        faults = [state.fault for state in mine if state.fault]
+        if faults:
+            return unavailable(" and ".join(faults))
+        return None if mine or source == METRICS else ""
 
     def read(self, full: bool) -> dict[str, Any]:  # noqa: ARG002 - both cost the same
         """Ask for all pages once."""
         pages: list[Page] = []
         told: dict[str, Any] = {}
+        elsewhere = {probe.source for probe in self._beside if probe.missing is None}
         for address, state in zip(self._addresses, self._pages, strict=True):
             page = self._page(address, state)
             if page is not None:
                 pages.append(page)
-                told |= _machine(page, state)
+                told |= {} if HOST in elsewhere else _machine(page, state)
         # The sum of some of the servers would look like a small one.
         if not any(state.failed and state.withholds(METRICS) for state in self._pages):
             told |= together(pages)
-        if gpus := gpus_of(pages):
+        if GPU not in elsewhere and (gpus := gpus_of(pages)):
             told["gpus"] = gpus
             self.gpu_names |= gpu_names(pages)
         return told
@@ -190,8 +203,13 @@ class ToldBeside:
 
     @property
     def missing(self) -> str | None:
-        """Why they are not told now."""
+        """Why they are not told now, "" when no page does: then the reason of another probe counts."""
         return self._pages.why(self.source)
+
+    @property
+    def gpu_names(self) -> dict[int, str]:
+        """Number -> name of the GPUs on the pages."""
+        return self._pages.gpu_names
 
     def read(self, full: bool) -> dict[str, Any]:  # noqa: ARG002 - the pages' own reading holds them
         """Nothing."""

@@ -7,13 +7,15 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_context, tls_fault
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 MOST_BYTES = 10_000_000
 PATH = "/metrics"
@@ -29,7 +31,7 @@ class PageAddress:
     """Where a page is, and what is sent along.
 
     Attributes:
-        url: as the user gave it.
+        url: as the user gave it, without its query; for messages.
         target: scheme, host and port, or the socket.
         request: path and query.
         headers: may hold secrets.
@@ -71,7 +73,8 @@ def address_of(url: str, endpoint: Target | None = None) -> PageAddress:
     if endpoint is not None and not own:
         trust = Trust(ca=trust.ca, insecure=trust.insecure)
     headers = endpoint.headers if endpoint is not None and own else ()
-    return PageAddress(url=url.strip(), target=target, request=request, headers=headers, trust=trust)
+    shown = url.strip().partition("?")[0]  # a query may hold a token
+    return PageAddress(url=shown, target=target, request=request, headers=headers, trust=trust)
 
 
 def own_page(endpoint: Target) -> PageAddress:
@@ -92,6 +95,8 @@ def get_page(address: PageAddress, limit_s: float, most_bytes: int = MOST_BYTES)
     Raises:
         PageFault: it was not got; the text says why.
     """
+    from http.client import HTTPException
+
     deadline_s = time.monotonic() + limit_s
     try:
         answer = _ask(address, address.request, deadline_s)
@@ -114,6 +119,8 @@ def get_page(address: PageAddress, limit_s: float, most_bytes: int = MOST_BYTES)
 
 def _ask(address: PageAddress, request: str, deadline_s: float) -> HTTPResponse:
     """Send one request; the answer's head is read, its body is not. The connection ends with the answer."""
+    from http.client import HTTPConnection
+
     ours = {"Accept": "text/plain;version=0.0.4", "User-Agent": "pytest-llmserve"}
     # Never kept open: some servers give each connection one of few threads.
     ours |= {"Host": address.target.authority, "Connection": "close"}

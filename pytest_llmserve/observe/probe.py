@@ -13,6 +13,7 @@ class Probe(Protocol):
     """Tells some figures of the server's side.
 
     One that tells less than its source holds may also have `absent`: figure -> why it is not told.
+    One whose `missing` says so when it is made is never read; of another it may come and go.
     """
 
     @property
@@ -21,7 +22,10 @@ class Probe(Protocol):
 
     @property
     def missing(self) -> str | None:
-        """Why it tells nothing, or nothing more: "..., because ...", and what to do; or None."""
+        """Why it tells nothing, or nothing more: "..., because ...", and what to do; or None.
+
+        "" = it has nothing to tell, and nothing to say about that.
+        """
 
     def read(self, full: bool) -> Readings:
         """Read once, in milliseconds; what waits longer belongs into a thread of its own.
@@ -35,3 +39,23 @@ class Probe(Protocol):
 
     def close(self) -> None:
         """Let go of what it holds; calling it again does nothing."""
+
+
+class Silent:
+    """Stands for what cannot be read, and says why.
+
+    Args:
+        source: of the figures.
+        missing: why they are not told.
+    """
+
+    def __init__(self, source: str, missing: str) -> None:
+        self.source = source
+        self.missing = missing
+
+    def read(self, full: bool) -> Readings:  # noqa: ARG002 - it is a probe
+        """Nothing."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is held."""

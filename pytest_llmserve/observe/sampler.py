@@ -52,7 +52,8 @@ class Sampler:
         cpu_s: Callable[[], float] = time.thread_time,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._probes = list(probes)
+        self._silent = [probe for probe in probes if probe.missing is not None]
+        self._probes = [probe for probe in probes if probe.missing is None]
         self._period_ns = period_ns
         self._full_every = full_every
         self._most_samples = most_samples
@@ -66,14 +67,18 @@ class Sampler:
         self._thread: threading.Thread | None = None
         self._series = SampleSeries()
         self._latest: ResourceSample | None = None
-        self._lost: dict[str, str] = {}
+        self._lost: dict[Probe, str] = {}
         self._cost_s = 0.0
 
     @property
     def absent(self) -> dict[str, str]:
         """Source -> why it tells nothing, or nothing more; empty while all is well."""
-        missing = {probe.source: probe.missing for probe in self._probes if probe.missing is not None}
-        return missing | self._lost
+        why: dict[str, list[str | None]] = {}
+        for probe in (*self._silent, *self._probes):
+            why.setdefault(probe.source, []).append(self._lost.get(probe) or probe.missing)
+        # Of two probes for one thing, such as a driver and an exporter, one that tells is enough.
+        reasons = {source: filter(None, found) for source, found in why.items() if None not in found}
+        return {source: text for source, found in reasons.items() if (text := "; ".join(found))}
 
     @property
     def latest(self) -> ResourceSample | None:
@@ -110,7 +115,7 @@ class Sampler:
                     raise ProbeLost(HANGS.format(deadline_s))
                 self._thread = None
         finally:
-            for probe in self._probes:
+            for probe in (*self._silent, *self._probes):
                 probe.close()
 
     def hurry(self) -> None:
@@ -165,7 +170,7 @@ class Sampler:
             return
         except Exception as error:  # the thread has no one to raise to: `absent` tells the test
             why = f"the resource probe failed: {type(error).__name__}: {error}"
-            self._lost |= {probe.source: why for probe in self._probes if probe.source not in self._lost}
+            self._lost |= {probe: why for probe in self._probes if probe not in self._lost}
 
     def _timed(self, due: bool, now_ns: int) -> ResourceSample:
         """A full reading when it is due or cheap, and what it cost."""
@@ -186,13 +191,12 @@ class Sampler:
         """
         told: dict[str, Any] = {}
         why = "there is nothing to read"
-        left = [probe for probe in self._probes if probe.source not in self._lost and probe.missing is None]
-        for probe in left:
+        for probe in [probe for probe in self._probes if probe not in self._lost]:
             try:
-                told |= probe.read(full)
+                told |= {} if probe.missing is not None else probe.read(full)
             except ProbeLost as lost:
-                self._lost[probe.source] = why = str(lost)
-        if all(probe.source in self._lost for probe in left):
+                self._lost[probe] = why = str(lost)
+        if len(self._lost) == len(self._probes):
             raise ProbeLost(why)
         return ResourceSample(at_ns=self._clock(), **told)
 

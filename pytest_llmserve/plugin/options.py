@@ -55,6 +55,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--llm-container", "string", "NAME", "container to watch: its id, or its name where that is told"),
     Option(
+        "--llm-metrics-url",
+        "linelist",
+        "URL",
+        "Prometheus page of the server or an exporter; default: /metrics of the endpoint; repeatable",
+    ),
+    Option(
         "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
     ),
     Option("--llm-json-answer", "string", "PATH", "where the json API's answer lies, such as choices.0.text"),

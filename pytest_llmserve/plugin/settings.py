@@ -49,6 +49,7 @@ def check_options(config: pytest.Config) -> None:
         _check_workers,
         _check_transport,
         _check_ready,
+        _check_metrics,
         progress_every_ns,
         _check_reports,
         kept_as,
@@ -138,6 +139,13 @@ def _check_transport(config: pytest.Config) -> None:
 
 def _check_ready(config: pytest.Config) -> None:
     _ready_ns(config, 0)
+
+
+def _check_metrics(config: pytest.Config) -> None:
+    from pytest_llmserve.observe.metrics_page import address_of
+
+    for url in value(config, "--llm-metrics-url") or []:
+        address_of(url)
 
 
 def _check_reports(config: pytest.Config) -> None:
@@ -289,6 +297,7 @@ def server_wish(config: pytest.Config) -> ServerWish:
         trust=trust_of(config),
         server_pid=value(config, "--llm-server-pid"),
         container=value(config, "--llm-container"),
+        metrics_urls=tuple(value(config, "--llm-metrics-url") or ()),
         json_request=value(config, "--llm-json-request"),
         json_answer=value(config, "--llm-json-answer"),
         ready_ns=_ready_ns(config, _READY_OWN_NS if own else _READY_URL_NS),
@@ -298,5 +307,5 @@ def server_wish(config: pytest.Config) -> ServerWish:
 def second_wish(config: pytest.Config, url: str) -> ServerWish:
     """Another server, spoken to with the same options."""
     ready_ns = _ready_ns(config, _READY_URL_NS)
-    wish = server_wish(config)
-    return replace(wish, endpoint=url, serve=None, server_pid=None, container=None, ready_ns=ready_ns)
+    elsewhere = replace(server_wish(config), endpoint=url, serve=None, server_pid=None)
+    return replace(elsewhere, container=None, metrics_urls=(), ready_ns=ready_ns)
