@@ -159,7 +159,7 @@ class AppleGpu:
             while data := os.read(output.fileno(), 65536):
                 reports, left = whole_reports(left + data, self._program.end)
                 told = [sample for report in reports if (sample := self._program.read(report)) is not None]
-                said = data if not told else b""
+                said = b"" if told else (said + data)[-1000:]
                 if told:
                     with self._lock:
                         self._unread = told[-1]

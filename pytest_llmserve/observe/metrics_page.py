@@ -99,21 +99,24 @@ def get_page(address: PageAddress, limit_s: float, most_bytes: int = MOST_BYTES)
 
     deadline_s = time.monotonic() + limit_s
     try:
-        answer = _ask(address, address.request, deadline_s)
-        place = answer.getheader("Location")
-        if answer.status in _REDIRECTS and place:
-            answer = _ask(address, _moved(address, place, answer.status), deadline_s)
-        if answer.status != 200:
-            raise PageFault(f"{address.url} answered {answer.status}")
-        body = answer.read(most_bytes + 1)
-        left = answer.length  # a cut number would be a wrong one
-        answer.close()
+        with _ask(address, address.request, deadline_s) as answer:
+            moved = _moved(address, answer)
+            if moved is None:
+                return _body(address, answer, most_bytes)
+        with _ask(address, moved, deadline_s) as answer:
+            return _body(address, answer, most_bytes)
     except (OSError, HTTPException, ValueError) as error:
         raise PageFault(_said(address.url, error, limit_s)) from None
+
+
+def _body(address: PageAddress, answer: HTTPResponse, most_bytes: int) -> bytes:
+    if answer.status != 200:
+        raise PageFault(f"{address.url} answered {answer.status}")
+    body = answer.read(most_bytes + 1)
     if len(body) > most_bytes:
-        raise PageFault(f"{address.url} sends more than {most_bytes / 1e6:g} MB")
-    if left:
-        raise PageFault(f"{address.url} ended its answer {left} bytes early")
+        raise PageFault(f"{address.url} sends more than {most_bytes // 1_000_000} MB")
+    if answer.length:  # a number that is cut would be a wrong one
+        raise PageFault(f"{address.url} ended its answer {answer.length} bytes early")
     return body
 
 
@@ -207,13 +210,15 @@ class _Received(io.RawIOBase):
         super().close()
 
 
-def _moved(address: PageAddress, place: str, status: int) -> str:
-    """Path and query that a redirection within the origin leads to."""
+def _moved(address: PageAddress, answer: HTTPResponse) -> str | None:
+    """Path and query that a redirection within the origin leads to; None of another answer."""
+    place = answer.getheader("Location")
+    if answer.status not in _REDIRECTS or not place:
+        return None
     parts = urlsplit(urljoin(f"{address.target.origin}{address.request}", place))
-    if f"{parts.scheme}://{parts.netloc}" != address.target.origin:
-        raise PageFault(
-            f"{address.url} answered {status}: it is at {parts.scheme}://{parts.netloc}{parts.path}"
-        )
+    origin = f"{parts.scheme}://{parts.netloc}"
+    if origin != address.target.origin:
+        raise PageFault(f"{address.url} answered {answer.status}: it is at {origin}{parts.path}")
     return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
