@@ -237,6 +237,33 @@ def test_a_probe_that_is_lost_does_not_end_the_others(until):
     )
 
 
+def test_a_source_that_one_of_two_probes_tells_is_not_absent():
+    """A driver and an exporter; what has nothing to say about it adds no reason."""
+    driver, exporter = Probe(source=GPU), Probe(source=GPU)
+    driver.missing = "no driver"
+    sampler = Sampler([driver, exporter, Probe()])
+    assert sampler.window().absent == {}
+    exporter.missing = ""
+    assert sampler.window().absent == {GPU: "no driver"}
+    driver.missing = ""
+    assert sampler.window().absent == {}
+
+
+def test_what_is_missing_for_a_while_is_read_again(until):
+    """Also where there is nothing else to read: a server that starts anew tells its metrics later."""
+    probe = Probe(source=METRICS)
+    sampler = Sampler([probe], period_ns=NS_PER_MS)
+    sampler.start()
+    until(lambda: len(probe.full) >= 2)
+    probe.missing = "did not answer"
+    until(lambda: sampler.latest.rss_bytes is None)
+    assert sampler.window().absent == {METRICS: "did not answer"}
+    probe.missing, before = None, len(probe.full)
+    until(lambda: len(probe.full) > before)
+    sampler.stop()
+    assert sampler.window().absent == {}
+
+
 def test_a_slower_pace_is_kept(until):
     """The reading under way is waited for; the next is as far away as was said."""
     probe = Probe()

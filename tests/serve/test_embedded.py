@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from pytest_llmserve.domain.errors import MissingExtra
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.observe.metrics import MetricsPages
+from pytest_llmserve.observe.metrics_page import own_page
 from pytest_llmserve.serve import embedded, guard
 from pytest_llmserve.serve.command import free_port
 from pytest_llmserve.serve.process import start
@@ -71,6 +74,24 @@ def test_every_streamed_answer_comes_although_it_closes_connections(embedded_ser
         assert stream.reply.ok, stream.reply
         assert "".join(pieces) == stream.reply.text
         assert len(pieces) > 1
+
+
+@needs_model
+def test_its_slots_and_its_queue_are_told(embedded_server):
+    """Eight requests on four slots: its own /metrics say so, and that they are over."""
+    _, endpoint = embedded_server
+    pages = MetricsPages([own_page(endpoint.target)])
+    told = []
+    with ThreadPoolExecutor(8) as users:
+        asked = [users.submit(endpoint.generate, "Count to a hundred.", max_tokens=16) for _ in range(8)]
+        while not all(one.done() for one in asked):
+            told.append(pages.read(True))
+    assert all(one.result().ok for one in asked)
+    assert max(one.get("running", 0) for one in told) == 4
+    assert 1 <= max(one.get("waiting", 0) for one in told) <= 4
+    deadline = time.monotonic() + 20
+    while (last := pages.read(True)) != {"running": 0, "waiting": 0}:
+        assert time.monotonic() < deadline, last
 
 
 @needs_model
