@@ -31,6 +31,12 @@ NOT_INSTALLED = (
 )
 WAY_OUT = "give --llm-metrics-url=URL"
 
+GONE = {
+    METRICS: "the server's metrics are no longer available, because {}",
+    GPU: "GPU figures are no longer available, because {}",
+    HOST: "figures of the machine are no longer available, because {}",
+}
+
 PATIENCE = 3
 """So many faults in a row of a page that was there before are a gap; with the next it is missing."""
 
@@ -111,9 +117,11 @@ class MetricsPages:
         """Why the figures of a source are not told now; None while they are, "" when they are on no page."""
         mine = [state for state in self._pages if state.withholds(source)]
         faults = [state.fault for state in mine if state.fault]
-        if faults:
-            return unavailable(" and ".join(faults))
-        return None if mine or source == METRICS else ""
+        if not faults:
+            return None if mine or source == METRICS else ""
+        if any(state.tells for state in mine):
+            return GONE[source].format(" and ".join(faults))
+        return unavailable(" and ".join(faults))
 
     def read(self, full: bool) -> dict[str, Any]:  # noqa: ARG002 - both cost the same
         """Ask for all pages once."""

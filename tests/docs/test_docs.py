@@ -15,6 +15,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import FIGURES
 from pytest_llmserve.load.spec import LoadSpec
+from pytest_llmserve.observe.metric_names import NAMES
 from pytest_llmserve.plugin.hooks import FIXTURES
 from pytest_llmserve.plugin.options import INI_ONLY, OPTIONS
 from pytest_llmserve.serve.embedded import model_path
@@ -61,6 +62,11 @@ def test_every_option_and_ini_key_has_a_row(document):
     """Nothing that can be set is left out, nothing that is gone is left in."""
     rows = set(re.findall(r"^\| `([a-z_-]+)` \|", document("docs/options.md").text, re.MULTILINE))
     assert rows == {option.flag for option in OPTIONS} | {key for key, *_ in INI_ONLY}
+
+
+def test_every_metric_that_is_read_is_named(document):
+    """Of servers and of exporters."""
+    assert set(NAMES) <= document("docs/watching.md").words
 
 
 def test_environment_variables_are_named(document):

@@ -75,8 +75,8 @@ def test_a_fault_is_a_gap_then_a_reason_then_over():
         assert probe.missing is None
     assert probe.read(True) == {}
     assert probe.missing == (
-        f"the server's metrics are not available, because {SERVER} did not answer within 3 s,"
-        " 4 times in a row; give --llm-metrics-url=URL"
+        f"the server's metrics are no longer available, because {SERVER} did not answer within 3 s,"
+        " 4 times in a row"
     )
     world.pages[SERVER] = TGI
     assert probe.read(True)["waiting"] == 7
@@ -128,8 +128,7 @@ def test_each_source_has_its_own_reason():
         probe.read(True)
     assert probe.missing is None
     assert gpu.missing == (
-        f"the server's metrics are not available, because {EXPORTER} answered 500, 4 times in a row;"
-        " give --llm-metrics-url=URL"
+        f"GPU figures are no longer available, because {EXPORTER} answered 500, 4 times in a row"
     )
     assert gpu.read(True) == {}
 
