@@ -167,7 +167,6 @@ class PageState:
         self.cpu_s: tuple[float, float] | None = None
         self._fault: str | None = None
         self._faults = 0
-        self._since_s = 0.0
 
     @property
     def failed(self) -> bool:
@@ -194,7 +193,6 @@ class PageState:
         """It did not."""
         self._fault = fault
         self._faults += 1
-        self.cpu_s = None
 
 
 class ToldBeside:

@@ -179,8 +179,15 @@ def test_the_machine_of_an_exporter():
 
 @pytest.mark.parametrize(
     ("after", "percent"),
-    [((110, 300), 100), ((210, 300), 0), ((160, 300), 50), ((110, 200), None), ((5, 10), None)],
-    ids=["busy", "idle", "half", "no time passed", "started anew"],
+    [
+        ((110, 300), 100),
+        ((210, 300), 0),
+        ((160, 300), 50),
+        ((110, 200), None),
+        ((5, 10), None),
+        ((5, 300), None),
+    ],
+    ids=["busy", "idle", "half", "no time passed", "started anew", "anew, long ago"],
 )
 def test_cpu_between_two_readings(after, percent):
     """A counter that began anew tells nothing."""
