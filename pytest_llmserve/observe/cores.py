@@ -10,8 +10,10 @@ def cores_of(pid: int) -> int | None:
     """
     import psutil
 
+    everywhere: int | None = psutil.cpu_count()
+    if not hasattr(psutil.Process, "cpu_affinity"):  # macOS binds nobody
+        return everywhere
     try:
-        process = psutil.Process(pid)
-        return len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count()
+        return len(psutil.Process(pid).cpu_affinity())
     except psutil.Error:
-        return psutil.cpu_count()
+        return everywhere

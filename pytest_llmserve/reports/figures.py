@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_llmserve.domain.samples import FIGURES, PROCESS, GpuSample, ResourceSample, ResourceWindow
+from pytest_llmserve.domain.samples import FIGURES, GpuSample, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_S
 
 MOST_POINTS = 200
@@ -26,8 +26,10 @@ _REQUESTS = (
     ("queue", "in the queue", ""),
     ("kv_cache_percent", "KV cache", " %"),
 )
-_LOWEST = {"host_available_mb"}
-"""Figures of which the least is what matters."""
+LOWEST = "host_available_mb"
+"""The figure of which the least is what matters."""
+COUNTERS = frozenset({"oom_kills", "throttled_s"})
+"""Figures that only rise, since before the test: how much is what matters."""
 
 
 def peak_lines(window: ResourceWindow) -> list[str]:
@@ -50,15 +52,14 @@ def devices(window: ResourceWindow) -> list[dict[str, Any]]:
 
 
 def peaks(window: ResourceWindow) -> dict[str, float]:
-    """The highest of each figure that was read, of `host_available_mb` the lowest, and of counters the rise."""
+    """The highest of each figure that was read; of `host_available_mb` the lowest, of counters the rise."""
     told = {}
     for figure in FIGURES:
         values = window.values(figure)
         if values:
-            told[figure] = round((min if figure in _LOWEST else max)(values), 3)
-    for counter in ("oom_kills", "throttled_s"):
-        if counter in told:
-            told[counter] = round(window.rise(counter) or 0.0, 3)
+            told[figure] = round((min if figure == LOWEST else max)(values), 3)
+    for counter in COUNTERS & told.keys():
+        told[counter] = round(window.rise(counter) or 0.0, 3)
     return told
 
 
@@ -81,7 +82,7 @@ def series(window: ResourceWindow, started_ns: int | None) -> dict[str, list[flo
         "at_s": [round((stretch[-1].at_ns - zero_ns) / NS_PER_S, 3) for stretch in stretches]
     }
     for name, figure in FIGURES.items():
-        pick: Callable[..., float] = min if name in _LOWEST else max
+        pick: Callable[..., float] = min if name == LOWEST else max
         points = [_point(stretch, figure.field, figure.divisor, pick) for stretch in stretches]
         if any(point is not None for point in points):
             found[name] = points
@@ -103,7 +104,9 @@ def _stretches(samples: Sequence[ResourceSample]) -> Iterator[Sequence[ResourceS
 
 def _list(window: ResourceWindow, rows: Sequence[tuple[str, str, str]], least: float) -> str:
     told = [(name, window.peak(figure), unit) for figure, name, unit in rows]
-    return ", ".join(f"{name} {peak:.0f}{unit}" for name, peak, unit in told if (peak or 0) >= least and peak is not None)
+    return ", ".join(
+        f"{name} {peak:.0f}{unit}" for name, peak, unit in told if (peak or 0) >= least and peak is not None
+    )
 
 
 def _surroundings(window: ResourceWindow) -> Iterator[str]:
@@ -115,7 +118,7 @@ def _surroundings(window: ResourceWindow) -> Iterator[str]:
     parts += [f"waited {waited_s:.1f} s for CPU"] if (waited_s or 0) >= 0.1 else []
     parts += [f"out-of-memory kills {kills:.0f}"] if kills else []
     yield f"control group: {', '.join(parts)}" if parts else ""
-    machine, left = window.peak("host_cpu_percent"), min(window.values("host_available_mb"), default=None)
+    machine, left = window.peak("host_cpu_percent"), min(window.values(LOWEST), default=None)
     parts = [] if machine is None else [f"CPU {machine:.0f} %"]
     parts += [] if left is None else [f"{left:.0f} MB of memory left at the least"]
     yield f"machine: {', '.join(parts)}" if parts else ""
@@ -165,3 +168,49 @@ def _device(window: ResourceWindow, index: int) -> dict[str, Any]:
         "power_w_peak": peak(lambda gpu: gpu.power_w),
         "throttled": list(dict.fromkeys(gpu.throttled for gpu in read if gpu.throttled)),
     }
+
+
+def summary_text(resources: Mapping[str, Any]) -> str:
+    """One line for the summary, from the figures of a run as the report has them."""
+    parts = [_rss(resources), *(_told(resources, *row) for row in _SUMMARY)]
+    for gpu in resources.get("gpus", ()):
+        used = ", ".join(_used(gpu))
+        parts.append(f"{gpu['name']} {used}" if used else "")
+    told = [part for part in parts if part]
+    missing = resources.get("missing")
+    if not told:
+        return f"server: not watched: {missing}"
+    unread = missing is not None and "rss_mb_peak" not in resources
+    return f"server: {', '.join(told)}{f'; its processes not watched: {missing}' if unread else ''}"
+
+
+_SUMMARY = (
+    ("memory_mb_peak", "USS + swap peak", " MB", 0),
+    ("shared_mb_peak", "shared memory peak", " MB", 1),
+    ("cpu_percent_median", "CPU", " %", 0),
+    ("retained_mb", "retained", " MB", None),
+    ("swap_mb_peak", "swap peak", " MB", 1),
+    ("queue_peak", "queue peak", "", 0),
+    ("kv_cache_percent_peak", "KV cache peak", " %", 0),
+    ("throttled_s_rise", "denied CPU for", " s", 0.1),
+    ("oom_kills_rise", "out-of-memory kills", "", 1),
+)
+"""Key, what it is called, its unit, and the least that is told (None = any, with a decimal)."""
+
+
+def _rss(resources: Mapping[str, Any]) -> str:
+    if "rss_mb_peak" not in resources:
+        return ""
+    return f"RSS {resources['rss_mb_median']:.0f} MB, peak {resources['rss_mb_peak']:.0f} MB"
+
+
+def _told(resources: Mapping[str, Any], key: str, name: str, unit: str, least: float | None) -> str:
+    value = resources.get(key)
+    if value is None or (least is not None and value < least):
+        return ""
+    return f"{name} {value:.1f}{unit}" if least is None else f"{name} {value:.0f}{unit}"
+
+
+def _used(gpu: Mapping[str, Any]) -> list[str]:
+    told = (("memory", gpu["memory_percent_peak"]), ("busy", gpu["percent_median"]))
+    return [f"{name} {value:.0f} %" for name, value in told if value is not None]

@@ -52,7 +52,7 @@ def too_many_files(scene: Scene) -> Diagnosis | None:
         figures["open_files"] = files
         had = f", and it had up to {files:.0f} open"
     sentence = (
-        f"{counted(scene, found)} with an error that says so, first id {found[0].id}"
-        f" ({found[0].error}){had}: raise the server's limit (ulimit -n), or let it close what it opens"
+        f"{counted(scene, found)} with an error that says so, first id {found[0].id}{had}:"
+        " raise the server's limit (ulimit -n), or let it close what it opens"
     )
     return Diagnosis(what="too many open files", sentence=sentence, figures=figures)

@@ -50,10 +50,7 @@ def refused(scene: Scene) -> Diagnosis | None:
     found = saying(scene, _OUT_OF_MEMORY)
     if not found:
         return None
-    sentence = (
-        f"{counted(scene, found)} with an error that says so, first id {found[0].id}"
-        f" ({found[0].error}): {_WAYS}"
-    )
+    sentence = f"{counted(scene, found)} with an error that says so, first id {found[0].id}: {_WAYS}"
     return Diagnosis(what="out of memory", sentence=sentence, figures={"requests": len(found)})
 
 
