@@ -65,7 +65,7 @@ def kv_cache_full(scene: Scene) -> Diagnosis | None:
     }
     waiting = scene.peak("queue")
     also = ""
-    if waiting:
+    if waiting is not None and waiting >= 1:
         figures["queue"] = waiting
         also = f", and up to {waiting:.0f} requests waited"
     sentence = (
