@@ -109,7 +109,8 @@ def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> d
 def watched_document(window: ResourceWindow, started_ns: int | None) -> dict[str, Any]:
     """The server's figures through a whole test, with their course; `started_ns` as of `series`."""
     course = series(window, started_ns)
-    return resources_document(window, None) | ({"series": course} if course else {})
+    known = resources_document(window, None) | {"cores": window.cores}
+    return known | ({"series": course} if course else {})
 
 
 def verdict_documents(verdicts: list[Verdict]) -> list[dict[str, object]]:

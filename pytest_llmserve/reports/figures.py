@@ -166,7 +166,9 @@ def _device(window: ResourceWindow, index: int) -> dict[str, Any]:
         "percent_peak": round(busy[-1], 3) if busy else None,
         "temperature_c_peak": peak(lambda gpu: gpu.temperature_c),
         "power_w_peak": peak(lambda gpu: gpu.power_w),
-        "throttled": list(dict.fromkeys(gpu.throttled for gpu in read if gpu.throttled)),
+        "throttled": list(
+            dict.fromkeys(why for gpu in read if gpu.throttled for why in gpu.throttled.split(", "))
+        ),
     }
 
 

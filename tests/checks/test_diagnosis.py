@@ -158,9 +158,9 @@ def test_a_gpu_is_judged_by_its_mean_over_time():
 @pytest.mark.parametrize(
     ("reason", "share", "word"),
     [
-        ("software thermal slowdown", 3, ["throttled GPU"]),
-        ("software thermal slowdown", 2, []),
-        ("hardware power brake", 11, ["throttled GPU"]),
+        ("thermal, power cap", 3, ["throttled GPU"]),
+        ("thermal", 2, []),
+        ("power brake", 11, ["throttled GPU"]),
         ("power cap", 11, []),
     ],
 )
@@ -173,8 +173,8 @@ def test_a_gpu_that_holds_its_clocks_down(reason, share, word):
     assert whats(window) == word
     if word and share == 3:
         assert only(window).sentence == (
-            "GPU 0 (NVIDIA L4) held its clocks down for 27.3% of the time (software thermal slowdown, at up"
-            " to 91 °C): see to its cooling and power supply, or it will be slower the longer it works"
+            "GPU 0 (NVIDIA L4) held its clocks down for 27.3% of the time (thermal, at up to"
+            " 91 °C): see to its cooling and power supply, or it will be slower the longer it works"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import FIGURES, GpuSample, ResourceSample, ResourceWindow
@@ -121,8 +121,9 @@ class Device:
         return weighted([(at, float(counts(reason))) for at, reason in told], lambda value: value)
 
     def reasons(self) -> list[str]:
-        """Why its clocks were held down, each once."""
-        return list(dict.fromkeys(gpu.throttled for _, gpu in self.readings if gpu.throttled))
+        """Why its clocks were held down, each once; one reading may have several, "thermal, power cap"."""
+        told = (gpu.throttled.split(", ") for _, gpu in self.readings if gpu.throttled)
+        return list(dict.fromkeys(chain.from_iterable(told)))
 
     def _memory(self) -> list[float]:
         return [used for _, gpu in self.readings if (used := gpu.memory_percent) is not None]
