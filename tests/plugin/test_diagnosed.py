@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 BODY = """
 STAGES = [(1, "1s"), (8, "1s")]
 
@@ -13,21 +15,23 @@ def test_marked(llm_load):
 def test_by_hand(llm_load):
     assert llm_load("Say hi.", stages=STAGES).ttft_ms.p95 < 1
 
-@pytest.mark.load(stages=STAGES)
-@pytest.mark.latency(ttft_p95_ms=60000)
+@pytest.mark.load(users=8, duration="500ms")
+@pytest.mark.latency(max_ms=60000)
 def test_that_passes(llm_load):
     llm_load("Say hi.")
 """
 
 
 def test_a_queue_is_told_wherever_a_failure_is(suite, mock_server):
-    """One answer of 27 ms at a time: TTFT rises from one user to eight, ITL does not.
+    """One answer of 30 ms at a time: TTFT rises from one user to eight, ITL does not.
 
     And the course of memory is in the report, so that it can be drawn.
     """
-    server = mock_server("--slots", 1, "--ttft-ms", 15, "--itl-ms", 3, "--tokens", 5)
+    server = mock_server("--slots", 1, "--ttft-ms", 10, "--itl-ms", 10, "--tokens", 3)
     run = suite(BODY, "--llm-endpoint", server.url)
     run.assert_outcomes(failed=2, passed=1)
+    if any(load["generator"]["saturated"] for test in run.tests for load in test["runs"]):
+        pytest.skip("this machine is too busy for runs that speak of the server alone")
     lines = run.failure("test_marked")
     order = ("server, peaks: ", "diagnosis:", "  queueing: ", "repeat: ")
     places = [next(i for i, line in enumerate(lines) if line.startswith(begin)) for begin in order]
@@ -42,7 +46,7 @@ def test_a_queue_is_told_wherever_a_failure_is(suite, mock_server):
     assert passed["diagnosis"] == []
     for test in run.tests:
         resources = test["resources"]
-        assert 5 <= len(resources["series"]["at_s"]) == len(resources["series"]["rss_mb"]) <= 200
+        assert 2 <= len(resources["series"]["at_s"]) == len(resources["series"]["rss_mb"]) <= 200
         assert 0 <= resources["series"]["at_s"][0] <= 1.5
         assert resources["series"]["at_s"] == sorted(resources["series"]["at_s"])
         assert max(resources["series"]["rss_mb"]) == resources["rss_mb_peak"] > 5
