@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import Finding, conclude, no_evidence
 from pytest_llmserve.checks.wording import Writer, amount, compared, whole_number
-from pytest_llmserve.domain.keywords import keyword, positive
-from pytest_llmserve.domain.samples import FIGURES, ResourceSample
+from pytest_llmserve.domain.keywords import keyword, not_negative, percentage, positive
+from pytest_llmserve.domain.samples import FIGURES, GPU, METRICS, PROCESS, ResourceSample
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
 
@@ -22,17 +22,44 @@ _WORDS: dict[str, tuple[str, str, Writer]] = {
     "threads": ("peak threads", "", whole_number),
     "open_files": ("peak open files", "", whole_number),
     "processes": ("peak processes", "", whole_number),
+    "gpu_memory_percent": ("peak GPU memory", "%", amount),
+    "gpu_memory_mb": ("peak GPU memory", " MB", amount),
+    "queue": ("peak queue length", "", whole_number),
+    "kv_cache_percent": ("peak KV cache", "%", amount),
 }
 """Keyword -> what it is called, its unit, how it is written."""
 
+_WAYS: dict[str, tuple[str, str, str]] = {
+    PROCESS: (
+        "--llm-server-pid",
+        "for a server on this machine give --llm-server-pid",
+        "the system does not tell {} of this process: run as the server's user",
+    ),
+    GPU: (
+        "--llm-metrics-url",
+        "for GPUs of another machine give --llm-metrics-url of their exporter",
+        "the GPUs' driver does not tell {}",
+    ),
+    METRICS: (
+        "--llm-metrics-url",
+        "give --llm-metrics-url=URL of a page that tells it",
+        "the server's metrics do not tell {}; give --llm-metrics-url=URL of a page that does",
+    ),
+}
+"""Source of figures -> the option it needs, what to do where it tells nothing, what to say where it
+tells other figures only."""
 
-def _peak(what: str) -> Any:
-    return keyword(positive, doc=f"most {what} at any sample of the test")
+_PER_DEVICE: dict[str, str] = {"gpu_memory_percent": "memory_percent", "gpu_memory_mb": "memory_bytes"}
+"""Figures of the fullest device -> field of `GpuSample`."""
+
+
+def _peak(what: str, convert: Callable[[object], float] = positive) -> Any:
+    return keyword(convert, doc=f"most {what} at any sample of the test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Peaks of the server's process tree stay within limits through the whole test.
+    """Peaks of the server's processes, GPUs and queue stay within limits through the whole test.
 
     A statement about the samples: what happens between two of them is not seen.
     """
@@ -47,6 +74,10 @@ class Resources:
     threads: float | None = _peak("threads")
     open_files: float | None = _peak("open files and sockets")
     processes: float | None = _peak("processes")
+    gpu_memory_percent: float | None = _peak("memory of the fullest GPU in use, in percent,", percentage)
+    gpu_memory_mb: float | None = _peak("memory of the fullest GPU in use, in MB,")
+    queue: float | None = _peak("requests waiting in the server's queue", not_negative)
+    kv_cache_percent: float | None = _peak("of the server's KV cache in use, in percent,", percentage)
 
     def __post_init__(self) -> None:
         if not list(self.limits()):
@@ -66,14 +97,14 @@ class Resources:
 
 def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
     what, unit, write = _WORDS[figure]
-    samples = evidence.resources.samples
+    told = _told(evidence.resources.samples, figure)
     values = evidence.resources.values(figure)
     peak = max(values, default=None)
-    lost = evidence.resources.missing
-    if peak is None or (peak <= limit and lost is not None):
-        return no_evidence(Resources.name, what, limit, _reason(evidence, figure, peak))
+    if peak is None or (peak <= limit and evidence.resources.why(figure) is not None):
+        return no_evidence(Resources.name, what, limit, _reason(evidence, figure, told))
     settled = PASS if peak <= limit else FAIL
-    when = "" if settled == PASS else f", {_seconds(evidence, _highest(samples, figure)):.1f} s into the test"
+    highest = told[values.index(peak)]
+    when = "" if settled == PASS else f", {_seconds(evidence, highest):.1f} s into the test"
     return Finding(
         check=Resources.name,
         what=what,
@@ -82,28 +113,46 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
         n=len(values),
         holds=peak <= limit,
         settled=settled,
-        head=f"{what} {compared(peak, limit, unit, write=write)}{when}",
+        head=f"{what} {compared(peak, limit, unit, write=write)}{_where(evidence, figure, highest)}{when}",
         basis=f"n={len(values)} samples",
         gone=next((gone for run in evidence.runs if (gone := run.generator.server_gone)), None),
     )
 
 
-def _reason(evidence: Evidence, figure: str, peak: float | None) -> str:
-    """Why nothing, or not enough, is known of a figure."""
-    missing = evidence.resources.missing
-    if missing is not None and peak is not None:
-        last = evidence.resources.samples[-1]
-        return f"watching ended {_seconds(evidence, last):.1f} s into the test: {missing}"
-    if missing is not None:
-        return f"{missing}; for a server on this machine give --llm-server-pid"
-    if evidence.resources.samples:
-        return f"the system does not tell {figure} of this process: run as the server's user"
-    return "no sample was taken during the test"
+def _reason(evidence: Evidence, figure: str, told: list[ResourceSample]) -> str:
+    """Why nothing, or not enough, is known of a figure, and what to do."""
+    source = FIGURES[figure].source
+    option, way_out, others_only = _WAYS[source]
+    why = evidence.resources.why(figure)
+    if why is not None and told:
+        return f"watching ended {_seconds(evidence, told[-1]):.1f} s into the test: {why}"
+    if why is not None:
+        return why if option in why else f"{why}; {way_out}"
+    if not evidence.resources.samples:
+        return "no sample was taken during the test"
+    if source == PROCESS or any(_told(evidence.resources.samples, name) for name in _of(source)):
+        return others_only.format(figure)
+    return f"{figure} was not read; {way_out}"
 
 
-def _highest(samples: tuple[ResourceSample, ...], figure: str) -> ResourceSample:
+def _of(source: str) -> list[str]:
+    return [name for name, figure in FIGURES.items() if figure.source == source]
+
+
+def _told(samples: tuple[ResourceSample, ...], figure: str) -> list[ResourceSample]:
+    """The samples in which a figure stands, as `ResourceWindow.values` has them."""
     field = FIGURES[figure].field
-    return max((s for s in samples if getattr(s, field) is not None), key=lambda s: float(getattr(s, field)))
+    return [sample for sample in samples if getattr(sample, field) is not None]
+
+
+def _where(evidence: Evidence, figure: str, sample: ResourceSample) -> str:
+    """The device a peak is of: " on GPU 0 (NVIDIA L4)"; "" for figures that are of none."""
+    field = _PER_DEVICE.get(figure)
+    if field is None:
+        return ""
+    told = [gpu for gpu in sample.gpus if getattr(gpu, field) is not None]
+    fullest = max(told, key=lambda gpu: float(getattr(gpu, field)))
+    return f" on {evidence.resources.gpu_names.get(fullest.index, f'GPU {fullest.index}')}"
 
 
 def _seconds(evidence: Evidence, sample: ResourceSample) -> float:

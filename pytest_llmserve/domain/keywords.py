@@ -88,6 +88,14 @@ def not_negative(value: object) -> float:
     return result
 
 
+def percentage(value: object) -> float:
+    """A number over 0, at most 100."""
+    result = positive(value)
+    if result > 100:
+        raise ValueError(f"{value!r} is over 100: it is in percent")
+    return result
+
+
 def share(value: object) -> float:
     """A share from 0 to 1, such as 0.002."""
     result = number(value)

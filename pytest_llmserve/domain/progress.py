@@ -39,6 +39,7 @@ class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
             their number is known.
         requests_per_s, tokens_per_s: of requests answered over the last seconds; NaN at first.
         server_rss_bytes: of the server's processes as read last, or None.
+        server_waiting: requests in the server's queue as its metrics said last, or None.
     """
 
     elapsed_ns: int
@@ -54,6 +55,7 @@ class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: Quantiles = Quantiles()
     e2e_ms: Quantiles = Quantiles()
     server_rss_bytes: int | None = None
+    server_waiting: float | None = None
 
     @property
     def ended(self) -> int:

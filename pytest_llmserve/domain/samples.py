@@ -99,6 +99,11 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
         return _most(gpu.memory_percent for gpu in self.gpus)
 
     @property
+    def gpu_memory_bytes(self) -> int | None:
+        """In use on the device that holds most, by anyone."""
+        return max((gpu.memory_bytes for gpu in self.gpus if gpu.memory_bytes is not None), default=None)
+
+    @property
     def gpu_percent(self) -> float | None:
         """Use of the busiest device."""
         return _most(gpu.percent for gpu in self.gpus)
@@ -147,6 +152,7 @@ FIGURES: dict[str, Figure] = {
     "processes": Figure("processes", 1, PROCESS),
     "gpu_mb": Figure("gpu_bytes", BYTES_PER_MB, GPU),
     "gpu_memory_percent": Figure("gpu_memory_percent", 1, GPU),
+    "gpu_memory_mb": Figure("gpu_memory_bytes", BYTES_PER_MB, GPU),
     "gpu_percent": Figure("gpu_percent", 1, GPU),
     "gpu_temperature_c": Figure("gpu_temperature_c", 1, GPU),
     "gpu_power_w": Figure("gpu_power_w", 1, GPU),
@@ -172,6 +178,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         gpu_names: `GpuSample.index` -> name of the device.
         absent: source -> why it tells nothing, or nothing more; or figure -> why it alone is not told.
             A source that was not asked for is in none.
+        cores: CPUs on which the server's processes may run; None = not known.
     """
 
     samples: tuple[ResourceSample, ...] = ()
@@ -179,6 +186,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
     gpu: str | None = None
     gpu_names: dict[int, str] = {}
     absent: dict[str, str] = {}
+    cores: int | None = None
 
     @property
     def gpu_missing(self) -> str | None:

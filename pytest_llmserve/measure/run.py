@@ -122,7 +122,7 @@ class _During:
 
     def _tell(self, progress: Progress, now: LoadProgress) -> None:
         try:
-            progress(msgspec.structs.replace(now, server_rss_bytes=self._watch.rss_bytes()))
+            progress(msgspec.structs.replace(now, **self._watch.now()))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pytest.fail() and pytest.skip() are no Exception

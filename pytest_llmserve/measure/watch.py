@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from pytest_llmserve.domain.errors import ProbeLost
-from pytest_llmserve.domain.samples import PROCESS, MemoryChange, ResourceSample, ResourceWindow
+from pytest_llmserve.domain.samples import METRICS, PROCESS, MemoryChange, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.measure.probes import Watched, completed, probes_for
+from pytest_llmserve.observe.cores import cores_of
 from pytest_llmserve.observe.gpu import GpuProbe, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
@@ -40,6 +42,7 @@ class Watch:
                 self._tree = ProcessTree(watched.pid)
             except ProbeLost as lost:
                 self._missing = str(lost)
+        self._cores = None if self._tree is None else cores_of(self._tree.pid)
         probes = self._probes = probes_for(watched, self._tree)
         self._gpu = next((probe for probe in probes if isinstance(probe, GpuProbe)), None)
         self._sampler = Sampler(probes if self._tree is None else [self._tree, *probes])
@@ -67,13 +70,19 @@ class Watch:
     def window(self, start_ns: int | None = None, stop_ns: int | None = None) -> ResourceWindow:
         """The samples so far."""
         window = self._sampler.window(start_ns, stop_ns)
-        window = msgspec.structs.replace(window, missing=window.missing or self._missing)
+        window = msgspec.structs.replace(window, missing=window.missing or self._missing, cores=self._cores)
         return completed(window, self._probes)
 
-    def rss_bytes(self) -> int | None:
-        """Of the last sample; nothing is read now. None before the first, and once the server is lost."""
-        latest = self._sampler.latest
-        return None if latest is None or PROCESS in self._sampler.absent else latest.rss_bytes
+    def now(self) -> dict[str, Any]:
+        """What a line of progress tells of the server, fields of `LoadProgress`.
+
+        Nothing is read now; None before the first reading, and once a source is lost.
+        """
+        absent = self._sampler.absent
+        return {
+            "server_rss_bytes": None if PROCESS in absent else self._sampler.last("rss_bytes"),
+            "server_waiting": None if METRICS in absent else self._sampler.last("waiting"),
+        }
 
     def sample_now(self) -> ResourceSample | None:
         """One more full sample, or None when there is nothing to read: `window` tells why."""

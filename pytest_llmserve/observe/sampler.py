@@ -66,7 +66,6 @@ class Sampler:
         self._cpu_s, self._clock = cpu_s, clock
         self._thread: threading.Thread | None = None
         self._series = SampleSeries()
-        self._latest: ResourceSample | None = None
         self._lost: dict[Probe, str] = {}
         self._cost_s = 0.0
 
@@ -80,10 +79,10 @@ class Sampler:
         reasons = {source: filter(None, found) for source, found in why.items() if None not in found}
         return {source: text for source, found in reasons.items() if (text := "; ".join(found))}
 
-    @property
-    def latest(self) -> ResourceSample | None:
-        """The last sample, or None before the first. Waits for no reading under way."""
-        return self._latest
+    def last(self, field: str) -> float | None:
+        """What was told last of a field; None where nobody told it lately. Waits for no reading under way."""
+        with self._lock:
+            return self._series.last(field)
 
     @property
     def cost_s(self) -> float:
@@ -209,7 +208,6 @@ class Sampler:
     def _keep(self, sample: ResourceSample) -> None:
         with self._lock:
             self._series.append(sample)
-            self._latest = sample
             if len(self._series) > self._most_samples:
                 self._series.thin()
                 self._period_ns *= 2

@@ -21,6 +21,8 @@ _WHOLE = {
 }
 """Fields that are whole numbers: below 2**53 a float holds each exactly."""
 _NONE = math.nan
+_LATELY = 20
+"""Samples: what is told once a second is in one of ten where readings are close together."""
 
 
 class SampleSeries:
@@ -61,6 +63,13 @@ class SampleSeries:
     def all(self) -> tuple[ResourceSample, ...]:
         """All samples kept."""
         return tuple(self._sample(place) for place in range(len(self)))
+
+    def last(self, field: str) -> float | None:
+        """The last reading of a field among the latest twenty samples; None without one."""
+        column = self._columns.get(field, array("d"))
+        told = (value for value in reversed(column[-_LATELY:]) if not math.isnan(value))
+        number = next(told, None)
+        return None if number is None else _value(field, number)
 
     def since(self, start_ns: int | None, stop_ns: int | None) -> tuple[ResourceSample, ...]:
         """Those within [start_ns, stop_ns]; None = no bound."""

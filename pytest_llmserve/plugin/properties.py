@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.reports.figures import LOWEST, peaks
 
 
 def with_figures(
-    there: Iterable[tuple[str, object]], runs: Sequence[LoadResult], verdicts: Iterable[Verdict]
+    there: Iterable[tuple[str, object]],
+    runs: Sequence[LoadResult],
+    verdicts: Iterable[Verdict],
+    window: ResourceWindow,
 ) -> list[tuple[str, object]]:
     """Properties that are there already, with ours in place of those of an earlier attempt.
 
-    Scalars: the figures of the last run, and each verdict.
+    Scalars: the figures of the last run, the server's peaks through the test, and each verdict.
     """
     ours: list[tuple[str, object]] = []
     if runs:
@@ -24,6 +29,7 @@ def with_figures(
             ours += [(name, figure) for name, figure in told if figure is not None]
         ours.append(("llmserve.requests", len(run.requests)))
         ours.append(("llmserve.failed", len(run.failed)))
+    ours += [(f"llmserve.peak.{name}", value) for name, value in peaks(window).items() if name != LOWEST]
     ours += [(f"llmserve.verdict.{v.what}", v.verdict) for v in verdicts]
     known = {name for name, _ in ours}
     return [*(entry for entry in there if entry[0] not in known), *ours]

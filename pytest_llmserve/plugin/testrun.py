@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from pytest_llmserve.checks.comparison import Comparison
+from pytest_llmserve.checks.diagnosis import diagnose
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.foresight import earliest, too_few
 from pytest_llmserve.checks.judging import all_decided, judged
@@ -35,7 +36,7 @@ from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
 from pytest_llmserve.plugin.warned import LET_PASS, warned
-from pytest_llmserve.reports.document import run_document, verdict_documents
+from pytest_llmserve.reports.document import run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 
@@ -230,7 +231,8 @@ class TestRun:
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)
-        self.item.user_properties[:] = with_figures(self.item.user_properties, self.runs, self.verdicts)
+        there = self.item.user_properties
+        there[:] = with_figures(there, self.runs, self.verdicts, self.window())
         strict = bool(value(self.state.config, "--llm-strict"))
         if death is None and not any(verdict.fails(strict) for verdict in self.verdicts):
             return None
@@ -246,9 +248,10 @@ class TestRun:
         return None if all(told) else self._failure_text(AS_ERRORS)
 
     def _failure_text(self, strict: str | None) -> str:
-        repeat = repeat_command(self.state.config, self.item.nodeid)
+        repeat, runs, window = repeat_command(self.state.config, self.item.nodeid), self.runs, self.window()
+        short = diagnose(runs, window)
         return self._redacted(
-            failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._last_words())
+            failure_text(self.verdicts, runs, window, repeat, strict, self._last_words(), short)
         )
 
     def _judged(self, evidence: Evidence) -> list[Verdict]:
@@ -331,9 +334,12 @@ class TestRun:
             ],
             "verdicts": verdict_documents(self.verdicts),
             "not_judged": self.not_judged,
-            "resources": self.window().summary(),
+            "diagnosis": [],
+            "resources": watched_document(self.window(), self.watch.started_ns if self.watch else None),
         }
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
-        report._llmserve = self.document()  # type: ignore[attr-defined]
+        found = diagnose(self.runs, self.window()) if report.outcome != "passed" else []
+        document = self.document() | {"diagnosis": [short.as_json() for short in found]}
+        report._llmserve = document  # type: ignore[attr-defined]

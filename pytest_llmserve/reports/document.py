@@ -12,6 +12,7 @@ from pytest_llmserve.domain.record import NOT_KEPT
 from pytest_llmserve.domain.result import LoadResult, record_row
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.reports.figures import COUNTERS, LOWEST, devices, peaks, series
 
 if TYPE_CHECKING:
     from pytest_llmserve.checks.comparison import Comparison
@@ -85,6 +86,7 @@ def plan_document(plan: LoadPlan) -> dict[str, Any]:
 def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> dict[str, Any]:
     """The server's figures, median and peak, and the memory a run left behind."""
     document: dict[str, Any] = window.summary()
+    found = peaks(window)
     if memory is not None:
         retained = memory.retained_bytes
         document["retained_mb"] = None if retained is None else round(retained / 1e6, 3)
@@ -96,7 +98,19 @@ def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> d
             document["gpu_memory_missing"] = memory.gpu.missing
     if window.gpu is not None:
         document["gpu_measure"] = window.gpu
-    return document
+    for counter in COUNTERS & found.keys():
+        document[counter + "_rise"] = found[counter]
+    if LOWEST in found:
+        document[LOWEST + "_lowest"] = found[LOWEST]
+    gpus = devices(window)
+    return document | ({"gpus": gpus} if gpus else {})
+
+
+def watched_document(window: ResourceWindow, started_ns: int | None) -> dict[str, Any]:
+    """The server's figures through a whole test, with their course; `started_ns` as of `series`."""
+    course = series(window, started_ns)
+    known = resources_document(window, None) | {"cores": window.cores}
+    return known | ({"series": course} if course else {})
 
 
 def verdict_documents(verdicts: list[Verdict]) -> list[dict[str, object]]:

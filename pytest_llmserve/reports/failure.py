@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_llmserve.domain.diagnosis import Diagnosis
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult, early_end
@@ -11,6 +12,7 @@ from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.stages import level_text
 from pytest_llmserve.domain.units import NS_PER_S, ms_text
 from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.reports.figures import peak_lines
 
 _SLOWEST = 5
 _SHOWN_ERRORS = 4
@@ -23,6 +25,7 @@ def failure_text(
     repeat: str,
     strict: str | None,
     death: str | None = None,
+    diagnosis: Sequence[Diagnosis] = (),
 ) -> str:
     """All that failed, then what it rests on.
 
@@ -33,6 +36,7 @@ def failure_text(
         repeat: the command that runs this test again.
         strict: why undecided fails also within the limit, "--llm-strict"; None = it does not.
         death: how the server ended during the test, or None.
+        diagnosis: what ran short, what explains most first.
     """
     failed = [v for v in verdicts if v.fails(strict is not None)]
     lines = [v.sentence for v in failed]
@@ -45,12 +49,14 @@ def failure_text(
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
     if ended is not None:
         lines += ["", ended]
-    server = server_line(resources)
+    server = peak_lines(resources)
     if server:
-        lines += ["", server]
+        lines += ["", *server]
     others = [v for v in verdicts if v not in failed]
     if others:
         lines += ["", "other limits:", *(f"  {v.verdict}: {v.sentence}" for v in others)]
+    if diagnosis:
+        lines += ["", "diagnosis:", *(f"  {short}" for short in diagnosis)]
     return "\n".join([*lines, "", f"repeat: {repeat}"])
 
 
@@ -96,23 +102,3 @@ def _request(record: RequestRecord, begin_ns: int, plan: LoadPlan) -> str:
     if record.output_tokens is not None:
         parts.append(f"{record.output_tokens} tokens")
     return ", ".join(parts)
-
-
-def server_line(resources: ResourceWindow) -> str:
-    """The server's peaks, or why they are not known."""
-    peaks = []
-    for figure, name, unit in (
-        ("rss_mb", "RSS", " MB"),
-        ("memory_mb", "USS + swap", " MB"),
-        ("gpu_mb", "GPU memory", " MB"),
-        ("cpu_percent", "CPU", " %"),
-        ("threads", "threads", ""),
-        ("open_files", "open files", ""),
-    ):
-        peak = resources.peak(figure)
-        if peak is not None:
-            peaks.append(f"{name} {peak:.0f}{unit}")
-    if peaks:
-        lost = f"; no longer watched: {resources.missing}" if resources.missing else ""
-        return f"server, peaks: {', '.join(peaks)}{lost}"
-    return f"server: not watched: {resources.missing}" if resources.missing else ""

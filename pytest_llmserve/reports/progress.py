@@ -27,6 +27,7 @@ def live_line(now: LoadProgress, load: str, width: int) -> str:
         (3, _latency(now.e2e_ms, "", _whole_ms)),
         (1, _errors(now, kinds=False)),
         (5, _dropped(now)),
+        (9, _queue(now)),
         (7, _server(now)),
     ]
     told = [(rank, text) for rank, text in parts if text]
@@ -51,6 +52,7 @@ def plain_line(now: LoadProgress, load: str) -> str:
         _latency(now.e2e_ms, "e2e ", _ms),
         _errors(now, kinds=True),
         _dropped(now),
+        _queue(now),
         _server(now),
     ]
     return ", ".join(part for part in parts if part)
@@ -109,3 +111,7 @@ def _dropped(now: LoadProgress) -> str:
 
 def _server(now: LoadProgress) -> str:
     return "" if now.server_rss_bytes is None else f"RSS {mb_text(now.server_rss_bytes)}"
+
+
+def _queue(now: LoadProgress) -> str:
+    return "" if now.server_waiting is None else f"{now.server_waiting:.0f} in queue"

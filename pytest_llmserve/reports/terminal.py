@@ -9,6 +9,7 @@ from typing import Any
 from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
+from pytest_llmserve.reports.figures import summary_text
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -54,6 +55,8 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _print_run(console, run)
         for verdict in test["verdicts"]:
             _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
+        for short in test.get("diagnosis", ()):
+            _plain(console, f"  diagnosis: {short['what']}: {short['sentence']}")
         for line in _said(test):
             _plain(console, f"  {line}", "yellow")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
@@ -106,7 +109,7 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
-    for line in (_throughput(run), _server(run["resources"]), _generator(run["generator"])):
+    for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "comparison" in run:
         _print_comparison(console, run["comparison"])
@@ -192,19 +195,6 @@ def _throughput(run: Mapping[str, Any]) -> str:
     if found["tokens_from"] == "estimated":
         said.append("(tokens estimated from chunks)")
     return " ".join(said)
-
-
-def _server(resources: Mapping[str, Any]) -> str:
-    if not resources.get("n"):
-        return f"server: not watched: {resources.get('missing')}"
-    parts = [f"RSS {resources['rss_mb_median']:.0f} MB, peak {resources['rss_mb_peak']:.0f} MB"]
-    if "memory_mb_peak" in resources:
-        parts.append(f"USS + swap peak {resources['memory_mb_peak']:.0f} MB")
-    if "cpu_percent_median" in resources:
-        parts.append(f"CPU {resources['cpu_percent_median']:.0f} %")
-    if resources.get("retained_mb") is not None:
-        parts.append(f"retained {resources['retained_mb']:.1f} MB")
-    return "server: " + ", ".join(parts)
 
 
 def _transport(generator: Mapping[str, Any]) -> str:

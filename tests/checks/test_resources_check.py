@@ -8,6 +8,7 @@ from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.resources import Resources
 from pytest_llmserve.domain.errors import MarkerError
 from pytest_llmserve.domain.keywords import build
+from pytest_llmserve.domain.samples import GpuSample, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_S
 
 
@@ -53,6 +54,137 @@ def test_each_figure_is_read_from_its_own_field(keyword, field, value, sentence,
     )  # fmt: skip
     found = only(Resources(**{keyword: 1}), resources)
     assert found.sentence == f"{sentence}, 0.0 s into the test (n=1 samples)"
+
+
+def gpus(*percents, total_mb=24_000):
+    """One sample of one device each, numbered from 0."""
+    return tuple(
+        GpuSample(index=i, memory_bytes=round(p * total_mb * 10_000), total_bytes=total_mb * 1_000_000)
+        for i, p in enumerate(percents)
+    )
+
+
+def told(**series):
+    """A sample a second from second 1 on; each keyword a field and its readings."""
+    length = max(len(values) for values in series.values())
+    return tuple(
+        ResourceSample(at_ns=(at + 1) * NS_PER_S, **{field: values[at] for field, values in series.items()})
+        for at in range(length)
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "sentence"),
+    [
+        (
+            Resources(gpu_memory_percent=92),
+            "peak GPU memory 99.2% > 92% on GPU 1 (NVIDIA L4), 1.0 s into the test (n=3 samples)",
+        ),
+        (
+            Resources(gpu_memory_mb=23_000),
+            "peak GPU memory 23808 MB > 23000 MB on GPU 1 (NVIDIA L4), 1.0 s into the test (n=3 samples)",
+        ),
+        (
+            Resources(gpu_memory_percent=99.5),
+            "peak GPU memory 99.2% <= 99.5% on GPU 1 (NVIDIA L4) (n=3 samples)",
+        ),
+    ],
+)
+def test_the_fullest_gpu_is_named(check, sentence):
+    window = ResourceWindow(
+        samples=told(gpus=[gpus(50, 40), gpus(51, 99.2), gpus(52, 60)]), gpu_names={1: "GPU 1 (NVIDIA L4)"}
+    )
+    assert only(check, window).sentence == sentence
+
+
+def test_a_gpu_without_a_name_has_its_number():
+    window = ResourceWindow(samples=told(gpus=[gpus(95)]))
+    assert only(Resources(gpu_memory_percent=92), window).sentence == (
+        "peak GPU memory 95.0% > 92% on GPU 0, 0.0 s into the test (n=1 samples)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "word", "sentence"),
+    [
+        (Resources(queue=10), "fail", "peak queue length 14 > 10, 1.0 s into the test (n=2 samples)"),
+        (Resources(queue=14), "pass", "peak queue length 14 <= 14 (n=2 samples)"),
+        (Resources(queue=0), "fail", "peak queue length 14 > 0, 1.0 s into the test (n=2 samples)"),
+        (
+            Resources(kv_cache_percent=95),
+            "fail",
+            "peak KV cache 97.5% > 95%, 1.0 s into the test (n=2 samples)",
+        ),
+        (Resources(kv_cache_percent=98), "pass", "peak KV cache 97.5% <= 98% (n=2 samples)"),
+    ],
+)
+def test_the_highest_of_what_the_server_says_is_judged(check, word, sentence):
+    """Its page is read less often than the rest: samples without the figure are no readings of 0."""
+    window = ResourceWindow(samples=told(waiting=[3.0, 14.0, None], kv_cache_percent=[20.0, 97.5, None]))
+    found = only(check, window)
+    assert (found.verdict, found.sentence) == (word, sentence)
+
+
+NO_PAGE = "the server's metrics are not available, because http://h/metrics answered 404"
+
+
+@pytest.mark.parametrize(
+    ("check", "window", "sentence"),
+    [
+        (
+            Resources(queue=10),
+            ResourceWindow(samples=told(rss_bytes=[1]), absent={"metrics": NO_PAGE}),
+            f"peak queue length: no evidence, {NO_PAGE}; give --llm-metrics-url=URL of a page that tells it",
+        ),
+        (
+            Resources(queue=10),
+            ResourceWindow(samples=told(rss_bytes=[1])),
+            "peak queue length: no evidence, queue was not read;"
+            " give --llm-metrics-url=URL of a page that tells it",
+        ),
+        (
+            Resources(kv_cache_percent=90),
+            ResourceWindow(samples=told(waiting=[1.0])),
+            "peak KV cache: no evidence, the server's metrics do not tell kv_cache_percent;"
+            " give --llm-metrics-url=URL of a page that does",
+        ),
+        (
+            Resources(gpu_memory_percent=92),
+            ResourceWindow(samples=told(rss_bytes=[1]), absent={"gpu": "no NVIDIA driver is installed"}),
+            "peak GPU memory: no evidence, no NVIDIA driver is installed;"
+            " for GPUs of another machine give --llm-metrics-url of their exporter",
+        ),
+        (
+            Resources(gpu_memory_mb=92),
+            ResourceWindow(samples=told(gpus=[(GpuSample(index=0, percent=3.0),)])),
+            "peak GPU memory: no evidence, the GPUs' driver does not tell gpu_memory_mb",
+        ),
+        (
+            Resources(rss_mb=92),
+            ResourceWindow(missing="no process is known; give --llm-server-pid"),
+            "peak RSS: no evidence, no process is known; give --llm-server-pid",
+        ),
+    ],
+)
+def test_what_a_source_does_not_tell_is_no_evidence(check, window, sentence):
+    """Its own reason, and the option that would help, once."""
+    found = only(check, window)
+    assert (found.verdict, found.estimate, found.sentence) == ("undecided", None, sentence)
+
+
+@pytest.mark.parametrize(("limit", "word"), [(20, "undecided"), (13, "fail")])
+def test_metrics_that_were_lost_are_no_pass(limit, word):
+    """A peak over the limit before it is a failure all the same; other sources are judged on."""
+    lost = ResourceWindow(
+        samples=told(waiting=[2.0, 14.0, None], rss_bytes=[1, 1, 1]), absent={"metrics": "refused"}
+    )
+    found = only(Resources(queue=limit), lost)
+    assert found.verdict == word
+    if word == "undecided":
+        assert found.sentence == (
+            "peak queue length: no evidence, watching ended 1.0 s into the test: refused"
+        )
+    assert only(Resources(rss_mb=1), lost).verdict == "pass"
 
 
 def test_passing_says_found_and_promised(make):
@@ -116,11 +248,15 @@ def test_each_limit_has_a_verdict(make):
             {},
             (
                 "resources: needs at least one limit:"
-                " rss_mb, uss_mb, memory_mb, cpu_percent, threads, open_files, processes"
+                " rss_mb, uss_mb, memory_mb, cpu_percent, threads, open_files, processes,"
+                " gpu_memory_percent, gpu_memory_mb, queue, kv_cache_percent"
             ),
         ),
         ({"rss_mb": 0}, "resources: rss_mb: 0 is not over 0"),
         ({"rss": 5}, "resources: no keyword 'rss', did you mean rss_mb?"),
+        ({"queue": -1}, "resources: queue: -1 is below 0"),
+        ({"gpu_memory_percent": 0.0}, "resources: gpu_memory_percent: 0.0 is not over 0"),
+        ({"kv_cache_percent": 900}, "resources: kv_cache_percent: 900 is over 100: it is in percent"),
     ],
 )
 def test_a_faulty_marker_is_refused(keywords, fault):

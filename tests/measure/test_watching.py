@@ -108,15 +108,15 @@ def test_a_process_lost_at_the_very_end_is_told(sleeper):
 def test_memory_as_last_read_is_told_as_long_as_it_is_known(sleeper):
     """For a line of progress: not before the first sample, and nothing stale once the process is gone."""
     watch = Watch(Watched(pid=sleeper.pid, why="told"))
-    assert watch.rss_bytes() is None
+    assert watch.now()["server_rss_bytes"] is None
     watch.sample_now()
-    assert watch.rss_bytes() == watch.window().samples[-1].rss_bytes > 1_000_000
+    assert watch.now()["server_rss_bytes"] == watch.window().samples[-1].rss_bytes > 1_000_000
     sleeper.kill()
     sleeper.wait(10)
     watch.start()
     watch.stop()
-    assert watch.rss_bytes() is None
-    assert Watch(Watched(pid=None, why="elsewhere")).rss_bytes() is None
+    assert watch.now()["server_rss_bytes"] is None
+    assert Watch(Watched(pid=None, why="elsewhere")).now()["server_rss_bytes"] is None
 
 
 GPU_MB = 700

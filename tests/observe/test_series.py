@@ -37,6 +37,19 @@ def test_what_goes_in_comes_out():
     assert len(series) == 4
 
 
+def test_the_last_reading_of_a_field_is_found():
+    """Also where newer samples lack it, as of what is told once a second; not where nobody told it lately."""
+    series = SampleSeries()
+    assert series.last("waiting") is None
+    series.append(sample(1, waiting=3.0))
+    assert series.last("waiting") == 3.0
+    for at_ns in range(19):
+        series.append(sample(at_ns))
+    assert (series.last("waiting"), series.last("rss_bytes"), series.last("swap_bytes")) == (3.0, 1, None)
+    series.append(sample(99))
+    assert series.last("waiting") is None
+
+
 def test_a_sample_takes_eight_bytes_a_figure():
     """Ten thousand of six figures in less than a megabyte."""
     series = SampleSeries()

@@ -107,6 +107,7 @@ def test_junit_carries_figures_and_verdicts(run, suite):
     assert found["llmserve.requests"] == "30"
     assert found["llmserve.failed"] == "0"
     assert found["llmserve.verdict.error rate"] == "pass"
+    assert float(found["llmserve.peak.rss_mb"]) > 5
     for figure in ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms"):
         for quantile in ("p50", "p95", "p99"):
             assert float(found[f"llmserve.{figure}.{quantile}"]) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pytest_llmserve.domain.diagnosis import Diagnosis
 from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.result import GeneratorHealth
 from pytest_llmserve.domain.samples import ResourceWindow
@@ -142,3 +143,14 @@ def test_a_rate_tells_its_seed_and_plain_users_do_not(make):
     rated = make.run([make.record(0)], plan=LoadPlan(rate=5, requests=1, seed=41))
     assert "  seed 41" in text(make, [make.verdict()], [rated]).split("\n")
     assert "seed" not in text(make, [make.verdict()], [make.run([make.record(0)])])
+
+
+def test_the_diagnosis_stands_after_the_evidence(make):
+    """And before the way to repeat it."""
+    said = text(
+        make, [make.verdict()], diagnosis=[Diagnosis(what="queueing", sentence="requests wait: send less")]
+    )
+    assert said.endswith(
+        "\n\ndiagnosis:\n  queueing: requests wait: send less\n\nrepeat: pytest test_a.py::test_it"
+    )
+    assert "diagnosis" not in text(make, [make.verdict()])

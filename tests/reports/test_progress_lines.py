@@ -96,3 +96,12 @@ def test_what_was_never_sent_is_no_failure():
     assert "  2 failed  12 dropped  RSS 812 MB" in live_line(now, "40 requests/s", 130)
     idle = replace(now, by_outcome={"dropped": 3})
     assert plain_line(idle, "40 requests/s").endswith(", 0 failed, 3 dropped, RSS 812 MB")
+
+
+def test_the_servers_queue_is_told_where_it_is_known():
+    """Of what a narrow terminal has no room for, it goes first."""
+    now = replace(MIDWAY, server_waiting=12.0)
+    assert live_line(now, "20 users", 119).endswith("  3 failed  12 in queue  RSS 812 MB")
+    assert live_line(now, "20 users", 79) == live_line(MIDWAY, "20 users", 79)
+    assert plain_line(now, "1 user").endswith(", 12 in queue, RSS 812 MB")
+    assert plain_line(replace(now, server_waiting=0.0), "1 user").endswith(", 0 in queue, RSS 812 MB")

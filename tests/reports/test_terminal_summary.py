@@ -197,3 +197,11 @@ def test_an_open_loop_shows_both_latencies_and_what_was_dropped(make):
     assert table["TTFT"][:2] == ["3", "50.0"]
     assert table["TTFT sent"][:2] == ["3", "20.0"]
     assert (table["e2e"][1], table["e2e sent"][1]) == ("130", "100")
+
+
+def test_the_diagnosis_is_in_the_summary(make):
+    """As it stands in the failure; not in the short one."""
+    short = [{"what": "queueing", "sentence": "requests wait: send less", "figures": {}}]
+    tests = [document(make, verdicts=[make.verdict()], outcome="failed", diagnosis=short)]
+    assert lines(tests)[-1] == "  diagnosis: queueing: requests wait: send less"
+    assert "queueing" not in "".join(lines(tests, verbosity=-1))

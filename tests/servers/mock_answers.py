@@ -54,6 +54,7 @@ class Behaviour:
     close_idle_ms: float = option(0.0, "close a kept connection that is idle for so long")
     refuse_after: int = option(0, "accept no connection after N requests")
     die_after: int = option(0, "kill -9 of itself after N answers")
+    slots: int = option(0, "answer so many requests at a time; the others wait, and their time with them")
     leak_kb: int = option(0, "kilobytes kept for ever at each request")
 
 

@@ -45,6 +45,7 @@ class MockServer:
         self.leaked: list[bytes] = []
         self.idle: set[asyncio.StreamWriter] = set()
         self.listener: asyncio.Server | None = None
+        self.slots = asyncio.Semaphore(behaviour.slots) if behaviour.slots else contextlib.nullcontext()
 
     @property
     def loading(self) -> bool:
@@ -103,6 +104,7 @@ class Exchange:
         self.writer = writer
         self.behaviour = server.behaviour
         self.framing = self.behaviour.framing
+        self.begun_ns = request.received_ns
         self.row: dict[str, Any] = {"path": request.path, "received_ns": request.received_ns}
 
     async def run(self) -> bool:
@@ -129,7 +131,10 @@ class Exchange:
         self.row |= {"n": number, "nonce": None, "request_id": request_id, "token_ns": [], "status": None}
         self.row |= {"tokens": 0, "client_gone": False}
         try:
-            stays = await self.answer(api, number)
+            async with self.server.slots:
+                if self.behaviour.slots:
+                    self.begun_ns = time.monotonic_ns()
+                stays = await self.answer(api, number)
         except ConnectionError:
             self.row["client_gone"], stays = True, False
         self.row["end_ns"] = time.monotonic_ns()
@@ -205,8 +210,8 @@ class Exchange:
             self.row["tokens"] += piece.tokens
 
     async def until(self, due_ms: float) -> None:
-        """Sleep to an instant counted from the receipt of the request."""
-        due_ns = self.request.received_ns + round(due_ms * NS_PER_MS)
+        """Sleep to an instant counted from the receipt of the request, or from the slot it waited for."""
+        due_ns = self.begun_ns + round(due_ms * NS_PER_MS)
         await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
         if self.reader.at_eof():
             raise ConnectionResetError("the client has left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -11,6 +12,7 @@ import socket
 import ssl
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
@@ -423,3 +425,12 @@ def test_server_that_does_not_start_says_why(mock_server):
     """The fixture shows the server's own words."""
     with pytest.raises(AssertionError, match="unrecognized arguments: --no-such-fault"):
         mock_server("--no-such-fault")
+
+
+def test_slots(mock_server):
+    """Three that come at once to one slot are answered one after the other, the tokens as quick as ever."""
+    server = mock_server("--slots", 1, "--ttft-ms", 40, "--itl-ms", 1, "--tokens", 2)
+    with ThreadPoolExecutor(3) as pool:
+        assert [answer.status_code for answer in pool.map(lambda _: ask(server), range(3))] == [200] * 3
+    last_ns = sorted(row["token_ns"][-1] for row in server.log_rows(3))
+    assert all(later - earlier >= 40e6 for earlier, later in itertools.pairwise(last_ns))
