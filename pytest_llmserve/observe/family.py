@@ -13,6 +13,8 @@ from pytest_llmserve.observe.process_reading import CpuTimes
 
 LOOK_NS = 2 * NS_PER_S
 """All processes are listed anew after so long at the latest: some containers never tell of new ones."""
+LOOK_SHARE = 0.0005
+"""Of a core, for looks that need not be at once: others on the machine may give birth all the time."""
 _GONE = (FileNotFoundError, ProcessLookupError)
 
 
@@ -31,7 +33,7 @@ class Family:
     """A process and its descendants.
 
     The kernel tells the newest pid it has given: while that stays, nobody was born and nothing is
-    listed. Else all pids are listed, and those that were not there before are read. A process that is
+    listed. Else all pids are listed, at once or soon, and those that are new are read. A process that is
     given a pid which another had at the look before is taken for that one; a kernel goes through all
     other pids first.
     Mutable: who is whose child, as of the last look; guarded, so any thread may ask.
@@ -40,16 +42,24 @@ class Family:
         pid: of the first process.
         root: where the process file system lies.
         clock: monotonic, in ns.
+        cpu_s: CPU seconds of the calling thread.
     """
 
-    def __init__(self, pid: int, root: str = "/proc", clock: Callable[[], int] = time.monotonic_ns) -> None:
-        self._pid, self._root, self._clock = pid, root, clock
+    def __init__(
+        self,
+        pid: int,
+        root: str = "/proc",
+        clock: Callable[[], int] = time.monotonic_ns,
+        cpu_s: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._pid, self._root = pid, root
+        self._clock, self._cpu_s = clock, cpu_s
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
         self._lock = threading.Lock()
         self._born: dict[int, tuple[int, int]] = {}
         self._members: list[int] = [pid]
         self._newest = b""
-        self._looked_ns: int | None = None
+        self._soon_ns = self._latest_ns = -1
 
     def stat(self, pid: int) -> Stat | None:
         """One process, or None when it is gone.
@@ -62,10 +72,14 @@ class Family:
         except _GONE:
             return None
 
-    def stats(self) -> dict[int, Stat]:
-        """Those of the family that are there now, ended ones too; the first process first."""
+    def stats(self, at_once: bool) -> dict[int, Stat]:
+        """Those of the family that are there now, ended ones too; the first process first.
+
+        Args:
+            at_once: one that was born just now must be among them.
+        """
         with self._lock:
-            self._look_if_needed()
+            self._look_if_needed(at_once)
             now = {pid: stat for pid in self._members if (stat := self._seen(pid)) is not None}
             born = {pid: (stat.parent, stat.started) for pid, stat in now.items()}
             if any(born.get(pid) != self._born.get(pid) for pid in self._members):
@@ -76,15 +90,23 @@ class Family:
             return {pid: now[pid] for pid in self._members if pid in now}
 
     def pids(self) -> frozenset[int]:
-        """Those of the family, as of the last look; a new one is told at once."""
+        """Those of the family, as of the last look."""
         with self._lock:
-            self._look_if_needed()
+            self._look_if_needed(at_once=False)
             return frozenset(self._members)
 
-    def _look_if_needed(self) -> None:
+    def _look_if_needed(self, at_once: bool) -> None:
         now_ns, newest = self._clock(), self._newest_pid()
-        if self._looked_ns is not None and newest == self._newest and now_ns < self._looked_ns + LOOK_NS:
+        born = newest != self._newest and (at_once or now_ns >= self._soon_ns)
+        if not born and now_ns < self._latest_ns:
             return
+        began_s = self._cpu_s()
+        self._look()
+        self._newest = newest
+        self._soon_ns = now_ns + round((self._cpu_s() - began_s) / LOOK_SHARE * NS_PER_S)
+        self._latest_ns = max(self._soon_ns, now_ns + LOOK_NS)
+
+    def _look(self) -> None:
         listed = {int(name) for name in os.listdir(self._root) if name.isdigit()}
         self._born = {pid: born for pid, born in self._born.items() if pid in listed}
         for pid in listed - self._born.keys():
@@ -92,7 +114,6 @@ class Family:
             if stat is not None:
                 self._born[pid] = (stat.parent, stat.started)
         self._members = descendants(self._pid, self._born)
-        self._newest, self._looked_ns = newest, now_ns
 
     def _seen(self, pid: int) -> Stat | None:
         try:
@@ -124,7 +145,7 @@ def parse_stat(text: bytes, tick_s: float) -> Stat:
         text: of the file.
         tick_s: length of a clock tick.
     """
-    parts = text.rpartition(b")")[2].split()
+    parts = text.rpartition(b")")[2].split(None, 22)
     return Stat(
         ended=parts[0] in (b"Z", b"X"),
         parent=int(parts[1]),

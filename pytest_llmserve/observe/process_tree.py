@@ -155,5 +155,5 @@ def busiest_s(before: Mapping[Key, CpuTimes], after: Mapping[Key, CpuTimes]) -> 
 
 def _sum(readings: Sequence[Reading] | None, field: str) -> int | None:
     """The sum, or None when any part is not known: half a sum would look like a small one."""
-    parts = [None] if readings is None else [getattr(reading, field) for reading in readings]
+    parts: list[Any] = [None] if readings is None else [getattr(reading, field) for reading in readings]
     return None if None in parts else sum(parts)

@@ -85,7 +85,7 @@ class ProcfsTree:
         Raises:
             ProbeLost: the root process has ended, or may not be read.
         """
-        stats = self._family.stats()
+        stats = self._family.stats(at_once=full)
         if self._pid not in stats:
             self._check(self._root_stat())
         else:

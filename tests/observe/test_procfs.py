@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 
 import psutil
 import pytest
 
 from pytest_llmserve.domain.errors import ProbeLost
+from pytest_llmserve.observe import family as family_module
+from pytest_llmserve.observe import procfs
 from pytest_llmserve.observe.family import Family, descendants, parse_stat
 from pytest_llmserve.observe.process_tree import ProcessTree
 from pytest_llmserve.observe.procfs import ProcfsTree, parse_rollup
@@ -106,8 +110,6 @@ class Proc:
         (self.root / "loadavg").write_text(f"0.01 0.02 0.00 1/100 {self.newest}\n")
 
     def end(self, pid):
-        import shutil
-
         shutil.rmtree(self.root / str(pid))
 
 
@@ -118,19 +120,23 @@ def proc(tmp_path):
     return made
 
 
-def family_pids(family):
-    return sorted(family.stats())
+def family_pids(family, at_once=True):
+    return sorted(family.stats(at_once))
 
 
-def test_nothing_is_listed_while_nobody_is_born(proc, monkeypatch):
+@pytest.fixture
+def listed(monkeypatch):
+    """What has been listed so far."""
+    found = []
+    listdir = family_module.os.listdir
+    monkeypatch.setattr(family_module.os, "listdir", lambda path: found.append(path) or listdir(path))
+    return found
+
+
+def test_nothing_is_listed_while_nobody_is_born(proc, listed):
     """A scan of all processes at each reading would be dear on a large host."""
-    from pytest_llmserve.observe import family as module
-
     now = [0]
-    family = Family(7, str(proc.root), clock=lambda: now[0])
-    listed = []
-    listdir = module.os.listdir
-    monkeypatch.setattr(module.os, "listdir", lambda path: listed.append(path) or listdir(path))
+    family = Family(7, str(proc.root), clock=lambda: now[0], cpu_s=lambda: 0.0)
     assert family_pids(family) == [7]
     assert family_pids(family) == [7]
     assert len(listed) == 1
@@ -139,6 +145,23 @@ def test_nothing_is_listed_while_nobody_is_born(proc, monkeypatch):
     assert len(listed) == 2
     now[0] = 2_000_000_000
     assert family_pids(family) == [7, 8]
+    assert len(listed) == 3
+
+
+def test_a_dear_list_is_not_made_at_each_birth(proc, listed):
+    """0.5 ms each: once a second, where a full reading does not ask for it at once."""
+    now, cpu_s = [0], iter(n * 0.0005 for n in range(100))
+    family = Family(7, str(proc.root), clock=lambda: now[0], cpu_s=lambda: next(cpu_s))
+    assert family_pids(family) == [7]
+    proc.start(8, parent=7)
+    now[0] = 999_000_000
+    assert family_pids(family, at_once=False) == [7]
+    assert family.pids() == {7}
+    now[0] = 1_001_000_000
+    assert family_pids(family, at_once=False) == [7, 8]
+    proc.start(9, parent=7)
+    assert family_pids(family, at_once=False) == [7, 8]
+    assert family_pids(family, at_once=True) == [7, 8, 9]
     assert len(listed) == 3
 
 
@@ -183,8 +206,6 @@ def test_memory_that_is_swapped_out_is_still_held(proc):
 
 def test_what_may_not_be_read_is_not_guessed(proc, monkeypatch):
     """Another user's process: its memory maps and its open files are refused."""
-    from pytest_llmserve.observe import procfs
-
     tree = ProcessTree(7, reader=ProcfsTree(7, str(proc.root)))
 
     def refuse(path):
@@ -203,17 +224,15 @@ def test_what_may_not_be_read_is_not_guessed(proc, monkeypatch):
 
 
 def test_a_server_that_is_hidden_is_a_lost_probe(proc, monkeypatch):
-    from pytest_llmserve.observe import family
-
     reader = ProcfsTree(7, str(proc.root))
-    read_bytes = family.read_bytes
+    read_bytes = family_module.read_bytes
 
     def refuse(path):
         if path.endswith("stat"):
             raise PermissionError(13, "Permission denied", path)
         return read_bytes(path)
 
-    monkeypatch.setattr(family, "read_bytes", refuse)
+    monkeypatch.setattr(family_module, "read_bytes", refuse)
     with pytest.raises(ProbeLost) as caught:
         reader.readings(full=False)
     assert str(caught.value) == "the server's process 7 may not be read: run as its user or root"
@@ -255,8 +274,6 @@ SHARER = (
 
 def test_memory_that_two_processes_share_counts_once_and_libraries_do_not():
     """40 MB mapped by both: no part of USS, once in shared memory, twice in RSS."""
-    import subprocess
-
     with subprocess.Popen(
         [sys.executable, "-c", SHARER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
