@@ -45,11 +45,12 @@ class TreeReader(Protocol):
 
     tells_shared: bool
 
-    def readings(self, full: bool) -> tuple[list[Reading], bool]:
+    def readings(self, full: bool, at_once: bool = True) -> tuple[list[Reading], bool]:
         """The processes that could be read, and whether none ended while they were.
 
         Args:
             full: what costs milliseconds for a large process too: USS, PSS, shared memory, swap.
+            at_once: a process that was born just now must be among them; else it may come soon.
 
         Raises:
             ProbeLost: the root process has ended, or may not be read.

@@ -72,7 +72,7 @@ class ProcessTree:
         Raises:
             ProbeLost: the root process has ended.
         """
-        readings, whole = self._readings(full)
+        readings, whole = self._readings(full, at_once=full)
         now_ns = self._clock()
         cpu = {reading.key: reading.cpu for reading in readings}
         percent = busiest = None
@@ -116,6 +116,15 @@ class ProcessTree:
             return None
         return uss + (_sum(readings, "swap_bytes") or 0) + (_sum(readings, "shared_bytes") or 0)
 
+    def counts(self) -> dict[str, int | None]:
+        """What the tree has open now; as `read` tells it, but any thread may call it.
+
+        Raises:
+            ProbeLost: the root process has ended.
+        """
+        readings, _ = self._readings(False)
+        return {field: _sum(readings, field) for field in ("open_files", "threads")}
+
     def pids(self) -> frozenset[int]:
         """The processes of the tree.
 
@@ -124,10 +133,10 @@ class ProcessTree:
         """
         return self._reader.pids()
 
-    def _readings(self, full: bool) -> tuple[list[Reading], bool]:
+    def _readings(self, full: bool, at_once: bool = True) -> tuple[list[Reading], bool]:
         """The processes that could be read, and whether these are all."""
         for _ in range(TRIES if full else 1):
-            readings, whole = self._reader.readings(full)
+            readings, whole = self._reader.readings(full, at_once)
             if whole:
                 break
         return readings, whole

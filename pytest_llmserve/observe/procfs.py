@@ -79,13 +79,13 @@ class ProcfsTree:
         self._sizes_count = self._counts_files_as_size()
         self.tells_shared = parse_rollup(read_bytes(f"{root}/self/smaps_rollup")).shared_bytes is not None
 
-    def readings(self, full: bool) -> tuple[list[Reading], bool]:
+    def readings(self, full: bool, at_once: bool = True) -> tuple[list[Reading], bool]:
         """As `TreeReader` has it.
 
         Raises:
             ProbeLost: the root process has ended, or may not be read.
         """
-        stats = self._family.stats(at_once=full)
+        stats = self._family.stats(at_once)
         if self._pid not in stats:
             self._check(self._root_stat())
         else:

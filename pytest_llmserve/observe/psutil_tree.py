@@ -33,7 +33,11 @@ class PsutilTree:
         except psutil.NoSuchProcess:
             raise ProbeLost(nobody_text(pid)) from None
 
-    def readings(self, full: bool) -> tuple[list[Reading], bool]:
+    def readings(
+        self,
+        full: bool,
+        at_once: bool = True,  # noqa: ARG002 - it always is
+    ) -> tuple[list[Reading], bool]:
         """As `TreeReader` has it.
 
         Raises:

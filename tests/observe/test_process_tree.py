@@ -98,7 +98,7 @@ class Restless:
     def __init__(self, times: int) -> None:
         self.left = times
 
-    def readings(self, full):
+    def readings(self, full, at_once):
         self.left -= 1
         sizes = dict.fromkeys(("uss_bytes", "pss_bytes", "shared_bytes", "swap_bytes"), 1 if full else None)
         reading = Reading(key=(7, 0.0), cpu=CpuTimes(0.0, 0.0), rss_bytes=5, threads=1, open_files=3, **sizes)
