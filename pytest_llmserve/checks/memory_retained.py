@@ -16,10 +16,10 @@ from pytest_llmserve.checks.memory_rate import (
     may_rise_again,
     too_little,
 )
-from pytest_llmserve.checks.memory_series import GPU, MemorySeries, memory_series
+from pytest_llmserve.checks.memory_series import GPU, MemorySeries, memory_series, shared_rise
 from pytest_llmserve.checks.wording import amount, compared, spread, sureness
 from pytest_llmserve.domain.result import LoadResult
-from pytest_llmserve.domain.samples import MemoryChange
+from pytest_llmserve.domain.samples import HELD, MemoryChange
 from pytest_llmserve.domain.units import BYTES_PER_MB, duration_text
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED
 from pytest_llmserve.stats.growth import Growth
@@ -31,13 +31,18 @@ RISING = 0.1
 
 @dataclass(frozen=True)
 class Retained:
-    """Memory after a run against memory before it, in MB."""
+    """Memory after a run against memory before it, in MB.
+
+    Attributes:
+        shared: what is said of the part of it that is shared memory.
+    """
 
     what: str
     limit: float
     memory: MemoryChange
     mb: float
     interval: Interval
+    shared: str = ""
 
     @property
     def n(self) -> int:
@@ -67,12 +72,14 @@ def judge_retained(check: str, what: str, limit: float, run: LoadResult, where: 
     assert memory is not None
     assert memory.retained_bytes is not None
     interval = difference_interval(memory.before, memory.after, CONFIDENCE)
+    mb = memory.retained_bytes / BYTES_PER_MB
     kept = Retained(
         what=what,
         limit=limit,
         memory=memory,
-        mb=memory.retained_bytes / BYTES_PER_MB,
+        mb=mb,
         interval=(interval[0] / BYTES_PER_MB, interval[1] / BYTES_PER_MB),
+        shared=shared_rise(run.resources.samples, mb) if memory.measure == HELD else "",
     )
     gone = run.generator.server_gone
     if kept.word != FAIL:
@@ -111,6 +118,7 @@ def _as_it_is(
         head=f"{kept.what} {compared(kept.mb, kept.limit, ' MB')}",
         basis=f"{_levels(kept, growing)}, {sureness(_confidence(kept))} interval"
         f" {spread(*kept.interval, ' MB')}, n={kept.n} readings",
+        note=kept.shared,
         doubt=doubt,
         gone=gone,
     )
@@ -135,6 +143,7 @@ def _at_rest(check: str, kept: Retained, found: Growth, gone: str | None) -> Fin
         settled=PASS,
         head=f"{noun} grew by {amount(kept.mb)} MB and then {course}",
         basis=f"{_levels(kept)}, a run as long adds at most {added}",
+        note=kept.shared,
         gone=gone,
     )
 

@@ -14,6 +14,10 @@ PROCESS, GPU, CGROUP, METRICS, HOST = "process", "gpu", "cgroup", "metrics", "ho
 """Where figures come from: the server's processes, GPUs, control group, own metrics, and its machine."""
 
 
+USS_AND_SWAP, HELD, RSS = "USS + swap", "USS + swap + shared", "RSS"
+"""Measures of memory, as sentences name them: what is told, the fullest first, is judged."""
+
+
 class GpuSample(msgspec.Struct, frozen=True, kw_only=True):
     """One GPU at one instant; None where its driver does not tell.
 
@@ -92,6 +96,13 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
         if self.uss_bytes is None:
             return None
         return self.uss_bytes + (self.swap_bytes or 0)
+
+    @property
+    def held_bytes(self) -> int | None:
+        """USS + swap + shared memory: all that the tree holds, each page once; None where one is not told."""
+        if self.memory_bytes is None or self.shared_bytes is None:
+            return None
+        return self.memory_bytes + self.shared_bytes
 
     @property
     def gpu_memory_percent(self) -> float | None:
@@ -251,15 +262,36 @@ def _figure(name: str) -> Figure:
     return FIGURES[name]
 
 
+class CountChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of something a server had open at rest: before a run, and after it.
+
+    Attributes:
+        figure: "open_files" or "threads".
+        before, after: readings.
+        missing: why a reading is missing, or None.
+    """
+
+    figure: str
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    missing: str | None = None
+
+    @property
+    def kept(self) -> int | None:
+        """The fewest after minus the fewest before, or None without both."""
+        return min(self.after) - min(self.before) if self.before and self.after else None
+
+
 class MemoryChange(msgspec.Struct, frozen=True, kw_only=True):
     """Memory before a run, and after it when it had settled. In bytes.
 
     Attributes:
-        measure: "USS + swap", "RSS", or what GPU memory: what was read.
+        measure: what was read: one of those above, or what GPU memory.
         before: readings before the load.
         after: readings after the load, at the end of settling.
         missing: why a reading is missing, or None.
         gpu: the same of GPU memory, where it was asked for.
+        counts: of what else was asked for.
     """
 
     measure: str
@@ -268,6 +300,7 @@ class MemoryChange(msgspec.Struct, frozen=True, kw_only=True):
     settled_after_ns: int = 0
     missing: str | None = None
     gpu: MemoryChange | None = None
+    counts: tuple[CountChange, ...] = ()
 
     @property
     def retained_bytes(self) -> float | None:

@@ -13,6 +13,7 @@ from pytest_llmserve.domain.samples import METRICS, PROCESS, MemoryChange, Resou
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.measure.probes import Watched, completed, probes_for
 from pytest_llmserve.observe.cores import cores_of
+from pytest_llmserve.observe.counts import counters
 from pytest_llmserve.observe.gpu import GpuProbe, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
@@ -27,10 +28,11 @@ class Watch:
     Args:
         watched: the server, and where it can be looked at.
         gpu_judged: a run waits for GPU memory to settle too.
+        counted: figures that are counted before a run and after it, such as "open_files".
     """
 
-    def __init__(self, watched: Watched, *, gpu_judged: bool = False) -> None:
-        self._gpu_judged = gpu_judged
+    def __init__(self, watched: Watched, *, gpu_judged: bool = False, counted: tuple[str, ...] = ()) -> None:
+        self._gpu_judged, self._counted = gpu_judged, counted
         self.started_ns = time.monotonic_ns()
         self._missing: str | None = None
         self._tree: ProcessTree | None = None
@@ -92,9 +94,9 @@ class Watch:
             return None
 
     def memory(self) -> MemoryWatch:
-        """A memory reading for one run."""
+        """A memory reading for one run that is about to begin."""
         gpu = None if self._gpu is None or not self._gpu_judged else GpuReader(self._gpu)
-        return MemoryWatch(self._tree, self._missing, gpu)
+        return MemoryWatch(self._tree, self._missing, gpu, self._counted)
 
 
 _PERIODS = ((3600 * NS_PER_S, 2 * NS_PER_S), (600 * NS_PER_S, NS_PER_S), (0, 200 * NS_PER_MS))
@@ -108,13 +110,20 @@ def period_of(duration_ns: int | None) -> int:
 class MemoryWatch:
     """Memory before a run and after it. Losing the server is told in the change, never raised."""
 
-    def __init__(self, tree: ProcessTree | None, missing: str | None, gpu: GpuReader | None = None) -> None:
+    def __init__(
+        self,
+        tree: ProcessTree | None,
+        missing: str | None,
+        gpu: GpuReader | None = None,
+        counted: tuple[str, ...] = (),
+    ) -> None:
         self._missing = missing
         self._gpu = gpu
         self._gpu_missing = "GPU memory was not read before the run"
         self._gpu_before: tuple[int, ...] = ()
         self._reader: MemoryReader | None = None
         self._before: tuple[int, ...] = ()
+        self._counters = [] if tree is None else counters(counted, tree.counts)
         if tree is not None:
             try:
                 self._reader = MemoryReader(tree)
@@ -142,10 +151,15 @@ class MemoryWatch:
             return MemoryChange(measure="memory", missing=missing)
         began_ns = time.monotonic_ns()
         change = memory_change(self._reader, self._before, settle_ns, sleep=sleep)
-        if self._gpu is None or change.missing is not None:
+        if change.missing is not None:
             return change
-        left_ns = max(0, settle_ns - (time.monotonic_ns() - began_ns))
-        return msgspec.structs.replace(change, gpu=self._gpu_change(self._gpu, left_ns, sleep))
+
+        def left_ns() -> int:
+            return max(0, settle_ns - (time.monotonic_ns() - began_ns))
+
+        gpu = None if self._gpu is None else self._gpu_change(self._gpu, left_ns(), sleep)
+        counts = tuple(counter.change(left_ns(), sleep=sleep) for counter in self._counters)
+        return msgspec.structs.replace(change, gpu=gpu, counts=counts)
 
     def _gpu_change(self, gpu: GpuReader, settle_ns: int, sleep: Callable[[float], None]) -> MemoryChange:
         if not self._gpu_before:

@@ -8,19 +8,20 @@ from statistics import median
 from typing import Protocol
 
 from pytest_llmserve.domain.errors import ProbeLost
-from pytest_llmserve.domain.samples import MemoryChange
+from pytest_llmserve.domain.samples import HELD, RSS, USS_AND_SWAP, MemoryChange
 from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.observe.settling import NOISY_READINGS, READINGS, is_enough, settle
-
-USS_AND_SWAP = "USS + swap"
-RSS = "RSS"
 
 
 class MemorySource(Protocol):
     """Where memory is read from, such as a `ProcessTree`."""
 
+    @property
+    def tells_shared(self) -> bool:
+        """Shared memory is part of what is read when `full`."""
+
     def memory_bytes(self, full: bool) -> int | None:
-        """USS + swap when `full`, else RSS; None when the system does not tell."""
+        """USS + swap, and shared memory where told, when `full`, else RSS; None when not told."""
 
 
 class Reader(Protocol):
@@ -28,14 +29,14 @@ class Reader(Protocol):
 
     @property
     def measure(self) -> str:
-        """What is read, such as "USS + swap"."""
+        """What is read, such as "USS + swap + shared"."""
 
     def __call__(self) -> int:
         """Bytes now; raises ProbeLost."""
 
 
 class MemoryReader:
-    """Reads one and the same measure every time: USS + swap where the system tells it, else RSS.
+    """Reads one and the same measure every time: the fullest that the system tells.
 
     Raises:
         ProbeLost: nothing can be read.
@@ -44,7 +45,7 @@ class MemoryReader:
     def __init__(self, source: MemorySource) -> None:
         self._source = source
         self._full = source.memory_bytes(full=True) is not None
-        self.measure = USS_AND_SWAP if self._full else RSS
+        self.measure = RSS if not self._full else HELD if source.tells_shared else USS_AND_SWAP
 
     def __call__(self) -> int:
         """Bytes now.

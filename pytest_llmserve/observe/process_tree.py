@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import PROCESS
 from pytest_llmserve.domain.units import NS_PER_S
-
-Key = tuple[int, float]
-"""(pid, create time): a pid alone may be given to another process."""
-
-
-class CpuTimes(msgspec.Struct, frozen=True):
-    """CPU seconds of one process, and of the children it has waited for with all theirs."""
-
-    own_s: float
-    waited_s: float
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One process at one instant; None where the system does not tell."""
-
-    key: Key
-    cpu: CpuTimes
-    rss_bytes: int
-    uss_bytes: int | None
-    swap_bytes: int | None
-    threads: int | None
-    open_files: int | None
-
+from pytest_llmserve.observe.process_reading import CpuTimes, Key, Reading, TreeReader
+from pytest_llmserve.observe.procfs import ProcfsTree
+from pytest_llmserve.observe.psutil_tree import PsutilTree
 
 TRIES = 5
 """Full readings of a tree whose processes come and go, until one holds them all."""
 
 
+def tree_reader(pid: int) -> TreeReader:
+    """Whatever reads a tree of processes on this system.
+
+    Raises:
+        ProbeLost: no such process.
+    """
+    return ProcfsTree(pid) if os.path.exists("/proc/self/smaps_rollup") else PsutilTree(pid)
+
+
 class ProcessTree:
     """Reads a root process and its children's children; a descendant that vanishes is no error.
 
-    Sums count pages that processes share once for each in RSS; in USS they count for none, so a
-    reading of USS that lacks a process is none: it is taken again, and not known when that fails.
+    Sums count pages that processes share once for each in RSS; in USS they count for none and in shared
+    memory once, so a full reading that lacks a process is none: it is taken again, and not known when
+    that fails.
     Mutable state: the CPU times of the reading before, so only one thread calls `read`.
+
+    Args:
+        pid: of the root process.
+        clock: monotonic, in ns.
+        reader: of its processes; None = the one for this system.
 
     Raises:
         ProbeLost: no such process.
@@ -53,49 +46,60 @@ class ProcessTree:
     source = PROCESS
     missing: str | None = None
 
-    def __init__(self, pid: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
-        import psutil
-
+    def __init__(
+        self,
+        pid: int,
+        clock: Callable[[], int] = time.monotonic_ns,
+        reader: TreeReader | None = None,
+    ) -> None:
         self.pid = pid
         self._clock = clock
-        try:
-            self._root = psutil.Process(pid)
-        except psutil.NoSuchProcess:
-            raise ProbeLost(f"there is no process {pid}") from None
+        self._reader = tree_reader(pid) if reader is None else reader
         self._cpu: dict[Key, CpuTimes] | None = None
         self._read_ns = 0
+
+    @property
+    def tells_shared(self) -> bool:
+        """Shared memory is part of `memory_bytes`."""
+        return self._reader.tells_shared
 
     def read(self, full: bool = False) -> dict[str, Any]:
         """Read the whole tree once: fields of a `ResourceSample`. The first reading has no CPU percent.
 
         Args:
-            full: read USS and swap too, which costs milliseconds for a large process.
+            full: read USS, PSS, shared memory and swap too, which costs milliseconds for a large process.
 
         Raises:
             ProbeLost: the root process has ended.
         """
-        readings, whole = self._readings(full)
+        readings, whole = self._readings(full, at_once=full)
         now_ns = self._clock()
         cpu = {reading.key: reading.cpu for reading in readings}
-        percent = None
+        percent = busiest = None
         if self._cpu is not None and now_ns > self._read_ns:
-            percent = 100 * cpu_spent_s(self._cpu, cpu) * NS_PER_S / (now_ns - self._read_ns)
+            percent_of_s = 100 * NS_PER_S / (now_ns - self._read_ns)
+            percent = percent_of_s * cpu_spent_s(self._cpu, cpu)
+            busiest = percent_of_s * busiest_s(self._cpu, cpu)
         self._cpu, self._read_ns = cpu, now_ns
+        told = readings if whole else None
         return {
             "processes": len(readings),
             "rss_bytes": sum(reading.rss_bytes for reading in readings),
-            "uss_bytes": _sum(reading.uss_bytes for reading in readings) if whole else None,
-            "swap_bytes": _sum(reading.swap_bytes for reading in readings) if whole else None,
+            "uss_bytes": _sum(told, "uss_bytes"),
+            "pss_bytes": _sum(told, "pss_bytes"),
+            "shared_bytes": _sum(told, "shared_bytes"),
+            "swap_bytes": _sum(told, "swap_bytes"),
             "cpu_percent": percent,
-            "threads": _sum(reading.threads for reading in readings),
-            "open_files": _sum(reading.open_files for reading in readings),
+            "busiest_percent": busiest,
+            "threads": _sum(readings, "threads"),
+            "open_files": _sum(readings, "open_files"),
         }
 
     def close(self) -> None:
         """Nothing is held."""
 
     def memory_bytes(self, full: bool) -> int | None:
-        """USS + swap of the tree when `full`, else RSS; None when the system does not tell.
+        """USS + swap + shared memory of the tree when `full`, else RSS; None when the system does not tell.
 
         Also when its processes come and go too fast for a reading of all of them.
 
@@ -107,10 +111,19 @@ class ProcessTree:
         readings, whole = self._readings(full)
         if not full:
             return sum(reading.rss_bytes for reading in readings)
-        if not whole:
+        uss = _sum(readings, "uss_bytes") if whole else None
+        if uss is None:
             return None
-        uss = _sum(reading.uss_bytes for reading in readings)
-        return None if uss is None else uss + (_sum(reading.swap_bytes for reading in readings) or 0)
+        return uss + (_sum(readings, "swap_bytes") or 0) + (_sum(readings, "shared_bytes") or 0)
+
+    def counts(self) -> dict[str, int | None]:
+        """What the tree has open now; as `read` tells it, but any thread may call it.
+
+        Raises:
+            ProbeLost: the root process has ended.
+        """
+        readings, _ = self._readings(False)
+        return {field: _sum(readings, field) for field in ("open_files", "threads")}
 
     def pids(self) -> frozenset[int]:
         """The processes of the tree.
@@ -118,37 +131,15 @@ class ProcessTree:
         Raises:
             ProbeLost: the root process has ended.
         """
-        import psutil
+        return self._reader.pids()
 
-        try:
-            return frozenset({self.pid, *(child.pid for child in self._root.children(recursive=True))})
-        except psutil.NoSuchProcess:
-            raise ProbeLost(f"the server's process {self.pid} ended") from None
-
-    def _readings(self, full: bool) -> tuple[list[Reading], bool]:
+    def _readings(self, full: bool, at_once: bool = True) -> tuple[list[Reading], bool]:
         """The processes that could be read, and whether these are all."""
         for _ in range(TRIES if full else 1):
-            readings, whole = self._readings_once(full)
+            readings, whole = self._reader.readings(full, at_once)
             if whole:
                 break
         return readings, whole
-
-    def _readings_once(self, full: bool) -> tuple[list[Reading], bool]:
-        import psutil
-
-        try:
-            if not self._root.is_running() or self._root.status() == psutil.STATUS_ZOMBIE:
-                raise psutil.NoSuchProcess(self.pid)
-            processes = [self._root, *self._root.children(recursive=True)]
-            root = _reading(self._root, full)
-        except psutil.NoSuchProcess:
-            raise ProbeLost(f"the server's process {self.pid} ended") from None
-        except psutil.AccessDenied:
-            raise ProbeLost(
-                f"the server's process {self.pid} may not be read: run as its user or root"
-            ) from None
-        children = [_reading_or_none(process, full) for process in processes[1:]]
-        return [root, *(reading for reading in children if reading is not None)], None not in children
 
 
 def cpu_spent_s(before: Mapping[Key, CpuTimes], after: Mapping[Key, CpuTimes]) -> float:
@@ -165,60 +156,13 @@ def cpu_spent_s(before: Mapping[Key, CpuTimes], after: Mapping[Key, CpuTimes]) -
     return max(0.0, own_s) + max(0.0, waited_s - seen_s)
 
 
-def _reading_or_none(process: Any, full: bool) -> Reading | None:
-    import psutil
-
-    try:
-        return _reading(process, full)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):  # gone, or another user's
-        return None
+def busiest_s(before: Mapping[Key, CpuTimes], after: Mapping[Key, CpuTimes]) -> float:
+    """CPU seconds, between two readings, of the process that used most; without its children's."""
+    start = CpuTimes(0.0, 0.0)
+    return max((times.own_s - before.get(key, start).own_s for key, times in after.items()), default=0.0)
 
 
-def _reading(process: Any, full: bool) -> Reading:
-    import psutil
-
-    with process.oneshot():
-        times = process.cpu_times()
-        memory = process.memory_info()
-        threads = process.num_threads()
-        ended = process.status() == psutil.STATUS_ZOMBIE
-    key = (process.pid, process.create_time())
-    waited_s = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
-    cpu = CpuTimes(times.user + times.system, waited_s)
-    if ended:  # nothing left but its CPU time, until its parent takes that over
-        return Reading(
-            key=key,
-            cpu=cpu,
-            rss_bytes=0,
-            uss_bytes=0 if full else None,
-            swap_bytes=0 if full else None,
-            threads=0,
-            open_files=0,
-        )
-    whole = _told(process, "memory_full_info") if full else None
-    open_files = _told(process, "num_fds" if hasattr(process, "num_fds") else "num_handles")
-    return Reading(
-        key=key,
-        cpu=cpu,
-        rss_bytes=memory.rss,
-        uss_bytes=getattr(whole, "uss", None),
-        swap_bytes=getattr(whole, "swap", None),
-        threads=threads,
-        open_files=open_files,
-    )
-
-
-def _told(process: Any, question: str) -> Any:
-    """What a process says of itself, or None where that is not permitted."""
-    import psutil
-
-    try:
-        return getattr(process, question)()
-    except psutil.AccessDenied:
-        return None
-
-
-def _sum(parts: Any) -> int | None:
+def _sum(readings: Sequence[Reading] | None, field: str) -> int | None:
     """The sum, or None when any part is not known: half a sum would look like a small one."""
-    known = list(parts)
-    return None if None in known else sum(known)
+    parts: list[Any] = [None] if readings is None else [getattr(reading, field) for reading in readings]
+    return None if None in parts else sum(parts)

@@ -19,7 +19,9 @@ MOST_SAMPLES = 10_000
 HANGS = "a resource reading did not return within {:g} s"
 
 FULL_SHARE = 0.005
-"""Of a core, for full readings beyond those that are always taken."""
+"""Of a core, for full readings."""
+DUE_SHARE = 0.02
+"""Of a core, for those that are due: of many gigabytes one takes a tenth of a second and more."""
 HURRY_CPU_S = 0.1
 HURRY_NS = 3 * NS_PER_S
 HURRY_PERIOD_NS = 25 * NS_PER_MS
@@ -36,8 +38,8 @@ class Sampler:
     Args:
         probes: each is read until it is lost; the thread goes on while one is left.
         period_ns: from one reading to the next.
-        full_every: every so many readings are full ones at least, the first among them; all of them
-            as long as full readings take no more than half a percent of a core.
+        full_every: all readings are full ones while these take no more than half a percent of a core;
+            else every so many, the first among them, while that takes no more than 2 percent.
         most_samples: beyond this, every second sample is dropped; peaks are kept.
         cpu_s: CPU seconds of the calling thread.
         clock: monotonic, in ns.
@@ -47,7 +49,7 @@ class Sampler:
         self,
         probes: Sequence[Probe],
         period_ns: int = 200 * NS_PER_MS,
-        full_every: int = 5,
+        full_every: int = 10,
         most_samples: int = MOST_SAMPLES,
         cpu_s: Callable[[], float] = time.thread_time,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -55,14 +57,13 @@ class Sampler:
         self._silent = [probe for probe in probes if probe.missing is not None]
         self._probes = [probe for probe in probes if probe.missing is None]
         self._period_ns = period_ns
-        self._full_every = full_every
         self._most_samples = most_samples
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._hurry = Hurry()
-        self._budget = Budget(FULL_SHARE)
+        self._turns = FullTurns(full_every)
         self._cpu_s, self._clock = cpu_s, clock
         self._thread: threading.Thread | None = None
         self._series = SampleSeries()
@@ -151,35 +152,34 @@ class Sampler:
 
     def _run(self) -> None:
         planned_ns = self._clock()
-        count = 0
         try:
             while not self._wait_until(planned_ns):
                 with self._reading:
                     now_ns = self._clock()
                     late_ns = max(0, now_ns - planned_ns)
                     planned_ns = min(planned_ns, now_ns)  # woken early: a new grid
-                    sample = self._timed(count % self._full_every == 0, now_ns)
+                    sample = self._timed(now_ns)
                 self._keep(msgspec.structs.replace(sample, late_ns=late_ns))
                 now_ns = self._clock()
                 hurried = self._hurry.lasts(now_ns)
                 planned_ns = next_on_grid(planned_ns, now_ns, HURRY_PERIOD_NS if hurried else self._period_ns)
                 self._cost_s = time.thread_time()
-                count += 1
         except ProbeLost:  # each probe has said why
             return
         except Exception as error:  # the thread has no one to raise to: `absent` tells the test
             why = f"the resource probe failed: {type(error).__name__}: {error}"
             self._lost |= {probe: why for probe in self._probes if probe not in self._lost}
 
-    def _timed(self, due: bool, now_ns: int) -> ResourceSample:
-        """A full reading when it is due or cheap, and what it cost."""
+    def _timed(self, now_ns: int) -> ResourceSample:
+        """A reading, full when it is its turn, and what it cost."""
         began_s = self._cpu_s()
-        full = due or self._hurry.lasts(now_ns) or self._budget.affords(now_ns)
+        hurried = self._hurry.lasts(now_ns)
+        full = self._turns.next(now_ns) or hurried
         sample = self._read(full)
         cost_s = self._cpu_s() - began_s
         self._hurry.cpu_left_s -= cost_s
         if full:
-            self._budget.spend(cost_s, now_ns)
+            self._turns.spend(cost_s, now_ns, hurried)
         return sample
 
     def _read(self, full: bool) -> ResourceSample:
@@ -243,6 +243,31 @@ class Budget:
     def spend(self, cost_s: float, now_ns: int) -> None:
         """Take a cost off: so long nothing is afforded."""
         self._free_ns = max(self._free_ns, now_ns) + round(cost_s / self._share * NS_PER_S)
+
+
+class FullTurns:
+    """Whose turn it is to be a full reading. Mutable.
+
+    Args:
+        every: the next is due so many readings after the last.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._since = every
+        self._cheap, self._due = Budget(FULL_SHARE), Budget(DUE_SHARE)
+
+    def next(self, now_ns: int) -> bool:
+        """True for a reading that is cheap, and for one that is due and not too dear."""
+        self._since += 1
+        return self._cheap.affords(now_ns) or (self._since >= self._every and self._due.affords(now_ns))
+
+    def spend(self, cost_s: float, now_ns: int, hurried: bool) -> None:
+        """Take the cost of a full reading off. A hurry has CPU of its own, and delays none that is due."""
+        self._since = 0
+        self._cheap.spend(cost_s, now_ns)
+        if not hurried:
+            self._due.spend(cost_s, now_ns)
 
 
 def next_on_grid(planned_ns: int, now_ns: int, period_ns: int) -> int:

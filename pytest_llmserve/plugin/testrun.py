@@ -83,7 +83,8 @@ class TestRun:
         self._was_dead = self._server is not None and self._server.exit_status is not None
         leak = self.wishes.check("no_leak")
         watched = opened.watched if opened else Watched(why="no fixture asked for the server")
-        self.watch = Watch(watched, gpu_judged=leak is not None and leak.gpu)
+        counted = leak.counted if leak is not None else ()
+        self.watch = Watch(watched, gpu_judged=leak is not None and leak.gpu, counted=counted)
         self.watch.start()
 
     @property

@@ -11,7 +11,7 @@ from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.no_leak import NoLeak
 from pytest_llmserve.domain.errors import MarkerError
 from pytest_llmserve.domain.keywords import build
-from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
+from pytest_llmserve.domain.samples import CountChange, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_S
 
 BEFORE = [412.0] * 7
@@ -196,7 +196,10 @@ def test_each_run_is_judged_on_its_own(make):
     [
         (
             {},
-            "no_leak: needs mb or gpu_mb, the growth of memory in MB that is allowed, such as mb=100",
+            (
+                "no_leak: needs mb or gpu_mb, the growth of memory in MB that is allowed, such as mb=100,"
+                " or open_files or threads, how many more may be left after a run"
+            ),
         ),
         ({"mb": -1}, "no_leak: mb: -1 is below 0"),
         ({"gpu_mb": "much"}, "no_leak: gpu_mb: 'much' is not a number"),
@@ -204,6 +207,12 @@ def test_each_run_is_judged_on_its_own(make):
             {"mb": 1, "per": "day"},
             "no_leak: per: 'day' is not known: write \"run\", the memory kept after each run,"
             ' or the growth per "hour" or "1000 requests"',
+        ),
+        ({"open_files": 1.5}, "no_leak: open_files: 1.5 is not a whole number of 0 or more"),
+        (
+            {"open_files": 5, "threads": 0, "per": "hour"},
+            "no_leak: open_files and threads can be counted for each run only, not per='hour':"
+            " give them in a no_leak of another test, or leave out per",
         ),
     ],
 )
@@ -410,6 +419,117 @@ def test_a_server_swapped_out_did_not_shrink(make):
     run.resources = msgspec.structs.replace(run.resources, samples=moved)
     found = only(NoLeak(mb=1, per="1000 requests"), run)
     assert (found.verdict, found.estimate) == ("pass", pytest.approx(0, abs=1e-6))
+
+
+def with_shared(run, step_mb, first_mb=50.0):
+    """Shared memory that grows by so much at each reading, beside what is there."""
+    samples = tuple(
+        msgspec.structs.replace(s, shared_bytes=round((first_mb + step_mb * i) * 1e6))
+        for i, s in enumerate(run.resources.samples)
+    )
+    run.resources = msgspec.structs.replace(run.resources, samples=samples)
+    return run
+
+
+def test_shared_memory_that_grows_is_found_and_named(make):
+    """USS does not see it: two processes have it mapped."""
+    found = only(NoLeak(mb=100, per="1000 requests"), with_shared(course(make, [400.0] * READINGS), 0.5))
+    assert found.sentence == (
+        "memory growth per 1000 requests 500 MB > 100 MB (USS + swap + shared, 95% interval 500-500 MB,"
+        " n=40 readings over 39 requests): shared memory grew by 19.5 MB"
+    )
+
+
+def test_retained_shared_memory_is_named(make):
+    memory = make.memory(BEFORE, [544.0] * 7, measure="USS + swap + shared")
+    found = only(NoLeak(mb=100), with_shared(rising(make, [412.0] * 7, memory=memory), 3.3))
+    assert found.verdict == "fail"
+    assert found.sentence.startswith("memory retained 132 MB > 100 MB (USS + swap + shared, 412 -> 544 MB,")
+    assert found.sentence.endswith(" n=14 readings): shared memory grew by 129 MB")
+
+
+@pytest.mark.parametrize("step_mb", [0.0, 1.0])
+def test_growth_that_is_mostly_not_shared_is_not_called_so(step_mb, make):
+    """40 MB of 132 are."""
+    memory = make.memory(BEFORE, [544.0 + 39 * step_mb] * 7, measure="USS + swap + shared")
+    found = only(NoLeak(mb=100), with_shared(rising(make, [544.0] * 7, memory=memory), step_mb))
+    assert found.verdict == "fail"
+    assert "shared memory grew" not in found.sentence
+
+
+def test_pages_that_are_no_longer_shared_are_no_growth(make):
+    """A worker ends: what it shared with another is that one's alone."""
+    levels = [400.0] * 10 + [450.0] * (READINGS - 10)
+    run = course(make, levels)
+    samples = tuple(
+        msgspec.structs.replace(s, shared_bytes=450_000_000 - s.uss_bytes) for s in run.resources.samples
+    )
+    run.resources = msgspec.structs.replace(run.resources, samples=samples)
+    found = only(NoLeak(mb=1, per="1000 requests"), run)
+    assert (found.verdict, found.estimate) == ("pass", pytest.approx(0, abs=1e-6))
+
+
+def test_one_measure_is_judged_through_a_run(make):
+    """Where shared memory was not told each time, what was is judged."""
+    run = with_shared(course(make, [400.0] * READINGS), 0.0)
+    samples = list(run.resources.samples)
+    samples[20] = msgspec.structs.replace(samples[20], shared_bytes=None)
+    run.resources = msgspec.structs.replace(run.resources, samples=tuple(samples))
+    found = only(NoLeak(mb=1, per="1000 requests"), run)
+    assert found.verdict == "pass"
+    assert "(USS + swap, 95% interval" in found.sentence
+
+
+def counted(make, **counts):
+    """A quiet run; figure=(readings before, readings after)."""
+    changes = tuple(CountChange(figure=f, before=b, after=a) for f, (b, a) in counts.items())
+    return rising(make, [412.0] * 7, memory=make.memory(BEFORE, [412.0] * 7, counts=changes))
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict", "sentence"),
+    [
+        ((21,), "pass", "open files left behind 9 <= 10 (12 before the run, 21 after it)"),
+        ((22,), "pass", "open files left behind 10 <= 10 (12 before the run, 22 after it)"),
+        ((40, 23, 24), "fail", "open files left behind 11 > 10 (12 before the run, 23 after it)"),
+        ((9,), "pass", "open files left behind -3 <= 10 (12 before the run, 9 after it)"),
+    ],
+)
+def test_open_files_are_judged_under_at_and_over_the_limit(after, verdict, sentence, make):
+    """The fewest on both sides: a connection that happens to be open is not kept."""
+    found = only(NoLeak(open_files=10), counted(make, open_files=((13, 12, 12), after)))
+    assert (found.verdict, found.sentence) == (verdict, sentence)
+
+
+def test_each_kind_of_leak_has_a_verdict_of_its_own(make):
+    run = counted(make, open_files=((12,), (12,)), threads=((4,), (44,)))
+    found = NoLeak(mb=1, open_files=0, threads=0).judge(Evidence(runs=(run,)))
+    assert [(v.what, v.verdict) for v in found] == [
+        ("memory retained", "pass"),
+        ("open files left behind", "pass"),
+        ("threads left behind", "fail"),
+    ]
+
+
+def test_what_was_not_counted_is_no_evidence(make):
+    """And so never a pass."""
+    way_out = "for a server on this machine give --llm-server-pid"
+    gone = make.memory([], [], missing="the server's process 12 ended")
+    untold = CountChange(figure="open_files", before=(3,), missing="the server's process 12 ended")
+    for memory, said in [
+        (gone, f"the server's process 12 ended; {way_out}"),
+        (None, f"they were not counted; {way_out}"),
+        (make.memory(BEFORE, BEFORE, counts=(untold,)), "the server's process 12 ended"),
+    ]:
+        found = only(NoLeak(open_files=1), rising(make, [412.0] * 7, memory=memory))
+        assert (found.verdict, found.sentence) == (
+            "undecided",
+            f"open files left behind: no evidence, {said}",
+        )
+    nothing = NoLeak(threads=1).judge(Evidence())
+    assert [v.sentence for v in nothing] == [
+        "threads left behind: no evidence, no load ran in this test: call llm_load()"
+    ]
 
 
 def test_where_uss_is_not_told_rss_is_judged_and_named(make):

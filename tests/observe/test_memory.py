@@ -16,7 +16,8 @@ MB = 1_000_000
 class Source:
     """Tells USS + swap or not; then values one after the other, and ends."""
 
-    def __init__(self, values: list[int], full: bool = True) -> None:
+    def __init__(self, values: list[int], full: bool = True, shared: bool = False) -> None:
+        self.tells_shared = shared
         self._values, self._full = iter(values), full
         self.asked: list[bool] = []
 
@@ -30,9 +31,12 @@ class Source:
         return value
 
 
-@pytest.mark.parametrize(("full", "measure"), [(True, "USS + swap"), (False, "RSS")])
-def test_one_measure_is_chosen_and_kept(full, measure):
-    source = Source([1, 2, 3], full)
+@pytest.mark.parametrize(
+    ("full", "shared", "measure"),
+    [(True, True, "USS + swap + shared"), (True, False, "USS + swap"), (False, True, "RSS")],
+)
+def test_one_measure_is_chosen_and_kept(full, shared, measure):
+    source = Source([1, 2, 3], full, shared)
     reader = MemoryReader(source)
     assert reader.measure == measure
     reader()

@@ -11,7 +11,7 @@ from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import GPU, METRICS, PROCESS
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.observe.process_tree import ProcessTree
-from pytest_llmserve.observe.sampler import Budget, Hurry, Sampler, next_on_grid
+from pytest_llmserve.observe.sampler import Budget, FullTurns, Hurry, Sampler, next_on_grid
 
 
 class Probe:
@@ -53,18 +53,41 @@ class Cpu:
         return self._asked // 2 * self._cost_s
 
 
-def test_readings_are_taken_until_stopped_and_every_fifth_is_full_where_they_are_dear(until):
+def test_readings_are_taken_until_stopped_and_few_are_full_where_they_are_dear(until):
+    """1 s each: the first, and the next after 50 s."""
     probe = Probe()
     sampler = Sampler([probe], period_ns=2 * NS_PER_MS, cpu_s=Cpu(1.0))
     sampler.start()
-    until(lambda: len(sampler.window().samples) >= 12)
+    until(lambda: len(sampler.window().samples) >= 22)
     sampler.stop()
     taken = len(probe.full)
-    assert probe.full == [i % 5 == 0 for i in range(taken)]
+    assert probe.full == [True] + [False] * (taken - 1)
     assert [s.rss_bytes for s in sampler.window().samples] == list(range(1, taken + 1))
     assert sampler.absent == {}
     time.sleep(0.02)
     assert len(probe.full) == taken
+
+
+@pytest.mark.parametrize(
+    ("cost_s", "full"),
+    [(0.0009, [0, 1, 2, 3]), (0.0055, [0, 6, 12, 18]), (0.015, [0, 10, 20, 30]), (0.1, [0, 25, 50, 75])],
+    ids=["cheap", "as half a percent of a core allows", "every tenth", "as 2 percent of a core allow"],
+)
+def test_full_readings_are_taken_as_they_cost(cost_s, full):
+    """5 readings a second."""
+    turns, taken = FullTurns(10), []
+    for reading in range(80):
+        now_ns = reading * 200 * NS_PER_MS
+        if turns.next(now_ns):
+            taken.append(reading)
+            turns.spend(cost_s, now_ns, hurried=False)
+    assert taken[:4] == full
+
+
+def test_a_hurry_delays_no_reading_that_is_due():
+    turns = FullTurns(10)
+    turns.spend(0.1, 0, hurried=True)
+    assert [turns.next(n * 200 * NS_PER_MS) for n in range(11)] == [False] * 9 + [True] * 2
 
 
 def test_all_readings_are_full_where_they_are_cheap(until):

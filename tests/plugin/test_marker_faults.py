@@ -77,7 +77,8 @@ def test_every_fault_of_every_marker_is_told_with_its_line(suite):
         ("error_rate(max=1)", "error_rate: max=1 would hold whatever happens"),
         (
             "no_leak(settle='1s')",
-            "no_leak: needs mb or gpu_mb, the growth of memory in MB that is allowed, such as mb=100",
+            "no_leak: needs mb or gpu_mb, the growth of memory in MB that is allowed, such as mb=100,"
+            " or open_files or threads, how many more may be left after a run",
         ),
         ("throughput(min_rps=0)", "throughput: min_rps: 0 is not over 0"),
         ("resources(rss_mb='4G')", "resources: rss_mb: '4G' is not a number"),
@@ -147,7 +148,7 @@ def test_all_markers_are_known_to_strict_markers(suite):
         ("throughput", "@pytest.mark.throughput(min_rps=, min_tokens_per_s=): The server answers at least"),
         ("goodput", "@pytest.mark.goodput(min=, ttft_ms=, tpot_ms=, e2e_ms=): At least this share"),
         ("error_rate", "@pytest.mark.error_rate(max=, startup_grace=, retries=): At most this share"),
-        ("no_leak", "@pytest.mark.no_leak(mb=, gpu_mb=, settle=, per=): Memory does not grow"),
+        ("no_leak", "@pytest.mark.no_leak(mb=, gpu_mb=, settle=, per=, open_files=, threads=): Memory"),
         ("resources", "@pytest.mark.resources(rss_mb=, uss_mb=, memory_mb=, cpu_percent="),
     ],
 )
