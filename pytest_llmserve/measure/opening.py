@@ -41,6 +41,7 @@ class ServerWish:
     api_key_env: str | None = None
     trust: Trust = SYSTEM_TRUST
     server_pid: int | None = None
+    server_logs: tuple[Path, ...] = ()
     json_request: str | None = None
     json_answer: str | None = None
     ready_ns: int
@@ -54,12 +55,14 @@ class OpenServer:
         server: the process behind it, None when not known.
         pid: of that process.
         why: why it is known, or why not.
+        logs: the files it logs to, as far as they are known.
     """
 
     endpoint: Endpoint
     server: ServerProcess | ForeignServer | None
     pid: int | None
     why: str
+    logs: tuple[Path, ...] = ()
 
     @property
     def watched(self) -> Watched:
@@ -101,15 +104,18 @@ def open_server(wish: ServerWish, folder: Path) -> OpenServer:
         raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
     endpoint = wait_ready(_target(wish, target_from_url(wish.endpoint), headers), limit_ns=wish.ready_ns)
     target = endpoint.target
+    logs = wish.server_logs
+    log = logs[0] if logs else None
     if wish.server_pid is not None:
-        server = ForeignServer(wish.server_pid)
-        return OpenServer(endpoint=endpoint, server=server, pid=wish.server_pid, why="--llm-server-pid")
+        pid = wish.server_pid
+        server = ForeignServer(pid, log)
+        return OpenServer(endpoint=endpoint, server=server, pid=pid, why="--llm-server-pid", logs=logs)
     if target.socket_path is not None:
         owner = pid_listening_at(target.socket_path)
     else:
         owner = pid_listening_on(target.host, target.port)
-    found = None if owner.pid is None else ForeignServer(owner.pid)
-    return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why)
+    found = None if owner.pid is None else ForeignServer(owner.pid, log)
+    return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why, logs=logs)
 
 
 def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...]) -> OpenServer:
@@ -127,7 +133,10 @@ def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ..
         server.close()
         raise
     pid = wish.server_pid or server.pid
-    return OpenServer(endpoint=endpoint, server=server, pid=pid, why="started by this test session")
+    logs = (server.log, *wish.server_logs)
+    return OpenServer(
+        endpoint=endpoint, server=server, pid=pid, why="started by this test session", logs=logs
+    )
 
 
 def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ...]) -> Target:

@@ -53,6 +53,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "--llm-server-pid", "int", "PID", "process to watch; found by its port when it is on this machine"
     ),
+    Option("--llm-server-log", "linelist", "FILE", "a log of the server, to look for errors in; repeatable"),
     Option(
         "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
     ),

@@ -33,6 +33,7 @@ from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
+from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.warned import LET_PASS, warned
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.failure import failure_text
@@ -66,6 +67,7 @@ class TestRun:
         self.runs: list[LoadResult] = []
         self.verdicts: list[Verdict] = []
         self.watch: Watch | None = None
+        self.log = TestLog(self.wishes.check("no_log_errors"))
         self._window: ResourceWindow | None = None
         self._no_run: str | None = None
         self._was_dead = False
@@ -81,6 +83,7 @@ class TestRun:
         self._was_dead = self._server is not None and self._server.exit_status is not None
         self.watch = Watch(opened.watched if opened else Watched(why="no fixture asked for the server"))
         self.watch.start()
+        self.log.start(opened, self.watch.started_ns)
 
     @property
     def runs_now(self) -> bool:
@@ -224,7 +227,8 @@ class TestRun:
         death = self._death()
         gone = None if death is None else f"the server's process ended during the test: {death}"
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
-        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, server=self._server_then)
+        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
+        evidence = replace(evidence, server=self._server_then)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)
@@ -245,8 +249,9 @@ class TestRun:
 
     def _failure_text(self, strict: str | None) -> str:
         repeat = repeat_command(self.state.config, self.item.nodeid)
+        log, death = self.log.told(self.runs), self._last_words()
         return self._redacted(
-            failure_text(self.verdicts, self.runs, self.window(), repeat, strict, self._last_words())
+            failure_text(self.verdicts, self.runs, self.window(), repeat, strict, death, log)
         )
 
     def _judged(self, evidence: Evidence) -> list[Verdict]:
@@ -297,6 +302,7 @@ class TestRun:
     def _stop_watching(self) -> None:
         if self.watch is None or self._window is not None:
             return
+        self.log.stop()
         self.watch.sample_now()
         try:
             self.watch.stop()
@@ -330,8 +336,10 @@ class TestRun:
             "verdicts": verdict_documents(self.verdicts),
             "not_judged": self.not_judged,
             "resources": self.window().summary(),
+            "log": self.log.document(keep_text),
         }
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
+        self.log.show_in(report, self.runs)
         report._llmserve = self.document()  # type: ignore[attr-defined]

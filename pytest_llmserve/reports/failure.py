@@ -23,6 +23,7 @@ def failure_text(
     repeat: str,
     strict: str | None,
     death: str | None = None,
+    log: Sequence[str] = (),
 ) -> str:
     """All that failed, then what it rests on.
 
@@ -33,6 +34,7 @@ def failure_text(
         repeat: the command that runs this test again.
         strict: why undecided fails also within the limit, "--llm-strict"; None = it does not.
         death: how the server ended during the test, or None.
+        log: lines that show what its log told of errors.
     """
     failed = [v for v in verdicts if v.fails(strict is not None)]
     lines = [v.sentence for v in failed]
@@ -43,6 +45,7 @@ def failure_text(
         lines.append(f"undecided counts as failed ({strict})")
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
+    lines += ["", *log] if log else []
     if ended is not None:
         lines += ["", ended]
     server = server_line(resources)

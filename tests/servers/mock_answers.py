@@ -55,6 +55,8 @@ class Behaviour:
     refuse_after: int = option(0, "accept no connection after N requests")
     die_after: int = option(0, "kill -9 of itself after N answers")
     leak_kb: int = option(0, "kilobytes kept for ever at each request")
+    say: str = option("", "written to stderr as a line, and the request answered as ever")
+    say_every: int = option(0, "by each Nth request")
 
 
 def arguments() -> list[tuple[str, dict[str, Any]]]:
