@@ -105,7 +105,7 @@ def _told(evidence: Evidence) -> str:
 def _note(log: LogWindow) -> str:
     parts = [
         "nothing was written to it" if not log.read else "",
-        f"{log.allowed} more are allowed" if log.allowed else "",
+        f"{log.allowed} allowed lines left out" if log.allowed else "",
         f"of {log.cut} very long lines only the beginning was read" if log.cut else "",
         log.missing or "",
     ]
