@@ -20,8 +20,12 @@ CHECKS: dict[str, str] = {
     "no_degradation": "pytest_llmserve.checks.no_degradation:NoDegradation",
     "no_regression": "pytest_llmserve.checks.no_regression:NoRegression",
     "resources": "pytest_llmserve.checks.resources:Resources",
+    "no_log_errors": "pytest_llmserve.checks.no_log_errors:NoLogErrors",
 }
 """Marker -> where its class lies; nothing is imported until asked for."""
+
+BARE = frozenset({"no_log_errors"})
+"""Markers that promise something without any keyword: there is nothing that one must be told."""
 
 
 class Check(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
@@ -23,6 +24,7 @@ class Evidence:
         death: a sentence, when the server's process ended by itself during the test; or None.
         baselines: what each run is compared with, or a clause that says why there is nothing; empty =
             nothing was named to compare with.
+        log: what the server's log told through the whole test.
         environment, server: where the runs were measured, and of whom, as a `Measurement` has them.
     """
 
@@ -32,6 +34,7 @@ class Evidence:
     no_run: str = "no load ran in this test: call llm_load()"
     death: str | None = None
     baselines: tuple[Measurement | str, ...] = ()
+    log: LogWindow = field(default_factory=lambda: LogWindow(missing="the server's log was not followed"))
     environment: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
 

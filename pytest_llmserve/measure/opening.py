@@ -45,6 +45,7 @@ class ServerWish:
     server_pid: int | None = None
     container: str | None = None
     metrics_urls: tuple[str, ...] = ()
+    server_logs: tuple[Path, ...] = ()
     json_request: str | None = None
     json_answer: str | None = None
     ready_ns: int
@@ -61,6 +62,7 @@ class OpenServer:
         container: that it runs in, where one was named.
         metrics_urls: where it, or an exporter beside it, tells its own figures.
         metrics_missing: why there is no such place, or None.
+        logs: the files it logs to, as far as they are known.
     """
 
     endpoint: Endpoint
@@ -70,6 +72,7 @@ class OpenServer:
     container: Container | None = None
     metrics_urls: tuple[str, ...] = ()
     metrics_missing: str | None = None
+    logs: tuple[Path, ...] = ()
 
     @property
     def watched(self) -> Watched:
@@ -128,15 +131,18 @@ def _open(wish: ServerWish, folder: Path) -> OpenServer:
         raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
     endpoint = wait_ready(_target(wish, target_from_url(wish.endpoint), headers), limit_ns=wish.ready_ns)
     target = endpoint.target
+    logs = wish.server_logs
+    log = logs[0] if logs else None
     if wish.server_pid is not None:
-        server = ForeignServer(wish.server_pid)
-        return OpenServer(endpoint=endpoint, server=server, pid=wish.server_pid, why="--llm-server-pid")
+        pid = wish.server_pid
+        server = ForeignServer(pid, log)
+        return OpenServer(endpoint=endpoint, server=server, pid=pid, why="--llm-server-pid", logs=logs)
     if target.socket_path is not None:
         owner = pid_listening_at(target.socket_path)
     else:
         owner = pid_listening_on(target.host, target.port)
-    found = None if owner.pid is None else ForeignServer(owner.pid)
-    return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why)
+    found = None if owner.pid is None else ForeignServer(owner.pid, log)
+    return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why, logs=logs)
 
 
 def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...]) -> OpenServer:
@@ -154,7 +160,10 @@ def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ..
         server.close()
         raise
     pid = wish.server_pid or server.pid
-    return OpenServer(endpoint=endpoint, server=server, pid=pid, why="started by this test session")
+    logs = (server.log, *wish.server_logs)
+    return OpenServer(
+        endpoint=endpoint, server=server, pid=pid, why="started by this test session", logs=logs
+    )
 
 
 def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ...]) -> Target:

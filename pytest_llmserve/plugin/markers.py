@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmserve.checks import CHECKS, Check, check_class, no_early_end
+from pytest_llmserve.checks import BARE, CHECKS, Check, check_class, no_early_end
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build, signature
 from pytest_llmserve.load.spec import LoadSpec, overridden
@@ -90,12 +90,15 @@ Given = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def _merged(item: pytest.Item, name: str) -> Given | None:
-    """Arguments of a marker on the test, its class and its module, closest first; None when bare."""
+    """Arguments of a marker on the test, its class and its module, closest first; None when bare.
+
+    The markers of `BARE` are never: without arguments they have a promise to keep.
+    """
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     found = False
     for mark in item.iter_markers(name):
-        found = found or bool(mark.args or mark.kwargs)
+        found = found or bool(mark.args or mark.kwargs) or name in BARE
         args = args or mark.args
         kwargs = overridden(mark.kwargs, kwargs) if name == "load" else {**mark.kwargs, **kwargs}
     return (args, kwargs) if found else None

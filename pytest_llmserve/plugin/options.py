@@ -60,6 +60,7 @@ OPTIONS: tuple[Option, ...] = (
         "URL",
         "Prometheus page of the server or an exporter; default: /metrics of the endpoint; repeatable",
     ),
+    Option("--llm-server-log", "linelist", "FILE", "a log of the server, to look for errors in; repeatable"),
     Option(
         "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
     ),

@@ -51,6 +51,7 @@ def check_options(config: pytest.Config) -> None:
         _check_ready,
         _check_metrics,
         progress_every_ns,
+        server_logs,
         _check_reports,
         kept_as,
         compared_with,
@@ -104,6 +105,26 @@ def trust_of(config: pytest.Config) -> Trust:
         client_cert=path("--llm-client-cert"),
         client_key=path("--llm-client-key"),
     )
+
+
+def server_logs(config: pytest.Config) -> tuple[Path, ...]:
+    """The files of --llm-server-log; relative paths from where pytest was started.
+
+    Raises:
+        SetupError: one is not a file, cannot be read, or lies in a folder that is not there. A file that is
+            not there yet may come.
+    """
+    names = value(config, "--llm-server-log") or []
+    flag = "--llm-server-log"
+    paths = tuple(config.invocation_params.dir / _at_home(flag, name) for name in names)
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise SetupError(f"{flag} {path}: is not a file; name the file that the server writes its log to")
+        if path.exists() and not os.access(path, os.R_OK):
+            raise SetupError(f"{flag} {path}: cannot be read by this user; let this user read it")
+        if not path.parent.is_dir():
+            raise SetupError(f"{flag} {path}: there is no folder {path.parent}; check the path")
+    return paths
 
 
 def _check_api(config: pytest.Config) -> None:
@@ -298,6 +319,7 @@ def server_wish(config: pytest.Config) -> ServerWish:
         server_pid=value(config, "--llm-server-pid"),
         container=value(config, "--llm-container"),
         metrics_urls=tuple(value(config, "--llm-metrics-url") or ()),
+        server_logs=server_logs(config),
         json_request=value(config, "--llm-json-request"),
         json_answer=value(config, "--llm-json-answer"),
         ready_ns=_ready_ns(config, _READY_OWN_NS if own else _READY_URL_NS),
@@ -308,4 +330,4 @@ def second_wish(config: pytest.Config, url: str) -> ServerWish:
     """Another server, spoken to with the same options."""
     ready_ns = _ready_ns(config, _READY_URL_NS)
     elsewhere = replace(server_wish(config), endpoint=url, serve=None, server_pid=None)
-    return replace(elsewhere, container=None, metrics_urls=(), ready_ns=ready_ns)
+    return replace(elsewhere, container=None, metrics_urls=(), server_logs=(), ready_ns=ready_ns)

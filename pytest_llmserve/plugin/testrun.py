@@ -35,6 +35,7 @@ from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
+from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.warned import LET_PASS, warned
 from pytest_llmserve.reports.document import run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
@@ -68,6 +69,7 @@ class TestRun:
         self.runs: list[LoadResult] = []
         self.verdicts: list[Verdict] = []
         self.watch: Watch | None = None
+        self.log = TestLog(self.wishes.check("no_log_errors"))
         self._window: ResourceWindow | None = None
         self._no_run: str | None = None
         self._was_dead = False
@@ -86,6 +88,7 @@ class TestRun:
         counted = leak.counted if leak is not None else ()
         self.watch = Watch(watched, gpu_judged=leak is not None and leak.gpu, counted=counted)
         self.watch.start()
+        self.log.start(opened, self.watch.started_ns)
 
     @property
     def runs_now(self) -> bool:
@@ -228,7 +231,8 @@ class TestRun:
         death = self._death()
         gone = None if death is None else f"the server's process ended during the test: {death}"
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
-        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, server=self._server_then)
+        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
+        evidence = replace(evidence, server=self._server_then)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)
@@ -249,11 +253,18 @@ class TestRun:
         return None if all(told) else self._failure_text(AS_ERRORS)
 
     def _failure_text(self, strict: str | None) -> str:
-        repeat, runs, window = repeat_command(self.state.config, self.item.nodeid), self.runs, self.window()
-        short = diagnose(runs, window)
-        return self._redacted(
-            failure_text(self.verdicts, runs, window, repeat, strict, self._last_words(), short)
+        runs, window = self.runs, self.window()
+        text = failure_text(
+            self.verdicts,
+            runs,
+            window,
+            repeat_command(self.state.config, self.item.nodeid),
+            strict,
+            self._last_words(),
+            diagnosis=diagnose(runs, window),
+            log=self.log.told(runs),
         )
+        return self._redacted(text)
 
     def _judged(self, evidence: Evidence) -> list[Verdict]:
         verdicts: list[Verdict] = []
@@ -303,6 +314,7 @@ class TestRun:
     def _stop_watching(self) -> None:
         if self.watch is None or self._window is not None:
             return
+        self.log.stop()
         self.watch.sample_now()
         try:
             self.watch.stop()
@@ -337,10 +349,12 @@ class TestRun:
             "not_judged": self.not_judged,
             "diagnosis": [],
             "resources": watched_document(self.window(), self.watch.started_ns if self.watch else None),
+            "log": self.log.document(keep_text),
         }
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
+        self.log.show_in(report, self.runs)
         found = diagnose(self.runs, self.window()) if report.outcome != "passed" else []
         document = self.document() | {"diagnosis": [short.as_json() for short in found]}
         report._llmserve = document  # type: ignore[attr-defined]

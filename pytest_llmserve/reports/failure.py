@@ -26,6 +26,7 @@ def failure_text(
     strict: str | None,
     death: str | None = None,
     diagnosis: Sequence[Diagnosis] = (),
+    log: Sequence[str] = (),
 ) -> str:
     """All that failed, then what it rests on.
 
@@ -37,6 +38,7 @@ def failure_text(
         strict: why undecided fails also within the limit, "--llm-strict"; None = it does not.
         death: how the server ended during the test, or None.
         diagnosis: what ran short, what explains most first.
+        log: lines that show what its log told of errors.
     """
     failed = [v for v in verdicts if v.fails(strict is not None)]
     lines = [v.sentence for v in failed]
@@ -47,6 +49,7 @@ def failure_text(
         lines.append(f"undecided counts as failed ({strict})")
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
+    lines += ["", *log] if log else []
     if ended is not None:
         lines += ["", ended]
     server = peak_lines(resources)

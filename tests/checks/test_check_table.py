@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
-from pytest_llmserve.checks import CHECKS, check_class
+from pytest_llmserve.checks import BARE, CHECKS, check_class
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.judging import judged
 from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build, signature
+from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.result import GeneratorHealth
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED
 
@@ -26,6 +27,7 @@ ONE_OF_EACH = {
     "no_degradation": {"percent": 10},
     "no_regression": {"percent": 10, "metrics": ["e2e_p50"]},
     "resources": {"rss_mb": 4000},
+    "no_log_errors": {"allow": ["timed out"]},
 }
 
 
@@ -64,7 +66,8 @@ def good(make):
         records[1] = make.record(1, "refused")
         run = make.run(records, healthy=GeneratorHealth(**health), steady_s=20.0, memory=memory)
         kept = measurement_of(make.run(records, steady_s=20.0), name="main")
-        return Evidence(runs=(run,), resources=make.samples([100.0]), death=death, baselines=(kept,))
+        watched = {"resources": make.samples([100.0]), "log": LogWindow(read=10)}
+        return Evidence(runs=(run,), death=death, baselines=(kept,), **watched)
 
     return evidence
 
@@ -93,8 +96,9 @@ def test_every_check_fails_where_the_server_died_during_the_test(name, good):
     assert all(v.sentence.endswith(told) for v in verdicts)
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("name", [name for name in CHECKS if name not in BARE])
 def test_a_check_without_any_keyword_cannot_be_built(name):
+    """But those that have nothing to be told."""
     with pytest.raises(MarkerError, match=f"{name}: needs "):
         build(check_class(name), name, (), {})
 
@@ -102,7 +106,8 @@ def test_a_check_without_any_keyword_cannot_be_built(name):
 def test_an_unknown_check_is_refused_with_the_known_ones():
     with pytest.raises(SetupError) as caught:
         check_class("speed")
-    known = "latency, throughput, goodput, error_rate, no_leak, no_degradation, no_regression, resources"
+    known = "latency, throughput, goodput, error_rate, no_leak, no_degradation, no_regression, "
+    known += "resources, no_log_errors"
     assert str(caught.value) == f"no check 'speed': one of {known}"
 
 

@@ -56,6 +56,8 @@ class Behaviour:
     die_after: int = option(0, "kill -9 of itself after N answers")
     slots: int = option(0, "answer so many requests at a time; the others wait, and their time with them")
     leak_kb: int = option(0, "kilobytes kept for ever at each request")
+    say: str = option("", "written to stderr as a line, and the request answered as ever")
+    say_every: int = option(0, "by each Nth request")
 
 
 def arguments() -> list[tuple[str, dict[str, Any]]]:

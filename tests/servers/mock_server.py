@@ -125,6 +125,8 @@ class Exchange:
 
     async def logged(self, api: str) -> bool:
         number = self.server.count_request()
+        if self.behaviour.say_every and number % self.behaviour.say_every == 0:
+            print(self.behaviour.say, file=sys.stderr, flush=True)
         if number <= self.behaviour.healthy_first:
             self.behaviour = healthy(self.behaviour)
         request_id = self.request.headers.get("x-request-id")

@@ -1,0 +1,70 @@
+"""The server's log through one attempt at a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.checks import Check
+from pytest_llmserve.domain.log import LogWindow
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.measure.opening import OpenServer
+from pytest_llmserve.observe.log_patterns import log_rules
+from pytest_llmserve.observe.server_log import LogFollower
+from pytest_llmserve.reports.log_text import log_document, log_lines
+
+_MOST, _MOST_UNASKED = 10, 3
+
+
+class TestLog:
+    """Mutable; follows the log while the test's own code runs.
+
+    Args:
+        check: the `no_log_errors` of the test, or None: its lines are evidence all the same.
+    """
+
+    __test__ = False
+
+    def __init__(self, check: Any) -> None:
+        self._check: Check | None = check
+        self._rules = log_rules() if check is None else log_rules(check.patterns, check.only, check.allow)
+        self._follower: LogFollower | None = None
+        self._started_ns = 0
+        self._told = False
+
+    def start(self, opened: OpenServer | None, started_ns: int) -> None:
+        """The test's own code begins."""
+        self._started_ns = started_ns
+        if opened is not None:
+            self._follower = LogFollower(opened.logs, self._rules, clean=opened.endpoint.redact)
+            self._follower.start()
+
+    def stop(self) -> None:
+        """It is over. Again does nothing."""
+        if self._follower is not None:
+            self._follower.stop(settle=self._check is not None)
+
+    def window(self) -> LogWindow:
+        """What was found so far."""
+        if self._follower is None:
+            return LogWindow(missing="no fixture asked for the server")
+        return self._follower.window()
+
+    def told(self, runs: Sequence[LoadResult]) -> list[str]:
+        """The error lines, for the text of a failure; few where no marker asks for them."""
+        self._told = True
+        most = _MOST if self._check is not None else _MOST_UNASKED
+        return log_lines(self.window(), runs, self._started_ns, most)
+
+    def show_in(self, report: pytest.TestReport, runs: Sequence[LoadResult]) -> None:
+        """The error lines as a section of a test that failed by itself: a failure text of ours has them."""
+        if report.failed and not self._told:
+            lines = self.told(runs)
+            if lines:
+                report.sections.append(("llmserve", "\n".join(lines)))
+
+    def document(self, keep_text: bool) -> dict[str, Any]:
+        """For the JSON report."""
+        return log_document(self.window(), self._started_ns or None, keep_text)
