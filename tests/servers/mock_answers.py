@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import mock_leaks
 import mock_wire as wire
 
 WORDS = ("red", "green", "blue", "amber", "violet", "teal", "ochre", "indigo")
@@ -54,7 +55,9 @@ class Behaviour:
     close_idle_ms: float = option(0.0, "close a kept connection that is idle for so long")
     refuse_after: int = option(0, "accept no connection after N requests")
     die_after: int = option(0, "kill -9 of itself after N answers")
-    leak_kb: int = option(0, "kilobytes kept for ever at each request")
+    leak_kb: int = option(0, "kilobytes kept for ever at each request; of files and threads any number: one")
+    leak_where: str = option("own", "what is kept, and where", choices=tuple(mock_leaks.KINDS))
+    leak_freed: bool = option(False, "what --leak-kb keeps is given back at once")
 
 
 def arguments() -> list[tuple[str, dict[str, Any]]]:
