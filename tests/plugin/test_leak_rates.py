@@ -17,11 +17,16 @@ def test_sick(llm_load):
 @pytest.mark.no_leak(mb=200, per="1000 requests", settle="100ms")
 def test_within(llm_load):
     llm_load("Say hi.")
+
+@pytest.mark.load(users=2, requests=10)
+@pytest.mark.no_leak(open_files=2, threads=0, settle="2s")
+def test_closed(llm_load):
+    llm_load("Say hi.")
 """,
         "--llm-endpoint",
         server.url,
     )
-    sick, within = (test["verdicts"][0] for test in run.tests)
+    sick, within = (test["verdicts"][0] for test in run.tests[:2])
     # On a busy machine the readings may be too few or too uneven for a verdict, never for the wrong one.
     assert sick["verdict"] != "pass", run.text
     assert not sick["holds"], run.text

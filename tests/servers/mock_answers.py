@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import mock_leaks
 import mock_wire as wire
 
 WORDS = ("red", "green", "blue", "amber", "violet", "teal", "ochre", "indigo")
@@ -55,9 +56,11 @@ class Behaviour:
     refuse_after: int = option(0, "accept no connection after N requests")
     die_after: int = option(0, "kill -9 of itself after N answers")
     slots: int = option(0, "answer so many requests at a time; the others wait, and their time with them")
-    leak_kb: int = option(0, "kilobytes kept for ever at each request")
     say: str = option("", "written to stderr as a line, and the request answered as ever")
     say_every: int = option(0, "by each Nth request")
+    leak_kb: int = option(0, "kilobytes kept for ever at each request; of files and threads any number: one")
+    leak_where: str = option("own", "what is kept, and where", choices=tuple(mock_leaks.KINDS))
+    leak_freed: bool = option(False, "what --leak-kb keeps is given back at once")
 
 
 def arguments() -> list[tuple[str, dict[str, Any]]]:

@@ -30,6 +30,7 @@ from typing import Any, TextIO
 import mock_answers as answers
 import mock_wire as wire
 from mock_answers import Behaviour, Piece
+from mock_leaks import KINDS, Keep
 
 NS_PER_MS = 1_000_000
 
@@ -37,12 +38,12 @@ NS_PER_MS = 1_000_000
 class MockServer:
     """Mutable state: how many requests were counted, what was leaked, which connections are idle."""
 
-    def __init__(self, behaviour: Behaviour, log: TextIO | None) -> None:
+    def __init__(self, behaviour: Behaviour, log: TextIO | None, leak: Keep | None = None) -> None:
         self.behaviour = behaviour
+        self.leak = leak
         self.log = log
         self.started_ns = time.monotonic_ns()
         self.asked = 0
-        self.leaked: list[bytes] = []
         self.idle: set[asyncio.StreamWriter] = set()
         self.listener: asyncio.Server | None = None
         self.slots = asyncio.Semaphore(behaviour.slots) if behaviour.slots else contextlib.nullcontext()
@@ -55,11 +56,10 @@ class MockServer:
     def refusing(self) -> bool:
         return 0 < self.behaviour.refuse_after <= self.asked
 
-    def count_request(self) -> int:
+    def count_request(self, body: bytes) -> int:
         self.asked += 1
-        if self.behaviour.leak_kb:
-            # Written to, not zeroed: pages never touched would not be resident.
-            self.leaked.append(b"x" * (self.behaviour.leak_kb * 1000))
+        if self.leak:
+            self.leak(body)
         if self.refusing and self.listener:
             self.listener.close()
             for writer in self.idle:
@@ -124,7 +124,7 @@ class Exchange:
         return await self.logged(api)
 
     async def logged(self, api: str) -> bool:
-        number = self.server.count_request()
+        number = self.server.count_request(self.request.body)
         if self.behaviour.say_every and number % self.behaviour.say_every == 0:
             print(self.behaviour.say, file=sys.stderr, flush=True)
         if number <= self.behaviour.healthy_first:
@@ -248,13 +248,15 @@ def lateness(behaviour: Behaviour, number: int) -> float:
     return slow_ms + behaviour.ttft_ms * math.expm1(drawn)
 
 
-async def serve(options: argparse.Namespace, behaviour: Behaviour, log: TextIO | None) -> None:
+async def serve(
+    options: argparse.Namespace, behaviour: Behaviour, log: TextIO | None, leak: Keep | None
+) -> None:
     """Listen until killed."""
     context = None
     if options.tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*options.tls)
-    server = MockServer(behaviour, log)
+    server = MockServer(behaviour, log, leak)
     listening: dict[str, Any] = {"ssl": context, "backlog": 1024, "limit": 64 * 1024 * 1024}
     if options.unix:
         listener = await asyncio.start_unix_server(server.connection, options.unix, **listening)
@@ -284,11 +286,14 @@ def main() -> None:
         parser.add_argument(name, **keywords)
     options = parser.parse_args()
     behaviour = Behaviour(**{name: getattr(options, name) for name in Behaviour.__dataclass_fields__})
+    leak = None
+    if behaviour.leak_kb:  # before anything is open that a forked worker should not have
+        leak = KINDS[behaviour.leak_where](behaviour.leak_kb * 1000, behaviour.leak_freed)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(Path(options.log).open("a")) if options.log else None
         stack.callback(sys.stdout.flush)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(options, behaviour, log))
+            asyncio.run(serve(options, behaviour, log, leak))
 
 
 if __name__ == "__main__":
