@@ -25,6 +25,7 @@ class LogWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The log through a test. No text is kept but that of the first lines of each pattern.
 
     Attributes:
+        files: what was followed.
         lines: the first lines of each pattern, in the order in which they were read.
         counts: pattern -> all its lines.
         read: lines that were looked at.
@@ -33,6 +34,7 @@ class LogWindow(msgspec.Struct, frozen=True, kw_only=True):
         missing: why there is no log, or why not all of it was read; or None.
     """
 
+    files: tuple[str, ...] = ()
     lines: tuple[LogLine, ...] = ()
     counts: dict[str, int] = {}
     read: int = 0

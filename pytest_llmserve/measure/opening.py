@@ -16,6 +16,7 @@ from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.observe.container import Container
+from pytest_llmserve.observe.output_files import output_files
 from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -131,18 +132,19 @@ def _open(wish: ServerWish, folder: Path) -> OpenServer:
         raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
     endpoint = wait_ready(_target(wish, target_from_url(wish.endpoint), headers), limit_ns=wish.ready_ns)
     target = endpoint.target
-    logs = wish.server_logs
-    log = logs[0] if logs else None
     if wish.server_pid is not None:
-        pid = wish.server_pid
-        server = ForeignServer(pid, log)
-        return OpenServer(endpoint=endpoint, server=server, pid=pid, why="--llm-server-pid", logs=logs)
+        return _foreign(wish, endpoint, wish.server_pid, "--llm-server-pid")
     if target.socket_path is not None:
         owner = pid_listening_at(target.socket_path)
     else:
         owner = pid_listening_on(target.host, target.port)
-    found = None if owner.pid is None else ForeignServer(owner.pid, log)
-    return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why, logs=logs)
+    return _foreign(wish, endpoint, owner.pid, owner.why)
+
+
+def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) -> OpenServer:
+    logs = wish.server_logs or (() if pid is None else output_files(pid))
+    server = None if pid is None else ForeignServer(pid, logs[0] if logs else None)
+    return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs)
 
 
 def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...]) -> OpenServer:

@@ -91,6 +91,7 @@ class LogFollower:
             lines, counts = tuple(self._lines), dict(self._counts)
         faults = [fault for tail in self._tails if (fault := tail.missing) is not None]
         return LogWindow(
+            files=tuple(str(tail.path) for tail in self._tails),
             lines=lines,
             counts=counts,
             read=sum(tail.read for tail in self._tails),
@@ -147,12 +148,13 @@ class LogTail:
     """One file of the log by its path: the open file, and those that were renamed away from there. Mutable.
 
     Attributes:
+        path: where it is.
         scanner: what its lines are held against.
     """
 
     def __init__(self, path: Path, rules: LogRules, clean: Callable[[str], str] = str) -> None:
         self.scanner = Scanner(rules, clean)
-        self._rules, self._path = rules, path
+        self._rules, self.path = rules, path
         self._files: list[_OpenFile] = []
         self._trouble: str | None = None
         self._there = False
@@ -162,12 +164,12 @@ class LogTail:
     def missing(self) -> str | None:
         """Why there is nothing, or nothing more, to read; or None."""
         if self._trouble is not None:
-            return f"{self._path} cannot be read: {self._trouble}"
+            return f"{self.path} cannot be read: {self._trouble}"
         if self._there:
             return None
         if self._files or self._closed_read:
-            return f"{self._path} vanished during the test and did not come back"
-        return f"{self._path} was not there during the test: does the server write to it?"
+            return f"{self.path} vanished during the test and did not come back"
+        return f"{self.path} was not there during the test: does the server write to it?"
 
     @property
     def read(self) -> int:
@@ -214,7 +216,7 @@ class LogTail:
     def _is_current(self) -> bool:
         """The path leads to the file that was opened last."""
         try:
-            found = os.stat(self._path)
+            found = os.stat(self.path)
         except FileNotFoundError:
             self._there = False
             return True  # nothing to open: a renamed file is read on
@@ -226,7 +228,7 @@ class LogTail:
 
     def _open(self) -> _OpenFile | None:
         try:
-            file = _OpenFile(self._path)
+            file = _OpenFile(self.path)
         except FileNotFoundError:
             self._there = False
             return None

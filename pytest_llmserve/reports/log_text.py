@@ -75,6 +75,7 @@ def _ids(records: Sequence[RequestRecord]) -> str:
 def log_document(log: LogWindow, started_ns: int | None, keep_text: bool) -> dict[str, Any]:
     """For the JSON report. What lines say, as answers, only with `keep_text`: they may hold prompts."""
     return {
+        "files": list(log.files),
         "errors": log.errors,
         "by_pattern": dict(log.counts),
         "lines": [_line(line, started_ns, keep_text) for line in log.lines],

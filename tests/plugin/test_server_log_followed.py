@@ -77,22 +77,24 @@ def test_a_server_that_logs_out_of_memory_and_goes_on_fails(suite):
 
 
 @pytest.mark.parametrize("healthy", [True, False])
-def test_a_log_that_is_named_is_followed_for_a_server_that_was_there(suite, mock_server, healthy):
-    """What its lines say is in the report on request; the way to repeat the test names the file."""
+def test_a_log_that_is_named_or_found_is_followed_for_a_server_that_was_there(suite, mock_server, healthy):
+    """Found: its output goes to a file. What lines say is in the report on request."""
     server = mock_server(*(SICK[:4] if healthy else SICK))
     body = "@pytest.mark.no_log_errors()\ndef test_it(llm_load):\n    llm_load(requests=20)\n"
     options = ["--llm-endpoint", server.url, "--llm-keep-text"]
-    run = suite(body, *options, f"--llm-server-log={server.output}")
+    run = suite(body, *options, *([] if healthy else [f"--llm-server-log={server.output}"]))
     run.assert_outcomes(**({"passed": 1} if healthy else {"failed": 1}))
     log = log_of(run, "test_it")
+    assert log["files"] == [str(server.output)]
     assert [line["text"] for line in log["lines"]] == ([] if healthy else [OOM] * 2)
     if not healthy:
         assert f"--llm-server-log={server.output}" in run.failure("test_it")[-1]
 
 
-def test_without_a_log_nothing_is_promised(suite, quick):
+def test_without_a_log_nothing_is_promised(suite, quick, monkeypatch):
     """No evidence is no pass, and the option is told; one file of two that is not there neither."""
-    body = "@pytest.mark.no_log_errors\ndef test_it(llm_endpoint):\n    llm_endpoint.generate('Say hi.')\n"
+    body = "@pytest.mark.no_log_errors\ndef test_it(llm_endpoint):\n    llm_endpoint.generate('Hi.')\n"
+    monkeypatch.setattr("pytest_llmserve.measure.opening.output_files", lambda _: ())
     run = suite(body, "--llm-endpoint", quick.url)
     run.assert_outcomes(failed=1)
     assert run.failure("test_it")[0] == f"error lines in the server's log: no evidence, {NOT_KNOWN}"
