@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
-TESTED = {"quickstart", "fastapi_app", "regression"}
+TESTED = {"quickstart", "fastapi_app", "regression", "watching"}
 
 
 @pytest.fixture
@@ -82,6 +83,19 @@ def test_fastapi_app_is_started_tested_and_ended(example, session):
     while Path(f"/proc/{server['pid']}").exists():
         assert time.monotonic() < deadline, "the app was left running"
         time.sleep(0.05)
+
+
+def test_watching_judges_what_is_told_and_skips_the_rest(example, mock_server, session):
+    """Memory and files of any server on this machine; queue and GPUs where somebody tells them."""
+    server = mock_server("--ttft-ms", 5, "--itl-ms", 1)
+    done = session(example("watching"), f"--llm-endpoint={server.url}", "--llm-scale=0.1")
+    assert done.exit == 0, done.text
+    found = outcomes(done)
+    assert found.pop("test_four_users_leave_nothing_behind") == "passed"
+    assert found.pop("test_five_questions_open_few_files") == "passed"
+    assert set(found) == {"test_the_queue_stays_short", "test_the_gpus_have_memory_to_spare"}
+    assert set(found.values()) <= {"passed", "skipped"}
+    assert re.search(r"SKIPPED .*: queue: .*", done.text)
 
 
 def test_regression_compares_with_what_was_kept_and_with_a_second_server(
