@@ -96,8 +96,8 @@ def test_a_fresh_reading_begins_after_it_is_asked_for(slow):
     with closing(Aside(slow, MINUTE_NS)) as aside:
         aside.read(False)
         assert slow.began.wait(10)
-        slow.go.release()
-        slow.go.release()
+        for pause_s in (0.05, 0.15):  # the one under way, then the other
+            threading.Timer(pause_s, slow.go.release).start()
         assert aside.fresh() == {"gpu_bytes": 2}
         assert slow.asked_full == [False, True]
 
