@@ -279,7 +279,7 @@ def test_what_is_missing_for_a_while_is_read_again(until):
     sampler.start()
     until(lambda: len(probe.full) >= 2)
     probe.missing = "did not answer"
-    until(lambda: sampler.latest.rss_bytes is None)
+    until(lambda: sampler.window().samples[-1].rss_bytes is None)
     assert sampler.window().absent == {METRICS: "did not answer"}
     probe.missing, before = None, len(probe.full)
     until(lambda: len(probe.full) > before)
