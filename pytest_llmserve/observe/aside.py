@@ -26,7 +26,10 @@ class Aside:
         period_ns: from the beginning of a reading to that of the next.
         what: its figures, for sentences: "GPU figures".
         deadline_ns: a reading that takes longer is given up, and the probe with it.
+        share: of a core, at most: costly readings come less often. The first one, which opens things,
+            does not count.
         clock: monotonic, in ns.
+        cpu_s: CPU seconds of the calling thread.
     """
 
     def __init__(
@@ -36,17 +39,20 @@ class Aside:
         what: str | None = None,
         *,
         deadline_ns: int = 10 * NS_PER_S,
+        share: float = 1.0,
         clock: Callable[[], int] = time.monotonic_ns,
+        cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self.source = probe.source
         self._probe = probe
         self._period_ns, self._deadline_ns, self._clock = period_ns, deadline_ns, clock
+        self._share, self._cpu_s = share, cpu_s
         self._what = what or f"{probe.source} figures"
         self._turn = threading.Condition()
         self._thread: threading.Thread | None = None
         self._asked = self._answered = 0
         self._began_ns: int | None = None
-        self._full = self._told = self._stopping = self._over = False
+        self._full = self._told = self._read_before = self._stopping = self._over = False
         self._last: Readings = {}
         self._unread: Readings = {}
         self._lost: str | None = None
@@ -137,14 +143,18 @@ class Aside:
         with self._turn:
             began_ns = self._began_ns = self._clock()
             asked, full, self._full = self._asked, self._full, False
+        began_s = self._cpu_s()
         readings = self._probe.read(full)
+        cost_ns = (self._cpu_s() - began_s) * NS_PER_S if self._read_before else 0.0
         with self._turn:
+            self._read_before = True
             self._began_ns = None
             self._last = self._unread = readings
             self._told = self._told or bool(readings)
             self._answered = asked
             self._turn.notify_all()
-            wait_s = max(0, began_ns + self._period_ns - self._clock()) / NS_PER_S
+            period_ns = max(self._period_ns, cost_ns / self._share)
+            wait_s = max(0, began_ns + period_ns - self._clock()) / NS_PER_S
             self._turn.wait_for(
                 lambda: self._stopping or self._lost is not None or self._asked > asked, wait_s
             )

@@ -127,10 +127,7 @@ def _rank(folder: Folder) -> tuple[int, int]:
 
 def _ids_below(point: Path) -> Iterator[Path]:
     for folder, names, _ in os.walk(point):
-        for name in list(names):
-            if id_in(name) is not None:
-                names.remove(name)
-                yield Path(folder, name)
+        yield from (Path(folder, name) for name in names if id_in(name) is not None)
 
 
 def _ids_of(name: str, root: Path, home: Path) -> Iterator[str]:

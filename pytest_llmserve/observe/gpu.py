@@ -14,6 +14,8 @@ from pytest_llmserve.observe.nvml import NONE_TOLD, Device, DeviceLost, Nvml
 from pytest_llmserve.observe.visible import VISIBLE, environments, visible
 
 PERIOD_NS = 200 * NS_PER_MS
+SHARE = 0.005
+"""Of a core, at most: eight GPUs are some sixty questions to the driver."""
 OF_PROCESSES = "GPU memory of the server's processes"
 
 
@@ -185,7 +187,7 @@ class GpuProbe(Aside):
 
     def __init__(self, pids: Callable[[], frozenset[int]]) -> None:
         self.devices = GpuDevices(pids)
-        super().__init__(self.devices, PERIOD_NS, "GPU figures")
+        super().__init__(self.devices, PERIOD_NS, "GPU figures", share=SHARE)
 
     @property
     def absent(self) -> dict[str, str]:

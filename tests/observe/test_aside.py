@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 
@@ -33,10 +34,12 @@ class Slow:
         self.lost: Exception | None = None
         self.readings = 0
         self.asked_full: list[bool] = []
+        self.at_s: list[float] = []
         self.closed_in: list[str] = []
 
     def read(self, full: bool) -> dict[str, int]:
         self.asked_full.append(full)
+        self.at_s.append(time.monotonic())
         self.began.set()
         assert self.go.acquire(timeout=30)
         self.began.clear()
@@ -96,8 +99,8 @@ def test_a_fresh_reading_begins_after_it_is_asked_for(slow):
     with closing(Aside(slow, MINUTE_NS)) as aside:
         aside.read(False)
         assert slow.began.wait(10)
-        slow.go.release()
-        slow.go.release()
+        for pause_s in (0.05, 0.15):  # the one under way, then the other
+            threading.Timer(pause_s, slow.go.release).start()
         assert aside.fresh() == {"gpu_bytes": 2}
         assert slow.asked_full == [False, True]
 
@@ -128,6 +131,20 @@ def test_a_fresh_reading_that_hangs_is_not_waited_for_for_ever(slow):
         pytest.raises(ProbeLost, match=r"^gpu figures are no longer read, .* within 0.05 s$"),
     ):
         aside.fresh()
+
+
+def test_costly_readings_come_less_often(slow):
+    """50 ms of CPU each, a tenth of a core: half a second apart. The first, which opens things, is free."""
+    for _ in range(100):
+        slow.go.release()
+    spent_s = iter(range(1000))
+    with closing(Aside(slow, NS_PER_MS, share=0.1, cpu_s=lambda: 0.05 * next(spent_s))) as aside:
+        aside.read(False)
+        while len(slow.at_s) < 3:
+            time.sleep(0.001)
+    gaps = [after - before for before, after in pairwise(slow.at_s)]
+    assert gaps[1] >= 0.49
+    assert gaps[0] < gaps[1]
 
 
 @pytest.mark.parametrize(
