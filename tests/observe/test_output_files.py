@@ -35,7 +35,8 @@ def test_the_files_of_both_outputs_are_found_once(sleeper, tmp_path):
     out, err = tmp_path / "out.log", tmp_path / "err.log"
     with out.open("ab") as a, err.open("ab") as b:
         one, two = sleeper(a, subprocess.STDOUT), sleeper(a, b)
-        none = sleeper(subprocess.PIPE, subprocess.DEVNULL)
+    with open("/dev/zero", "wb") as device:
+        none = sleeper(subprocess.PIPE, device)
     assert output_files(one) == (out,)
     assert output_files(two) == (out, err)
     assert output_files(none) == ()

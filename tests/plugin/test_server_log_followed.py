@@ -12,6 +12,7 @@ from pytest_llmserve.observe.server_log import NOT_KNOWN
 
 SERVER = Path(__file__).parents[1] / "servers" / "mock_server.py"
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+KEY = "sk-5f2e9-secret"
 SICK = ["--ttft-ms", 40, "--tokens", 2, "--say", OOM, "--say-every", 10]
 BODY = """
 pytestmark = pytest.mark.load(users=2, requests=20)
@@ -78,15 +79,17 @@ def test_a_server_that_logs_out_of_memory_and_goes_on_fails(suite):
 
 @pytest.mark.parametrize("healthy", [True, False])
 def test_a_log_that_is_named_or_found_is_followed_for_a_server_that_was_there(suite, mock_server, healthy):
-    """Found: its output goes to a file. What lines say is in the report on request."""
-    server = mock_server(*(SICK[:4] if healthy else SICK))
+    """Found: its output goes to a file. What lines say is in the report on request, but for the key."""
+    sick = [*SICK, "--say", f"{OOM} for {KEY}"]
+    server = mock_server(*(SICK[:4] if healthy else sick))
     body = "@pytest.mark.no_log_errors()\ndef test_it(llm_load):\n    llm_load(requests=20)\n"
-    options = ["--llm-endpoint", server.url, "--llm-keep-text"]
+    options = ["--llm-endpoint", server.url, "--llm-keep-text", f"--llm-header=X-Api-Key: {KEY}"]
     run = suite(body, *options, *([] if healthy else [f"--llm-server-log={server.output}"]))
     run.assert_outcomes(**({"passed": 1} if healthy else {"failed": 1}))
     log = log_of(run, "test_it")
     assert log["files"] == [str(server.output)]
-    assert [line["text"] for line in log["lines"]] == ([] if healthy else [OOM] * 2)
+    assert [line["text"] for line in log["lines"]] == ([] if healthy else [f"{OOM} for ***"] * 2)
+    assert KEY not in run.text
     if not healthy:
         assert f"--llm-server-log={server.output}" in run.failure("test_it")[-1]
 
