@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ import msgspec
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
+from pytest_llmserve.measure.listener import Listener, owner_of
 from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.observe.container import Container
-from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
 from pytest_llmserve.serve.ready import wait_ready
 
 EMBEDDED = "embedded"
+STARTED, TOLD = "started by this test session", "--llm-server-pid"
+"""Why a process is known to be the server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,24 @@ class OpenServer:
             endpoint=self.endpoint.target,
         )
 
+    def renewed(self) -> OpenServer:
+        """The same server, with the process that it is now where it has come back as another one."""
+        server = self.server
+        if isinstance(server, ServerProcess):
+            return self if self.why != STARTED else replace(self, pid=server.pid)
+        if server is None or server.alive or self.why == TOLD:
+            return self
+        owner = owner_of(self.endpoint.target)
+        if owner.pid is None:
+            return self
+        server = ForeignServer(owner.pid, self.logs[0] if self.logs else None)
+        return replace(self, server=server, pid=owner.pid, why=owner.why)
+
+    @cached_property
+    def listener(self) -> Listener:
+        """The process at its port."""
+        return Listener(self.endpoint.target)
+
     @property
     def document(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""
@@ -135,12 +156,8 @@ def _open(wish: ServerWish, folder: Path) -> OpenServer:
     log = logs[0] if logs else None
     if wish.server_pid is not None:
         pid = wish.server_pid
-        server = ForeignServer(pid, log)
-        return OpenServer(endpoint=endpoint, server=server, pid=pid, why="--llm-server-pid", logs=logs)
-    if target.socket_path is not None:
-        owner = pid_listening_at(target.socket_path)
-    else:
-        owner = pid_listening_on(target.host, target.port)
+        return OpenServer(endpoint=endpoint, server=ForeignServer(pid, log), pid=pid, why=TOLD, logs=logs)
+    owner = owner_of(target)
     found = None if owner.pid is None else ForeignServer(owner.pid, log)
     return OpenServer(endpoint=endpoint, server=found, pid=owner.pid, why=owner.why, logs=logs)
 
@@ -159,11 +176,9 @@ def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ..
     except BaseException:
         server.close()
         raise
-    pid = wish.server_pid or server.pid
+    pid, why = (server.pid, STARTED) if wish.server_pid is None else (wish.server_pid, TOLD)
     logs = (server.log, *wish.server_logs)
-    return OpenServer(
-        endpoint=endpoint, server=server, pid=pid, why="started by this test session", logs=logs
-    )
+    return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs)
 
 
 def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ...]) -> Target:
