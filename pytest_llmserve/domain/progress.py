@@ -33,6 +33,7 @@ class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
         total_requests: planned measured requests, or None.
         sent: requests begun, warm-up and further tries included.
         active: requests under way.
+        oldest_ns: for how long the server has had the one that it has had longest; None without one.
         by_outcome: number of ended requests by outcome.
         warm_up: requests that ended in warm-up.
         tokens: output tokens of answered requests; counted when a request ends, and only where
@@ -47,6 +48,7 @@ class LoadProgress(msgspec.Struct, frozen=True, kw_only=True):
     total_requests: int | None = None
     sent: int = 0
     active: int = 0
+    oldest_ns: int | None = None
     by_outcome: dict[str, int] = msgspec.field(default_factory=dict)
     warm_up: int = 0
     tokens: int = 0

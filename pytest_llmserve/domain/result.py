@@ -14,6 +14,7 @@ from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.plan import DECIDED, LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
+from pytest_llmserve.domain.stacks import Profile
 from pytest_llmserve.domain.stages import stage_rows
 
 COMPLETE = "complete"
@@ -118,6 +119,8 @@ class LoadResult:
         self.start_ns = steady_ns[0] - before_ns if start_ns is None else start_ns
         self.prompts = prompts
         self.rounds = rounds
+        self.profile: Profile | None = None
+        """The flame graph recorded meanwhile, which disturbs the server; None = none was asked for."""
 
     @property
     def judged(self) -> list[RequestRecord]:

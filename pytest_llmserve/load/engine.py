@@ -141,6 +141,10 @@ class LoadRun:
         """
         self._pump(lambda w: w.summary is not None, _wait_limit_s(self._plan), progress)
 
+    def over(self, figure: str, limit_ms: float) -> tuple[int, int]:
+        """Measured answers over a limit so far, and of how many requests; as `ProgressTally.over`."""
+        return (0, 0) if self._tally is None else self._tally.over(figure, limit_ms)
+
     def known(self) -> int:
         """How many measured requests `so_far` would give now; reads no more than what is new.
 

@@ -84,6 +84,7 @@ class HttpxTransport:
         reopened: connections the server closed while idle, opened again.
         resent: requests of no warm-up sent again, as the server closed their connection when they were sent.
         heard_ns: when the server last sent anything.
+        answering: when each request that is with the server runs out of time.
         protocols: HTTP versions of the answers.
     """
 
@@ -106,7 +107,7 @@ class HttpxTransport:
         self._exchanges: dict[int, Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: Limits[int] = Limits()
-        self._answering: Limits[int] = Limits()
+        self.answering: Limits[int] = Limits()
         self._stalls = StallWatch(self._plan)
         self._fault: Exception | None = None
         self.send_lag, self.receive_lag = Lateness(), Lateness()
@@ -155,12 +156,12 @@ class HttpxTransport:
 
     def next_limit_ns(self) -> int | None:
         """The next instant at which a request or connection may run out of time."""
-        due = (self._connecting.next_ns(), self._answering.next_ns(), self._stalls.due_ns)
+        due = (self._connecting.next_ns(), self.answering.next_ns(), self._stalls.due_ns)
         return min((at for at in due if at is not None), default=None)
 
     def expire(self, now_ns: int) -> None:
         """End what has run out of time."""
-        for number in (*self._connecting.take_due(now_ns), *self._answering.take_due(now_ns)):
+        for number in (*self._connecting.take_due(now_ns), *self.answering.take_due(now_ns)):
             self._give_up(self._exchanges[number], now_ns)
         for exchange, why in self._stalls.look(now_ns, self._answers):
             self._give_up(exchange, now_ns, why)
@@ -258,11 +259,11 @@ class HttpxTransport:
             self.send_lag.add(now_ns - max(exchange.flight.scheduled_ns, exchange.ready_ns))
         self.reopened += exchange.opened and self._lines[exchange.user.number].served > 0
         self._connecting.drop(exchange.user.number)
-        self._answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
+        self.answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
 
     def _sent(self, exchange: Exchange, now_ns: int) -> None:
         """The last has: an answer's time counts from here."""
-        self._answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
+        self.answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
 
     # -- ends ----------------------------------------------------------------------------------
 
@@ -282,7 +283,7 @@ class HttpxTransport:
     def _reopen(self, exchange: Exchange) -> None:
         exchange.again()
         self.resent += not exchange.flight.warm_up
-        self._answering.drop(exchange.user.number)
+        self.answering.drop(exchange.user.number)
         self._connecting.set(exchange.user.number, monotonic_ns() + self._plan.connect_timeout_ns)
 
     def _give_up(self, exchange: Exchange, now_ns: int, why: str = "") -> None:
@@ -301,7 +302,7 @@ class HttpxTransport:
         number = exchange.user.number
         del self._exchanges[number]
         self._connecting.drop(number)
-        self._answering.drop(number)
+        self.answering.drop(number)
         exchange.over = True
         exchange.answer.complete = ending.how == COMPLETE
         exchange.answer.keep_alive = exchange.kept

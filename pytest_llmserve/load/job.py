@@ -100,6 +100,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         sent: requests begun since the start of the run.
         active: requests under way now.
+        oldest_ns: for how long the server has had the one that it has had longest; None without one.
         by_outcome, tokens: of measured requests; tokens of answered ones.
         warm_up, warm_up_ok, warm_up_tokens: the same of warm-up.
         e2e_ms, ttft_ms: arrays of float32 in the order of recording, inf for a failed request.
@@ -108,6 +109,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
 
     sent: int = 0
     active: int = 0
+    oldest_ns: int | None = None
     by_outcome: dict[str, int] = msgspec.field(default_factory=dict)
     tokens: int = 0
     warm_up: int = 0

@@ -30,6 +30,13 @@ class Limits(Generic[Whose]):
         """The instant due first."""
         return next(iter(self._due.values()), None)
 
+    def first_ns(self) -> int | None:
+        """The same, from another thread than the one that sets limits; None too when that was just at it."""
+        try:
+            return self.next_ns()
+        except RuntimeError:  # changed between two steps of the iteration
+            return None
+
     def take_due(self, now_ns: int) -> Iterator[Whose]:
         """Take out, one by one, what is due."""
         while self._due:

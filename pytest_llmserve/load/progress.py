@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 
 from pytest_llmserve.domain.plan import LoadPlan
@@ -48,6 +49,11 @@ class LatenciesSoFar:
         self._values.sort()
         return Quantiles(p50=self._quantile(0.5), p99=self._quantile(0.99), n=self._n)
 
+    def over(self, limit_ms: float) -> tuple[int, int]:
+        """How many of the values kept are finite and over a limit, and how many are kept."""
+        self._values.sort()
+        return bisect_left(self._values, math.inf) - bisect_right(self._values, limit_ms), len(self._values)
+
     def _quantile(self, q: float) -> float:
         if not self._values:
             return math.nan
@@ -68,6 +74,7 @@ class ProgressTally:
         self._tokens = self._warm_up = 0
         self._sent: dict[int, int] = {}
         self._active: dict[int, int] = {}
+        self._oldest: dict[int, int | None] = {}
         self._e2e, self._ttft = LatenciesSoFar(), LatenciesSoFar()
         self._answered = self._answered_tokens = 0
         self._steps: deque[tuple[int, int, int]] = deque([(begin_ns, 0, 0)])
@@ -81,6 +88,7 @@ class ProgressTally:
         self._tokens += beat.tokens
         self._warm_up += beat.warm_up
         self._sent[worker], self._active[worker] = beat.sent, beat.active
+        self._oldest[worker] = beat.oldest_ns
         self._e2e.add(beat.e2e_ms)
         self._ttft.add(beat.ttft_ms)
         self._answered += beat.by_outcome.get("ok", 0) + beat.warm_up_ok
@@ -89,6 +97,15 @@ class ProgressTally:
         while len(self._steps) > 2 and self._steps[1][0] <= at_ns - RATE_WINDOW_NS:
             self._steps.popleft()
         self._news = True
+
+    def over(self, figure: str, limit_ms: float) -> tuple[int, int]:
+        """Answers over a limit so far, and of how many requests; see `LatenciesSoFar`.
+
+        Args:
+            figure: "e2e" or "ttft".
+            limit_ms: failed requests are not over it: how they failed is known.
+        """
+        return (self._ttft if figure == "ttft" else self._e2e).over(limit_ms)
 
     def progress(self, now_ns: int, *, over: bool = False) -> LoadProgress:
         """The run as of now: the very object of the last call until there is news and some time has passed.
@@ -111,6 +128,7 @@ class ProgressTally:
             total_requests=self._plan.requests,
             sent=sum(self._sent.values()),
             active=sum(self._active.values()),
+            oldest_ns=max((age for age in self._oldest.values() if age is not None), default=None),
             by_outcome=dict(self._by_outcome),
             warm_up=self._warm_up,
             tokens=self._tokens,

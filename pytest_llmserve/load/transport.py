@@ -55,7 +55,7 @@ class Transport:
         merged: pieces that came with another of their answer in one read: they share its stamp.
         reopened: connections the server closed while idle, opened again.
         resent: requests of no warm-up sent again, as the server closed their connection when they were sent.
-        heard_ns: when the server last sent anything.
+        heard_ns, answering: when the server last sent anything; when each request with it is out of time.
         protocols: HTTP versions of the answers.
     """
 
@@ -72,7 +72,7 @@ class Transport:
             self._poller.register(control_fd, IN)
         self._connections: dict[int, Connection] = {}
         self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
-        self._limits: Limits[User] = Limits()
+        self.answering: Limits[User] = Limits()
         self._offset = Offset()
         self._looked_ns = monotonic_ns()
         self.send_lag, self.receive_lag = Lateness(), Lateness()
@@ -127,7 +127,7 @@ class Transport:
 
     def next_limit_ns(self) -> int | None:
         """The next instant at which a request or connection may run out of time."""
-        due = (self._limits.next_ns(), self._dialler.next_limit_ns(), self._stalls.due_ns)
+        due = (self.answering.next_ns(), self._dialler.next_limit_ns(), self._stalls.due_ns)
         return min((at for at in due if at is not None), default=None)
 
     def expire(self, now_ns: int) -> None:
@@ -136,7 +136,7 @@ class Transport:
             for _ in range(_LOOKS):
                 if not self.wait(0)[0]:
                     break
-        for user in self._limits.take_due(now_ns):
+        for user in self.answering.take_due(now_ns):
             limit = duration_text(self._plan.timeout_ns)
             self._land(user, Ending(TIME_LIMIT, f"no full answer within {limit}"), now_ns)
         for user, why in self._stalls.look(now_ns, self._answers):
@@ -198,7 +198,7 @@ class Transport:
         connection.heard_ns = before_ns = monotonic_ns()
         if not flight.opens:
             self.send_lag.add(connection.delay_ns(flight, before_ns))
-        self._limits.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
+        self.answering.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
         try:
             whole = connection.send(data)
         except OSError:
@@ -318,14 +318,14 @@ class Transport:
             return False
         flight.resent, flight.sent_ns = True, None
         self.resent += not flight.warm_up
-        self._limits.drop(user)
+        self.answering.drop(user)
         self._reopen(connection)
         return True
 
     def _land(self, user: User, ending: Ending, end_ns: int, keep: bool = False) -> None:
         """A user's request is over; `keep` its connection for the next."""
         connection, answer = user.connection, None
-        self._limits.drop(user)
+        self.answering.drop(user)
         if connection is not None:
             answer = connection.take_answer()
             self.merged += 0 if answer is None else answer.merged

@@ -126,13 +126,18 @@ def _strain(loop: LoadLoop, cpu_ns: int) -> Strain:
     )
 
 
+def _oldest_ns(loop: LoadLoop) -> int | None:
+    """For how long the server has had the request that it has had longest."""
+    due_ns = loop.transport.answering.first_ns()
+    return None if due_ns is None else max(0, time.monotonic_ns() + loop.plan.timeout_ns - due_ns)
+
+
 def _tell(loop: LoadLoop, summary: WorkerSummary | None = None, strain: Strain | None = None) -> None:
     """Say what has ended since the last time."""
     with _stdout_lock:  # from the taking on: nothing may be said after the last message
         landed = loop.landed  # before `sent`, which may only grow meanwhile
         beat = loop.recorder.pulse.take(loop.sent, 0 if summary else loop.sent - landed)
-        if strain is not None:
-            beat = msgspec.structs.replace(beat, strain=strain)
+        beat = msgspec.structs.replace(beat, strain=strain, oldest_ns=None if summary else _oldest_ns(loop))
         _say(Message(kind="done" if summary else "progress", beat=beat, summary=summary))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,19 @@ import msgspec
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
+from pytest_llmserve.measure.listener import Listener, owner_of
 from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.measure.probes import Watched
-from pytest_llmserve.observe.container import Container
+from pytest_llmserve.observe.container import Container, first_of
 from pytest_llmserve.observe.output_files import output_files
-from pytest_llmserve.observe.port_owner import pid_listening_at, pid_listening_on
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
 from pytest_llmserve.serve.ready import wait_ready
 
 EMBEDDED = "embedded"
+STARTED, TOLD = "started by this test session", "--llm-server-pid"
+"""Why a process is known to be the server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,26 @@ class OpenServer:
             endpoint=self.endpoint.target,
         )
 
+    def renewed(self) -> OpenServer:
+        """The same server, with the process that it is now where it has come back as another one."""
+        server = self.server
+        if isinstance(server, ServerProcess):
+            return self if self.why != STARTED else replace(self, pid=server.pid)
+        if server is None or server.alive or self.why == TOLD:
+            return self
+        if self.container is None:
+            pid, why = owner_of(self.endpoint.target)
+        else:  # what listens at the port may be a forwarder
+            pid, why = first_of(self.container.pids()), self.why
+        if pid is None:
+            return self
+        return replace(self, server=ForeignServer(pid, self.logs[0] if self.logs else None), pid=pid, why=why)
+
+    @cached_property
+    def listener(self) -> Listener:
+        """The process at its port."""
+        return Listener(self.endpoint.target)
+
     @property
     def document(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""
@@ -133,11 +156,8 @@ def _open(wish: ServerWish, folder: Path) -> OpenServer:
     endpoint = wait_ready(_target(wish, target_from_url(wish.endpoint), headers), limit_ns=wish.ready_ns)
     target = endpoint.target
     if wish.server_pid is not None:
-        return _foreign(wish, endpoint, wish.server_pid, "--llm-server-pid")
-    if target.socket_path is not None:
-        owner = pid_listening_at(target.socket_path)
-    else:
-        owner = pid_listening_on(target.host, target.port)
+        return _foreign(wish, endpoint, wish.server_pid, TOLD)
+    owner = owner_of(target)
     return _foreign(wish, endpoint, owner.pid, owner.why)
 
 
@@ -161,11 +181,9 @@ def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ..
     except BaseException:
         server.close()
         raise
-    pid = wish.server_pid or server.pid
+    pid, why = (server.pid, STARTED) if wish.server_pid is None else (wish.server_pid, TOLD)
     logs = (server.log, *wish.server_logs)
-    return OpenServer(
-        endpoint=endpoint, server=server, pid=pid, why="started by this test session", logs=logs
-    )
+    return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs)
 
 
 def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ...]) -> Target:

@@ -23,6 +23,7 @@ from pytest_llmserve.measure.watch import MemoryWatch, Watch
 from pytest_llmserve.stats import import_now
 
 Keep = Callable[[LoadResult], None]
+Alarm = Callable[[LoadProgress, LoadRun], object]
 
 
 class Stopped(Exception):
@@ -41,6 +42,7 @@ def measured_run(
     stop: threading.Event | None = None,
     progress: Progress | None = None,
     decided: Decided | None = None,
+    alarm: Alarm | None = None,
 ) -> LoadResult:
     """Run a load and keep its result, also when it is interrupted.
 
@@ -54,8 +56,8 @@ def measured_run(
         settle_ns: wait so long for memory to settle; None = memory is not judged.
         stop: set from another thread to end the run.
         progress: told how far the run is, about twice a second; what it raises ends the run.
-        decided: asked now and then of all requests begun up to an instant; once it says True the load
-            begins nothing more, and ends with what is under way.
+        decided: asked now and then of all requests begun up to an instant; once True, the load drains.
+        alarm: told the same, to look into the server where something is wrong; does not wait.
 
     Raises:
         GeneratorError: a worker died; nothing is kept, the run is void.
@@ -74,8 +76,8 @@ def measured_run(
             watch.pace(plan.duration_ns)
             if memory is not None:
                 watch.hurry()
-            looks = None if decided is None else Looks(run, decided)
-            run.wait(_During(plan, watch, memory if plan.warm_up_ns else None, stop, progress, looks))
+            tell, looks = _Tell(watch, run, progress, alarm), None if decided is None else Looks(run, decided)
+            run.wait(_During(plan, memory if plan.warm_up_ns else None, stop, tell, looks))
             result = run.result()
             change = _settled(memory, settle_ns, stop)
         except (KeyboardInterrupt, Stopped) as why:
@@ -96,17 +98,14 @@ class _During:
     def __init__(
         self,
         plan: LoadPlan,
-        watch: Watch,
         memory: MemoryWatch | None,
         stop: threading.Event | None,
-        progress: Progress | None,
+        tell: _Tell,
         looks: Looks | None,
     ) -> None:
         self._baseline_ns = time.monotonic_ns() + plan.warm_up_ns
-        self._watch, self._memory = watch, memory
-        self._stop = stop
-        self._progress, self._looks = progress, looks
-        self._told: LoadProgress | None = None
+        self._memory, self._stop = memory, stop
+        self._tell, self._looks = tell, looks
 
     def __call__(self, now: LoadProgress) -> None:
         if self._stop is not None and self._stop.is_set():
@@ -114,15 +113,29 @@ class _During:
         if self._memory is not None and time.monotonic_ns() >= self._baseline_ns:
             self._memory.take_baseline()
             self._memory = None
-        if self._progress is not None and now is not self._told:
-            self._told = now
-            self._tell(self._progress, now)
+        self._tell(now)
         if self._looks is not None:
             self._looks.look()
 
-    def _tell(self, progress: Progress, now: LoadProgress) -> None:
+
+class _Tell:
+    """Tells how far the load is, each news once."""
+
+    def __init__(self, watch: Watch, run: LoadRun, progress: Progress | None, alarm: Alarm | None) -> None:
+        self._watch, self._run = watch, run
+        self._progress, self._alarm = progress, alarm
+        self._told: LoadProgress | None = None
+
+    def __call__(self, now: LoadProgress) -> None:
+        if now is self._told:
+            return
+        self._told = now
+        if self._alarm is not None:
+            self._alarm(now, self._run)
+        if self._progress is None:
+            return
         try:
-            progress(msgspec.structs.replace(now, **self._watch.now()))
+            self._progress(msgspec.structs.replace(now, **self._watch.now()))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pytest.fail() and pytest.skip() are no Exception

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.faces import LoadFace, ResourcesFace
+    from pytest_llmserve.plugin.serverface import ServerFace
     from pytest_llmserve.serve.endpoint import Endpoint
 
 
@@ -43,11 +44,13 @@ def llm_resources(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> Res
 
 
 @pytest.fixture(scope="session")
-def llm_server(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> Any:  # noqa: ARG001
-    """The process behind the endpoint, when known: .pid .log .restart() .stop() .stacks()."""
+def llm_server(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> ServerFace:  # noqa: ARG001
+    """The process behind the endpoint, when known: .pid .log .restart() .recovers() .stop() .stacks()."""
+    from pytest_llmserve.plugin.serverface import ServerFace
     from pytest_llmserve.plugin.state import state_of
 
-    opened = state_of(request.config).open()
+    state = state_of(request.config)
+    opened = state.open()
     if opened.server is None:
         pytest.skip(f"the server's process is not known: {opened.why}")
-    return opened.server
+    return ServerFace(state)

@@ -85,6 +85,7 @@ OPTIONS: tuple[Option, ...] = (
         "sockets, or httpx for HTTP/2 and proxies; default: sockets",
         "sockets",
     ),
+    Option("--llm-profile", "bool", "", "record a flame graph of a Python server over each load", False),
     Option("--llm-keep-text", "bool", "", "keep answers in reports", False),
 )
 
@@ -97,6 +98,7 @@ INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
         "folder of the runs kept by --llm-save, from the root folder",
         ".llmserve",
     ),
+    ("llm_profiles", "string", "folder of flame graphs, from the root folder", ".llmserve/profiles"),
     ("llm_progress", "string", "from one line of progress to the next in a log; 0s = no progress", "15s"),
 )
 

@@ -26,7 +26,7 @@ from pytest_llmserve.plugin.options import (
     named_server,
     value,
 )
-from pytest_llmserve.reports.kept import KeptRuns, is_name
+from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
 
 _READY_URL_NS = 30 * NS_PER_S
 _READY_OWN_NS = 300 * NS_PER_S
@@ -55,6 +55,7 @@ def check_options(config: pytest.Config) -> None:
         _check_reports,
         kept_as,
         compared_with,
+        partial(profile_file, nodeid="", run=1),
     )
     for check in checks:
         try:
@@ -298,6 +299,19 @@ def progress_every_ns(config: pytest.Config) -> int:
         return duration_ns(ini(config, "llm_progress") or 0)
     except ValueError as error:
         raise SetupError(f"llm_progress: {error}") from None
+
+
+def profile_file(config: pytest.Config, nodeid: str, run: int) -> Path | None:
+    """--llm-profile: the flame graph of a run, from 1, of a test; None without it.
+
+    Raises:
+        SetupError: no folder can be there.
+    """
+    if not value(config, "--llm-profile"):
+        return None
+    folder = config.rootpath / Path(ini(config, "llm_profiles")).expanduser()
+    _check_folder("llm_profiles", folder)
+    return folder / f"{file_stem(nodeid)}-{run}.svg"
 
 
 def _header_lines(config: pytest.Config) -> tuple[str, ...]:

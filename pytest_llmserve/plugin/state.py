@@ -70,6 +70,13 @@ class State:
         """The server, if it has been asked for."""
         return self._open
 
+    def renewed(self) -> OpenServer | None:
+        """The server, if it has been asked for; one that came back is watched as the process it is now."""
+        with self._lock:
+            if self._open is not None:
+                self._open = self._open.renewed()
+            return self._open
+
     def terminal(self) -> Terminal | None:
         """Where progress is shown, or None where it is not."""
         if self._terminal is None:

@@ -26,6 +26,7 @@ from pytest_llmserve.load.spec import overridden
 from pytest_llmserve.measure.compare import by_turns, check_rounds, with_a_request_a_round
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import measured_run
+from pytest_llmserve.measure.vigil import Vigil
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
@@ -36,10 +37,10 @@ from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
 from pytest_llmserve.plugin.serverlog import TestLog
+from pytest_llmserve.plugin.settings import profile_file
 from pytest_llmserve.plugin.warned import LET_PASS, warned
 from pytest_llmserve.reports.document import run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
-from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
@@ -70,9 +71,9 @@ class TestRun:
         self.verdicts: list[Verdict] = []
         self.watch: Watch | None = None
         self.log = TestLog(self.wishes.check("no_log_errors"))
+        self.vigil = Vigil(None)
         self._window: ResourceWindow | None = None
         self._no_run: str | None = None
-        self._was_dead = False
         self._told_before = False
         self._outcome: str | None = DID_NOT_PASS
         self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
@@ -81,8 +82,9 @@ class TestRun:
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
-        opened = self.state.opened
-        self._was_dead = self._server is not None and self._server.exit_status is not None
+        opened = self.state.renewed()
+        latency = self.wishes.check("latency")
+        self.vigil = Vigil(opened, () if latency is None else latency.limits())
         leak = self.wishes.check("no_leak")
         watched = opened.watched if opened else Watched(why="no fixture asked for the server")
         counted = leak.counted if leak is not None else ()
@@ -126,7 +128,8 @@ class TestRun:
         leak = self.wishes.check("no_leak")
         target = self.state.open().endpoint.target
         self._tell_before(plan)
-        with self._shown(plan, on_progress) as progress:
+        file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
+        with self._shown(plan, on_progress) as progress, self.vigil.profiled(self.runs, plan, file):
             return measured_run(
                 target,
                 plan,
@@ -138,6 +141,7 @@ class TestRun:
                 stop=stop,
                 progress=progress,
                 decided=self._decided if plan.until is not None else None,
+                alarm=self.vigil.alarm(plan),
             )
 
     def compare(
@@ -228,8 +232,7 @@ class TestRun:
         """End watching and judge; return the text of the failure, or None."""
         self._stop_watching()
         started_ns = self.watch.started_ns if self.watch is not None else None
-        death = self._death()
-        gone = None if death is None else f"the server's process ended during the test: {death}"
+        gone = self.vigil.end(self.runs, self.window())
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
         evidence = replace(evidence, server=self._server_then)
@@ -239,7 +242,7 @@ class TestRun:
         there = self.item.user_properties
         there[:] = with_figures(there, self.runs, self.verdicts, self.window())
         strict = bool(value(self.state.config, "--llm-strict"))
-        if death is None and not any(verdict.fails(strict) for verdict in self.verdicts):
+        if gone is None and not any(verdict.fails(strict) for verdict in self.verdicts):
             return None
         return self._failure_text("--llm-strict" if strict else None)
 
@@ -260,9 +263,10 @@ class TestRun:
             window,
             repeat_command(self.state.config, self.item.nodeid),
             strict,
-            self._last_words(),
+            self.vigil.liveness.last_words(),
             diagnosis=diagnose(runs, window),
             log=self.log.told(runs),
+            stacks=self.vigil.stack_lines(),
         )
         return self._redacted(text)
 
@@ -290,25 +294,10 @@ class TestRun:
             kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then)
             report._llmserve_kept = kept  # type: ignore[attr-defined]
 
-    @property
-    def _server(self) -> ServerProcess | ForeignServer | None:
-        opened = self.state.opened
-        return opened.server if opened is not None else None
-
-    def _death(self) -> str | None:
-        """How the server ended during the test, by itself; None when it did not."""
-        server = self._server
-        if server is None or self._was_dead or server.told_to_stop:
-            return None
-        return server.exit_status
-
-    def _last_words(self) -> str | None:
-        """How the server ended and the end of its log; None while it runs."""
-        return None if self._server is None else self._server.death
-
     def abandon(self) -> None:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""
         self._stop_watching()
+        self.vigil.stop()
         Collected.of(self.state.config).keep(self.document() | {"outcome": "interrupted"})
 
     def _stop_watching(self) -> None:
@@ -350,6 +339,7 @@ class TestRun:
             "diagnosis": [],
             "resources": watched_document(self.window(), self.watch.started_ns if self.watch else None),
             "log": self.log.document(keep_text),
+            **self.vigil.document(),
         }
 
     def attach(self, report: pytest.TestReport) -> None:

@@ -38,6 +38,8 @@ def run_document(run: LoadResult, keep_text: bool, comparison: Comparison | None
         "generator": msgspec.to_builtins(run.generator),
         "resources": resources_document(run.resources, run.memory),
     }
+    if run.profile is not None:
+        document["profile"] = msgspec.to_builtins(run.profile) | {"text": str(run.profile)}
     if comparison is not None:
         document["comparison"] = comparison_document(comparison)
     if keep_text:

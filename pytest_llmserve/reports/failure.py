@@ -27,6 +27,7 @@ def failure_text(
     death: str | None = None,
     diagnosis: Sequence[Diagnosis] = (),
     log: Sequence[str] = (),
+    stacks: Sequence[str] = (),
 ) -> str:
     """All that failed, then what it rests on.
 
@@ -36,13 +37,14 @@ def failure_text(
         resources: the server's samples through the test.
         repeat: the command that runs this test again.
         strict: why undecided fails also within the limit, "--llm-strict"; None = it does not.
-        death: how the server ended during the test, or None.
+        death: what became of the server during the test, in a sentence, or None.
         diagnosis: what ran short, what explains most first.
         log: lines that show what its log told of errors.
+        stacks: lines on what it did meanwhile.
     """
     failed = [v for v in verdicts if v.fails(strict is not None)]
     lines = [v.sentence for v in failed]
-    ended = None if death is None else f"the server's process ended during the test: {death}"
+    ended = death
     if ended is not None and not failed:
         lines, ended = [ended], None
     if strict is not None and any(v.verdict == "undecided" for v in failed):
@@ -55,6 +57,8 @@ def failure_text(
     server = peak_lines(resources)
     if server:
         lines += ["", *server]
+    if stacks:
+        lines += ["", *stacks]
     others = [v for v in verdicts if v not in failed]
     if others:
         lines += ["", "other limits:", *(f"  {v.verdict}: {v.sentence}" for v in others)]
@@ -78,6 +82,8 @@ def _run_lines(run: LoadResult, title: str) -> list[str]:
         begin_ns = min(r.scheduled_ns for r in run.requests)
         lines.append("  slowest requests:")
         lines += [f"    {_request(r, begin_ns, run.plan)}" for r in slowest]
+    if run.profile is not None:
+        lines.append(f"  {run.profile}")
     if run.generator.saturated:
         lines.append(f"  load generator: {run.generator.saturated}; {run.generator.remedy}")
     return lines

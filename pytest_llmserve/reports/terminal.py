@@ -74,8 +74,12 @@ def _short(test: Mapping[str, Any]) -> str:
 
 def _said(test: Mapping[str, Any]) -> Iterator[str]:
     """What was not judged, and what became of the runs that were to be kept."""
-    if test.get("not_judged"):
-        yield test["not_judged"]
+    for key in ("not_judged", "liveness", "stacks_missing"):
+        if test.get(key):
+            yield test[key]
+    if test.get("stacks"):
+        times = len(test["stacks"])
+        yield f"{times} times the stacks of the server were taken: in the report, --llm-report=FILE"
     kept = test.get("kept")
     if kept is None:
         return
@@ -111,6 +115,8 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
         _print_stages(console, run["stages"])
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
+    if "profile" in run:
+        _plain(console, f"  {run['profile']['text']}", "yellow")
     if "comparison" in run:
         _print_comparison(console, run["comparison"])
 

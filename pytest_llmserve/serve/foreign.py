@@ -38,9 +38,26 @@ class ForeignServer:
         return self.exit_status
 
     @property
+    def last_lines(self) -> str:
+        """The end of its log, to be put behind how it ended; empty when no log is known."""
+        tail = self.log_tail()
+        return f"; the last lines of its log:\n{tail}" if tail else ""
+
+    @property
     def told_to_stop(self) -> bool:
         """False: not by us."""
         return False
+
+    @property
+    def launch(self) -> int:
+        """The same always: it is not started by us."""
+        return 0
+
+    def pids(self) -> list[int]:
+        """The processes of the server that run."""
+        if not self.alive:
+            return []
+        return [self.pid, *sorted(guard.descendants(self.pid, guard.process_table()))]
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of its log; empty when no log is known."""
@@ -54,20 +71,21 @@ class ForeignServer:
         Raises:
             MissingExtra: py-spy is not installed.
         """
-        return stacks([self.pid, *sorted(guard.descendants(self.pid, guard.process_table()))])
+        return stacks(self.pids())
 
     def stop(self) -> None:
         """Raise SetupError: it is not ours to stop."""
-        raise SetupError(self._not_ours("stopped"))
+        raise SetupError(self.not_ours("stopped"))
 
     def restart(self) -> None:
         """Raise SetupError: it is not ours to restart."""
-        raise SetupError(self._not_ours("restarted"))
+        raise SetupError(self.not_ours("restarted"))
 
     def close(self) -> None:
         """Do nothing: it stays."""
 
-    def _not_ours(self, done: str) -> str:
+    def not_ours(self, done: str) -> str:
+        """Why it is not stopped, restarted or killed, and what to do."""
         return (
             f"the server (pid {self.pid}) was not started by this test run, so it is not {done}:"
             " let --llm-serve 'CMD --port {port}' start it"

@@ -108,8 +108,13 @@ class ServerProcess:
 
     @property
     def told_to_stop(self) -> bool:
-        """True once it has been asked to end, by `stop` or with its last user: no death of its own."""
-        return self._state().stopping
+        """True once it was asked to end, by `stop`, with its last user or by a test: no death of its own."""
+        state, expected = self._state(), self._folder / "expected"
+        return state.stopping or (expected.exists() and expected.read_text("ascii") == str(state.guard_pid))
+
+    def expect_end(self) -> None:
+        """A test is about to kill it; all users of a shared server are told."""
+        (self._folder / "expected").write_text(str(self.launch), "ascii")
 
     @property
     def death(self) -> str | None:
@@ -117,8 +122,22 @@ class ServerProcess:
         status = self.exit_status
         if status is None:
             return None
+        return f"{status}{self.last_lines}"
+
+    @property
+    def last_lines(self) -> str:
+        """The end of its log, to be put behind how it ended."""
         tail = self.log_tail()
-        return f"{status}; the last lines of its log:\n{tail}" if tail else f"{status}; its log is empty"
+        return f"; the last lines of its log:\n{tail}" if tail else "; its log is empty"
+
+    @property
+    def launch(self) -> int:
+        """Another number each time the server is started by us."""
+        return self._state().guard_pid
+
+    def pids(self) -> list[int]:
+        """The processes of the server that run."""
+        return sorted(map(abs, self._living()))
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines the server wrote to stdout and stderr."""
@@ -130,7 +149,7 @@ class ServerProcess:
         Raises:
             MissingExtra: py-spy is not installed.
         """
-        return stacks(sorted(map(abs, self._living())))
+        return stacks(self.pids())
 
     def stop(self) -> None:
         """End the server's whole process tree, and wait until it is gone.

@@ -113,7 +113,8 @@ def test_a_server_that_was_lost_shows_its_peaks_and_why(make):
 
 def test_a_server_that_ended_is_told(make):
     """How, and its last words."""
-    said = text(make, [make.verdict()], death="killed by SIGKILL; its log is empty")
+    death = "the server's process ended during the test: killed by SIGKILL; its log is empty"
+    said = text(make, [make.verdict()], death=death)
     assert "\n\nthe server's process ended during the test: killed by SIGKILL; its log is empty\n" in said
 
 

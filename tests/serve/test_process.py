@@ -250,7 +250,10 @@ def test_stacks_that_cannot_be_read_say_why(server, tmp_path, monkeypatch):
     """No permission is told, not raised: the rest of the report still counts."""
     fake_py_spy(tmp_path, "echo 'Permission Denied: try sudo' >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert server.stacks() == f"process {server.pid}: stacks not read: Permission Denied: try sudo"
+    assert server.stacks() == (
+        f"process {server.pid}: stacks not read: this user may not:"
+        " run pytest as root, or in a container with --cap-add=SYS_PTRACE"
+    )
 
 
 def test_missing_py_spy_names_the_command(server, tmp_path, monkeypatch):

@@ -1,0 +1,182 @@
+"""What the threads of a server did at one instant, and how that is told in few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from pytest_llmserve.domain.units import NS_PER_S
+
+RUNS, WAITS, PARKED = "runs", "waits", "parked"
+MOST_LINES = 40
+_MOST_FRAMES = 12
+_MOST_NAMES = 3
+
+# A thread without work: its innermost function and file, and the function that called it ("" = any).
+_PARKED = frozenset(
+    {
+        ("_worker", "concurrent/futures/thread.py", ""),
+        ("accept", "socket.py", ""),
+        ("select", "selectors.py", "_run_once"),
+        ("select", "selectors.py", "serve_forever"),
+        ("readinto", "socket.py", "handle_one_request"),  # a kept connection without a request
+        ("run", "asyncio/runners.py", ""),  # uvloop, whose own functions are not Python's
+        ("run_until_complete", "asyncio/base_events.py", ""),
+    }
+)
+_BOOTSTRAP = frozenset({"_bootstrap", "_bootstrap_inner"})
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One function on a stack.
+
+    Attributes:
+        name: as py-spy writes it, its class before it where that is known.
+        path: of its file, the way to its package left out.
+    """
+
+    name: str
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.path}:{self.line})"
+
+    @property
+    def function(self) -> str:
+        """The name without its class."""
+        return self.name.rpartition(".")[2]
+
+
+class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
+    """One thread.
+
+    Attributes:
+        active: it used a CPU, or was about to.
+        gil: it held Python's global lock.
+        frames: the innermost first.
+    """
+
+    pid: int
+    name: str
+    active: bool = False
+    gil: bool = False
+    frames: tuple[Frame, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """RUNS; WAITS, in code of its own; or PARKED, for want of work."""
+        if self.active:
+            return RUNS
+        inner, outer = (*self.frames, None, None)[:2]
+        if inner is None:
+            return PARKED
+        callers = {"", outer.function if outer is not None else ""}
+        parked = any((inner.function, inner.path, caller) in _PARKED for caller in callers)
+        return PARKED if parked else WAITS
+
+
+class StackDump(msgspec.Struct, frozen=True, kw_only=True):
+    """The stacks of all processes of a server.
+
+    Attributes:
+        at_ns: monotonic clock.
+        why: what was seen that made it worth while.
+        missing: of each process that could not be read, why; empty while all could.
+    """
+
+    at_ns: int
+    why: str
+    threads: tuple[ThreadStack, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def as_json(self, start_ns: int) -> dict[str, Any]:
+        """For reports; times from `start_ns` on."""
+        rows = [
+            {"pid": t.pid, "thread": t.name, "state": t.state, "frames": [str(frame) for frame in t.frames]}
+            for t in self.threads
+        ]
+        at_s = round((self.at_ns - start_ns) / NS_PER_S, 3)
+        return {"at_s": at_s, "why": self.why, "threads": rows, "missing": list(self.missing)}
+
+
+PROFILE_RATE = 20
+"""Samples a second of a profile."""
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """A flame graph of the server during a run, or why there is none.
+
+    Attributes:
+        file: the SVG.
+        samples, unread: how many it is made of, and how many more could not be read, as py-spy says.
+    """
+
+    file: str | None = None
+    samples: int | None = None
+    unread: int | None = None
+    missing: str | None = None
+
+    def __str__(self) -> str:
+        if self.file is None:
+            return f"not profiled: {self.missing}"
+        told = "" if self.samples is None else f", {self.samples} samples, {self.unread} more not read"
+        return f"profiled {PROFILE_RATE} times a second{told}, which slows the server a little: {self.file}"
+
+
+def dump_lines(dump: StackDump, start_ns: int, most: int = MOST_LINES) -> list[str]:
+    """What matters of a dump: threads that run or wait in code of their own, equal stacks together.
+
+    Args:
+        dump: with at least one thread.
+        start_ns: times are told from here on.
+        most: lines; what is left out is told.
+    """
+    at_s = (dump.at_ns - start_ns) / NS_PER_S
+    head = f"stacks of the server at {at_s:.1f} s, as {dump.why}:"
+    groups = _groups(dump.threads)
+    blocks = [_block(threads) for threads in groups]
+    parked = sum(thread.state == PARKED for thread in dump.threads)
+    tail = [f"  {_threads(parked)} without work"] if parked else []
+    if not blocks:
+        tail.append("  what waits is on no stack of Python's: a coroutine, or another process")
+    lines, left = [head], 0
+    for block in blocks:
+        if len(lines) + len(block) + len(tail) + 1 > most and len(lines) > 1:
+            left += 1
+        else:
+            lines += block[: most - 3]
+    if left:
+        tail.append(f"  {left} more stack{'' if left == 1 else 's'} left out")
+    return [*lines, *tail]
+
+
+def _groups(threads: Iterable[ThreadStack]) -> list[list[ThreadStack]]:
+    """Threads with the same stack together; those that run first, then the largest group."""
+    found: dict[tuple[object, ...], list[ThreadStack]] = {}
+    for thread in threads:
+        if thread.state != PARKED:
+            found.setdefault((thread.pid, thread.state, thread.frames), []).append(thread)
+    return sorted(found.values(), key=lambda group: (group[0].state != RUNS, -len(group)))
+
+
+def _block(group: Sequence[ThreadStack]) -> list[str]:
+    """One stack, and who has it."""
+    first = group[0]
+    names = ", ".join(thread.name.partition(" (")[0] for thread in group[:_MOST_NAMES] if thread.name)
+    names = f" ({names}{', ...' if len(group) > _MOST_NAMES else ''})" if names else ""
+    does = first.state.removesuffix("s") if len(group) > 1 else first.state
+    gil = ", with the GIL" if any(thread.gil for thread in group) else ""
+    frames = list(first.frames)
+    while frames and frames[-1].function in _BOOTSTRAP and frames[-1].path == "threading.py":
+        frames.pop()
+    shown = [f"    {frame}" for frame in frames[:_MOST_FRAMES]]
+    if len(frames) > _MOST_FRAMES:
+        shown.append(f"    ... {len(frames) - _MOST_FRAMES} more")
+    return [f"  {_threads(len(group))} {does}{gil}, pid {first.pid}{names}:", *shown]
+
+
+def _threads(number: int) -> str:
+    return f"{number} thread{'' if number == 1 else 's'}"

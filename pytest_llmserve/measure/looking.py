@@ -1,0 +1,106 @@
+"""Looks into the server while a test goes wrong: takes stacks in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pytest_llmserve.domain.errors import MissingExtra
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.progress import LoadProgress
+from pytest_llmserve.domain.stacks import StackDump, ThreadStack
+from pytest_llmserve.measure.alarms import Mark, Over, alarm, due
+from pytest_llmserve.serve.stacks import Spy, py_spy, read_stacks
+
+MOST_PROCESSES = 16
+NOT_TAKEN = "stacks not taken: {}"
+_END_S = 5.0
+
+Pids = Callable[[], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The dumps of one test.
+
+    Attributes:
+        missing: "stacks not taken: " and why, where there was a reason to take some and none could be.
+    """
+
+    dumps: tuple[StackDump, ...] = ()
+    missing: str | None = None
+
+
+class Looking:
+    """Takes dumps of a server through one test. Mutable; asked from the thread that runs a load.
+
+    Args:
+        pids: the server's processes that run now; None = they are not known.
+        why: why they are not.
+        marks: limits that are judged.
+    """
+
+    def __init__(self, pids: Pids | None, why: str, marks: Sequence[Mark] = ()) -> None:
+        self._pids, self._marks = pids, marks
+        self._missing = None if pids is not None else f"the server's process is not known: {why}"
+        self._rung = False
+        self._asked_ns: list[int] = []
+        self._dumps: list[StackDump] = []
+        self._thread: threading.Thread | None = None
+        self._spy = Spy()
+
+    def look(self, now: LoadProgress, plan: LoadPlan, over: Over) -> None:
+        """Begin a dump if what the load sees is worth one; returns at once."""
+        now_ns = time.monotonic_ns()
+        busy = self._thread is not None and self._thread.is_alive()
+        if busy or (self._missing is not None and self._rung) or not due(self._asked_ns, now_ns):
+            return
+        why = alarm(now, plan, self._marks, over)
+        if why is None:
+            return
+        self._rung = True
+        if self._pids is not None:
+            self._asked_ns.append(now_ns)
+            self._thread = threading.Thread(
+                target=self._take, args=(why,), name="llmserve-stacks", daemon=True
+            )
+            self._thread.start()
+
+    def end(self) -> None:
+        """Give a dump under way a moment, then end it; no further one is begun."""
+        thread, self._pids = self._thread, None
+        if thread is None:
+            return
+        thread.join(_END_S)
+        self._spy.stop()
+        thread.join(_END_S)
+
+    @property
+    def taken(self) -> Taken:
+        """What there is so far."""
+        read = tuple(dump for dump in self._dumps if dump.threads)
+        if read or not self._rung:
+            return Taken(read)
+        unread = [why for dump in self._dumps for why in dump.missing]
+        why = self._missing or "; ".join(unread[:2])
+        return Taken((), NOT_TAKEN.format(why) if why else None)
+
+    def _take(self, why: str) -> None:
+        try:
+            program = py_spy()
+        except MissingExtra as missing:
+            self._missing = str(missing)
+            return
+        assert self._pids is not None
+        threads: list[ThreadStack] = []
+        unread: list[str] = []
+        self._spy, at_ns = Spy(), time.monotonic_ns()
+        for pid in [*self._pids()][:MOST_PROCESSES]:
+            found = read_stacks(program, pid, self._spy.run)
+            if isinstance(found, str):
+                unread.append(found)
+            else:
+                threads += found
+        self._dumps.append(StackDump(at_ns=at_ns, why=why, threads=tuple(threads), missing=tuple(unread)))

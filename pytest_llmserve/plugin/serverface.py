@@ -1,0 +1,192 @@
+"""The server's process, as a test has it in hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmserve.domain.errors import LlmServeError, SetupError
+from pytest_llmserve.domain.recovery import Before, Recovery
+from pytest_llmserve.domain.units import duration_ns
+from pytest_llmserve.measure.recovery import before_of, wait_recovered
+from pytest_llmserve.serve.process import ForeignServer, ServerProcess
+
+if TYPE_CHECKING:
+    from pytest_llmserve.measure.liveness import Liveness
+    from pytest_llmserve.measure.opening import OpenServer
+    from pytest_llmserve.plugin.state import State
+
+_END_LIMIT_S = 10.0
+
+
+class ServerFace:
+    """The process behind the endpoint. Mutable: what it answered before it was ended.
+
+    Args:
+        state: of the session, with a server whose process is known.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._before: Before | None = None
+        self._end_ns: int | None = None
+
+    @property
+    def _opened(self) -> OpenServer:
+        return self._state.open()
+
+    @property
+    def _server(self) -> ServerProcess | ForeignServer:
+        server = self._opened.server
+        assert server is not None  # the fixture has seen to it
+        return server
+
+    @property
+    def pid(self) -> int:
+        """The server's first process; after its end, the pid it had."""
+        return self._server.pid
+
+    @property
+    def alive(self) -> bool:
+        """True while it runs."""
+        return self._server.alive
+
+    @property
+    def exit_status(self) -> str | None:
+        """How it ended, such as "exited with code 1"; None while it runs."""
+        return self._server.exit_status
+
+    @property
+    def log(self) -> Path | None:
+        """The file that has what it wrote, when it was started here."""
+        return self._server.log
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines it wrote."""
+        return self._server.log_tail(lines)
+
+    def stacks(self) -> str:
+        """Stacks of its Python processes.
+
+        Raises:
+            MissingExtra: py-spy is not installed.
+        """
+        return self._server.stacks()
+
+    def stop(self) -> None:
+        """End its whole process tree, and wait until it is gone.
+
+        Raises:
+            SetupError: it was not started here.
+        """
+        self._server.stop()
+
+    def restart(self, within: float | str = "60s") -> Recovery:
+        """Stop it, start the same command on the same port again, and wait until it answers as before.
+
+        Args:
+            within: how long to wait for that, from the moment it is told to stop.
+
+        Raises:
+            SetupError: it was not started here, or `within` is no duration.
+        """
+        within_ns = _within(within)
+        server = self._own("restarted")
+        if server.alive:
+            self._before, self._end_ns = before_of(self._opened.endpoint), None
+        return self._start_again(server, within_ns)
+
+    def kill(self) -> None:
+        """End the process that listens at its port with SIGKILL, as a crash would; `recovers` tells the rest.
+
+        The test is not blamed for it.
+
+        Raises:
+            SetupError: it was not started here.
+        """
+        server = self._own("killed")
+        if not server.alive:
+            return
+        self._before = before_of(self._opened.endpoint)
+        self._liveness.expect_end()
+        listener = self._opened.listener
+        pid = listener.pid() or server.pid
+        self._end_ns = time.monotonic_ns()
+        if pid == server.pid:
+            server.expect_end()
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _END_LIMIT_S
+        while listener.ended is False and server.alive and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def recovers(self, within: float | str = "30s") -> Recovery:
+        """Fail the test unless the server comes back in time and answers as before.
+
+        One that runs is restarted. One that has ended is waited for where something starts it again, and
+        else started again.
+
+        Args:
+            within: from its end on; of one that ended by itself, from now on.
+
+        Raises:
+            SetupError: it runs, and was not started here; or `within` is no duration.
+        """
+        within_ns, server = _within(within), self._server
+        if self._end_ns is None and server.alive:
+            recovery = self.restart(within)
+        elif isinstance(server, ServerProcess) and not server.alive:
+            recovery = self._start_again(server, within_ns)
+        else:
+            recovery = self._wait(within_ns)
+        if not recovery.right:
+            pytest.fail(recovery.what, pytrace=False)
+        return recovery
+
+    @property
+    def _liveness(self) -> Liveness:
+        test = self._state.current
+        assert test is not None
+        return test.vigil.liveness
+
+    def _own(self, done: str) -> ServerProcess:
+        server = self._server
+        if isinstance(server, ForeignServer):
+            raise SetupError(server.not_ours(done))
+        return server
+
+    def _start_again(self, server: ServerProcess, within_ns: int) -> Recovery:
+        self._liveness.expect_end()
+        end_ns = self._end_ns or time.monotonic_ns()
+        try:
+            server.restart()
+        except LlmServeError as error:
+            pytest.fail(f"the server could not be started again: {error}", pytrace=False)
+        self._end_ns = end_ns
+        return self._wait(within_ns, server)
+
+    def _wait(self, within_ns: int, server: ServerProcess | None = None) -> Recovery:
+        """Wait for the new server; connections to the old one must not stand in its way."""
+        endpoint = self._opened.endpoint
+        endpoint.close()
+        end_ns, before = self._end_ns or time.monotonic_ns(), self._before or Before()
+        ended = (lambda: None) if server is None else (lambda: server.death)
+        try:
+            return wait_recovered(endpoint, before, end_ns, within_ns, ended)
+        finally:
+            self._end_ns = None
+            self._liveness.renew()
+
+    def __repr__(self) -> str:
+        return repr(self._server)
+
+
+def _within(within: float | str) -> int:
+    try:
+        return duration_ns(within)
+    except ValueError as error:
+        raise SetupError(f"within: {error}") from None

@@ -1,0 +1,88 @@
+"""Where a server's time goes during a load: a flame graph of its Python processes, by py-spy."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from pytest_llmserve.domain.errors import MissingExtra
+from pytest_llmserve.domain.stacks import PROFILE_RATE, Profile
+from pytest_llmserve.serve.stacks import fault_text, py_spy
+
+_WRITE_LIMIT_S = 20.0
+_ROOM_S = 30.0
+"""Beyond the length of a load: py-spy ends by itself then, should nobody be left to end it."""
+_SAMPLES = re.compile(r"Samples: (\d+) Errors: (\d+)")
+
+
+class Recording:
+    """A flame graph in the making, from `start` to `stop`.
+
+    The processes are not stopped for a sample (`--nonblocking`), so a stack may now and then be missed.
+
+    Args:
+        pid: of the process; its children are recorded too.
+        file: the SVG to write; its folder is made.
+        limit_s: how long the load may take at most.
+    """
+
+    def __init__(self, pid: int, file: Path, limit_s: float) -> None:
+        self._pid, self._file, self._limit_s = pid, file, limit_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
+        self._missing: str | None = None
+
+    def start(self) -> None:
+        """Begin; why that is not possible is told by `stop`."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.unlink(missing_ok=True)
+            self._process = subprocess.Popen(
+                self._command(py_spy()),
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                start_new_session=True,  # Ctrl-C is for who started it to heed
+            )
+        except MissingExtra as missing:
+            self._missing = str(missing)
+        except OSError as error:
+            self._missing = f"{error.strerror} ({error.filename})"
+
+    def stop(self) -> Profile:
+        """End recording, and have the graph written; called once."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(_WRITE_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self._missing = f"py-spy did not write it within {_WRITE_LIMIT_S:g} s"
+            finally:
+                if self._process.poll() is None:
+                    self._process.kill()
+                    self._process.wait()
+        return self._profile()
+
+    def _profile(self) -> Profile:
+        with self._said:
+            self._said.seek(0)
+            said = self._said.read().decode("utf-8", "replace")
+        if self._missing is None and not self._file.exists():
+            early = f"process {self._pid}: py-spy had found no Python in it when the load was over"
+            self._missing = fault_text(self._pid, said) if said.strip() else early
+        if self._missing is not None:
+            return Profile(missing=self._missing)
+        found = _SAMPLES.search(said)
+        samples, unread = (None, None) if found is None else (int(found[1]), int(found[2]))
+        return Profile(file=str(self._file), samples=samples, unread=unread)
+
+    def _command(self, program: str) -> list[str]:
+        limit = str(round(self._limit_s + _ROOM_S))
+        return [
+            *(program, "record", "--pid", str(self._pid), "--output", str(self._file)),
+            *("--rate", str(PROFILE_RATE), "--subprocesses", "--nonblocking", "--duration", limit),
+        ]

@@ -1,0 +1,110 @@
+"""Stacks in few lines: what runs, what waits, and how many have nothing to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.domain.stacks import Frame, Profile, StackDump, ThreadStack, dump_lines
+
+S = 1_000_000_000
+BOOT = (Frame("Thread.run", "threading.py", 982), Frame("Thread._bootstrap_inner", "threading.py", 1045))
+LOCK = (Frame("run_model", "app.py", 5), Frame("answer", "app.py", 9), *BOOT)
+PARKED = {
+    "pool": (Frame("_worker", "concurrent/futures/thread.py", 81), *BOOT),
+    "listener": (Frame("socket.accept", "socket.py", 294), *BOOT),
+    "loop": (
+        Frame("EpollSelector.select", "selectors.py", 468),
+        Frame("BaseEventLoop._run_once", "asyncio/base_events.py", 1884),
+    ),
+    "kept": (
+        Frame("SocketIO.readinto", "socket.py", 706),
+        Frame("BaseHTTPRequestHandler.handle_one_request", "http/server.py", 404),
+    ),
+    "no frames": (),
+}
+
+
+def thread(name, frames, **more):
+    return ThreadStack(pid=12, name=name, frames=frames, **more)
+
+
+def dump(*threads, **more):
+    return StackDump(at_ns=7 * S, why="a request hung", threads=threads, **more)
+
+
+@pytest.mark.parametrize("frames", PARKED.values(), ids=PARKED)
+def test_a_thread_without_work_is_parked(frames):
+    """Unless it runs: then it has work whatever its innermost function."""
+    assert thread("", frames).state == "parked"
+    assert thread("", frames, active=True).state == "runs"
+
+
+def test_a_thread_that_waits_in_code_of_its_own_is_told():
+    """Also where py-spy calls it idle; and one that reads an answer of another server."""
+    assert thread("", LOCK).state == "waits"
+    upstream = (PARKED["kept"][0], Frame("ask_upstream", "app.py", 3))
+    assert thread("", upstream).state == "waits"
+
+
+def test_the_lines_of_a_deadlock():
+    """Equal stacks together, the largest group first after those that run; the way a thread begins is cut."""
+    threads = [thread(f"worker-{i} (serve)", LOCK) for i in range(4)]
+    spin = thread("spinner", (Frame("spin", "app.py", 2),), active=True, gil=True)
+    lines = dump_lines(dump(*threads, thread("pool", PARKED["pool"]), spin), 4 * S)
+    assert lines == [
+        "stacks of the server at 3.0 s, as a request hung:",
+        "  1 thread runs, with the GIL, pid 12 (spinner):",
+        "    spin (app.py:2)",
+        "  4 threads wait, pid 12 (worker-0, worker-1, worker-2, ...):",
+        "    run_model (app.py:5)",
+        "    answer (app.py:9)",
+        "    Thread.run (threading.py:982)",
+        "  1 thread without work",
+    ]
+
+
+def test_a_server_that_waits_in_a_coroutine_says_what_cannot_be_seen():
+    lines = dump_lines(dump(thread("MainThread", PARKED["loop"])), 0)
+    assert lines[1:] == [
+        "  1 thread without work",
+        "  what waits is on no stack of Python's: a coroutine, or another process",
+    ]
+
+
+def test_forty_lines_at_most():
+    """However many stacks, and however deep; what is left out is told."""
+    deep = [thread(f"t{n}", tuple(Frame(f"f{n}_{i}", "a.py", i) for i in range(30))) for n in range(20)]
+    lines = dump_lines(dump(*deep), 0)
+    assert len(lines) <= 40
+    assert "    ... 18 more" in lines
+    assert lines[-1] == "  18 more stacks left out"
+
+
+def test_a_dump_in_the_report_has_every_thread():
+    """Parked ones and whole stacks too."""
+    found = dump(thread("pool", PARKED["pool"]), missing=("process 3: gone",)).as_json(5 * S)
+    assert found == {
+        "at_s": 2.0,
+        "why": "a request hung",
+        "threads": [
+            {
+                "pid": 12,
+                "thread": "pool",
+                "state": "parked",
+                "frames": [
+                    "_worker (concurrent/futures/thread.py:81)",
+                    "Thread.run (threading.py:982)",
+                    "Thread._bootstrap_inner (threading.py:1045)",
+                ],
+            }
+        ],
+        "missing": ["process 3: gone"],
+    }
+
+
+def test_a_profile_says_that_it_disturbs():
+    """Or why there is none."""
+    assert str(Profile(file="/a.svg", samples=40, unread=2)) == (
+        "profiled 20 times a second, 40 samples, 2 more not read, which slows the server a little: /a.svg"
+    )
+    assert str(Profile(missing="py-spy is not installed")) == "not profiled: py-spy is not installed"

@@ -1,0 +1,101 @@
+"""Dumps are taken beside the load, few, and ended with the test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.progress import LoadProgress
+from pytest_llmserve.measure import looking
+from pytest_llmserve.measure.looking import Looking
+
+S = 1_000_000_000
+PLAN = LoadPlan(timeout_ns=10 * S)
+HANGS = LoadProgress(elapsed_ns=S, oldest_ns=9 * S)
+FINE = LoadProgress(elapsed_ns=S, oldest_ns=S)
+
+
+def none_over(figure, limit_ms):
+    return 0, 0
+
+
+def looked(look, now=HANGS, limit_s=15):
+    """The dumps after one look has been heeded."""
+    look.look(now, PLAN, none_over)
+    deadline = time.monotonic() + limit_s
+    while not (look.taken.dumps or look.taken.missing) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    look.end()
+    return look.taken
+
+
+@pytest.fixture
+def sleeper():
+    """A Python process that sleeps in a function of its own, and one that is not Python."""
+    code = "import time\ndef nap():\n    time.sleep(60)\nnap()"
+    with (
+        subprocess.Popen([sys.executable, "-c", code]) as python,
+        subprocess.Popen(["sleep", "60"]) as other,
+    ):
+        time.sleep(0.5)
+        yield python.pid, other.pid
+        python.kill()
+        other.kill()
+
+
+def test_a_hang_is_looked_into_once(sleeper):
+    """The stack of the sleep; the process that is no Python is told, and does not spoil the other."""
+    look = Looking(lambda: sleeper, "told")
+    look.look(FINE, PLAN, none_over)
+    taken = looked(look)
+    (dump,) = taken.dumps
+    assert dump.why == "a request had gone without its full answer for 9 s"
+    assert [frame.name for frame in dump.threads[0].frames] == ["nap", "<module>"]
+    (other,) = dump.missing
+    assert other == (
+        f"process {sleeper[1]}: stacks not read: it is not Python, or one that py-spy does not know"
+    )
+    look.look(HANGS, PLAN, none_over)
+    look.end()
+    assert look.taken == taken, "ten seconds have not gone by"
+
+
+def test_where_nothing_can_be_read_it_says_why(sleeper):
+    taken = looked(Looking(lambda: sleeper[1:], "told"))
+    assert taken.dumps == ()
+    assert taken.missing == (
+        f"stacks not taken: process {sleeper[1]}: stacks not read:"
+        " it is not Python, or one that py-spy does not know"
+    )
+
+
+def test_a_server_elsewhere_is_told_only_when_there_was_a_reason():
+    look = Looking(None, "10.0.0.7 is not this machine")
+    look.look(FINE, PLAN, none_over)
+    assert look.taken.missing is None
+    assert looked(look).missing == (
+        "stacks not taken: the server's process is not known: 10.0.0.7 is not this machine"
+    )
+
+
+def test_the_end_of_the_test_ends_a_dump_that_hangs(tmp_path, monkeypatch):
+    """No py-spy is left behind."""
+    slow = tmp_path / "py-spy"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(looking, "_END_S", 0.5)
+    look = Looking(lambda: [1], "told")
+    began = time.monotonic()
+    look.look(HANGS, PLAN, none_over)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < began + 10
+        time.sleep(0.01)
+    look.end()
+    assert time.monotonic() - began < 10
+    with pytest.raises(ProcessLookupError):
+        __import__("os").kill(int((tmp_path / "pid").read_text()), 0)

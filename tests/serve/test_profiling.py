@@ -1,0 +1,48 @@
+"""A flame graph over a while: written at its end, and no process left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pytest_llmserve.serve.profiling import Recording
+
+
+@pytest.fixture
+def busy():
+    """A Python process that computes."""
+    with subprocess.Popen([sys.executable, "-c", "def spin():\n    while True: pass\nspin()"]) as process:
+        time.sleep(0.3)
+        yield process.pid
+        process.kill()
+
+
+def test_a_graph_is_written_when_recording_ends(busy, tmp_path):
+    """With the function that used the time; the folder is made."""
+    file = tmp_path / "graphs" / "a.svg"
+    recording = Recording(busy, file, 60)
+    recording.start()
+    time.sleep(1.0)
+    profile = recording.stop()
+    assert profile.missing is None
+    assert profile.file == str(file)
+    assert profile.samples >= 3
+    assert "spin" in file.read_text()
+
+
+def test_what_cannot_be_recorded_says_why(tmp_path):
+    """A process that is not Python; a folder that cannot be made."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        recording = Recording(other.pid, tmp_path / "a.svg", 60)
+        recording.start()
+        time.sleep(0.3)
+        missing = recording.stop().missing
+        other.kill()
+    assert missing == f"process {other.pid}: py-spy had found no Python in it when the load was over"
+    (tmp_path / "file").write_text("")
+    recording = Recording(other.pid, tmp_path / "file" / "a.svg", 60)
+    recording.start()
+    assert recording.stop().missing == f"File exists ({tmp_path / 'file'})"
