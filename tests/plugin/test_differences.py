@@ -12,6 +12,9 @@ TIRING = """
 def test_it(llm_load):
     llm_load("Say hi.")
 """
+ALIKE = re.compile(
+    r"95% interval unbounded, .*\): (\d+) requests in each quarter are needed, as neighbours are"
+)
 QUICK_ANSWERS = ["--ttft-ms", 20, "--itl-ms", 1, "--tokens", 5]
 
 
@@ -19,19 +22,23 @@ def test_a_server_that_does_not_tire_passes(suite, mock_server):
     """Each figure passes, and what it is said to have changed by is next to nothing.
 
     Latencies differ from request to request by more than this machine's moods make neighbours alike, and
-    the limit is so far away that sends a few ms late are no matter.
+    the limit is so far away that sends a few ms late are no matter. Only a p95 may say, after a stall of
+    the machine, that the 200 requests of a quarter are too few, and how many are needed.
     """
     server = mock_server(*QUICK_ANSWERS, "--spread", 0.4)
     marked = TIRING.replace("requests=320", "requests=800").replace("percent=60", "percent=2000")
     run = suite(marked, "--llm-endpoint", server.url)
     assert run.exit == 0, run.text
-    assert run.judged("pass"), run.text
+    p50, p95, ttft = run.verdicts
     assert [v["what"] for v in run.verdicts] == [
         "p50 e2e latency over the run",
         "p95 e2e latency over the run",
         "p50 TTFT over the run",
     ]
     assert all(v["holds"] and -60 < v["estimate"] < 150 for v in run.verdicts), run.text
+    needed = ALIKE.search(p95["sentence"])
+    too_few = p95["verdict"] == "undecided" and needed is not None and int(needed[1]) > 200
+    assert run.judged("pass", [p50, ttft] if too_few else [p50, p95, ttft]), run.text
 
 
 def test_a_server_that_is_slower_from_the_middle_on_fails(suite, mock_server):
