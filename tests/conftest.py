@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+# Hundreds of processes import the package here: each would compile it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A shell that starts a job in the background leaves Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
