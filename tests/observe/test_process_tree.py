@@ -80,9 +80,7 @@ def test_grandchildren_count_too(tree_of, child, until):
     alone = read(tree)
     pid = child.tell(f"spawn {grandchild}")
     until(lambda: len(psutil.Process(pid).children()) == 1)
-    three = read(tree)
-    assert (alone.processes, three.processes) == (1, 3)
-    assert three.rss_bytes > alone.rss_bytes + 5e6
+    assert (alone.processes, read(tree).processes) == (1, 3)
 
 
 def test_a_child_that_ends_is_no_error(tree_of, child):
