@@ -98,7 +98,8 @@ class OpenServer:
         if server is None or server.alive or self.why == TOLD:
             return self
         if self.container is None:
-            pid, why = owner_of(self.endpoint.target)
+            owner = owner_of(self.endpoint.target)
+            pid, why = owner.pid, owner.why
         else:  # what listens at the port may be a forwarder
             pid, why = first_of(self.container.pids()), self.why
         if pid is None:

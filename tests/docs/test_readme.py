@@ -36,7 +36,7 @@ def shape(text):
 
 def test_the_failing_build_is_what_pytest_prints(readme, mock_server, session, tmp_path):
     """The first test of README against a server too slow for it prints the first block of README."""
-    server = mock_server("--ttft-ms", 400, "--itl-ms", 1, "--tokens", 16)
+    server = mock_server("--ttft-ms", 330, "--itl-ms", 1, "--tokens", 16)
     folder = tmp_path / "copied"
     folder.mkdir()
     (folder / "test_acceptance.py").write_text(readme.blocks("python")[0])

@@ -35,11 +35,31 @@ def one(result):
 
 
 @both
-def test_a_refused_port_ends_the_load_after_some_seconds(load):
-    """No thousands of failures a second, no wait for the end of the plan, and no sample to judge by."""
+def test_a_server_that_is_not_there_or_goes_away_ends_the_load_after_some_seconds(mock_server, new_run):
+    """No thousands of failures a second, no wait for the end of the plan, and no sample to judge by.
+
+    One that is killed in mid-run: what was answered stays, the rest is reset or refused, or cut off. The two
+    loads run side by side, as each takes the 5 s of patience.
+    """
+    server = mock_server("--die-after", 10, "--ttft-ms", 30, "--tokens", 3)
     began = time.monotonic()
-    result = load(f"http://127.0.0.1:{free_port()}", users=3, duration_ns=60_000 * MS)
+    absent = new_run(f"http://127.0.0.1:{free_port()}", users=3, duration_ns=60_000 * MS)
+    killed = new_run(server.url, users=4, duration_ns=60_000 * MS)
+    for run in (absent, killed):
+        run.start()
+    absent.wait()
     assert 4 < time.monotonic() - began < 15
+    killed.wait()
+    assert time.monotonic() - began < 20
+    nowhere_to_send(absent.result())
+    result = killed.result()
+    assert 8 <= len(result.ok) <= 12
+    assert set(result.by_outcome) <= {"ok", "reset", "refused", "cut_off"}
+    assert result.by_outcome["refused"] >= 4
+    assert result.generator.ended.startswith("gave up: from ")
+
+
+def nowhere_to_send(result):
     assert 9 <= len(result.requests) <= 45
     assert {(r.outcome, r.error, r.sent_ns) for r in result.requests} == {
         ("refused", "Connection refused", None)
@@ -133,19 +153,6 @@ def test_an_empty_answer_is_malformed(mock_server, load):
     server = mock_server("--empty-answer")
     (record,) = load(server.url, users=1, requests=1).requests
     assert (record.outcome, record.text, record.token_ns) == ("malformed", "", ())
-
-
-@both
-def test_a_server_killed_in_mid_run(mock_server, load):
-    """The run ends by itself: what was answered stays, the rest is reset or refused, or cut off."""
-    server = mock_server("--die-after", 10, "--ttft-ms", 30, "--tokens", 3)
-    began = time.monotonic()
-    result = load(server.url, users=4, duration_ns=60_000 * MS)
-    assert time.monotonic() - began < 20
-    assert 8 <= len(result.ok) <= 12
-    assert set(result.by_outcome) <= {"ok", "reset", "refused", "cut_off"}
-    assert result.by_outcome["refused"] >= 4
-    assert result.generator.ended.startswith("gave up: from ")
 
 
 @both

@@ -189,6 +189,6 @@ def test_a_request_given_up_is_gone_from_the_server(http2, load):
 def test_more_users_than_streams_of_a_connection_do_not_queue(http2, load):
     """httpx lets 100 requests at once onto a connection: users have their own."""
     server = http2("first hang")
-    result = load(server.url, users=110, requests=110, timeout_ns=3000 * MS)
+    result = load(server.url, users=110, requests=110, timeout_ns=2000 * MS)
     assert result.by_outcome == {"timed_out": 110}
     assert len(server.handle.bodies) == server.connections == 110

@@ -33,15 +33,27 @@ def test_no_two_workers_share_a_cpu():
     assert len({cpu_of(index, 7, range(8)) for index in range(7)}) == 7
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process")
+PINNED = """
+import os
+from pytest_llmserve.load import pinning
+before = os.sched_getaffinity(0)
+pinning.cpu_of = lambda index, workers, allowed: max(allowed)
+print(pinning.pin(0, 2), len(before), os.sched_getaffinity(0) == {max(before)})
+"""
+
+
+CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+@pytest.mark.skipif(CPUS < 2, reason="needs two CPUs, and a system that pins processes")
 def test_pinning_is_for_real():
     """A process that is pinned may run nowhere else."""
-    code = (
-        "import os; from pytest_llmserve.load import pinning; cpus = os.sched_getaffinity(0);"
-        " pinning.cpu_of = lambda index, workers, allowed: max(allowed);"
-        " assert pinning.pin(0, 2); assert os.sched_getaffinity(0) == {max(cpus)}"
+    done = subprocess.run(
+        [sys.executable, "-c", PINNED], check=True, timeout=60, capture_output=True, text=True
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    told, before, alone = done.stdout.split()
+    assert (told, alone) == ("True", "True")
+    assert int(before) > 1
 
 
 def test_what_cannot_be_pinned_says_so(monkeypatch):

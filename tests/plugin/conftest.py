@@ -61,11 +61,14 @@ class Run:
         assert isinstance(found, list)
         return found
 
-    def judged(self, word: str) -> bool:
-        """All verdicts are `word`, or say that this machine was too busy to give one."""
-        return bool(self.verdicts) and all(
-            v["verdict"] == word or (v["verdict"] == "undecided" and BUSY in v["sentence"])
-            for v in self.verdicts
+    def judged(self, word: str, verdicts: list[dict[str, Any]] | None = None) -> bool:
+        """All verdicts are `word`, or say that this machine was too busy to give one.
+
+        Those of the first test, when none are given.
+        """
+        judged = self.verdicts if verdicts is None else verdicts
+        return bool(judged) and all(
+            v["verdict"] == word or (v["verdict"] == "undecided" and BUSY in v["sentence"]) for v in judged
         )
 
     def failure(self, name: str) -> list[str]:

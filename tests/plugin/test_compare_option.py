@@ -12,11 +12,12 @@ from pytest_llmserve.reports.kept import file_stem
 
 NODEID = "test_suite.py::test_it"
 BODY = """
-@pytest.mark.load(users=2, requests=100)
+@pytest.mark.load(users=4, requests=80)
 @pytest.mark.no_regression(percent=60, metrics=["e2e_p50"])
 def test_it(llm_load):
     llm_load("Say hi.")
 """
+SHORT = BODY.replace("requests=80", "requests=8")
 NOT_JUDGED = "no_regression was not judged: give --llm-compare NAME"
 
 
@@ -86,45 +87,45 @@ def test_a_slower_server_fails(suite, slow, main):
 
 def test_a_run_of_an_unlike_load_is_refused(suite, steady, main):
     """Each difference is named, and the test fails."""
-    run = suite(BODY.replace("users=2", "users=3"), "--llm-endpoint", steady.url, "--llm-compare=main")
+    run = suite(SHORT.replace("users=4", "users=3"), "--llm-endpoint", steady.url, "--llm-compare=main")
     assert run.exit == 1
-    assert no_evidence(run) == 'cannot be compared with "main": users 2 there, 3 here'
+    assert no_evidence(run) == 'cannot be compared with "main": users 4 there, 3 here'
 
 
 def test_other_prompts_are_refused(suite, steady, main):
     """The hash of the prompts tells, without a word of them."""
-    run = suite(BODY.replace("hi", "ho"), "--llm-endpoint", steady.url, "--llm-compare=main")
+    run = suite(SHORT.replace("hi", "ho"), "--llm-endpoint", steady.url, "--llm-compare=main")
     assert no_evidence(run) == 'cannot be compared with "main": the prompts are others'
 
 
 def test_seed_nonces_workers_and_time_limits_may_differ(suite, steady, main):
     """They make no other load."""
-    body = BODY.replace("requests=100", "requests=120, seed=5, timeout='9s'")
+    body = BODY.replace("requests=80", "requests=100, seed=5, timeout='9s'")
     run = suite(body, "--llm-endpoint", steady.url, "--llm-compare=main", "--llm-load-workers=2")
     assert run.judged("pass"), run.text
 
 
 def test_without_the_option_nothing_is_judged_and_that_is_said(suite, steady):
     """A developer's run at home is not red for it, also with --llm-strict; quietly too."""
-    run = suite(BODY, "--llm-endpoint", steady.url, "--llm-strict")
+    run = suite(SHORT, "--llm-endpoint", steady.url, "--llm-strict")
     assert run.exit == 0, run.text
     assert run.verdicts == []
     assert run.tests[0]["not_judged"] == NOT_JUDGED
     assert f"  {NOT_JUDGED}" in run.result.outlines
-    quiet = suite(BODY, "--llm-endpoint", steady.url, "-q")
+    quiet = suite(SHORT, "--llm-endpoint", steady.url, "-q")
     assert f"{NODEID}: passed; {NOT_JUDGED}" in quiet.result.outlines
 
 
 def test_a_test_that_was_never_kept_fails(suite, steady, main):
     """Others of the same name are no help."""
-    run = suite(BODY.replace("test_it", "test_new"), "--llm-endpoint", steady.url, "--llm-compare=main")
+    run = suite(SHORT.replace("test_it", "test_new"), "--llm-endpoint", steady.url, "--llm-compare=main")
     assert run.exit == 1
     assert no_evidence(run) == 'no kept run "main" of this test: run once with --llm-save main'
 
 
 def test_a_name_under_which_nothing_is_kept_fails(suite, steady):
     """And the header has said so before the load."""
-    run = suite(BODY, "--llm-endpoint", steady.url, "--llm-compare=v1")
+    run = suite(SHORT, "--llm-endpoint", steady.url, "--llm-compare=v1")
     assert run.exit == 1
     assert 'llmserve: compared with "v1", 0 runs in .llmserve/v1' in run.result.outlines
     assert no_evidence(run) == 'no kept run "v1" of this test: run once with --llm-save v1'
@@ -157,7 +158,7 @@ def test_a_folder_can_be_named(folder, suite, steady, main):
 
 def test_a_folder_without_the_test_says_what_to_give(suite, steady):
     """--llm-save keeps under a name, so the way out is another."""
-    run = suite(BODY, "--llm-endpoint", steady.url, "--llm-compare=./runs/v1")
+    run = suite(SHORT, "--llm-endpoint", steady.url, "--llm-compare=./runs/v1")
     assert no_evidence(run) == (
         'no kept run "./runs/v1" of this test: run once with --llm-save, and give the folder that is written,'
         " not ./runs/v1"
@@ -178,7 +179,7 @@ def test_a_folder_without_the_test_says_what_to_give(suite, steady):
 def test_a_file_that_cannot_be_used_is_named(text, why, suite, steady, main):
     """With what to do; the test fails."""
     main.write_text(text)
-    run = suite(BODY, "--llm-endpoint", steady.url, "--llm-compare=main")
+    run = suite(SHORT, "--llm-endpoint", steady.url, "--llm-compare=main")
     assert run.exit == 1
     assert no_evidence(run) == f"{main} {why}: run once with --llm-save main"
 
@@ -200,7 +201,7 @@ def test_runs_can_be_compared_and_kept_under_another_name(suite, steady, main):
 
 def test_workers_compare_too(suite, steady, main):
     """pytest-xdist: tests keep their names."""
-    run = suite(BODY, "--llm-endpoint", steady.url, "--llm-compare=main", "-n", 2)
+    run = suite(BODY, "--llm-endpoint", steady.url, "--llm-compare=main", "-n", 1)
     assert run.judged("pass"), run.text
 
 

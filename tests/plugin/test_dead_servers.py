@@ -81,6 +81,7 @@ asked = 0
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: else each answer waits for an acknowledgement
     served = 0
 
     def reply(self, body):

@@ -7,30 +7,44 @@ import re
 from pytest_llmserve.checks.no_regression import NOT_NAMED
 
 TIRING = """
-@pytest.mark.load(users=4, requests=320)
+@pytest.mark.load(users=8, requests=320)
 @pytest.mark.no_degradation(percent=60)
 def test_it(llm_load):
     llm_load("Say hi.")
 """
+ALIKE = re.compile(
+    r"95% interval unbounded, .*\): (\d+) requests in each quarter are needed, as neighbours are"
+)
+QUICK_ANSWERS = ["--ttft-ms", 20, "--itl-ms", 1, "--tokens", 5]
 
 
 def test_a_server_that_does_not_tire_passes(suite, mock_server):
-    server = mock_server("--ttft-ms", 40, "--itl-ms", 2, "--tokens", 5)
-    run = suite(TIRING, "--llm-endpoint", server.url)
+    """Each figure passes, and what it is said to have changed by is next to nothing.
+
+    Latencies differ from request to request by more than this machine's moods make neighbours alike, and
+    the limit is so far away that sends a few ms late are no matter. Only a p95 may say, after a stall of
+    the machine, that the 200 requests of a quarter are too few, and how many are needed.
+    """
+    server = mock_server(*QUICK_ANSWERS, "--spread", 0.4)
+    marked = TIRING.replace("requests=320", "requests=800").replace("percent=60", "percent=2000")
+    run = suite(marked, "--llm-endpoint", server.url)
     assert run.exit == 0, run.text
-    # On a busy machine neighbours may be too alike for a verdict in so few requests.
-    assert run.verdicts[0]["verdict"] != "fail", run.text
+    p50, p95, ttft = run.verdicts
     assert [v["what"] for v in run.verdicts] == [
         "p50 e2e latency over the run",
         "p95 e2e latency over the run",
         "p50 TTFT over the run",
     ]
+    assert all(v["holds"] and -60 < v["estimate"] < 150 for v in run.verdicts), run.text
+    needed = ALIKE.search(p95["sentence"])
+    too_few = p95["verdict"] == "undecided" and needed is not None and int(needed[1]) > 200
+    assert run.judged("pass", [p50, ttft] if too_few else [p50, p95, ttft]), run.text
 
 
 def test_a_server_that_is_slower_from_the_middle_on_fails(suite, mock_server):
-    """Twice as slow from the 160th request on: 48 ms, then 98 ms."""
+    """Three times as slow from the 160th request on: 24 ms, then 74 ms."""
     slow = ["--healthy-first", 160, "--slow-every", 1, "--slow-ms", 50]
-    server = mock_server("--ttft-ms", 40, "--itl-ms", 2, "--tokens", 5, *slow)
+    server = mock_server(*QUICK_ANSWERS, *slow)
     run = suite(TIRING, "--llm-endpoint", server.url)
     assert run.exit == 1, run.text
     first = run.failure("test_it")[0]

@@ -23,7 +23,7 @@ def test_before():
     pass
 
 def test_load(llm_load):
-    assert llm_load("Say hi.", users=2, duration="1500ms").ok
+    assert llm_load("Say hi.", users=2, duration="1100ms").ok
 
 def test_after():
     pass
@@ -40,7 +40,10 @@ class Screen:
     def __init__(self, folder, *options, **environment):
         self._master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio", *options]
+        command = [sys.executable, "-m", "pytest"]
+        for plugin in ("cacheprovider", "asyncio", "hypothesispytest"):  # slow to import
+            command += ["-p", f"no:{plugin}"]
+        command += options
         unset = ("CI", "BUILD_NUMBER", "COLUMNS", "NO_COLOR", "TERM")
         given = {k: v for k, v in os.environ.items() if k not in unset}
         given |= {"TERM": "xterm", **environment}
@@ -180,20 +183,20 @@ def test_the_stage_that_runs_is_shown(screen, pytester):
     pytester.makepyfile(
         test_suite="""
         def test_load(llm_load):
-            assert llm_load("Say hi.", stages=[(1, "1500ms"), ((2, 3), "1500ms")]).ok
+            assert llm_load("Say hi.", stages=[(1, "1s"), ((2, 3), "1s")]).ok
         """
     )
     session = screen()
     text = session.read_until()
     assert session.close() == 0
-    assert re.search(r"0:0[01]/0:03 +1 user \(1/2\)", text)
-    assert re.search(r"0:0[23]/0:03 +2 to 3 users \(2/2\)", text)
+    assert re.search(r"0:0[01]/0:02 +1 user \(1/2\)", text)
+    assert re.search(r"0:0[12]/0:02 +2 to 3 users \(2/2\)", text)
 
 
 def test_a_name_the_terminal_cannot_write_is_escaped(screen, pytester):
     """As pytest does; the load runs on."""
     pytester.path.joinpath("spür.jsonl").write_text(
-        "\n".join(f'{{"at_s": {at / 10}, "input_chars": 9}}' for at in range(15))
+        "\n".join(f'{{"at_s": {at / 15}, "input_chars": 9}}' for at in range(15))
     )
     pytester.makepyfile(
         test_suite="""
@@ -335,15 +338,15 @@ def test_a_log_has_a_line_once_in_a_while(suite, quick):
 
 def test_a_short_load_prints_nothing(suite, quick):
     """The default is a line each 15 s."""
-    run = suite(LOAD, f"--llm-endpoint={quick.url}", apart=True)
+    run = suite(LOAD.replace("1100ms", "600ms"), f"--llm-endpoint={quick.url}", apart=True)
     assert not PLAIN.search(run.text)
 
 
 @SILENT
 def test_a_log_is_kept_silent(options, suite, quick):
     """With -q, in xdist's workers, which have no terminal, without pytest's terminal, and when told to."""
-    every = [] if options[0] == "-o" else ["-o", "llm_progress=200ms"]
-    run = suite(LOAD, f"--llm-endpoint={quick.url}", *every, *options, apart=True)
+    every = [] if options[0] == "-o" else ["-o", "llm_progress=100ms"]
+    run = suite(LOAD.replace("1100ms", "600ms"), f"--llm-endpoint={quick.url}", *every, *options, apart=True)
     assert run.exit == 0
     assert not PLAIN.search(run.text)
     assert len(run.tests) == 1
@@ -380,8 +383,8 @@ def test_loads_side_by_side_share_the_terminal(screen, pytester):
 
         def test_load(llm_load):
             async def both():
-                one = llm_load.arun("Hi", users=2, duration="1500ms")
-                return await asyncio.gather(one, llm_load.arun("Hi", users=1, duration="1s"))
+                one = llm_load.arun("Hi", users=2, duration="1100ms")
+                return await asyncio.gather(one, llm_load.arun("Hi", users=1, duration="700ms"))
             assert all(result.ok for result in asyncio.run(both()))
 
         def test_after():

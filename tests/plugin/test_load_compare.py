@@ -7,7 +7,7 @@ import json
 import pytest
 
 BODY = """
-@pytest.mark.load(users=2, requests=80)
+@pytest.mark.load(users=4, requests=80)
 @pytest.mark.no_regression(percent=60, metrics=["e2e_p50"])
 @pytest.mark.error_rate(max=0.5)
 def test_it(llm_load, llm_endpoint):
@@ -24,8 +24,8 @@ def steady(mock_server):
 
 @pytest.fixture
 def slow(mock_server):
-    """One that takes three times as long."""
-    return mock_server(*LATENCY, 70)
+    """One that takes twice as long."""
+    return mock_server(*LATENCY, 50)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_the_comparison_is_in_summary_and_report(compare, steady, slow):
     }  # fmt: skip
     assert comparison["b"]["url"] == slow.url
     assert comparison["b"]["counts"]["sent"] == 80
-    assert comparison["b"]["metrics"]["e2e_ms"]["p50"] > 70
+    assert comparison["b"]["metrics"]["e2e_ms"]["p50"] > 50
     assert (comparison["rounds"], comparison["planned"], comparison["ended"]) == (2, 2, None)
     shift = comparison["shifts"]["e2e_p50"]
     assert shift["ratio"] < -0.2
@@ -183,7 +183,7 @@ def test_a_reference_that_is_not_there_is_named(compare, suite):
 def test_a_reference_that_dies_is_no_evidence(suite, steady, mock_server):
     """It is named; what was measured of a is judged by the other markers."""
     dying = mock_server(*LATENCY, 20, "--refuse-after", 25)
-    body = BODY.format(sides=f"llm_endpoint, {dying.url!r}").replace("rounds=2", "rounds=8")
+    body = BODY.format(sides=f"llm_endpoint, {dying.url!r}").replace("rounds=2", "rounds=4")
     run = suite(body, "--llm-endpoint", steady.url)
     assert run.exit == 1, run.text
     (verdict,) = of(run, "no_regression")
@@ -200,7 +200,7 @@ def test_a_reference_that_dies_is_no_evidence(suite, steady, mock_server):
 def test_a_server_under_test_that_dies_fails(suite, steady, mock_server):
     """Whatever it was before."""
     dying = mock_server(*LATENCY, 20, "--refuse-after", 25)
-    body = BODY.format(sides=f"{dying.url!r}, llm_endpoint").replace("rounds=2", "rounds=8")
+    body = BODY.format(sides=f"{dying.url!r}, llm_endpoint").replace("rounds=2", "rounds=4")
     run = suite(body, "--llm-endpoint", steady.url)
     assert run.exit == 1, run.text
     assert {v["verdict"] for v in run.verdicts} == {"fail"}
@@ -249,7 +249,7 @@ import asyncio, time
 def test_it(llm_load, llm_endpoint):
     async def main():
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(1.5):
                 await llm_load.acompare(llm_endpoint, llm_endpoint)
 
     asyncio.run(main())

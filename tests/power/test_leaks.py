@@ -21,7 +21,7 @@ from pytest_llmserve.domain.samples import MemoryChange, ResourceSample, Resourc
 from pytest_llmserve.domain.units import NS_PER_S
 
 SECONDS, REQUESTS = 100, 5000
-QUICK, PROOF = 200, 1000
+QUICK, PROOF = 100, 1000
 
 Random = np.random.Generator
 Shape = Callable[[Random, np.ndarray], np.ndarray]

@@ -77,7 +77,7 @@ def test_fixed_verdicts_looked_at_again_and_again_would_be_wrong(proof, monkeypa
 def test_the_first_decided_look_is_found_by_bisection(proof):
     """As by looking at each, in every run: what is decided once stays decided."""
     harness = proof("harness")
-    drawn = proof("processes").PROCESSES["mm1-50"].draw(np.random.default_rng(8), 6, 400)
+    drawn = proof("processes").PROCESSES["mm1-50"].draw(np.random.default_rng(8), 3, 400)
     checks = [latency.Latency(p90_ms=limit) for limit in (200.0, 460.5, 900.0)]
     for late, sent in zip(drawn.latency.tolist(), drawn.sent.tolist(), strict=True):
         made = harness.records(sent, late)
