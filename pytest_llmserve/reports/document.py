@@ -98,6 +98,7 @@ def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> d
             kept = memory.gpu.retained_bytes
             document["gpu_retained_mb"] = None if kept is None else round(kept / 1e6, 3)
             document["gpu_memory_missing"] = memory.gpu.missing
+        document |= {f"{count.figure}_kept": count.kept for count in memory.counts}
     if window.gpu is not None:
         document["gpu_measure"] = window.gpu
     for counter in COUNTERS & found.keys():

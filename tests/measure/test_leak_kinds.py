@@ -20,7 +20,7 @@ from pytest_llmserve.serve.ready import wait_ready
 pytestmark = pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells of shared memory")
 
 GROWING, COUNTED, HEALTHY = 400, 40, 100
-"""Requests: so many that memory is seen to grow, that there is something to count, of a healthy server."""
+"""Requests: that memory is seen to grow, that there is something to count, and of a healthy server."""
 MEMORY = NoLeak(mb=10)
 MEASURE = "(USS + swap + shared, "
 

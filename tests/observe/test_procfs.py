@@ -13,6 +13,7 @@ from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.observe import family as family_module
 from pytest_llmserve.observe import procfs
 from pytest_llmserve.observe.family import Family, descendants, parse_stat
+from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
 from pytest_llmserve.observe.procfs import ProcfsTree, parse_rollup
 
@@ -197,11 +198,12 @@ def test_a_pid_that_was_given_to_another_is_not_the_server(proc):
 
 def test_memory_that_is_swapped_out_is_still_held(proc):
     """500 MB of swap more, USS the same: memory is both, and shared memory."""
-    tree = ProcessTree(7, reader=ProcfsTree(7, str(proc.root)))
-    before = tree.memory_bytes(full=True)
-    assert before == (300 + 60) * 1024
+    reader = MemoryReader(ProcessTree(7, reader=ProcfsTree(7, str(proc.root))))
+    before = take_baseline(reader, sleep=lambda seconds: None)
+    assert (reader.measure, set(before)) == ("USS + swap + shared", {(300 + 60) * 1024})
     proc.start(7, swap_kb=500_000)
-    assert tree.memory_bytes(full=True) - before == 500_000 * 1024
+    change = memory_change(reader, before, 0, sleep=lambda seconds: None, clock=lambda: 0)
+    assert (change.measure, change.retained_bytes) == ("USS + swap + shared", 500_000 * 1024)
 
 
 def test_what_may_not_be_read_is_not_guessed(proc, monkeypatch):

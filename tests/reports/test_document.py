@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pytest_llmserve.domain.record import NOT_KEPT
-from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.samples import CountChange, ResourceWindow
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.environment import environment
 
@@ -73,6 +73,17 @@ def test_memory_that_was_kept_is_told(make):
     lost = make.memory(measure="RSS", missing="process 17 ended")
     resources = strict_json(run_document(make.run([make.record(0)], memory=lost), False))["resources"]
     assert (resources["retained_mb"], resources["memory_missing"]) == (None, "process 17 ended")
+
+
+def test_what_was_left_open_is_told(make):
+    """Null where it is not known."""
+    counts = (
+        CountChange(figure="open_files", before=(12,), after=(14, 13)),
+        CountChange(figure="threads", missing="process 17 ended"),
+    )
+    change = make.memory(measure="RSS", before=(1,) * 3, after=(1,) * 3, counts=counts)
+    resources = strict_json(run_document(make.run([make.record(0)], memory=change), False))["resources"]
+    assert (resources["open_files_kept"], resources["threads_kept"]) == (1, None)
 
 
 def test_gpu_memory_that_was_kept_is_told(make):
