@@ -107,10 +107,10 @@ class Aside:
             self._turn.notify_all()
             if self._thread is not None and not self._told and self._lost is None:
                 self._lost = self._probe.missing or NEVER.format(self._what)
-            given_up = self._lost is not None
+            hangs = self._lost is not None and not self._over
         if self._thread is None:
             self._probe.close()
-        elif not given_up:
+        elif not hangs:
             self._thread.join(1.0)
 
     def _begin(self) -> None:
