@@ -225,14 +225,22 @@ def test_one_process_at_the_end_of_its_core(changes, speaks):
 
 
 @pytest.mark.parametrize(
-    ("used", "machine", "speaks"), [(80.0, 97.0, True), (80.0, 94.0, False), (220.0, 97.0, False)]
+    ("used", "machine", "more", "speaks"),
+    [
+        (80.0, 97.0, {}, True),
+        (80.0, 94.0, {}, False),
+        (220.0, 97.0, {}, False),
+        (25.0, 97.0, {}, True),
+        (24.0, 97.0, {}, False),
+        (80.0, 97.0, {"gpus": (gpu(50.0, 60.0),)}, False),
+    ],
 )
-def test_a_machine_that_others_keep_busy(used, machine, speaks, make):
-    """The load generator's own share, here 0.2 cores, is not theirs."""
+def test_a_machine_that_others_keep_busy(used, machine, more, speaks, make):
+    """The load generator's own share, here 0.2 cores, is not theirs; a server at rest is not held up."""
     run = make.run_of([9_000.0], healthy=GeneratorHealth(cpu_s=1.8))
-    window = watched(cpu_percent=used, host_cpu_percent=machine)
+    window = watched(cpu_percent=used, host_cpu_percent=machine, **more)
     assert whats(window, run) == (["busy machine"] if speaks else [])
-    if speaks:
+    if used == 80.0 and speaks:
         assert only(window, run).sentence == (
             "the machine was 97.0% busy, but the server had only 0.80 of 4 cores and the load generator 0.20:"
             " other programs took the rest; end them, or test on a machine of its own"
