@@ -89,6 +89,8 @@ def test_nothing_is_said_without_figures(make):
     assert diagnose([make.run_of([])], ResourceWindow()) == []
     alarms = {"cpu_percent": 400.0, "gpus": (gpu(99.9, 99.0),), "waiting": 50.0, "kv_cache_percent": 100.0}
     assert diagnose([failing(make, 30)], watched(seconds=0, **alarms)) == []
+    two = [sample for sample in watched(**alarms).samples if sample.at_ns in {0, 10 * NS_PER_S}]
+    assert diagnose([], ResourceWindow(samples=tuple(two), cores=4)) == []
 
 
 def test_memory_bound_as_in_the_field(make):
@@ -223,14 +225,22 @@ def test_one_process_at_the_end_of_its_core(changes, speaks):
 
 
 @pytest.mark.parametrize(
-    ("used", "machine", "speaks"), [(80.0, 97.0, True), (80.0, 94.0, False), (220.0, 97.0, False)]
+    ("used", "machine", "more", "speaks"),
+    [
+        (80.0, 97.0, {}, True),
+        (80.0, 94.0, {}, False),
+        (220.0, 97.0, {}, False),
+        (25.0, 97.0, {}, True),
+        (24.0, 97.0, {}, False),
+        (80.0, 97.0, {"gpus": (gpu(50.0, 60.0),)}, False),
+    ],
 )
-def test_a_machine_that_others_keep_busy(used, machine, speaks, make):
-    """The load generator's own share, here 0.2 cores, is not theirs."""
+def test_a_machine_that_others_keep_busy(used, machine, more, speaks, make):
+    """The load generator's own share, here 0.2 cores, is not theirs; a server at rest is not held up."""
     run = make.run_of([9_000.0], healthy=GeneratorHealth(cpu_s=1.8))
-    window = watched(cpu_percent=used, host_cpu_percent=machine)
+    window = watched(cpu_percent=used, host_cpu_percent=machine, **more)
     assert whats(window, run) == (["busy machine"] if speaks else [])
-    if speaks:
+    if used == 80.0 and speaks:
         assert only(window, run).sentence == (
             "the machine was 97.0% busy, but the server had only 0.80 of 4 cores and the load generator 0.20:"
             " other programs took the rest; end them, or test on a machine of its own"
@@ -452,7 +462,12 @@ def test_a_cliff_over_the_length_is_found(make):
             id="under 100 ms",
         ),
         pytest.param(
-            lambda make: lengths(make, range(200, 4_200, 20), lambda chars: 40 + 0.1 * chars, 3_000.0),
+            lambda make: lengths(make, range(200, 4_200, 20), lambda chars: 500 + 0.1 * chars), id="not twice"
+        ),
+        pytest.param(
+            lambda make: lengths(
+                make, range(200, 4_200, 20), lambda chars: 20 + 0.2 * chars + 9_000 * (chars % 140 == 0)
+            ),
             id="lengths explain little",
         ),
         pytest.param(
@@ -470,10 +485,11 @@ def test_lengths_that_explain_nothing(quiet, make):
     assert diagnose([quiet(make)], ResourceWindow()) == []
 
 
-def test_a_long_run_is_thinned_before_it_is_fitted(make):
-    """The fit takes the square of what it is given: 5000 answers would be 200 MB."""
-    run = lengths(make, [200 + n % 4_000 for n in range(5_000)], lambda chars: 40 + 0.4 * chars, 50.0)
-    assert whats(ResourceWindow(), run) == ["prefill-bound"]
+def test_a_long_run_is_thinned_evenly(make):
+    """The end of it counts as much as the beginning."""
+    run = lengths(make, [200 + n % 4_000 for n in range(12_000)], lambda chars: 40 + 0.4 * chars, 50.0)
+    found = only(ResourceWindow(), run)
+    assert (found.what, round(found.figures["ms_per_1000_chars"], -1)) == ("prefill-bound", 400)
 
 
 def test_a_generator_that_was_the_bottleneck_comes_first(make):

@@ -14,6 +14,7 @@ import pytest
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.observe.cores import cores_of
 from pytest_llmserve.observe.gpu import GpuDevices
 from pytest_llmserve.observe.process_tree import ProcessTree
 
@@ -117,6 +118,37 @@ def test_memory_as_last_read_is_told_as_long_as_it_is_known(sleeper):
     watch.stop()
     assert watch.now()["server_rss_bytes"] is None
     assert Watch(Watched(pid=None, why="elsewhere")).now()["server_rss_bytes"] is None
+
+
+class Page:
+    """Tells a queue of five, and is lost with the second reading."""
+
+    source, missing = "metrics", None
+
+    def __init__(self):
+        self.left = 1
+
+    def read(self, full):
+        self.left -= 1
+        if self.left < 0:
+            raise ProbeLost("the page is gone")
+        return {"waiting": 5.0}
+
+    def close(self):
+        pass
+
+
+def test_the_queue_as_told_last_is_known_as_long_as_somebody_tells_it(sleeper, monkeypatch):
+    """For a line of progress, like memory."""
+    monkeypatch.setattr("pytest_llmserve.measure.probes.PROBES", (lambda watched, tree: Page(),))
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
+    watch.sample_now()
+    assert watch.now()["server_waiting"] == 5.0
+    watch.sample_now()
+    assert watch.now()["server_waiting"] is None
+    assert watch.now()["server_rss_bytes"] > 1_000_000
+    assert (watch.window().why("queue"), watch.window().cores) == ("the page is gone", cores_of(sleeper.pid))
+    watch.stop()
 
 
 GPU_MB = 700
