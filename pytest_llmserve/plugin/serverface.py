@@ -14,6 +14,7 @@ from pytest_llmserve.domain.errors import LlmServeError, SetupError
 from pytest_llmserve.domain.recovery import Before, Recovery
 from pytest_llmserve.domain.units import duration_ns
 from pytest_llmserve.measure.recovery import before_of, wait_recovered
+from pytest_llmserve.serve.guard import start_mark
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class ServerFace:
         server = self._opened.server
         assert server is not None  # the fixture has seen to it
         return server
+
+    @property
+    def ours(self) -> bool:
+        """True when it was started here, so that it can be stopped, killed and restarted."""
+        return isinstance(self._server, ServerProcess)
 
     @property
     def pid(self) -> int:
@@ -114,14 +120,13 @@ class ServerFace:
             return
         self._before = before_of(self._opened.endpoint)
         self._liveness.expect_end()
-        listener = self._opened.listener
-        pid = listener.pid() or server.pid
+        pid = self._opened.listener.pid() or server.pid
         self._end_ns = time.monotonic_ns()
         if pid == server.pid:
             server.expect_end()
         os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + _END_LIMIT_S
-        while listener.ended is False and server.alive and time.monotonic() < deadline:
+        while time.monotonic() < deadline and not _gone(pid, server):
             time.sleep(0.01)
 
     def recovers(self, within: float | str = "30s") -> Recovery:
@@ -183,6 +188,11 @@ class ServerFace:
 
     def __repr__(self) -> str:
         return repr(self._server)
+
+
+def _gone(pid: int, server: ServerProcess) -> bool:
+    """A process has ended, and where it was the server's first, that is known too."""
+    return start_mark(pid) is None and (pid != server.pid or not server.alive)
 
 
 def _within(within: float | str) -> int:

@@ -79,7 +79,7 @@ def _said(test: Mapping[str, Any]) -> Iterator[str]:
             yield test[key]
     if test.get("stacks"):
         times = len(test["stacks"])
-        yield f"{times} times the stacks of the server were taken: in the report, --llm-report=FILE"
+        yield f"stacks of the server, taken {_times(times)}, are in the report: --llm-report=FILE.json"
     kept = test.get("kept")
     if kept is None:
         return
@@ -90,6 +90,10 @@ def _said(test: Mapping[str, Any]) -> Iterator[str]:
     else:
         instead = f", in place of {_runs(before)} kept before" if before else ""
         yield f"kept as {kept['name']}: {_runs(kept['runs'])}{instead}"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _runs(number: int) -> str:
