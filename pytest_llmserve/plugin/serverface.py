@@ -48,6 +48,11 @@ class ServerFace:
         return server
 
     @property
+    def ours(self) -> bool:
+        """True when it was started here, so that it can be stopped, killed and restarted."""
+        return isinstance(self._server, ServerProcess)
+
+    @property
     def pid(self) -> int:
         """The server's first process; after its end, the pid it had."""
         return self._server.pid

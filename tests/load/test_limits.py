@@ -42,3 +42,18 @@ def test_what_is_taken_may_be_set_again_meanwhile():
     for whose in limits.take_due(15):
         limits.set(whose, 40)
     assert limits.next_ns() == 20
+
+
+def test_another_thread_may_ask_what_is_due_first():
+    """In the middle of a change it gets no answer, never an error."""
+    limits = Limits()
+    assert limits.first_ns() is None
+    limits.set("a", 5)
+    limits.set("b", 7)
+    assert limits.first_ns() == 5
+
+    class Changing(Limits):
+        def next_ns(self):
+            raise RuntimeError("OrderedDict mutated during iteration")
+
+    assert Changing().first_ns() is None

@@ -167,3 +167,24 @@ def test_many_latencies_are_sampled_evenly():
     assert quantiles.p50 == pytest.approx(20_000, rel=0.1)
     assert quantiles.p99 == pytest.approx(39_600, rel=0.01)
     assert len(rising._values) == 2000
+
+
+def test_how_many_answers_are_over_a_limit():
+    """Failed ones are not among them, but among all; at the limit is within it."""
+    latencies = LatenciesSoFar()
+    latencies.add(array("f", [5.0, 30.0, math.inf, 20.0, 40.0]).tobytes())
+    assert latencies.over(20.0) == (2, 5)
+    assert latencies.over(50.0) == (0, 5)
+    assert LatenciesSoFar().over(1.0) == (0, 0)
+
+
+def test_the_oldest_request_is_that_of_any_worker():
+    """None while nothing is under way."""
+    tally = ProgressTally(LoadPlan(requests=9), 0)
+    tally.add(0, Beat(sent=1, active=1, oldest_ns=S), S)
+    tally.add(1, Beat(sent=1, active=1, oldest_ns=3 * S), S)
+    tally.add(2, Beat(), S)
+    assert tally.progress(S).oldest_ns == 3 * S
+    for worker in (0, 1):
+        tally.add(worker, Beat(sent=1), 2 * S)
+    assert tally.progress(2 * S).oldest_ns is None
