@@ -49,7 +49,7 @@ def test_quickstart_passes_against_a_server_by_url(example, mock_server, session
 def test_quickstart_finds_a_sick_server(example, mock_server, session):
     """Unchanged, it fails the tests whose promise is broken, and those only."""
     server = mock_server("--fail-every", 2, "--healthy-first", 5, "--fail-status", 503)
-    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.1")
+    done = session(example("quickstart"), f"--llm-endpoint={server.url}", "--llm-scale=0.2")
     assert done.exit == 1, done.text
     found = outcomes(done)
     assert found["test_four_users_are_served_in_time"] == "failed"
@@ -105,7 +105,7 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     law = ("--itl-ms", 6, "--ttft-ms")
     usual, slow = mock_server(*law, 20), mock_server(*law, 120)
     folder = example("regression")
-    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.15")
+    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.3")
     assert kept.exit == 0, kept.text
     assert outcomes(kept) == {
         "test_it_is_no_slower_than_it_was": "passed",
@@ -113,7 +113,7 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     }
     assert "no_regression was not judged: give --llm-compare NAME" in kept.text
     monkeypatch.setenv("REFERENCE_URL", usual.url)
-    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.15")
+    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.3")
     assert found.exit == 1, found.text
     assert outcomes(found) == {
         "test_it_is_no_slower_than_it_was": "failed",

@@ -77,10 +77,11 @@ def test_grandchildren_count_too(tree_of, child, until):
     grandchild = (
         "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import sys; sys.stdin.read()'])"
     )
-    alone = read(tree)
+    assert read(tree).processes == 1
     pid = child.tell(f"spawn {grandchild}")
-    until(lambda: len(psutil.Process(pid).children()) == 1)
-    assert (alone.processes, read(tree).processes) == (1, 3)
+    until(lambda: read(tree).processes == 3)
+    (below,) = psutil.Process(pid).children()
+    assert tree.pids() == {child.pid, pid, below.pid}
 
 
 def test_a_child_that_ends_is_no_error(tree_of, child):
