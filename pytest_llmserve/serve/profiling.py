@@ -15,6 +15,7 @@ from pytest_llmserve.serve.stacks import fault_text, py_spy
 _WRITE_LIMIT_S = 20.0
 _ROOM_S = 30.0
 """Beyond the length of a load: py-spy ends by itself then, should nobody be left to end it."""
+_NOTHING = "No stack counts found"
 _SAMPLES = re.compile(r"Samples: (\d+) Errors: (\d+)")
 
 
@@ -71,6 +72,9 @@ class Recording:
         with self._said:
             self._said.seek(0)
             said = self._said.read().decode("utf-8", "replace")
+        if self._missing is None and _NOTHING in said:
+            self._missing = "no thread of Python's ran at any sample: the server waited all the time"
+            self._file.unlink(missing_ok=True)
         if self._missing is None and not self._file.exists():
             early = f"process {self._pid}: py-spy had found no Python in it when the load was over"
             self._missing = fault_text(self._pid, said) if said.strip() else early

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,36 @@ def test_a_server_out_of_memory_is_named_so(api):
     assert run.failure("test_it")[0].endswith(f"; {ended}")
     assert f"{ended}; the last lines of its log:" in run.failure("test_it")
     assert run.tests[0]["liveness"] == ended
+
+
+GROUP = Path("/sys/fs/cgroup/memory/llmserve-test")
+
+
+@pytest.fixture
+def small_group():
+    """A control group (version 1) of 200 MB; skipped where none can be made."""
+    try:
+        GROUP.mkdir()
+        (GROUP / "memory.limit_in_bytes").write_text("200000000")
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    yield GROUP
+    deadline = time.monotonic() + 10
+    while (GROUP / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    GROUP.rmdir()
+
+
+def test_a_server_that_the_kernel_ended_for_want_of_memory_is_named_so(api, small_group):
+    """SIGKILL alone says nothing; its control group counts."""
+    confined = api.pytester.path / "confined.sh"
+    confined.write_text(f"echo $$ > {small_group}/cgroup.procs\nexec {STUCK} $1 --keep-mb 20\n")
+    run = api(LOAD.replace("requests=40", "requests=14"), "--llm-serve", f"sh {confined} {{port}}")
+    assert run.tests[0]["liveness"] == (
+        "the server's process ended during the test: killed by SIGKILL,"
+        " out of memory: its control group counted 1 oom kill"
+    )
+    assert run.exit == 1, run.text
 
 
 SUPERVISED = """

@@ -33,6 +33,19 @@ def test_a_graph_is_written_when_recording_ends(busy, tmp_path):
     assert "spin" in file.read_text()
 
 
+def test_a_server_that_never_ran_has_no_graph(tmp_path):
+    """py-spy leaves a file that says nothing: it is removed."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as idle:
+        time.sleep(0.3)
+        recording = Recording(idle.pid, tmp_path / "a.svg", 60)
+        recording.start()
+        time.sleep(0.7)
+        missing = recording.stop().missing
+        idle.kill()
+    assert missing == "no thread of Python's ran at any sample: the server waited all the time"
+    assert not (tmp_path / "a.svg").exists()
+
+
 def test_what_cannot_be_recorded_says_why(tmp_path):
     """A process that is not Python; a folder that cannot be made."""
     with subprocess.Popen(["sleep", "60"]) as other:
