@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_llmserve.domain.metrics import QUANTILES
@@ -17,6 +17,7 @@ MOST_DUMPS = 3
 EVERY_NS = 10 * NS_PER_S
 """At least, from one to the next."""
 
+HANG = "hang"
 HANGING_TIMES = 5
 LEAST_HANG_NS = 2 * NS_PER_S
 """A request hangs that has taken so many times its limit, and so long: one that is only late does not."""
@@ -57,8 +58,24 @@ def marks_of(limits: Iterable[tuple[str, str, float]]) -> tuple[Mark, ...]:
     )
 
 
-def alarm(now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over) -> str | None:
-    """Why to look into the server now, "a request has gone unanswered for 6 s", or None.
+class Reason(NamedTuple):
+    """Why to look into the server now.
+
+    Attributes:
+        kind: of what was seen; one that has not grown since the last look is no reason for another.
+        size: how much of it was seen.
+        text: "a request had gone without its full answer for 6 s".
+    """
+
+    kind: str
+    size: int
+    text: str
+
+
+def alarm(
+    now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over, seen: Mapping[str, int]
+) -> Reason | None:
+    """Why to look into the server now, or None.
 
     Never while all goes as it may: a share of slow requests that a limit allows is none, nor is a
     request that is over a limit only for a while.
@@ -68,18 +85,26 @@ def alarm(now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over) 
         plan: of the load.
         marks: limits that are judged.
         over: counts answers over a limit.
+        seen: kind of a reason -> its size when the server was looked into for it.
     """
+    reasons = _reasons(now, plan, marks, over)
+    return next((reason for reason in reasons if reason.size > seen.get(reason.kind, 0)), None)
+
+
+def _reasons(now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over) -> Iterator[Reason]:
     if now.oldest_ns is not None and now.oldest_ns >= hang_ns(plan, marks):
-        return f"a request had gone without its full answer for {duration_text(round(now.oldest_ns, -8))}"
+        long = duration_text(round(now.oldest_ns, -8))
+        yield Reason(HANG, now.oldest_ns, f"a request had gone without its full answer for {long}")
     for outcome, said in ((TIMED_OUT, "ran out of time"), (REFUSED, "got no connection")):
         number = now.by_outcome.get(outcome, 0)
         if number:
-            return f"{number} request{'' if number == 1 else 's'} {said}"
+            yield Reason(outcome, number, f"{number} request{'' if number == 1 else 's'} {said}")
     for mark in marks:
         slow, n = over(mark.figure, mark.limit_ms)
         if surely_over(slow, n, mark.share):
-            return f"{slow} of {n} requests were over the limit of {mark.limit_ms:.12g} ms on {_what(mark)}"
-    return None
+            what = _what(mark)
+            text = f"{slow} of {n} requests were over the limit of {mark.limit_ms:.12g} ms on {what}"
+            yield Reason(what, slow, text)
 
 
 def hang_ns(plan: LoadPlan, marks: Sequence[Mark]) -> int:

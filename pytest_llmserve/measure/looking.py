@@ -11,7 +11,7 @@ from pytest_llmserve.domain.errors import MissingExtra
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.stacks import StackDump, ThreadStack
-from pytest_llmserve.measure.alarms import Mark, Over, alarm, due
+from pytest_llmserve.measure.alarms import HANG, Mark, Over, alarm, due
 from pytest_llmserve.serve.stacks import Spy, py_spy, read_stacks
 
 MOST_PROCESSES = 16
@@ -47,6 +47,8 @@ class Looking:
         self._missing = None if pids is not None else f"the server's process is not known: {why}"
         self._rung = False
         self._asked_ns: list[int] = []
+        self._plan: LoadPlan | None = None
+        self._seen: dict[str, int] = {}
         self._dumps: list[StackDump] = []
         self._thread: threading.Thread | None = None
         self._spy = Spy()
@@ -57,14 +59,20 @@ class Looking:
         busy = self._thread is not None and self._thread.is_alive()
         if busy or (self._missing is not None and self._rung) or not due(self._asked_ns, now_ns):
             return
-        why = alarm(now, plan, self._marks, over)
-        if why is None:
+        if plan is not self._plan:  # another run, which counts from nought
+            self._plan, self._seen = plan, {}
+        reason = alarm(now, plan, self._marks, over, self._seen)
+        if reason is None:
             return
         self._rung = True
+        if reason.kind != HANG:  # a hang grows by itself, and the next may be a shorter one
+            self._seen[reason.kind] = reason.size
         if self._pids is not None:
             self._asked_ns.append(now_ns)
+            self._spy = Spy()
+            arguments = (reason.text, self._pids, self._spy)
             self._thread = threading.Thread(
-                target=self._take, args=(why,), name="llmserve-stacks", daemon=True
+                target=self._take, args=arguments, name="llmserve-stacks", daemon=True
             )
             self._thread.start()
 
@@ -87,20 +95,19 @@ class Looking:
         why = self._missing or "; ".join(unread[:2])
         return Taken((), NOT_TAKEN.format(why) if why else None)
 
-    def _take(self, why: str) -> None:
-        try:
-            program = py_spy()
-        except MissingExtra as missing:
-            self._missing = str(missing)
-            return
-        assert self._pids is not None
+    def _take(self, why: str, pids: Pids, spy: Spy) -> None:
+        at_ns = time.monotonic_ns()
         threads: list[ThreadStack] = []
         unread: list[str] = []
-        self._spy, at_ns = Spy(), time.monotonic_ns()
-        for pid in [*self._pids()][:MOST_PROCESSES]:
-            found = read_stacks(program, pid, self._spy.run)
-            if isinstance(found, str):
-                unread.append(found)
-            else:
-                threads += found
+        try:
+            program = py_spy()
+            for pid in [*pids()][:MOST_PROCESSES]:
+                found = read_stacks(program, pid, spy.run)
+                if isinstance(found, str):
+                    unread.append(found)
+                else:
+                    threads += found
+        except (MissingExtra, OSError) as error:  # a thread has no one to raise to
+            self._missing = str(error)
+            return
         self._dumps.append(StackDump(at_ns=at_ns, why=why, threads=tuple(threads), missing=tuple(unread)))

@@ -7,12 +7,19 @@ import pytest
 from pytest_llmserve.checks.latency import Latency
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
-from pytest_llmserve.measure.alarms import Mark, alarm, due, hang_ns, marks_of, surely_over
+from pytest_llmserve.measure import alarms
+from pytest_llmserve.measure.alarms import Mark, due, hang_ns, marks_of, surely_over
 
 S = 1_000_000_000
 PLAN = LoadPlan(timeout_ns=60 * S)
 P95 = Mark("e2e", 0.05, 1000.0, "p95")
 HEALTHY = LoadProgress(elapsed_ns=S, active=4, oldest_ns=S, by_outcome={"ok": 900, "http_5xx": 3})
+
+
+def alarm(now, plan, marks, over, seen=None):
+    """The reason's text, or None."""
+    reason = alarms.alarm(now, plan, marks, over, seen or {})
+    return None if reason is None else reason.text
 
 
 def over(slow, n):
@@ -103,3 +110,13 @@ def test_few_dumps_and_not_close_together():
     assert not due([5], 5 + 10 * S - 1)
     assert due([5], 5 + 10 * S)
     assert not due([1, 2, 3], 100 * S)
+
+
+def test_what_was_looked_into_is_no_reason_again_unless_it_grows():
+    """A load goes on for hours after two requests were lost; another reason still counts."""
+    now = LoadProgress(elapsed_ns=S, by_outcome={"timed_out": 2})
+    seen = {"timed_out": 2}
+    assert alarm(now, PLAN, (P95,), over(0, 900), seen) is None
+    assert alarm(now, PLAN, (P95,), over(90, 900), seen).startswith("90 of 900 requests were over ")
+    later = LoadProgress(elapsed_ns=S, by_outcome={"timed_out": 3})
+    assert alarm(later, PLAN, (P95,), over(0, 900), seen) == "3 requests ran out of time"

@@ -99,3 +99,16 @@ def test_the_end_of_the_test_ends_a_dump_that_hangs(tmp_path, monkeypatch):
     assert time.monotonic() - began < 10
     with pytest.raises(ProcessLookupError):
         __import__("os").kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_another_run_counts_from_nought(monkeypatch):
+    """Requests lost in each of two runs are a reason each time, once."""
+    monkeypatch.setattr(looking, "due", lambda *_: True)
+    asked, other = [], LoadPlan()
+    look = Looking(lambda: asked.append(1) or [], "told")
+    lost = LoadProgress(elapsed_ns=S, by_outcome={"timed_out": 2})
+    for plan in (PLAN, PLAN, other, other):
+        look.look(lost, plan, none_over)
+        look._thread.join(5)
+    look.end()
+    assert len(asked) == 2
