@@ -102,7 +102,7 @@ def _measured(samples: Sequence[ResourceSample]) -> tuple[str, list[tuple[Resour
     full = [s for s in samples if s.memory_bytes is not None]
     if not full:
         return RSS, [(s, s.rss_bytes) for s in samples]
-    if all(s.shared_bytes is not None for s in full):
+    if all(s.held_bytes is not None for s in full):
         return HELD, [(s, s.held_bytes) for s in full]
     return USS_AND_SWAP, [(s, s.memory_bytes) for s in full]
 

@@ -14,7 +14,7 @@ PROCESS, GPU, CGROUP, METRICS, HOST = "process", "gpu", "cgroup", "metrics", "ho
 """Where figures come from: the server's processes, GPUs, control group, own metrics, and its machine."""
 
 
-USS_AND_SWAP, HELD, RSS = "USS + swap", "USS + swap + shared", "RSS"
+USS_AND_SWAP, HELD, RSS = "USS + swap", "anonymous + shared + swap", "RSS"
 """Measures of memory, as sentences name them: what is told, the fullest first, is judged."""
 
 
@@ -53,6 +53,8 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
         uss_bytes: unique set size of all processes together.
         pss_bytes: proportional set size: a page that n processes share counts an n-th in each.
         shared_bytes: memory that the tree's processes share with each other, counted once.
+        held_bytes: memory that no file backs, swapped out or not: anonymous and shared, each page of the
+            tree once.
         cpu_percent: 100 = one core, since the sample before.
         busiest_percent: of the process that used most, since the sample before.
         gpu_bytes: GPU memory; of what, the window says.
@@ -73,6 +75,7 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
     uss_bytes: int | None = None
     pss_bytes: int | None = None
     shared_bytes: int | None = None
+    held_bytes: int | None = None
     swap_bytes: int | None = None
     cpu_percent: float | None = None
     busiest_percent: float | None = None
@@ -96,13 +99,6 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
         if self.uss_bytes is None:
             return None
         return self.uss_bytes + (self.swap_bytes or 0)
-
-    @property
-    def held_bytes(self) -> int | None:
-        """USS + swap + shared memory: all that the tree holds, each page once; None where one is not told."""
-        if self.memory_bytes is None or self.shared_bytes is None:
-            return None
-        return self.memory_bytes + self.shared_bytes
 
     @property
     def gpu_memory_percent(self) -> float | None:
@@ -154,6 +150,7 @@ FIGURES: dict[str, Figure] = {
     "uss_mb": Figure("uss_bytes", BYTES_PER_MB, PROCESS),
     "pss_mb": Figure("pss_bytes", BYTES_PER_MB, PROCESS),
     "shared_mb": Figure("shared_bytes", BYTES_PER_MB, PROCESS),
+    "held_mb": Figure("held_bytes", BYTES_PER_MB, PROCESS),
     "swap_mb": Figure("swap_bytes", BYTES_PER_MB, PROCESS),
     "memory_mb": Figure("memory_bytes", BYTES_PER_MB, PROCESS),
     "cpu_percent": Figure("cpu_percent", 1, PROCESS),

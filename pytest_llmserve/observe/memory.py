@@ -17,11 +17,11 @@ class MemorySource(Protocol):
     """Where memory is read from, such as a `ProcessTree`."""
 
     @property
-    def tells_shared(self) -> bool:
-        """Shared memory is part of what is read when `full`."""
+    def tells_held(self) -> bool:
+        """What is read when `full` is what the tree holds, each page once."""
 
     def memory_bytes(self, full: bool) -> int | None:
-        """USS + swap, and shared memory where told, when `full`, else RSS; None when not told."""
+        """What is held, or USS + swap, when `full`, else RSS; None when the system does not tell."""
 
 
 class Reader(Protocol):
@@ -29,7 +29,7 @@ class Reader(Protocol):
 
     @property
     def measure(self) -> str:
-        """What is read, such as "USS + swap + shared"."""
+        """What is read, such as "USS + swap"."""
 
     def __call__(self) -> int:
         """Bytes now; raises ProbeLost."""
@@ -45,7 +45,7 @@ class MemoryReader:
     def __init__(self, source: MemorySource) -> None:
         self._source = source
         self._full = source.memory_bytes(full=True) is not None
-        self.measure = RSS if not self._full else HELD if source.tells_shared else USS_AND_SWAP
+        self.measure = RSS if not self._full else HELD if source.tells_held else USS_AND_SWAP
 
     def __call__(self) -> int:
         """Bytes now.

@@ -21,8 +21,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One process at one instant; None where the system does not tell.
 
     Attributes:
-        shared_bytes: its part of the written pages that others have mapped too: of a page that n
-            processes have, an n-th.
+        anon_bytes: its part of the pages that no file backs: of a page that n processes have, an n-th.
+        shared_bytes: its part of those of them that others have mapped too.
     """
 
     key: Key
@@ -30,6 +30,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int
     uss_bytes: int | None = None
     pss_bytes: int | None = None
+    anon_bytes: int | None = None
     shared_bytes: int | None = None
     swap_bytes: int | None = None
     threads: int | None = None
@@ -40,10 +41,10 @@ class TreeReader(Protocol):
     """Reads a process and its children's children one by one; any thread may call it.
 
     Attributes:
-        tells_shared: full readings have `shared_bytes`.
+        tells_anon: full readings have `anon_bytes`.
     """
 
-    tells_shared: bool
+    tells_anon: bool
 
     def readings(self, full: bool, at_once: bool = True) -> tuple[list[Reading], bool]:
         """The processes that could be read, and whether none ended while they were.
@@ -88,6 +89,7 @@ def ended_reading(key: Key, cpu: CpuTimes, full: bool) -> Reading:
         rss_bytes=0,
         uss_bytes=nothing,
         pss_bytes=nothing,
+        anon_bytes=nothing,
         shared_bytes=nothing,
         swap_bytes=nothing,
         threads=0,

@@ -29,9 +29,8 @@ def tree_reader(pid: int) -> TreeReader:
 class ProcessTree:
     """Reads a root process and its children's children; a descendant that vanishes is no error.
 
-    Sums count pages that processes share once for each in RSS; in USS they count for none and in shared
-    memory once, so a full reading that lacks a process is none: it is taken again, and not known when
-    that fails.
+    Sums count pages that processes share once for each in RSS, in USS for none, and once in what is
+    held; a full reading that lacks a process is none: it is taken again, and not known when that fails.
     Mutable state: the CPU times of the reading before, so only one thread calls `read`.
 
     Args:
@@ -59,9 +58,9 @@ class ProcessTree:
         self._read_ns = 0
 
     @property
-    def tells_shared(self) -> bool:
-        """Shared memory is part of `memory_bytes`."""
-        return self._reader.tells_shared
+    def tells_held(self) -> bool:
+        """`memory_bytes` is what the tree holds: `ResourceSample.held_bytes`."""
+        return self._reader.tells_anon
 
     def read(self, full: bool = False) -> dict[str, Any]:
         """Read the whole tree once: fields of a `ResourceSample`. The first reading has no CPU percent.
@@ -88,6 +87,7 @@ class ProcessTree:
             "uss_bytes": _sum(told, "uss_bytes"),
             "pss_bytes": _sum(told, "pss_bytes"),
             "shared_bytes": _sum(told, "shared_bytes"),
+            "held_bytes": _held(told),
             "swap_bytes": _sum(told, "swap_bytes"),
             "cpu_percent": percent,
             "busiest_percent": busiest,
@@ -99,9 +99,9 @@ class ProcessTree:
         """Nothing is held."""
 
     def memory_bytes(self, full: bool) -> int | None:
-        """USS + swap + shared memory of the tree when `full`, else RSS; None when the system does not tell.
+        """What the tree holds when `full` (where not told, USS + swap), else RSS; None when not told.
 
-        Also when its processes come and go too fast for a reading of all of them.
+        None also when its processes come and go too fast for a reading of all of them.
 
         Leaves the state of `read` alone, so any thread may call it.
 
@@ -111,10 +111,12 @@ class ProcessTree:
         readings, whole = self._readings(full)
         if not full:
             return sum(reading.rss_bytes for reading in readings)
-        uss = _sum(readings, "uss_bytes") if whole else None
-        if uss is None:
+        if not whole:
             return None
-        return uss + (_sum(readings, "swap_bytes") or 0) + (_sum(readings, "shared_bytes") or 0)
+        if self.tells_held:
+            return _held(readings)
+        uss = _sum(readings, "uss_bytes")
+        return None if uss is None else uss + (_sum(readings, "swap_bytes") or 0)
 
     def counts(self) -> dict[str, int | None]:
         """What the tree has open now; as `read` tells it, but any thread may call it.
@@ -160,6 +162,11 @@ def busiest_s(before: Mapping[Key, CpuTimes], after: Mapping[Key, CpuTimes]) -> 
     """CPU seconds, between two readings, of the process that used most; without its children's."""
     start = CpuTimes(0.0, 0.0)
     return max((times.own_s - before.get(key, start).own_s for key, times in after.items()), default=0.0)
+
+
+def _held(readings: Sequence[Reading] | None) -> int | None:
+    anon, swap = _sum(readings, "anon_bytes"), _sum(readings, "swap_bytes")
+    return None if anon is None or swap is None else anon + swap
 
 
 def _sum(readings: Sequence[Reading] | None, field: str) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 import msgspec
 
@@ -23,6 +22,7 @@ class Rollup(msgspec.Struct, frozen=True, kw_only=True):
 
     uss_bytes: int
     pss_bytes: int
+    anon_bytes: int | None
     shared_bytes: int | None
     swap_bytes: int
 
@@ -30,31 +30,24 @@ class Rollup(msgspec.Struct, frozen=True, kw_only=True):
 def parse_rollup(text: bytes) -> Rollup:
     """Parse /proc/PID/smaps_rollup (Documentation/filesystems/proc.rst of the kernel).
 
-    Shared memory is that which was written and which others have mapped too, so that no library or
-    model file counts that others merely have open: dirty pages by their proportional share less
-    those nobody else has. Before Linux 6.0 (no Pss_Dirty): anonymous and shared memory in their place,
-    too little by files that the process writes to through a mapping.
+    Anonymous memory is the process's part of all pages that no file backs, shared memory (shmem) too.
+    What of it others have mapped as well is shared: dirty pages by their proportional share less those
+    nobody else has, as no library or model file that others merely have open is written to. Before Linux
+    6.0 (no Pss_Dirty) it is what no file backs less the dirty pages of the process alone: too little by
+    files that it writes to through a mapping.
     """
     told: dict[bytes, int] = {}
     for line in text.splitlines()[1:]:
         name, _, rest = line.partition(b":")
         told[name] = int(rest.split()[0]) * 1024
+    anon = told[b"Pss_Anon"] + told[b"Pss_Shmem"] if b"Pss_Anon" in told else None
     return Rollup(
         uss_bytes=sum(told.get(b"Private_" + kind, 0) for kind in (b"Clean", b"Dirty", b"Hugetlb")),
         pss_bytes=told[b"Pss"],
-        shared_bytes=_shared_bytes(told),
+        anon_bytes=None if anon is None else anon + told.get(b"Private_Hugetlb", 0),
+        shared_bytes=None if anon is None else max(0, told.get(b"Pss_Dirty", anon) - told[b"Private_Dirty"]),
         swap_bytes=told.get(b"Swap", 0),
     )
-
-
-def _shared_bytes(told: Mapping[bytes, int]) -> int | None:
-    if b"Pss_Dirty" in told:
-        mapped = told[b"Pss_Dirty"]
-    elif b"Pss_Anon" in told and b"Pss_Shmem" in told:
-        mapped = told[b"Pss_Anon"] + told[b"Pss_Shmem"]
-    else:
-        return None
-    return max(0, mapped - told.get(b"Private_Dirty", 0))
 
 
 class ProcfsTree:
@@ -77,7 +70,7 @@ class ProcfsTree:
             raise ProbeLost(nobody_text(pid))
         self._started = first.started
         self._sizes_count = self._counts_files_as_size()
-        self.tells_shared = parse_rollup(read_bytes(f"{root}/self/smaps_rollup")).shared_bytes is not None
+        self.tells_anon = parse_rollup(read_bytes(f"{root}/self/smaps_rollup")).anon_bytes is not None
 
     def readings(self, full: bool, at_once: bool = True) -> tuple[list[Reading], bool]:
         """As `TreeReader` has it.
@@ -131,6 +124,7 @@ class ProcfsTree:
             rss_bytes=stat.rss_pages * self._page_bytes,
             uss_bytes=None if whole is None else whole.uss_bytes,
             pss_bytes=None if whole is None else whole.pss_bytes,
+            anon_bytes=None if whole is None else whole.anon_bytes,
             shared_bytes=None if whole is None else whole.shared_bytes,
             swap_bytes=None if whole is None else whole.swap_bytes,
             threads=stat.threads,

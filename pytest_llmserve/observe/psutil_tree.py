@@ -22,7 +22,7 @@ class PsutilTree:
         ProbeLost: no such process.
     """
 
-    tells_shared = False
+    tells_anon = False
 
     def __init__(self, pid: int) -> None:
         import psutil

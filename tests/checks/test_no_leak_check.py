@@ -421,11 +421,12 @@ def test_a_server_swapped_out_did_not_shrink(make):
     assert (found.verdict, found.estimate) == ("pass", pytest.approx(0, abs=1e-6))
 
 
-def with_shared(run, step_mb, first_mb=50.0):
+def with_shared(run, step_mb):
     """Shared memory that grows by so much at each reading, beside what is there."""
+    shared = [round((50 + step_mb * i) * 1e6) for i in range(READINGS)]
     samples = tuple(
-        msgspec.structs.replace(s, shared_bytes=round((first_mb + step_mb * i) * 1e6))
-        for i, s in enumerate(run.resources.samples)
+        msgspec.structs.replace(s, shared_bytes=size, held_bytes=s.uss_bytes + size)
+        for s, size in zip(run.resources.samples, shared, strict=True)
     )
     run.resources = msgspec.structs.replace(run.resources, samples=samples)
     return run
@@ -435,23 +436,25 @@ def test_shared_memory_that_grows_is_found_and_named(make):
     """USS does not see it: two processes have it mapped."""
     found = only(NoLeak(mb=100, per="1000 requests"), with_shared(course(make, [400.0] * READINGS), 0.5))
     assert found.sentence == (
-        "memory growth per 1000 requests 500 MB > 100 MB (USS + swap + shared, 95% interval 500-500 MB,"
+        "memory growth per 1000 requests 500 MB > 100 MB (anonymous + shared + swap, 95% interval 500-500 MB,"
         " n=40 readings over 39 requests): shared memory grew by 19.5 MB"
     )
 
 
 def test_retained_shared_memory_is_named(make):
-    memory = make.memory(BEFORE, [544.0] * 7, measure="USS + swap + shared")
+    memory = make.memory(BEFORE, [544.0] * 7, measure="anonymous + shared + swap")
     found = only(NoLeak(mb=100), with_shared(rising(make, [412.0] * 7, memory=memory), 3.3))
     assert found.verdict == "fail"
-    assert found.sentence.startswith("memory retained 132 MB > 100 MB (USS + swap + shared, 412 -> 544 MB,")
+    assert found.sentence.startswith(
+        "memory retained 132 MB > 100 MB (anonymous + shared + swap, 412 -> 544 MB,"
+    )
     assert found.sentence.endswith(" n=14 readings): shared memory grew by 129 MB")
 
 
 @pytest.mark.parametrize("step_mb", [0.0, 1.0])
 def test_growth_that_is_mostly_not_shared_is_not_called_so(step_mb, make):
     """40 MB of 132 are."""
-    memory = make.memory(BEFORE, [544.0 + 39 * step_mb] * 7, measure="USS + swap + shared")
+    memory = make.memory(BEFORE, [544.0 + 39 * step_mb] * 7, measure="anonymous + shared + swap")
     found = only(NoLeak(mb=100), with_shared(rising(make, [544.0] * 7, memory=memory), step_mb))
     assert found.verdict == "fail"
     assert "shared memory grew" not in found.sentence
@@ -461,19 +464,17 @@ def test_pages_that_are_no_longer_shared_are_no_growth(make):
     """A worker ends: what it shared with another is that one's alone."""
     levels = [400.0] * 10 + [450.0] * (READINGS - 10)
     run = course(make, levels)
-    samples = tuple(
-        msgspec.structs.replace(s, shared_bytes=450_000_000 - s.uss_bytes) for s in run.resources.samples
-    )
+    samples = tuple(msgspec.structs.replace(s, held_bytes=450_000_000) for s in run.resources.samples)
     run.resources = msgspec.structs.replace(run.resources, samples=samples)
     found = only(NoLeak(mb=1, per="1000 requests"), run)
     assert (found.verdict, found.estimate) == ("pass", pytest.approx(0, abs=1e-6))
 
 
 def test_one_measure_is_judged_through_a_run(make):
-    """Where shared memory was not told each time, what was is judged."""
+    """Where what is held was not told each time, what was is judged."""
     run = with_shared(course(make, [400.0] * READINGS), 0.0)
     samples = list(run.resources.samples)
-    samples[20] = msgspec.structs.replace(samples[20], shared_bytes=None)
+    samples[20] = msgspec.structs.replace(samples[20], held_bytes=None)
     run.resources = msgspec.structs.replace(run.resources, samples=tuple(samples))
     found = only(NoLeak(mb=1, per="1000 requests"), run)
     assert found.verdict == "pass"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells of sh
 GROWING, COUNTED, HEALTHY = 400, 40, 100
 """Requests: that memory is seen to grow, that there is something to count, and of a healthy server."""
 MEMORY = NoLeak(mb=10)
-MEASURE = "(USS + swap + shared, "
+MEASURE = "(anonymous + shared + swap, "
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class Source:
     """Tells USS + swap or not; then values one after the other, and ends."""
 
     def __init__(self, values: list[int], full: bool = True, shared: bool = False) -> None:
-        self.tells_shared = shared
+        self.tells_held = shared
         self._values, self._full = iter(values), full
         self.asked: list[bool] = []
 
@@ -33,7 +33,7 @@ class Source:
 
 @pytest.mark.parametrize(
     ("full", "shared", "measure"),
-    [(True, True, "USS + swap + shared"), (True, False, "USS + swap"), (False, True, "RSS")],
+    [(True, True, "anonymous + shared + swap"), (True, False, "USS + swap"), (False, True, "RSS")],
 )
 def test_one_measure_is_chosen_and_kept(full, shared, measure):
     source = Source([1, 2, 3], full, shared)

@@ -96,14 +96,16 @@ def test_a_child_that_ends_is_no_error(tree_of, child):
 class Restless:
     """A reader whose first so many readings lack a process."""
 
-    tells_shared = True
+    tells_anon = True
 
     def __init__(self, times: int) -> None:
         self.left = times
 
     def readings(self, full, at_once):
         self.left -= 1
-        sizes = dict.fromkeys(("uss_bytes", "pss_bytes", "shared_bytes", "swap_bytes"), 1 if full else None)
+        sizes = dict.fromkeys(
+            ("uss_bytes", "pss_bytes", "anon_bytes", "shared_bytes", "swap_bytes"), 1 if full else None
+        )
         reading = Reading(key=(7, 0.0), cpu=CpuTimes(0.0, 0.0), rss_bytes=5, threads=1, open_files=3, **sizes)
         return [reading], self.left < 0
 
@@ -114,12 +116,12 @@ class Restless:
 def test_a_full_reading_that_missed_a_process_is_taken_again():
     """When a child ends, pages it shared are its parent's alone again: half a tree is no reading."""
     assert read(ProcessTree(7, reader=Restless(4)), full=True).uss_bytes == 1
-    assert ProcessTree(7, reader=Restless(4)).memory_bytes(full=True) == 3
+    assert ProcessTree(7, reader=Restless(4)).memory_bytes(full=True) == 2
 
 
 def test_a_tree_that_never_holds_still_has_no_full_reading():
     sample = read(ProcessTree(7, reader=Restless(5)), full=True)
-    assert (sample.uss_bytes, sample.pss_bytes, sample.shared_bytes, sample.swap_bytes) == (None,) * 4
+    assert (sample.uss_bytes, sample.shared_bytes, sample.held_bytes, sample.swap_bytes) == (None,) * 4
     assert sample.rss_bytes == 5
     assert ProcessTree(7, reader=Restless(5)).memory_bytes(full=True) is None
 

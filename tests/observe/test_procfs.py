@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -51,12 +52,19 @@ def test_a_process_is_parsed_whatever_its_name():
 
 
 def test_unique_shared_and_swapped_memory_are_told_apart():
-    """Shared is what was written: 260 kB in parts, of which nobody else has 200."""
+    """No file backs 340 kB. Of the 260 that were written nobody else has 200."""
     rollup = parse_rollup(ROLLUP.encode())
     kilobytes = [
-        size // 1024 for size in (rollup.uss_bytes, rollup.pss_bytes, rollup.shared_bytes, rollup.swap_bytes)
+        size // 1024
+        for size in (
+            rollup.uss_bytes,
+            rollup.pss_bytes,
+            rollup.anon_bytes,
+            rollup.shared_bytes,
+            rollup.swap_bytes,
+        )
     ]
-    assert kilobytes == [300, 400, 60, 30]
+    assert kilobytes == [300, 400, 340, 60, 30]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +74,9 @@ def test_unique_shared_and_swapped_memory_are_told_apart():
 )
 def test_an_older_kernel_tells_shared_memory_otherwise_or_not_at_all(without, kilobytes):
     text = "".join(line for line in ROLLUP.splitlines(keepends=True) if not line.startswith(without))
-    shared = parse_rollup(text.encode()).shared_bytes
-    assert shared == (None if kilobytes is None else kilobytes * 1024)
+    rollup = parse_rollup(text.encode())
+    assert rollup.shared_bytes == (None if kilobytes is None else kilobytes * 1024)
+    assert (rollup.anon_bytes is None) is (kilobytes is None)
 
 
 @pytest.mark.parametrize(
@@ -197,13 +206,13 @@ def test_a_pid_that_was_given_to_another_is_not_the_server(proc):
 
 
 def test_memory_that_is_swapped_out_is_still_held(proc):
-    """500 MB of swap more, USS the same: memory is both, and shared memory."""
+    """500 MB of swap more, and nothing less: memory is both."""
     reader = MemoryReader(ProcessTree(7, reader=ProcfsTree(7, str(proc.root))))
     before = take_baseline(reader, sleep=lambda seconds: None)
-    assert (reader.measure, set(before)) == ("USS + swap + shared", {(300 + 60) * 1024})
+    assert (reader.measure, set(before)) == ("anonymous + shared + swap", {340 * 1024})
     proc.start(7, swap_kb=500_000)
     change = memory_change(reader, before, 0, sleep=lambda seconds: None, clock=lambda: 0)
-    assert (change.measure, change.retained_bytes) == ("USS + swap + shared", 500_000 * 1024)
+    assert (change.measure, change.retained_bytes) == ("anonymous + shared + swap", 500_000 * 1024)
 
 
 def test_what_may_not_be_read_is_not_guessed(proc, monkeypatch):
@@ -219,7 +228,7 @@ def test_what_may_not_be_read_is_not_guessed(proc, monkeypatch):
         procfs.os, "listdir", lambda path: refuse(path) if path.endswith("fd") else listdir(path)
     )
     told = tree.read(full=True)
-    figures = ("uss_bytes", "pss_bytes", "shared_bytes", "swap_bytes", "open_files")
+    figures = ("uss_bytes", "pss_bytes", "held_bytes", "swap_bytes", "open_files")
     assert [told[figure] for figure in figures] == [None] * 5
     assert (told["processes"], told["threads"], told["rss_bytes"]) == (1, 1, 10 * 4096)
     assert tree.memory_bytes(full=True) is None
@@ -296,3 +305,42 @@ def test_memory_that_two_processes_share_counts_once_and_libraries_do_not():
     assert -42e6 < shared["uss_bytes"] - alone["uss_bytes"] < -38e6
     assert 38e6 < shared["rss_bytes"] - alone["rss_bytes"] < 45e6
     assert shared["pss_bytes"] < shared["rss_bytes"]
+    assert abs(shared["held_bytes"] - alone["held_bytes"]) < 2e6
+
+
+READER = (
+    "import mmap, sys\n"
+    "sys.stdin.readline()\n"
+    "with open(sys.argv[1], 'rb') as file:\n"
+    "    held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
+    "print(len(held[::4096]), flush=True)\n"
+    "sys.stdin.readline()\n"
+)
+
+
+def on_tmpfs(path):
+    mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
+    return next((mounts[parent] for parent in path.parents if parent in mounts), "") == "tmpfs"
+
+
+def test_a_file_that_is_mapped_is_not_held(tmp_path):
+    """40 MB of a model file: in USS until another program maps it too, and never kept from the system."""
+    if on_tmpfs(tmp_path):
+        pytest.skip("a file in memory is held")
+    path = tmp_path / "model"
+    path.write_bytes(bytes(40_000_000))
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            tree = ProcessTree(process.pid)
+            before = tree.read(full=True)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "9766\n"
+            mapped = tree.read(full=True)
+        finally:
+            process.stdin.close()
+            process.wait(timeout=20)
+    assert mapped["uss_bytes"] - before["uss_bytes"] > 35e6
+    assert abs(mapped["held_bytes"] - before["held_bytes"]) < 5e6

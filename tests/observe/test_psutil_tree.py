@@ -52,8 +52,10 @@ def test_what_the_system_does_not_tell_is_not_guessed(question, figures, child, 
     assert (tree.memory_bytes(full=True) is None) is (question == "memory_full_info")
 
 
-def test_shared_memory_is_not_told(child):
-    """psutil has no such figure: memory is USS + swap there."""
+def test_memory_is_uss_and_swap_there(child):
+    """psutil has no figure for what several processes hold together."""
     tree = tree_of(child.pid)
-    assert not tree.tells_shared
-    assert tree.read(full=True)["shared_bytes"] is None
+    assert not tree.tells_held
+    told = tree.read(full=True)
+    assert (told["shared_bytes"], told["held_bytes"]) == (None, None)
+    assert tree.memory_bytes(full=True) == pytest.approx(told["uss_bytes"] + told["swap_bytes"], rel=0.1)

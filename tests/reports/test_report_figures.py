@@ -19,6 +19,7 @@ FULL = ResourceWindow(
             uss_bytes=900 * MB,
             pss_bytes=950 * MB,
             shared_bytes=90 * MB,
+            held_bytes=95 * MB,
             swap_bytes=7 * MB,
             cpu_percent=50.0 + second,
             busiest_percent=40.0,
