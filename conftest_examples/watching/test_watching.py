@@ -19,6 +19,14 @@ def test_four_users_leave_nothing_behind(llm_load, questions):
     llm_load(questions)
 
 
+@pytest.mark.load(users=4, requests=40, max_tokens=8)
+@pytest.mark.no_log_errors(allow=[r"ConnectionResetError"])
+def test_the_log_tells_of_no_error(llm_load, llm_server, questions):
+    if llm_server.log is None:
+        pytest.skip("the server's log is not known: give --llm-server-log=FILE")
+    llm_load(questions)
+
+
 @pytest.mark.load(users=8, duration="5s", max_tokens=8)
 @pytest.mark.error_rate(max=0.05)
 def test_the_queue_stays_short(llm_load, questions, peak):
