@@ -502,6 +502,18 @@ def test_a_generator_that_was_the_bottleneck_comes_first(make):
     )
 
 
+@pytest.mark.parametrize(
+    ("late_share", "said"), [(0.099, []), (0.1, ["generator-bound"]), (None, ["generator-bound"])]
+)
+def test_late_sends_that_explain_little_are_not_told(late_share, said, make):
+    """24 ms late where answers take seconds: the verdict is careful, and the server is what is slow."""
+    late = {"saturated": "requests were sent 24.5 ms late (p99)", "late_share": late_share}
+    run = make.run_of([2000.0], healthy=GeneratorHealth(cpu_percent=3.0, **late))
+    assert [found.what for found in diagnose([run], ResourceWindow())] == said
+    busy = make.run_of([2000.0], healthy=GeneratorHealth(cpu_percent=95.0, **late))
+    assert [found.what for found in diagnose([busy], ResourceWindow())] == ["generator-bound"]
+
+
 def test_arrivals_without_a_connection_are_the_servers(make):
     """It is slower than the rate, and the generator is not accused."""
     health = GeneratorHealth(saturated="dropped 2 of 3 arrivals", crowded=2, dropped=2)

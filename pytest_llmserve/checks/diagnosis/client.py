@@ -7,7 +7,11 @@ import re
 from pytest_llmserve.checks.diagnosis.memory import counted, saying
 from pytest_llmserve.checks.diagnosis.scene import Scene
 from pytest_llmserve.domain.diagnosis import Diagnosis
+from pytest_llmserve.domain.result import GeneratorHealth
 
+BUSY_PERCENT = 90.0
+LEAST_LATE_SHARE = 0.1
+"""Of the median e2e latency: later sends explain at most as much of it."""
 _FILES = re.compile(r"too many open files|EMFILE|ENFILE", re.IGNORECASE)
 
 
@@ -16,6 +20,8 @@ def generator_bound(scene: Scene) -> Diagnosis | None:
     if scene.run is None or scene.run.generator.saturated is None or scene.run.generator.crowded:
         return None
     health = scene.run.generator
+    if _hardly_late(health):
+        return None
     sentence = (
         f"the load generator may have been the bottleneck ({health.saturated}): what is slow may not be"
         f" the server; {health.remedy}"
@@ -24,6 +30,13 @@ def generator_bound(scene: Scene) -> Diagnosis | None:
     if "p99" in health.send_lag_ms:
         figures["send_lag_p99_ms"] = health.send_lag_ms["p99"]
     return Diagnosis(what="generator-bound", sentence=sentence, figures=figures)
+
+
+def _hardly_late(health: GeneratorHealth) -> bool:
+    """A closed loop whose sends were late, and for nothing else: what is slow by far more is the server."""
+    if health.late_share is None or health.dropped or health.cpu_percent > BUSY_PERCENT:
+        return False
+    return 0 < health.late_share < LEAST_LATE_SHARE
 
 
 def slower_than_the_rate(scene: Scene) -> Diagnosis | None:
