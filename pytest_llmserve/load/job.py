@@ -54,7 +54,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         gc_pauses, gc_longest_ns: garbage collections that ran while it measured.
         resent: see `GeneratorHealth`.
         protocols: HTTP versions of the answers.
-        server_gone: since when and why the server is gone, see `gone.Presence`; or None.
+        server_gone, gone_ns: since when and why the server is gone for it, see `gone.Presence`; or None, 0.
     """
 
     index: int
@@ -78,6 +78,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     gc_longest_ns: int = 0
     protocols: list[str] = []
     server_gone: str | None = None
+    gone_ns: int = 0
 
 
 class Strain(msgspec.Struct, frozen=True, kw_only=True):

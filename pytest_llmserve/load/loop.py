@@ -81,7 +81,7 @@ class LoadLoop:
     def run(self, begin_ns: int) -> None:
         """Play the plan from `begin_ns` (monotonic) on, until it is done or `cut` is called."""
         self.start_ns = begin_ns
-        self.presence = Presence(begin_ns, self.plan.timeout_ns)
+        self.presence = Presence(begin_ns, self.plan.timeout_ns, alone=self.plan.workers == 1)
         self._start()
         self._turn_loop()
         self.drain_ns = self.drain_ns or monotonic_ns()
@@ -207,7 +207,7 @@ class LoadLoop:
         self.landed += 1
         unanswered = answer is None or answer.status is None
         user.failures = user.failures + 1 if unanswered and ending.how != TIME_LIMIT else 0
-        self._see_presence(ending, end_ns)
+        self._see_presence(ending, flight.sent_ns, end_ns)
         landed = Landed(flight, answer, ending, end_ns)
         if self.plan.retries:
             if not self.recorder.record(landed) and flight.attempt <= self.plan.retries:
@@ -237,8 +237,8 @@ class LoadLoop:
         self.drain_ns = min(self.drain_ns or at_ns, at_ns)
         self._active -= 1
 
-    def _see_presence(self, ending: Ending, end_ns: int) -> None:
+    def _see_presence(self, ending: Ending, sent_ns: int | None, end_ns: int) -> None:
         """Give up on a server that is gone."""
-        transport = self.transport
-        if self.presence.ended(ending, end_ns, transport.heard_ns, transport.under_way):
+        heard_ns, under_way = self.transport.heard_ns, self.transport.under_way
+        if self.presence.ended(ending, sent_ns, end_ns, heard_ns, under_way):
             self.cut(f"gave up: {self.presence.gone}")

@@ -21,6 +21,7 @@ from pytest_llmserve.domain.plan import DECIDED, LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import COMPLETE, GeneratorHealth, LoadResult
 from pytest_llmserve.domain.units import NS_PER_MS
+from pytest_llmserve.load.gone import gone_for_all
 from pytest_llmserve.load.job import WorkerSummary
 from pytest_llmserve.load.shard import read_shard
 
@@ -118,13 +119,18 @@ def health(
         gc_pauses=sum(s.gc_pauses for s in summaries),
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else COMPLETE,
-        server_gone=next((s.server_gone for s in summaries if s.server_gone is not None), None),
+        server_gone=gone_for_all([(s.server_gone, s.gone_ns) for s in summaries], _answered_ns(records)),
     )
     late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)
     cause = late_or_busy or pause_or_late_read(found)
     if cause is None:
         return found
     return msgspec.structs.replace(found, saturated=cause.why, remedy=cause.remedy)
+
+
+def _answered_ns(records: Sequence[RequestRecord]) -> int:
+    """When an answer last began to come."""
+    return max((r.first_byte_ns for r in records if r.first_byte_ns is not None), default=0)
 
 
 def saturation(

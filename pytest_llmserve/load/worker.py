@@ -92,6 +92,7 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned:
         gc_longest_ns=pauses.longest_ns,
         protocols=sorted(transport.protocols),
         server_gone=loop.presence.gone,
+        gone_ns=loop.presence.since_ns,
     )
 
 
