@@ -21,7 +21,9 @@ def readme(document):
 
 
 OF_ITS_SERVER = re.compile(
-    r"^  (?:requests|control group|machine|GPU [^:]*): .*\n|^diagnosis:\n(?:  .*\n)+", re.MULTILINE
+    r"^  (?:requests|control group|machine|GPU [^:]*): .*\n"
+    r"|^(?:diagnosis|stacks of the server .*):\n(?:  .*\n)+",
+    re.MULTILINE,
 )
 
 

@@ -23,7 +23,7 @@ MADV_POPULATE_WRITE = 23  # Linux 5.14 and newer: as if each page were written t
 
 
 def own_every_page() -> None:
-    """Share no memory with the template, so that a reading of it says what it does of a server started alone."""
+    """Share no memory with the template: what is read of it is what it is of a server started alone."""
     gc.collect()  # where the system cannot do it, this writes to most of them
     with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
         for place, access, *_ in map(str.split, maps.readlines()):
