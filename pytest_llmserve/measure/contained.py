@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pytest_llmserve.measure.opening import OpenServer
-from pytest_llmserve.observe.container import container_of, first_of
-from pytest_llmserve.serve.process import ForeignServer, ServerProcess
+from pytest_llmserve.observe.container import container_of
 
 
 def in_container(opened: OpenServer, named: str | None) -> OpenServer:
     """The server with its container, and with the container's first process where no pid was given.
 
-    What listens on the port is often a forwarder, and what was started the engine's own command; a
-    command that we have started stays ours to stop.
+    What listens on the port is often a forwarder, and what was started the engine's own command.
 
     Args:
         opened: the server; closed when this fails.
@@ -29,13 +25,4 @@ def in_container(opened: OpenServer, named: str | None) -> OpenServer:
     except BaseException:
         opened.close()
         raise
-    if opened.why == "--llm-server-pid":
-        return replace(opened, container=container)
-    why = f"first process of --llm-container {named}"
-    pid = first_of(container.pids())
-    if pid is None:
-        why = f"no process of --llm-container {named} is seen from here: run pytest outside of containers"
-    server = opened.server
-    if not isinstance(server, ServerProcess):
-        server = None if pid is None else ForeignServer(pid, None if server is None else server.log)
-    return replace(opened, container=container, server=server, pid=pid, why=why)
+    return opened.inside(container)

@@ -17,6 +17,8 @@ from pytest_llmserve.serve.stacks import Spy, py_spy, read_stacks
 MOST_PROCESSES = 16
 NOT_TAKEN = "stacks not taken: {}"
 _END_S = 5.0
+_STOPPED_S = 0.5
+NO_PROCESS = "the server has no process that runs"
 
 Pids = Callable[[], Iterable[int]]
 
@@ -76,14 +78,15 @@ class Looking:
             )
             self._thread.start()
 
-    def end(self) -> None:
-        """Give a dump under way a moment, then end it; no further one is begun."""
+    def end(self, at_once: bool = False) -> None:
+        """Give a dump under way a moment, or none, then end it; no further one is begun."""
         thread, self._pids = self._thread, None
         if thread is None:
             return
-        thread.join(_END_S)
+        if not at_once:
+            thread.join(_END_S)
         self._spy.stop()
-        thread.join(_END_S)
+        thread.join(_STOPPED_S if at_once else _END_S)
 
     @property
     def taken(self) -> Taken:
@@ -101,13 +104,17 @@ class Looking:
         unread: list[str] = []
         try:
             program = py_spy()
-            for pid in [*pids()][:MOST_PROCESSES]:
+            running = [*pids()][:MOST_PROCESSES]
+            unread += [] if running else [NO_PROCESS]
+            for pid in running:
                 found = read_stacks(program, pid, spy.run)
                 if isinstance(found, str):
                     unread.append(found)
                 else:
                     threads += found
-        except (MissingExtra, OSError) as error:  # a thread has no one to raise to
-            self._missing = str(error)
+        except MissingExtra as missing:
+            self._missing = str(missing)
             return
+        except Exception as error:  # a thread has no one to raise to
+            unread.append(f"{type(error).__name__}: {error}")
         self._dumps.append(StackDump(at_ns=at_ns, why=why, threads=tuple(threads), missing=tuple(unread)))

@@ -17,7 +17,7 @@ from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.measure.listener import Listener, owner_of
 from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.measure.probes import Watched
-from pytest_llmserve.observe.container import Container, first_of
+from pytest_llmserve.observe.container import Container, container_of, first_of
 from pytest_llmserve.observe.output_files import output_files
 from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -91,20 +91,50 @@ class OpenServer:
         )
 
     def renewed(self) -> OpenServer:
-        """The same server, with the process that it is now where it has come back as another one."""
+        """The same server, with the process that it is now where it has come back as another one.
+
+        This very object where nothing has changed: what it knows need not be looked up again.
+        """
         server = self.server
+        if self.container is not None:
+            return self._renewed_inside(self.container)
+        if server is None or self.why == TOLD:
+            return self
         if isinstance(server, ServerProcess):
-            return self if self.why != STARTED else replace(self, pid=server.pid)
-        if server is None or server.alive or self.why == TOLD:
+            return self if server.pid == self.pid else replace(self, pid=server.pid)
+        if server.alive:
             return self
-        if self.container is None:
-            owner = owner_of(self.endpoint.target)
-            pid, why = owner.pid, owner.why
-        else:  # what listens at the port may be a forwarder
-            pid, why = first_of(self.container.pids()), self.why
+        owner = owner_of(self.endpoint.target)
+        if owner.pid is None:
+            return self
+        server = ForeignServer(owner.pid, self.logs[0] if self.logs else None)
+        return replace(self, server=server, pid=owner.pid, why=owner.why)
+
+    def inside(self, container: Container) -> OpenServer:
+        """The same server in this container, with the container's first process where no pid was given."""
+        if self.why == TOLD:
+            return replace(self, container=container)
+        why, pid = f"first process of --llm-container {container.named}", first_of(container.pids())
         if pid is None:
+            why = (
+                f"no process of --llm-container {container.named} is seen from here:"
+                " run pytest outside of containers"
+            )
+        server = self.server
+        if not isinstance(server, ServerProcess):  # a command that we have started stays ours to stop
+            server = None if pid is None else ForeignServer(pid, None if server is None else server.log)
+        return replace(self, container=container, server=server, pid=pid, why=why)
+
+    def _renewed_inside(self, container: Container) -> OpenServer:
+        """One that is made anew has another id, and is found by its name alone."""
+        if container.gone:
+            try:
+                return self.inside(container_of(container.named))
+            except SetupError:  # not there now: the next test looks again
+                return self
+        if self.why == TOLD or first_of(container.pids()) in (None, self.pid):
             return self
-        return replace(self, server=ForeignServer(pid, self.logs[0] if self.logs else None), pid=pid, why=why)
+        return self.inside(container)
 
     @cached_property
     def listener(self) -> Listener:

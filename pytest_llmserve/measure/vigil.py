@@ -21,6 +21,8 @@ from pytest_llmserve.measure.run import Alarm
 from pytest_llmserve.serve.profiling import Recording
 
 _LONGEST_NS = 24 * 3600 * NS_PER_S
+_INTERRUPTED_S = 1.0
+"""After Ctrl-C a graph may take so long to be written."""
 
 
 class Vigil:
@@ -60,10 +62,14 @@ class Vigil:
             limit_s = (plan.deadline_ns or _LONGEST_NS) / NS_PER_S
             recording = Recording(pid, file, limit_s)
             recording.start()
+        patience: tuple[float, ...] = ()
         try:
             yield
+        except KeyboardInterrupt:
+            patience = (_INTERRUPTED_S,)
+            raise
         finally:
-            profile = Profile(missing=why) if recording is None else recording.stop()
+            profile = Profile(missing=why) if recording is None else recording.stop(*patience)
             for run in runs[before:]:
                 run.profile = profile
 
@@ -73,9 +79,9 @@ class Vigil:
         fate = self.liveness.end(runs, window)
         return fate.sentence if fate is not None and fate.fatal else None
 
-    def stop(self) -> None:
-        """End all that goes on."""
-        self._looking.end()
+    def stop(self, at_once: bool = False) -> None:
+        """End all that goes on; at once where someone waits for the end of it all."""
+        self._looking.end(at_once)
 
     @property
     def taken(self) -> Taken:

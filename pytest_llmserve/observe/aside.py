@@ -90,14 +90,11 @@ class Aside:
             self._full = True
             mine = self._asked
             self._turn.notify_all()
-            limit_s = 2 * self._deadline_ns / NS_PER_S  # one may be under way
-            self._turn.wait_for(
-                lambda: self._answered >= mine or self._over or self._lost is not None, limit_s
-            )
+            while self._answered < mine and self._goes_on:
+                self._turn.wait(self._left_s)
+                self._give_up_when_hanging()
             if self._answered >= mine:
                 return self._last
-            if not self._over:
-                self._lost = self._lost or HANGS.format(self._what, self._deadline_ns / NS_PER_S)
             raise ProbeLost(self._lost or f"{self._what} are no longer read")
 
     def close(self) -> None:
@@ -119,10 +116,21 @@ class Aside:
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._thread.start()
 
+    @property
+    def _goes_on(self) -> bool:
+        return self._thread is not None and not self._over and self._lost is None
+
+    @property
+    def _left_s(self) -> float:
+        """Until the reading under way is given up; one that is about to begin has all of it."""
+        spent_ns = 0 if self._began_ns is None else self._clock() - self._began_ns
+        return max(0, self._deadline_ns - spent_ns) / NS_PER_S
+
     def _give_up_when_hanging(self) -> None:
         began_ns = self._began_ns
         if self._lost is None and began_ns is not None and self._clock() - began_ns > self._deadline_ns:
             self._lost = HANGS.format(self._what, self._deadline_ns / NS_PER_S)
+            self._turn.notify_all()
 
     def _run(self) -> None:
         why = None

@@ -33,10 +33,17 @@ class Container:
     Attributes:
         id: all 64 characters.
         folders: controller -> its group.
+        named: as the user called it.
     """
 
     id: str
     folders: Mapping[str, Folder]
+    named: str
+
+    @property
+    def gone(self) -> bool:
+        """Its control group is no more: it has ended, and may have come back as another one."""
+        return not any(folder.path.exists() for folder in self.folders.values())
 
     @property
     def group(self) -> ControlGroup:
@@ -78,7 +85,7 @@ def container_of(
     if not ids:
         raise SetupError(f"--llm-container {wanted}: {_why_none(groups, mounts)}")
     found = ids.pop()
-    return Container(id=found, folders=groups[found])
+    return Container(id=found, folders=groups[found], named=wanted)
 
 
 def first_of(pids: Iterable[int]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,7 +81,7 @@ def is_installed() -> bool:
 
 
 class MetricsPages:
-    """Reads pages of metrics, each by a deadline; it waits, so it belongs into a thread of its own.
+    """Reads pages of metrics side by side, by a deadline; it waits, so it belongs into a thread of its own.
 
     A page that fails leaves its figures out of that reading. It is `missing` when it never answered, and
     while it has failed more than three times in a row; it is asked again all the same, since a server
@@ -128,8 +129,9 @@ class MetricsPages:
         pages: list[Page] = []
         told: dict[str, Any] = {}
         elsewhere = {probe.source for probe in self._beside if probe.missing is None}
-        for address, state in zip(self._addresses, self._pages, strict=True):
-            page = self._page(address, state)
+        bodies = _side_by_side(self._get, self._addresses, self._limit_s)
+        for address, state, body in zip(self._addresses, self._pages, bodies, strict=True):
+            page = _page(address, state, body)
             if page is not None:
                 pages.append(page)
                 told |= {} if HOST in elsewhere else _machine(page, state)
@@ -143,20 +145,6 @@ class MetricsPages:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _page(self, address: PageAddress, state: PageState) -> Page | None:
-        try:
-            page = page_of(self._get(address, self._limit_s))
-        except PageFault as fault:
-            state.note_fault(str(fault))
-        except ValueError as error:
-            state.note_fault(f"{address.url} is not in Prometheus' text form ({error})")
-        else:
-            if page.tells:
-                state.note(page)
-                return page
-            state.note_fault(_unknown(address))
-        return None
 
 
 class PageState:
@@ -223,6 +211,46 @@ class ToldBeside:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _side_by_side(get: Get, addresses: Sequence[PageAddress], limit_s: float) -> list[bytes | Exception]:
+    """Each page, or what was wrong with it: one that is waited for takes no time from the others."""
+    got: dict[int, bytes | Exception] = {}
+
+    def ask(number: int) -> None:
+        try:
+            got[number] = get(addresses[number], limit_s)
+        except Exception as error:  # for the thread that waits, as this one has no one to raise to
+            got[number] = error
+
+    threads = [
+        threading.Thread(target=ask, args=(number,), name="llmserve-page", daemon=True)
+        for number in range(len(addresses))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [got[number] for number in range(len(addresses))]
+
+
+def _page(address: PageAddress, state: PageState, body: bytes | Exception) -> Page | None:
+    """What was got, noted in the state of its page; raises what is no fault of the page."""
+    if isinstance(body, PageFault):
+        state.note_fault(str(body))
+        return None
+    if isinstance(body, Exception):
+        raise body
+    try:
+        page = page_of(body)
+    except ValueError as error:
+        state.note_fault(f"{address.url} is not in Prometheus' text form ({error})")
+        return None
+    if not page.tells:
+        state.note_fault(_unknown(address))
+        return None
+    state.note(page)
+    return page
 
 
 def _machine(page: Page, state: PageState) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.addresses import look_up
+from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_context, tls_fault
 
@@ -152,7 +153,7 @@ def _connected(address: PageAddress, deadline_s: float) -> socket.socket:
             sock.close()
             raise
         return sock
-    sock = socket.create_connection((target.host, target.port), left_s)
+    sock = _dialled(target, deadline_s)
     if target.scheme != "https":
         return sock
     try:
@@ -161,6 +162,29 @@ def _connected(address: PageAddress, deadline_s: float) -> socket.socket:
     except BaseException:
         sock.close()
         raise
+
+
+def _dialled(target: Target, deadline_s: float) -> socket.socket:
+    """A connection to the first address that takes one; those still to be tried share the time left."""
+    try:
+        found = look_up(target.host, target.port, max(0.001, deadline_s - time.monotonic()))
+    except ServerUnusable:
+        raise (TimeoutError if time.monotonic() >= deadline_s else socket.gaierror) from None
+    fault = OSError()
+    for tried, (family, where) in enumerate(found):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(0.001, (deadline_s - time.monotonic()) / (len(found) - tried)))
+            sock.connect(where)
+        except OSError as error:
+            fault = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise fault
 
 
 class TimedSocket:

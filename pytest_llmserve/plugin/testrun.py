@@ -297,7 +297,7 @@ class TestRun:
     def abandon(self) -> None:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""
         self._stop_watching()
-        self.vigil.stop()
+        self.vigil.stop(at_once=True)
         Collected.of(self.state.config).keep(self.document() | {"outcome": "interrupted"})
 
     def _stop_watching(self) -> None:

@@ -53,19 +53,21 @@ class Recording:
         except OSError as error:
             self._missing = f"{error.strerror} ({error.filename})"
 
-    def stop(self) -> Profile:
-        """End recording, and have the graph written; called once."""
+    def stop(self, limit_s: float = _WRITE_LIMIT_S) -> Profile:
+        """End recording, and have the graph written within that time, or not at all; called once."""
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(_WRITE_LIMIT_S)
+                self._process.wait(limit_s)
             except subprocess.TimeoutExpired:
-                self._missing = f"py-spy did not write it within {_WRITE_LIMIT_S:g} s"
+                self._missing = f"py-spy did not write it within {limit_s:g} s"
             finally:
                 if self._process.poll() is None:
                     self._process.kill()
                     self._process.wait()
+                if self._missing is not None:  # half a graph is none
+                    self._file.unlink(missing_ok=True)
         return self._profile()
 
     def _profile(self) -> Profile:

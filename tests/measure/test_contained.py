@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from dataclasses import replace
 
 import pytest
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.measure import contained
+from pytest_llmserve.measure import contained, opening
 from pytest_llmserve.measure.contained import in_container
-from pytest_llmserve.measure.opening import ServerWish, open_server
+from pytest_llmserve.measure.opening import TOLD, ServerWish, open_server
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.observe.cgroup_paths import Folder
 from pytest_llmserve.observe.container import Container
+from pytest_llmserve.serve.process import start
+
+
+def held_by(group, pid, letter):
+    """A container "model" of one process; its group holds 5 MB."""
+    group.mkdir()
+    (group / "cgroup.procs").write_text(f"{pid}\n")
+    (group / "memory.current").write_text("5000000\n")
+    folder = Folder(path=group, top=group, version=2)
+    return Container(id=letter * 64, folders={"memory": folder}, named="model")
 
 
 @pytest.fixture
 def container(tmp_path, monkeypatch):
-    """A container "model" of one process, this one; its group holds 5 MB."""
-    (tmp_path / "cgroup.procs").write_text(f"{os.getpid()}\n")
-    (tmp_path / "memory.current").write_text("5000000\n")
-    folder = Folder(path=tmp_path, top=tmp_path, version=2)
-    made = Container(id="a" * 64, folders={"memory": folder})
+    """A container "model" of one process, this one."""
+    made = held_by(tmp_path / "group", os.getpid(), "a")
     monkeypatch.setattr(contained, "container_of", {"model": made}.__getitem__)
     return made
 
@@ -68,6 +77,35 @@ def test_a_container_whose_processes_are_not_seen_has_its_group_watched(opened, 
         "no process of --llm-container model is seen from here: run pytest outside of containers;"
         " for a server on this machine give --llm-server-pid"
     )
+
+
+def test_a_restarted_container_is_watched_as_its_new_process(opened, container, tmp_path, monkeypatch):
+    """Also behind a command of ours, such as "docker run"; one made anew is found by its name."""
+    group = container.folders["memory"].path
+    with start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "ours") as ours:
+        first = in_container(replace(opened, server=ours), "model")
+        assert first.renewed() is first
+        (group / "cgroup.procs").write_text(f"{opened.pid}\n")
+        again = first.renewed()
+        assert (again.pid, again.server) == (opened.pid, ours)
+        assert again.renewed() is again
+    (group / "cgroup.procs").write_text("")
+    assert again.renewed() is again
+
+    made_anew = held_by(tmp_path / "new", os.getpid(), "b")
+    monkeypatch.setattr(opening, "container_of", {"model": made_anew}.__getitem__)
+    assert again.renewed() is again
+    shutil.rmtree(group)
+    foreign = replace(again, server=opened.server)
+    assert (foreign.renewed().pid, foreign.renewed().container) == (os.getpid(), made_anew)
+    told = replace(again, why=TOLD)
+    assert (told.renewed().pid, told.renewed().container) == (told.pid, made_anew)
+    monkeypatch.setattr(opening, "container_of", contained_nowhere)
+    assert again.renewed() is again
+
+
+def contained_nowhere(named):
+    raise SetupError(f"--llm-container {named}: none")
 
 
 def test_without_a_container_nothing_changes_and_one_that_is_not_there_closes_the_server(opened, monkeypatch):

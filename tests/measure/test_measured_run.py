@@ -67,6 +67,33 @@ def test_the_baseline_of_a_run_with_warm_up_is_read_after_it(measure):
     assert result.warm_up
 
 
+def test_a_baseline_that_takes_long_holds_up_neither_progress_nor_a_stop(measure, monkeypatch):
+    """As with a driver that hangs; what it read counts all the same once it is there."""
+    plan = LoadPlan(users=1, duration_ns=NS_PER_S, warm_up_ns=NS_PER_S // 10)
+    begun, go_on, stop = threading.Event(), threading.Event(), threading.Event()
+    take = MemoryWatch.take_baseline
+
+    def slow(self):
+        begun.set()
+        assert go_on.wait(20)
+        take(self)
+
+    monkeypatch.setattr(MemoryWatch, "take_baseline", slow)
+    told = []
+    threading.Timer(1.3, go_on.set).start()  # the load is over then
+    more = {"settle_ns": 100_000_000, "stop": stop}
+    _, result = measure(plan, progress=lambda now: told.append(begun.is_set()), **more)
+    assert any(told)
+    assert len(result.memory.before) >= 6
+    go_on.clear()
+    threading.Timer(0.5, stop.set).start()
+    began = time.monotonic()
+    kept, error = measure(plan, **more)
+    go_on.set()
+    assert time.monotonic() - began < 5
+    assert (len(kept), type(error), kept[0].memory) == (1, Stopped, None)
+
+
 def test_a_plan_without_streaming_asks_for_whole_answers(measure):
     """Even where the server can stream."""
     _, result = measure(LoadPlan(users=1, requests=3, stream=False))

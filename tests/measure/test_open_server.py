@@ -44,14 +44,19 @@ def test_a_named_pid_wins_over_the_port(mock_server, tmp_path):
 
 
 def test_a_command_is_started_and_closed(tmp_path):
-    """In the folder given; close() ends the process."""
+    """In the folder given; once restarted it is another process; close() ends it."""
     opened = open_server(wish(serve=SERVE), tmp_path)
     assert isinstance(opened.server, ServerProcess)
     assert opened.endpoint.generate("Say hi.").ok
     pid = opened.pid
     assert psutil.pid_exists(pid)
+    assert opened.renewed() is opened  # nothing is looked up anew for a test that changed nothing
+    opened.server.restart()
+    again = opened.renewed()
+    assert again.pid == opened.server.pid != pid
     opened.close()
     assert not psutil.pid_exists(pid)
+    assert not psutil.pid_exists(again.pid)
 
 
 def test_a_server_that_does_not_get_ready_is_ended(tmp_path):

@@ -133,6 +133,43 @@ def test_a_fresh_reading_that_hangs_is_not_waited_for_for_ever(slow):
         aside.fresh()
 
 
+def test_who_waits_for_a_fresh_reading_is_told_when_another_gives_the_probe_up(slow):
+    """At once: the sampler, which looks a few times a second, sees first that a reading hangs."""
+    now = [0]
+    aside = Aside(slow, MINUTE_NS, deadline_ns=5 * NS_PER_S, clock=lambda: now[0])
+
+    def look():
+        now[0] = 6 * NS_PER_S
+        assert told(aside) == "gpu figures are no longer read, because a reading did not return within 5 s"
+
+    timer = threading.Timer(0.1, look)
+    timer.start()
+    began = time.monotonic()
+    with closing(aside), pytest.raises(ProbeLost, match="did not return within 5 s"):
+        aside.fresh()
+    assert time.monotonic() - began < 3
+    timer.join(10)
+
+
+def test_the_deadline_counts_from_the_beginning_of_the_reading_under_way(slow):
+    """Whoever asks while a reading hangs waits for what is left of it."""
+    aside = Aside(slow, MINUTE_NS, deadline_ns=NS_PER_S)
+    began = time.monotonic()
+    aside.read(False)
+    assert slow.began.wait(10)
+    with closing(aside), pytest.raises(ProbeLost, match="did not return within 1 s"):
+        aside.fresh()
+    assert time.monotonic() - began < 1.7
+
+
+def test_a_closed_probe_that_was_never_read_has_no_fresh_reading(slow):
+    """Nobody is left to read it."""
+    aside = Aside(slow, MINUTE_NS, "GPU figures")
+    aside.close()
+    with pytest.raises(ProbeLost, match=r"^GPU figures are no longer read$"):
+        aside.fresh()
+
+
 def test_costly_readings_come_less_often(slow):
     """50 ms of CPU each, a tenth of a core: half a second apart. The first, which opens things, is free."""
     for _ in range(100):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
 
@@ -52,6 +53,28 @@ def test_all_pages_make_one_reading():
     assert probe.read(True)["host_cpu_percent"] == 75
     assert probe.gpu_names == {0: "H200"}
     assert [probe.why(source) for source in (METRICS, GPU, HOST)] == [None, None, None]
+
+
+def test_pages_are_asked_for_side_by_side():
+    """However many hang, a reading takes no longer than one of them, and is not given up as hanging."""
+    world, together = World(), threading.Barrier(3)
+
+    def get(address, limit_s):
+        together.wait(10)
+        return world.get(address, limit_s)
+
+    probe = MetricsPages([address_of(url) for url in (SERVER, EXPORTER, NODE)], (), get)
+    assert probe.read(True)["waiting"] == 7
+
+
+def test_what_is_no_fault_of_a_page_is_raised():
+    """The probe's own mistake never looks like a server that told nothing."""
+
+    def get(address, limit_s):
+        raise ZeroDivisionError("by 0")
+
+    with pytest.raises(ZeroDivisionError, match="by 0"):
+        MetricsPages([address_of(SERVER)], (), get).read(True)
 
 
 def test_what_a_probe_on_this_machine_tells_is_not_taken_from_a_page():

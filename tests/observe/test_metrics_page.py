@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -134,6 +135,44 @@ def test_an_answer_that_drips_ends_at_the_deadline(pages):
     began = time.monotonic()
     assert fault(f"{pages.url}/drip", 0.3) == f"{pages.url}/drip did not answer within 0.3 s"
     assert time.monotonic() - began < 3
+
+
+@pytest.fixture
+def hang():
+    """Three addresses at which a connection is neither taken nor refused: the queue is full."""
+    with contextlib.ExitStack() as held:
+        listeners = [held.enter_context(socket.socket()) for _ in range(3)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            for _ in range(3):
+                waiting = held.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(listener.getsockname())
+        yield [listener.getsockname() for listener in listeners]
+
+
+def test_all_addresses_of_a_host_share_one_deadline(pages, hang, monkeypatch):
+    """And one that hangs leaves time for the next."""
+    found = [*hang[:1], pages.server_address]
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, 1, 6, "", at) for at in found]
+    )
+    url = "http://host.example/metrics"
+    assert get_page(address_of(url), 1.0) == PAGE
+    found = hang
+    began = time.monotonic()
+    assert fault(url, 0.4) == f"{url} did not answer within 0.4 s"
+    assert time.monotonic() - began < 0.8
+
+
+def test_a_name_service_that_hangs_is_not_waited_for(monkeypatch):
+    """It knows no limit of its own."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(10))
+    said = "http://host.example/metrics did not answer within 0.05 s"
+    assert fault("http://host.example/metrics", 0.05) == said
+    over.set()
 
 
 def test_a_page_that_cannot_be_had_says_why(pages):

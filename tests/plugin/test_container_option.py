@@ -18,7 +18,7 @@ def test_the_container_is_watched_and_one_that_is_not_there_is_told(suite, quick
     (tmp_path / "memory.current").write_text("5000000\n")
     (tmp_path / "memory.events").write_text("oom_kill 3\n")
     folder = Folder(path=tmp_path, top=tmp_path, version=2)
-    model = Container(id="a" * 64, folders={"memory": folder})
+    model = Container(id="a" * 64, folders={"memory": folder}, named="model")
     looked = lambda named: model if named == "model" else container_of(named, mountinfo="\n")  # noqa: E731
     monkeypatch.setattr(contained, "container_of", looked)
     suite.pytester.makeini("[pytest]\nllm_container = model")
