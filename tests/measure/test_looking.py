@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -99,6 +100,50 @@ def test_the_end_of_the_test_ends_a_dump_that_hangs(tmp_path, monkeypatch):
     assert time.monotonic() - began < 10
     with pytest.raises(ProcessLookupError):
         __import__("os").kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_an_interrupt_waits_for_no_dump(tmp_path, monkeypatch):
+    """Nobody reads it any more."""
+    slow = tmp_path / "py-spy"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(looking, "_END_S", 30.0)
+    look = Looking(lambda: [1], "told")
+    look.look(HANGS, PLAN, none_over)
+    while look._spy._process is None:
+        time.sleep(0.01)
+    began = time.monotonic()
+    look.end(at_once=True)
+    assert time.monotonic() - began < 10
+    assert look._spy._process.wait(10) != 0
+
+
+def no_state():
+    raise RuntimeError("its state file is gone")
+
+
+@pytest.mark.parametrize(
+    ("pids", "why"),
+    [(list, "the server has no process that runs"), (no_state, "RuntimeError: its state file is gone")],
+)
+def test_a_server_without_processes_is_told(pids, why, monkeypatch):
+    """Whatever goes wrong in the thread has a reason in the report."""
+    monkeypatch.setattr(looking, "py_spy", lambda: "py-spy")
+    assert looked(Looking(pids, "told")).missing == f"stacks not taken: {why}"
+
+
+def test_the_end_of_the_test_may_come_before_the_dump_has_begun(monkeypatch):
+    """The search for py-spy takes a while on a busy machine."""
+    go = threading.Event()
+    monkeypatch.setattr(looking, "py_spy", lambda: go.wait(10) and "py-spy")
+    monkeypatch.setattr(looking, "_END_S", 0.05)
+    look = Looking(lambda: [1], "told")
+    look.look(HANGS, PLAN, none_over)
+    look.end()
+    go.set()
+    look._thread.join(10)
+    assert look.taken.missing == "stacks not taken: process 1: stacks not read: the test was over"
 
 
 def test_another_run_counts_from_nought(monkeypatch):
