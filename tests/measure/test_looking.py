@@ -146,9 +146,25 @@ def test_the_end_of_the_test_may_come_before_the_dump_has_begun(monkeypatch):
     assert look.taken.missing == "stacks not taken: process 1: stacks not read: the test was over"
 
 
+def test_old_news_takes_no_dump_from_a_hang(monkeypatch):
+    """One request is lost at 5 s, others at 8 s, 20 s and 35 s; the server deadlocks at 600 s."""
+    at_s, asked_s = [0], []
+    monkeypatch.setattr(looking.time, "monotonic_ns", lambda: at_s[0] * S)
+    monkeypatch.setattr(looking, "py_spy", lambda: "py-spy")
+    look = Looking(lambda: asked_s.append(at_s[0]) or [], "told")
+    for at_s[0] in range(640):
+        lost = sum(at_s[0] >= when for when in (5, 8, 20, 35))
+        oldest_ns = max(0, at_s[0] - 600) * S
+        now = LoadProgress(elapsed_ns=at_s[0] * S, by_outcome={"timed_out": lost}, oldest_ns=oldest_ns)
+        look.look(now, PLAN, none_over)
+        if look._thread is not None:
+            look._thread.join(5)
+    assert asked_s == [5, 20, 609]
+
+
 def test_another_run_counts_from_nought(monkeypatch):
     """Requests lost in each of two runs are a reason each time, once."""
-    monkeypatch.setattr(looking, "due", lambda *_: True)
+    monkeypatch.setattr(looking, "due", lambda *_, **__: True)
     asked, other = [], LoadPlan()
     look = Looking(lambda: asked.append(1) or [], "told")
     lost = LoadProgress(elapsed_ns=S, by_outcome={"timed_out": 2})
