@@ -207,7 +207,7 @@ def test_watched(llm_endpoint, llm_resources):
 
 
 def test_recovery_is_told_and_can_be_asserted(suite):
-    """After a restart, a kill and a crash, however long ago; one that the test recovers from is no failure."""
+    """After a restart, a kill and a crash, however long ago; what the test recovers from is no failure."""
     run = suite(RECOVERY, "--llm-serve", f"{MOCK} --port {{port}}")
     run.assert_outcomes(failed=2, passed=7)
     (said,) = [line for line in run.failure("test_too_slow") if line]
