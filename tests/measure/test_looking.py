@@ -11,12 +11,15 @@ import pytest
 
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
+from pytest_llmserve.domain.stacks import Frame, StackDump, ThreadStack
 from pytest_llmserve.measure import looking
 from pytest_llmserve.measure.looking import Looking
+from pytest_llmserve.measure.vigil import Vigil
 
 S = 1_000_000_000
 PLAN = LoadPlan(timeout_ns=10 * S)
 HANGS = LoadProgress(elapsed_ns=S, oldest_ns=9 * S)
+IDLE = ThreadStack(pid=7, name="MainThread", frames=(Frame("Event.wait", "threading.py", 1),))
 FINE = LoadProgress(elapsed_ns=S, oldest_ns=S)
 
 
@@ -173,3 +176,20 @@ def test_another_run_counts_from_nought(monkeypatch):
         look._thread.join(5)
     look.end()
     assert len(asked) == 2
+
+
+def test_the_dump_that_shows_something_is_the_one_in_the_failure():
+    """Not the first, where no thread of Python's did anything yet; all are in the report."""
+    lock = ThreadStack(pid=7, name="worker", frames=(Frame("run_model", "app.py", 5),))
+    dumps = [StackDump(at_ns=n, why="it hung", threads=(thread,)) for n, thread in enumerate((IDLE, lock))]
+    vigil = Vigil(None)
+    vigil._looking._dumps += dumps
+    assert vigil.stack_lines()[2:] == [
+        "    run_model (app.py:5)",
+        "  every thread in full, and 1 more taken: in the report, --llm-report=FILE.json",
+    ]
+    assert len(vigil.document()["stacks"]) == 2
+    vigil._looking._dumps.pop()
+    assert vigil.stack_lines()[1].startswith(
+        "  no Python thread does anything: the work is in native threads"
+    )
