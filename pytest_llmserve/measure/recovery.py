@@ -55,7 +55,7 @@ def wait_recovered(
         end_ns: when it ended, or was told to, monotonic.
         within_ns: how long to wait, from then on.
         ended: how the new server ended, or None.
-        start_ns: when we started it again, should that not have followed its end at once; monotonic.
+        start_ns: when we started it again, where it had ended before; monotonic.
     """
     deadline_ns = (end_ns if start_ns is None else start_ns) + within_ns
     since = ITS_END if start_ns is None else ITS_START

@@ -172,7 +172,7 @@ class ServerFace:
     def _start_again(self, server: ServerProcess, within_ns: int) -> Recovery:
         self._liveness.expect_end()
         now_ns = time.monotonic_ns()
-        start_ns = now_ns if self._end_ns is not None else None
+        start_ns = None if server.alive else now_ns
         end_ns = self._end_ns or now_ns
         try:
             server.restart()
