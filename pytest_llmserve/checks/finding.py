@@ -143,6 +143,7 @@ def _verdict(finding: Finding, threshold: float, level: float) -> Verdict:
         sentence=_sentence(finding, word, threshold, level),
         holds=finding.holds,
         about_sample=finding.settled is not None,
+        spoiled=word == UNDECIDED and finding.spoiled is not None,
     )
 
 

@@ -27,6 +27,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         about_sample: it is a statement about the requests that were sent, such as that on a maximum: if it
             is kept, one more may break it.
         sentence: the first line a person reads.
+        spoiled: undecided for the load generator's sake, whatever the figures say.
     """
 
     check: str
@@ -40,6 +41,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     holds: bool | None = None
     about_sample: bool = False
+    spoiled: bool = False
 
     def fails(self, strict: bool) -> bool:
         """True when the test must fail.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmserve.checks.diagnosis import diagnose
+from pytest_llmserve.plugin.diagnosed import diagnosed
 from pytest_llmserve.reports.failure import evidence_text
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def show_beside(report: pytest.TestReport, test: TestRun) -> None:
         test.vigil.liveness.last_words(),
         test.log.told(test.runs),
         test.vigil.stack_lines(),
-        diagnose(test.runs, test.window()),
+        diagnosed(test),
     )
     opened = test.state.opened
     if not text or opened is None:

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from pytest_llmserve.checks.comparison import Comparison
-from pytest_llmserve.checks.diagnosis import diagnose
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.foresight import earliest, too_few
 from pytest_llmserve.checks.judging import all_decided, judged
@@ -30,6 +29,7 @@ from pytest_llmserve.measure.vigil import Vigil
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
+from pytest_llmserve.plugin.diagnosed import diagnosed, is_diagnosed
 from pytest_llmserve.plugin.ending import sigterm_interrupts
 from pytest_llmserve.plugin.kept import DID_NOT_PASS, REGRESSION, compared, keep, unfit_outcome
 from pytest_llmserve.plugin.markers import wishes_of
@@ -264,7 +264,7 @@ class TestRun:
             repeat_command(self.state.config, self.item.nodeid),
             strict,
             self.vigil.liveness.last_words(),
-            diagnosis=diagnose(runs, window),
+            diagnosis=diagnosed(self),
             log=self.log.told(runs),
             stacks=self.vigil.stack_lines(),
         )
@@ -344,6 +344,6 @@ class TestRun:
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
-        found = diagnose(self.runs, self.window()) if report.outcome != "passed" else []
+        found = diagnosed(self) if is_diagnosed(report) else []
         document = self.document() | {"diagnosis": [short.as_json() for short in found]}
         report._llmserve = document  # type: ignore[attr-defined]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import itertools
 import random
 
+import msgspec
 import pytest
 
-from pytest_llmserve.checks.diagnosis import diagnose
+from pytest_llmserve.checks.diagnosis import diagnose, memory
+from pytest_llmserve.domain.liveness import Fate
+from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.result import GeneratorHealth
 from pytest_llmserve.domain.samples import GpuSample, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, NS_PER_S
+from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.observe.log_patterns import DEFAULTS
 
 L4_MB = 24_000
 NAMES = {0: "GPU 0 (NVIDIA L4)", 1: "GPU 1 (NVIDIA L4)"}
@@ -317,6 +322,48 @@ def test_errors_that_name_their_cause(error, what, make):
     assert error not in str(found)
 
 
+_LESS = "load a smaller or quantized model, lower max_tokens or the context, or allow fewer requests at once"
+
+
+@pytest.mark.parametrize(
+    ("counts", "what", "sentence"),
+    [
+        (
+            {"out of memory": 73},
+            "out of memory",
+            f"73 lines of the server's log tell of memory that could not be had: {_LESS}",
+        ),
+        (
+            {"killed for want of memory": 1, "out of memory": 2},
+            "out of memory",
+            "1 line of the server's log tells of a process that was killed for want of memory: raise the"
+            f" limit, {_LESS}",
+        ),
+        (
+            {"KV cache full": 12},
+            "KV cache full",
+            "12 lines of the server's log tell of requests for which it had no room: give the cache more"
+            " memory (--gpu-memory-utilization), quantize it (--kv-cache-dtype fp8), lower max_tokens or the"
+            " context length, or allow fewer requests at once",
+        ),
+    ],
+)
+def test_what_the_log_says_is_a_cause(counts, what, sentence, make):
+    """Told once, of the whole test, however many runs it has; also of a server that ended."""
+    runs, ended = [make.run_of([100.0] * 20)] * 2, Fate("the server's process ended", True)
+    (found,) = diagnose(runs, watched(**HEALTHY), log=LogWindow(counts=counts))
+    assert (found.what, found.sentence) == (what, sentence)
+    assert found.figures == {"log_lines": next(iter(counts.values()))}
+    told = diagnose(runs, watched(**HEALTHY), fate=ended, log=LogWindow(counts=counts))
+    assert [one.what for one in told] == (["out of memory"] if what == "out of memory" else [])
+    assert diagnose(runs, watched(**HEALTHY), log=LogWindow(counts={"traceback": 9, "answer 5xx": 9})) == []
+
+
+def test_what_the_log_says_is_called_as_its_patterns_are():
+    names = {pattern.name for pattern in DEFAULTS}
+    assert {memory.KILLED, memory.OUT, memory.CACHE} <= names
+
+
 @pytest.mark.parametrize(
     ("percents", "word"),
     [
@@ -494,8 +541,10 @@ def test_a_long_run_is_thinned_evenly(make):
 
 def test_a_generator_that_was_the_bottleneck_comes_first(make):
     health = GeneratorHealth(saturated="a load worker used 97 % of a core", cpu_percent=97.0)
-    first, second = diagnose([make.run_of([100.0], healthy=health)], watched(cpu_percent=400.0))
+    run, busy = make.run_of([100.0], healthy=health), watched(cpu_percent=400.0)
+    first, second = diagnose([run], busy, [limit("undecided", spoiled=True)])
     assert (first.what, second.what) == ("generator-bound", "compute-bound")
+    assert whats(busy, run) == ["compute-bound"]
     assert first.sentence == (
         "the load generator may have been the bottleneck (a load worker used 97 % of a core): what is slow"
         " may not be the server; add --llm-load-workers"
@@ -512,6 +561,58 @@ def test_late_sends_that_explain_little_are_not_told(late_share, said, make):
     assert [found.what for found in diagnose([run], ResourceWindow())] == said
     busy = make.run_of([2000.0], healthy=GeneratorHealth(cpu_percent=95.0, **late))
     assert [found.what for found in diagnose([busy], ResourceWindow())] == ["generator-bound"]
+
+
+LATE = GeneratorHealth(saturated="requests were sent 5.8 ms late (p99)", cpu_percent=9.0)
+
+
+def limit(verdict="fail", check="latency", estimate=900.0, **more):
+    """A limit that was judged."""
+    fields = {"limit": 500.0, "interval": None, "confidence": 0.95, "n": 24, "sentence": "", "what": ""}
+    return Verdict(check=check, verdict=verdict, estimate=estimate, **fields, **more)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "failed", "said"),
+    [
+        pytest.param([], [], True, id="the test's own assert"),
+        pytest.param([limit("pass")], [], True, id="the test's own assert, beside a limit that is kept"),
+        pytest.param([limit("undecided", spoiled=True)], [], True, id="a limit says so"),
+        pytest.param([limit(check="no_leak")], [], False, id="a leak"),
+        pytest.param([limit("undecided", "no_leak")], [], False, id="perhaps a leak"),
+        pytest.param([limit()], [], False, id="over the limit by more than sends were late"),
+        pytest.param([limit(check="error_rate")], ["refused"], False, id="refused"),
+        pytest.param([], ["refused"], False, id="refused, and the test's own assert"),
+    ],
+)
+def test_the_generator_is_accused_only_of_what_it_can_break(verdicts, failed, said, make):
+    """It fails no request and fills no memory; and a limit that it could break has asked it."""
+    run = make.run_of([100.0, *failed], healthy=LATE)
+    found = diagnose([run], ResourceWindow(), verdicts)
+    assert [told.what for told in found] == (["generator-bound"] if said else [])
+
+
+def test_a_server_that_is_gone_accuses_no_client(make):
+    """Whether it ended, is silent, or was gone for the load."""
+    own = [limit("undecided", spoiled=True)]
+    for health in (LATE, GeneratorHealth(saturated="dropped", crowded=1)):
+        run, gone = (
+            make.run_of(["refused"], healthy=msgspec.structs.replace(health, server_gone=since))
+            for since in (None, "from 483 ms on")
+        )
+        assert len(diagnose([run], ResourceWindow(), own)) == 1
+        for fatal in (True, False):
+            assert diagnose([run], ResourceWindow(), own, Fate("the server is silent", fatal)) == []
+        assert diagnose([gone], ResourceWindow(), own) == []
+
+
+def test_of_a_server_that_ended_only_what_it_may_have_died_of_is_told(make):
+    """How busy it was before is no cause."""
+    window = watched(cpu_percent=400.0, waiting=9.0, swap_bytes=course(0, 10**9), oom_kills=course(2, 3))
+    ended, silent = Fate("the server's process ended", True), Fate("had not answered", False)
+    run = make.run_of([100.0] * 20)
+    assert [told.what for told in diagnose([run], window, (), ended)] == ["out of memory", "swapping"]
+    assert [told.what for told in diagnose([run], window, (), silent)][2] == "compute-bound"
 
 
 def test_arrivals_without_a_connection_are_the_servers(make):

@@ -138,7 +138,10 @@ def test_a_server_that_is_gone_takes_no_share_of_the_correction():
 def test_a_spoiled_run_gives_no_verdict_whatever_it_shows():
     for settled in ("pass", "fail", None):
         (verdict,) = conclude([finding(settled=settled, p_within=0.0, spoiled="x")])
-        assert (verdict.verdict, verdict.holds) == ("undecided", True)
+        assert (verdict.verdict, verdict.holds, verdict.spoiled) == ("undecided", True, True)
+    gone, doubtful = conclude([finding(spoiled="x", gone="y"), finding()])
+    assert not gone.spoiled
+    assert not doubtful.spoiled
 
 
 @pytest.mark.parametrize(

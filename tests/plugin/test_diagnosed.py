@@ -51,3 +51,37 @@ def test_a_queue_is_told_wherever_a_failure_is(suite, mock_server):
         assert resources["series"]["at_s"] == sorted(resources["series"]["at_s"])
         assert max(resources["series"]["rss_mb"]) == resources["rss_mb_peak"] > 5
         assert resources["cores"] >= 1
+
+
+SAYING = """
+from pathlib import Path
+
+def say_it():
+    with Path(__file__).with_name("server.log").open("a") as log:
+        log.write("torch.OutOfMemoryError: CUDA out of memory\\n")
+
+def test_own(llm_endpoint):
+    say_it()
+    assert False
+
+def test_skipped(llm_endpoint):
+    say_it()
+    pytest.skip("enough")
+
+@pytest.mark.xfail
+def test_expected(llm_endpoint):
+    say_it()
+    assert False
+
+def test_passed(llm_endpoint):
+    say_it()
+"""
+
+
+def test_what_the_log_says_is_diagnosed_of_tests_that_failed(suite, mock_server):
+    """Of one that was expected to fail too; one that was skipped lacks nothing."""
+    run = suite(SAYING, "--llm-endpoint", mock_server().url, "--llm-server-log=server.log")
+    run.assert_outcomes(failed=1, skipped=1, xfailed=1, passed=1)
+    said = {test["nodeid"].rpartition("::")[2]: [d["what"] for d in test["diagnosis"]] for test in run.tests}
+    told = ["out of memory"]
+    assert said == {"test_own": told, "test_skipped": [], "test_expected": told, "test_passed": []}

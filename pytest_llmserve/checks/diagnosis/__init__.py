@@ -8,25 +8,31 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pytest_llmserve.checks.diagnosis import client, cpu, gpu, memory, prefill, queueing
-from pytest_llmserve.checks.diagnosis.scene import Scene, scene_of
+from pytest_llmserve.checks.diagnosis.scene import NO_LOG, Scene, scene_of
 from pytest_llmserve.domain.diagnosis import Diagnosis
+from pytest_llmserve.domain.liveness import Fate
+from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.verdict import Verdict
 
 MOST = 3
 """Beyond the third cause a list explains nothing."""
+ENDS = frozenset({"out of memory", "swapping", "too many open files"})
+"""What a server may have died of; all else says how busy it was before."""
 
 Rule = Callable[[Scene], Diagnosis | None]
 
-OF_THE_TEST: tuple[Rule, ...] = (memory.killed,)
-"""Rules that look at the whole test."""
-
 RULES: tuple[Rule, ...] = (
+    memory.killed,
+    memory.logged_kill,
     memory.refused,
+    memory.logged,
     client.slower_than_the_rate,
     client.generator_bound,
     client.too_many_files,
     memory.kv_cache_full,
+    memory.logged_kv_cache_full,
     gpu.memory_bound,
     memory.swapping,
     memory.machine_short,
@@ -39,10 +45,24 @@ RULES: tuple[Rule, ...] = (
     queueing.queueing,
     prefill.prefill_bound,
 )
-"""Rules that look at one run, what explains most first: causes before what follows from them."""
+"""What explains most first: causes before what follows from them."""
+
+OF_THE_TEST: frozenset[Rule] = frozenset(
+    {memory.killed, memory.logged_kill, memory.logged, memory.logged_kv_cache_full}
+)
+"""Rules that look at the whole test; the others look at one run."""
+
+OF_THE_CLIENT: frozenset[Rule] = frozenset({client.slower_than_the_rate, client.generator_bound})
+"""Rules of what was not sent as planned; a server that is gone takes nothing as planned."""
 
 
-def diagnose(runs: Sequence[LoadResult], resources: ResourceWindow) -> list[Diagnosis]:
+def diagnose(
+    runs: Sequence[LoadResult],
+    resources: ResourceWindow,
+    verdicts: Sequence[Verdict] = (),
+    fate: Fate | None = None,
+    log: LogWindow = NO_LOG,
+) -> list[Diagnosis]:
     """What ran short: at most three sentences, what explains most first; empty where nothing shows.
 
     Of several runs the one that went worst is asked first.
@@ -50,18 +70,32 @@ def diagnose(runs: Sequence[LoadResult], resources: ResourceWindow) -> list[Diag
     Args:
         runs: of the test, in order.
         resources: the server's samples through the whole test.
+        verdicts: on the limits of the test; empty = the test failed by its own code.
+        fate: what became of the server, where anything did.
+        log: what the server's log told through the whole test.
     """
-    whole = Scene(run=None, window=resources)
-    found = [told for rule in OF_THE_TEST if (told := rule(whole)) is not None]
+    whole = Scene(run=None, window=resources, log=log)
     scenes = _worst_first(runs, resources) if runs else [("", whole)]
+    found: dict[Rule, Diagnosis] = {}
     for rule in RULES:
-        for label, scene in scenes:
-            told = rule(scene)
-            if told is not None:
-                if told.what not in {earlier.what for earlier in found}:
-                    found.append(msgspec.structs.replace(told, sentence=told.sentence + label))
-                break
-    return found[:MOST]
+        if rule in OF_THE_CLIENT and fate is not None:
+            continue
+        told = _told(rule, [("", whole)] if rule in OF_THE_TEST else scenes)
+        if told is not None and told.what not in {earlier.what for earlier in found.values()}:
+            found[rule] = told
+    if fate is not None and fate.fatal:
+        return [told for told in found.values() if told.what in ENDS][:MOST]
+    if client.generator_bound in found and not client.may_be_accused(runs, verdicts, alone=len(found) == 1):
+        del found[client.generator_bound]
+    return list(found.values())[:MOST]
+
+
+def _told(rule: Rule, scenes: Sequence[tuple[str, Scene]]) -> Diagnosis | None:
+    for label, scene in scenes:
+        told = rule(scene)
+        if told is not None:
+            return msgspec.structs.replace(told, sentence=told.sentence + label)
+    return None
 
 
 def _worst_first(runs: Sequence[LoadResult], resources: ResourceWindow) -> list[tuple[str, Scene]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pytest_llmserve.checks.diagnosis.memory import counted, saying
 from pytest_llmserve.checks.diagnosis.scene import Scene
 from pytest_llmserve.domain.diagnosis import Diagnosis
-from pytest_llmserve.domain.result import GeneratorHealth
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
+from pytest_llmserve.domain.verdict import PASS, Verdict
 
 BUSY_PERCENT = 90.0
 LEAST_LATE_SHARE = 0.1
@@ -15,12 +17,29 @@ LEAST_LATE_SHARE = 0.1
 _FILES = re.compile(r"too many open files|EMFILE|ENFILE", re.IGNORECASE)
 
 
+def may_be_accused(runs: Sequence[LoadResult], verdicts: Sequence[Verdict], *, alone: bool) -> bool:
+    """The generator can be what made a test fail.
+
+    Either a verdict says so (all that a generator could break ask it first), or the test failed by its own
+    code, which asked nobody, and nothing else is to be seen.
+
+    Args:
+        runs: of the test.
+        verdicts: on its limits; where all pass, and where there are none, it failed by its own code.
+        alone: the figures show nothing else.
+    """
+    if any(verdict.spoiled for verdict in verdicts):
+        return True
+    by_itself = all(verdict.verdict == PASS for verdict in verdicts)
+    return alone and by_itself and not any(run.failed for run in runs)
+
+
 def generator_bound(scene: Scene) -> Diagnosis | None:
     """The load generator says of itself that it could not keep up."""
     if scene.run is None or scene.run.generator.saturated is None or scene.run.generator.crowded:
         return None
     health = scene.run.generator
-    if _hardly_late(health):
+    if health.server_gone is not None or _hardly_late(health):
         return None
     sentence = (
         f"the load generator may have been the bottleneck ({health.saturated}): what is slow may not be"
@@ -42,6 +61,8 @@ def _hardly_late(health: GeneratorHealth) -> bool:
 def slower_than_the_rate(scene: Scene) -> Diagnosis | None:
     """Arrivals of an open loop found no connection: too many requests before them were unanswered."""
     if scene.run is None or scene.run.generator.saturated is None or not scene.run.generator.crowded:
+        return None
+    if scene.run.generator.server_gone is not None:
         return None
     crowded, most = scene.run.generator.crowded, scene.run.plan.max_concurrency
     sentence = (

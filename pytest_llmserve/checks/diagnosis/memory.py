@@ -23,6 +23,13 @@ _OUT_OF_MEMORY = re.compile(
 )
 _WAYS = "load a smaller or quantized model, lower max_tokens or the context, or allow fewer requests at once"
 
+_CACHE_WAYS = (
+    "give the cache more memory (--gpu-memory-utilization), quantize it"
+    " (--kv-cache-dtype fp8), lower max_tokens or the context length, or allow fewer requests at once"
+)
+# As the log's own patterns are called.
+KILLED, OUT, CACHE = "killed for want of memory", "out of memory", "KV cache full"
+
 
 def killed(scene: Scene) -> Diagnosis | None:
     """The kernel has ended processes of the server's control group for want of memory."""
@@ -70,8 +77,7 @@ def kv_cache_full(scene: Scene) -> Diagnosis | None:
         also = f", and up to {waiting:.0f} requests waited"
     sentence = (
         f"{KV_FULL_PERCENT:g}% or more of the server's KV cache was in use for {percent(share)}% of the"
-        f" time{also}: give the cache more memory (--gpu-memory-utilization), quantize it"
-        " (--kv-cache-dtype fp8), lower max_tokens or the context length, or allow fewer requests at once"
+        f" time{also}: {_CACHE_WAYS}"
     )
     return Diagnosis(what="KV cache full", sentence=sentence, figures=figures)
 
@@ -104,6 +110,30 @@ def machine_short(scene: Scene) -> Diagnosis | None:
         f" end other programs, {_WAYS}, or give the machine more memory"
     )
     return Diagnosis(what="memory of the machine short", sentence=sentence, figures=figures)
+
+
+def logged_kill(scene: Scene) -> Diagnosis | None:
+    """The server's log tells that a process was ended for want of memory."""
+    told = "of a process that was killed for want of memory"
+    return _logged(scene, KILLED, OUT, told, f"raise the limit, {_WAYS}")
+
+
+def logged(scene: Scene) -> Diagnosis | None:
+    """The server's log says that it had no memory."""
+    return _logged(scene, OUT, OUT, "of memory that could not be had", _WAYS)
+
+
+def logged_kv_cache_full(scene: Scene) -> Diagnosis | None:
+    """The server's log says that its cache had no room."""
+    return _logged(scene, CACHE, CACHE, "of requests for which it had no room", _CACHE_WAYS)
+
+
+def _logged(scene: Scene, pattern: str, what: str, told: str, ways: str) -> Diagnosis | None:
+    lines = scene.log.counts.get(pattern, 0)
+    if not lines:
+        return None
+    who = "1 line of the server's log tells" if lines == 1 else f"{lines} lines of the server's log tell"
+    return Diagnosis(what=what, sentence=f"{who} {told}: {ways}", figures={"log_lines": lines})
 
 
 def saying(scene: Scene, pattern: re.Pattern[str]) -> list[RequestRecord]:

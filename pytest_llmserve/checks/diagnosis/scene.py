@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
+from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import FIGURES, GpuSample, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_S
@@ -14,6 +15,8 @@ FEWEST = 3
 """Readings from which on something is said to have lasted: two may both be chance."""
 SHORTEST_NS = NS_PER_S
 """A figure that was high for less says nothing of a load."""
+
+NO_LOG = LogWindow()
 
 Timed = tuple[int, float]
 
@@ -24,10 +27,12 @@ class Scene:
 
     Attributes:
         run: None = the test ran no load.
+        log: of the whole test, and of no scene of one run: which run a line belongs to is not told.
     """
 
     run: LoadResult | None
     window: ResourceWindow
+    log: LogWindow = NO_LOG
 
     def mean(self, figure: str) -> float | None:
         """Over time; None below three readings or a second, of which nothing lasting can be said."""
