@@ -56,8 +56,8 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
         shared_bytes: memory that the tree's processes share with each other, counted once.
         held_bytes: memory that no file backs, swapped out or not: anonymous and shared, each page of the
             tree once.
-        cpu_percent: 100 = one core, since the sample before.
-        busiest_percent: of the process that used most, since the sample before.
+        cpu_percent: 100 = one core, since the sample before that has it.
+        busiest_percent: of the process that used most, since the sample before that has it.
         gpu_bytes: GPU memory; of what, the window says.
         gpus: the devices that the server uses; all of them where that is not known.
         cgroup_bytes, cgroup_limit_bytes: memory of the server's control group, and the most it may have.
