@@ -17,7 +17,7 @@ from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.measure.probes import Watched, completed, probes_for
 from pytest_llmserve.observe.aside import Aside
 from pytest_llmserve.observe.cores import cores_of
-from pytest_llmserve.observe.counts import counters
+from pytest_llmserve.observe.counts import Counters
 from pytest_llmserve.observe.gpu import GpuProbe, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
@@ -196,7 +196,7 @@ class MemoryWatch:
         self._gpu_before: tuple[int, ...] = ()
         self._reader: MemoryReader | None = None
         self._before: tuple[int, ...] = ()
-        self._counters = [] if tree is None else counters(counted, tree.counts)
+        self._counters = None if tree is None else Counters(counted, tree.counts)
         if tree is not None:
             try:
                 self._reader = MemoryReader(tree)
@@ -231,7 +231,7 @@ class MemoryWatch:
             return max(0, settle_ns - (time.monotonic_ns() - began_ns))
 
         gpu = None if self._gpu is None else self._gpu_change(self._gpu, left_ns(), sleep)
-        counts = tuple(counter.change(left_ns(), sleep=sleep) for counter in self._counters)
+        counts = () if self._counters is None else self._counters.change(left_ns(), sleep=sleep)
         return msgspec.structs.replace(change, gpu=gpu, counts=counts)
 
     def _gpu_change(self, gpu: GpuReader, settle_ns: int, sleep: Callable[[float], None]) -> MemoryChange:
