@@ -11,9 +11,7 @@ WORDS = {"open_files": "open files left behind", "threads": "threads left behind
 """Figure -> what is judged."""
 
 
-def judge_count(
-    check: str, what: str, limit: int, run: LoadResult, figure: str, way_out: str
-) -> Finding | Verdict:
+def judge_count(check: str, what: str, limit: int, run: LoadResult, figure: str) -> Finding | Verdict:
     """At most so many more after a run than before it: a count, no estimate.
 
     Args:
@@ -22,16 +20,13 @@ def judge_count(
         limit: most more than before.
         run: that was measured.
         figure: a key of `WORDS`.
-        way_out: what to do where the server's process is not known.
     """
     memory = run.memory
     changes = memory.counts if memory is not None else ()
     change = next((change for change in changes if change.figure == figure), None)
     if change is None:
         lost = memory.missing if memory is not None else None
-        return no_evidence(
-            check, what, limit, f"{lost or run.resources.missing or 'they were not counted'}; {way_out}"
-        )
+        return no_evidence(check, what, limit, lost or run.resources.missing or "they were not counted")
     kept = change.kept
     if change.missing is not None or kept is None:
         return no_evidence(check, what, limit, change.missing or "they were not counted")

@@ -17,7 +17,7 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.domain.verdict import Verdict
 
-WAY_OUT = "for a server on this machine give --llm-server-pid"
+RESTARTED = "the server was restarted during the run"
 BY_TURNS = "a comparison is not read for leaks: use a load of its own"
 RUN, HOUR, REQUESTS = "run", "hour", "1000 requests"
 WHAT = {
@@ -111,7 +111,7 @@ class NoLeak:
             why = _void(run)
             if why is not None:
                 return no_evidence(self.name, what, limit, why)
-            return judge_count(self.name, what, int(limit), run, where, WAY_OUT)
+            return judge_count(self.name, what, int(limit), run, where)
         missing = _missing(run, where, self.per)
         if missing is not None:
             return no_evidence(self.name, what, limit, missing)
@@ -124,6 +124,8 @@ def _void(run: LoadResult) -> str | None:
     """Why the run tells nothing of leaks of any kind, or None."""
     if run.rounds is not None:
         return BY_TURNS
+    if run.resources.renewed_ns:
+        return RESTARTED
     return None if run.ok else "no request of the run was answered"
 
 
@@ -135,13 +137,12 @@ def _missing(run: LoadResult, where: str, per: str) -> str | None:
     if where == GPU:
         return _gpu_missing(run, per)
     if per != RUN:
-        lost = run.resources.missing
-        return None if lost is None else f"{lost}; {WAY_OUT}"
+        return run.resources.missing
     if run.memory is None:
-        return f"{run.resources.missing or 'memory was not read'}; {WAY_OUT}"
+        return run.resources.missing or "memory was not read"
     if run.memory.missing is not None:
-        return f"{run.memory.missing}; {WAY_OUT}"
-    return None if run.memory.retained_bytes is not None else f"memory was not read; {WAY_OUT}"
+        return run.memory.missing
+    return None if run.memory.retained_bytes is not None else "memory was not read"
 
 
 def _gpu_missing(run: LoadResult, per: str) -> str | None:

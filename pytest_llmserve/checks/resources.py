@@ -127,7 +127,8 @@ def _reason(evidence: Evidence, figure: str, told: list[ResourceSample]) -> str:
     if why is not None and told:
         return f"watching ended {_seconds(evidence, told[-1]):.1f} s into the test: {why}"
     if why is not None:
-        return why if option in why else f"{why}; {way_out}"
+        # Where the process is not known its reason names the option; where it is, the option is no help.
+        return why if source == PROCESS or option in why else f"{why}; {way_out}"
     if not evidence.resources.samples:
         return "no sample was taken during the test"
     if source == PROCESS or any(_told(evidence.resources.samples, name) for name in _of(source)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -55,8 +56,8 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
         shared_bytes: memory that the tree's processes share with each other, counted once.
         held_bytes: memory that no file backs, swapped out or not: anonymous and shared, each page of the
             tree once.
-        cpu_percent: 100 = one core, since the sample before.
-        busiest_percent: of the process that used most, since the sample before.
+        cpu_percent: 100 = one core, since the sample before that has it.
+        busiest_percent: of the process that used most, since the sample before that has it.
         gpu_bytes: GPU memory; of what, the window says.
         gpus: the devices that the server uses; all of them where that is not known.
         cgroup_bytes, cgroup_limit_bytes: memory of the server's control group, and the most it may have.
@@ -187,6 +188,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         absent: source -> why it tells nothing, or nothing more; or figure -> why it alone is not told.
             A source that was not asked for is in none.
         cores: CPUs on which the server's processes may run; None = not known.
+        renewed_ns: when it had been restarted and was watched as another process from then on.
     """
 
     samples: tuple[ResourceSample, ...] = ()
@@ -195,6 +197,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
     gpu_names: dict[int, str] = {}
     absent: dict[str, str] = {}
     cores: int | None = None
+    renewed_ns: tuple[int, ...] = ()
 
     @property
     def gpu_missing(self) -> str | None:
@@ -226,14 +229,27 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.values(figure), default=None)
 
     def rise(self, figure: str) -> float | None:
-        """The last reading less the first, of a figure that only counts up; None without two."""
-        values = self.values(figure)
-        return values[-1] - values[0] if len(values) > 1 else None
+        """The last reading less the first, of a figure that only counts up; None without two.
 
-    def between(self, start_ns: int, stop_ns: int) -> ResourceWindow:
-        """The part within [start_ns, stop_ns]."""
-        kept = tuple(s for s in self.samples if start_ns <= s.at_ns <= stop_ns)
-        return msgspec.structs.replace(self, samples=kept)
+        Of a server that was restarted the rises before and after it together: they may count differently.
+        """
+        _figure(figure)
+        edges = pairwise((None, *self.renewed_ns, None))
+        parts = [self.between(start_ns, stop_ns).values(figure) for start_ns, stop_ns in edges]
+        rises = [values[-1] - values[0] for values in parts if len(values) > 1]
+        return sum(rises) if rises else None
+
+    def between(self, start_ns: int | None, stop_ns: int | None) -> ResourceWindow:
+        """The part within [start_ns, stop_ns]; None = no bound."""
+
+        def within(at_ns: int) -> bool:
+            return (start_ns is None or at_ns >= start_ns) and (stop_ns is None or at_ns <= stop_ns)
+
+        return msgspec.structs.replace(
+            self,
+            samples=tuple(sample for sample in self.samples if within(sample.at_ns)),
+            renewed_ns=tuple(at_ns for at_ns in self.renewed_ns if within(at_ns)),
+        )
 
     def summary(self) -> dict[str, float | str | int | Mapping[str, str] | None]:
         """Median and peak of each figure that was read, and what was not and why, for reports."""

@@ -33,9 +33,9 @@ class Liveness:
         self.fate: Fate | None = None
         self.renew()
 
-    def renew(self) -> None:
-        """From now on it is this server that has to stay."""
-        opened = self._opened
+    def renew(self, opened: OpenServer | None = None) -> None:
+        """From now on it is this server that has to stay; None = the one known."""
+        opened = self._opened = opened or self._opened
         self._asked = False
         self._server = server = opened.server if opened is not None else None
         self._was_dead = server is not None and server.exit_status is not None

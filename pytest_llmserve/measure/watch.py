@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -12,18 +15,23 @@ from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import METRICS, PROCESS, MemoryChange, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.measure.probes import Watched, completed, probes_for
+from pytest_llmserve.observe.aside import Aside
 from pytest_llmserve.observe.cores import cores_of
-from pytest_llmserve.observe.counts import counters
+from pytest_llmserve.observe.counts import Counters
 from pytest_llmserve.observe.gpu import GpuProbe, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
 from pytest_llmserve.observe.process_tree import ProcessTree
 from pytest_llmserve.observe.sampler import Sampler
 
 WAY_OUT = "for a server on this machine give --llm-server-pid"
+_FIRST_LIMIT_S, _LOOK_S = 1.0, 0.01
+"""Longest wait for the first readings of a server that came back, and how often they are looked for."""
 
 
 class Watch:
     """Samples the server from `start` to `stop`; one test long.
+
+    Mutable: a look at each process that the server was, one after the other; any thread may call `renew`.
 
     Args:
         watched: the server, and where it can be looked at.
@@ -33,25 +41,34 @@ class Watch:
 
     def __init__(self, watched: Watched, *, gpu_judged: bool = False, counted: tuple[str, ...] = ()) -> None:
         self._gpu_judged, self._counted = gpu_judged, counted
-        self.started_ns = time.monotonic_ns()
-        self._missing: str | None = None
-        self._tree: ProcessTree | None = None
-        if watched.pid is None:
-            why = watched.why
-            self._missing = f"{why}; {WAY_OUT}" if "--llm-server-pid" not in why else why
-        else:
-            try:
-                self._tree = ProcessTree(watched.pid)
-            except ProbeLost as lost:
-                self._missing = str(lost)
-        self._cores = None if self._tree is None else cores_of(self._tree.pid)
-        probes = self._probes = probes_for(watched, self._tree)
-        self._gpu = next((probe for probe in probes if isinstance(probe, GpuProbe)), None)
-        self._sampler = Sampler(probes if self._tree is None else [self._tree, *probes])
+        self._looks: tuple[_Look, ...] = (_Look(watched),)
+        self._turn = threading.Lock()
+        self._runs = False
+        self.started_ns = self._looks[0].since_ns
+
+    @property
+    def _sampler(self) -> Sampler:
+        return self._looks[-1].sampler
 
     def start(self) -> None:
         """Begin to sample."""
+        self._runs = True
         self._sampler.start()
+
+    def renew(self, watched: Watched) -> None:
+        """From now on watch the server as it is now; samples of before are kept. Nothing unless it runs.
+
+        Waits for the first readings, a second at most.
+        """
+        with self._turn:
+            if not self._runs:
+                return
+            with contextlib.suppress(ProbeLost):  # a reading that hangs: `stop` finds it again
+                self._sampler.stop()
+            look = _Look(watched, self._sampler.period_ns)
+            look.sampler.start()
+            self._looks = (*self._looks, look)
+        look.wait_first()
 
     def stop(self) -> None:
         """End sampling.
@@ -59,7 +76,10 @@ class Watch:
         Raises:
             ProbeLost: a reading hangs.
         """
-        self._sampler.stop()
+        with self._turn, contextlib.ExitStack() as stopping:
+            self._runs = False
+            for look in self._looks:
+                stopping.callback(look.sampler.stop)
 
     def hurry(self) -> None:
         """A run begins that may be short: read more often for a while."""
@@ -71,9 +91,10 @@ class Watch:
 
     def window(self, start_ns: int | None = None, stop_ns: int | None = None) -> ResourceWindow:
         """The samples so far."""
-        window = self._sampler.window(start_ns, stop_ns)
-        window = msgspec.structs.replace(window, missing=window.missing or self._missing, cores=self._cores)
-        return completed(window, self._probes)
+        looks = self._looks
+        window = joined([look.window(start_ns, stop_ns) for look in looks])
+        since = (look.since_ns for look in looks[1:])
+        return msgspec.structs.replace(window, renewed_ns=tuple(since)).between(start_ns, stop_ns)
 
     def now(self) -> dict[str, Any]:
         """What a line of progress tells of the server, fields of `LoadProgress`.
@@ -95,8 +116,60 @@ class Watch:
 
     def memory(self) -> MemoryWatch:
         """A memory reading for one run that is about to begin."""
-        gpu = None if self._gpu is None or not self._gpu_judged else GpuReader(self._gpu)
-        return MemoryWatch(self._tree, self._missing, gpu, self._counted)
+        look = self._looks[-1]
+        gpu = None if look.gpu is None or not self._gpu_judged else GpuReader(look.gpu)
+        return MemoryWatch(look.tree, look.missing, gpu, self._counted)
+
+
+class _Look:
+    """At one process and what is beside it.
+
+    Args:
+        watched: the server, and where it can be looked at.
+        period_ns: from one sample to the next; None = as the sampler has it.
+    """
+
+    def __init__(self, watched: Watched, period_ns: int | None = None) -> None:
+        self.since_ns = time.monotonic_ns()
+        self.missing: str | None = None
+        self.tree: ProcessTree | None = None
+        if watched.pid is None:
+            why = watched.why
+            self.missing = f"{why}; {WAY_OUT}" if "--llm-server-pid" not in why else why
+        else:
+            try:
+                self.tree = ProcessTree(watched.pid)
+            except ProbeLost as lost:
+                self.missing = str(lost)
+        self._cores = None if self.tree is None else cores_of(self.tree.pid)
+        probes = self._probes = probes_for(watched, self.tree)
+        self.gpu = next((probe for probe in probes if isinstance(probe, GpuProbe)), None)
+        self.sampler = Sampler(probes if self.tree is None else [self.tree, *probes])
+        if period_ns is not None:
+            self.sampler.pace(period_ns)
+
+    def wait_first(self) -> None:
+        """Until each probe that is read aside has answered once, or has taken too long for it."""
+        deadline = time.monotonic() + _FIRST_LIMIT_S
+        aside = [probe for probe in self._probes if isinstance(probe, Aside)]
+        while not all(probe.answered for probe in aside) and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+
+    def window(self, start_ns: int | None, stop_ns: int | None) -> ResourceWindow:
+        """Its samples so far."""
+        window = self.sampler.window(start_ns, stop_ns)
+        window = msgspec.structs.replace(window, missing=window.missing or self.missing, cores=self._cores)
+        return completed(window, self._probes)
+
+
+def joined(windows: Sequence[ResourceWindow]) -> ResourceWindow:
+    """The samples of all, in their order; what is missing is what the last one lacks."""
+    gpu = (window.gpu for window in reversed(windows) if window.gpu is not None)
+    names: dict[int, str] = {}
+    for window in windows:
+        names |= window.gpu_names
+    samples = tuple(chain.from_iterable(window.samples for window in windows))
+    return msgspec.structs.replace(windows[-1], samples=samples, gpu=next(gpu, None), gpu_names=names)
 
 
 _PERIODS = ((3600 * NS_PER_S, 2 * NS_PER_S), (600 * NS_PER_S, NS_PER_S), (0, 200 * NS_PER_MS))
@@ -123,7 +196,7 @@ class MemoryWatch:
         self._gpu_before: tuple[int, ...] = ()
         self._reader: MemoryReader | None = None
         self._before: tuple[int, ...] = ()
-        self._counters = [] if tree is None else counters(counted, tree.counts)
+        self._counters = None if tree is None else Counters(counted, tree.counts)
         if tree is not None:
             try:
                 self._reader = MemoryReader(tree)
@@ -158,7 +231,7 @@ class MemoryWatch:
             return max(0, settle_ns - (time.monotonic_ns() - began_ns))
 
         gpu = None if self._gpu is None else self._gpu_change(self._gpu, left_ns(), sleep)
-        counts = tuple(counter.change(left_ns(), sleep=sleep) for counter in self._counters)
+        counts = () if self._counters is None else self._counters.change(left_ns(), sleep=sleep)
         return msgspec.structs.replace(change, gpu=gpu, counts=counts)
 
     def _gpu_change(self, gpu: GpuReader, settle_ns: int, sleep: Callable[[float], None]) -> MemoryChange:

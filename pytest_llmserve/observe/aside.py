@@ -62,6 +62,11 @@ class Aside:
         """Why it tells nothing, or nothing more; or None."""
         return self._lost or self._probe.missing
 
+    @property
+    def answered(self) -> bool:
+        """A reading has returned, or none will."""
+        return self._read_before or self._over or self.missing is not None
+
     def read(self, full: bool) -> Readings:
         """The last reading if it was not handed over yet, else nothing; never waits.
 

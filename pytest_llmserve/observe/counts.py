@@ -9,73 +9,86 @@ from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import CountChange
 from pytest_llmserve.domain.units import NS_PER_MS
 
-READINGS = 3
 PERIOD_NS = 50 * NS_PER_MS
+LEAST_NS = 1500 * NS_PER_MS
+"""Metrics are asked for once a second, over a connection that the server counts as open: over so long
+there is a moment without one."""
 UNTOLD = "the system does not tell it of this process: run as the server's user"
 
-Count = Callable[[], int | None]
-"""How many there are now, None where the system does not tell; raises ProbeLost."""
+Counts = Mapping[str, int | None]
+"""Figure -> how many there are now, None where the system does not tell."""
 
 
-class Counter:
-    """One count before a run and after it. Losing the server is told in the change, never raised.
+class Counters:
+    """Some counts before a run and after it. Losing the server is told in the changes, never raised.
+
+    What is kept of the readings on either side is the least, so these take a while.
 
     Args:
-        figure: name of the figure, such as "open_files".
-        count: how many now.
+        figures: their names, such as "open_files"; none = nothing is counted, at no cost.
+        counts: all that can be counted, now; raises ProbeLost.
         sleep: seconds, between the readings before.
+        clock: monotonic nanoseconds.
     """
 
-    def __init__(self, figure: str, count: Count, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._figure, self._count = figure, count
-        self._before: tuple[int, ...] = ()
-        self._missing: str | None = None
-        try:
-            self._before = tuple(self._now(sleep, place) for place in range(READINGS))
-        except ProbeLost as lost:
-            self._missing = str(lost)
-
-    def change(
+    def __init__(
         self,
-        limit_ns: int,
-        *,
-        sleep: Callable[[float], None],
+        figures: tuple[str, ...],
+        counts: Callable[[], Counts],
+        sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], int] = time.monotonic_ns,
-    ) -> CountChange:
-        """Wait until there are no more than before, or the limit is over.
+    ) -> None:
+        self._figures, self._counts, self._clock = figures, counts, clock
+        self._missing: dict[str, str] = {}
+        self._before = self._read(LEAST_NS, sleep, {})
+
+    def change(self, limit_ns: int, *, sleep: Callable[[float], None]) -> tuple[CountChange, ...]:
+        """Wait until there are no more than before, or the limit is over; a change for each figure.
 
         Args:
-            limit_ns: longest wait.
+            limit_ns: longest wait; 1.5 s where it is less.
             sleep: seconds; what it raises is passed on.
-            clock: monotonic nanoseconds.
         """
-        began_ns = clock()
-        after: list[int] = []
-        try:
-            while self._missing is None:
-                after.append(self._now(sleep, len(after)))
-                if after[-1] <= min(self._before) or clock() - began_ns >= limit_ns:
-                    break
-        except ProbeLost as lost:
-            return CountChange(figure=self._figure, before=self._before, missing=str(lost))
-        return CountChange(
-            figure=self._figure, before=self._before, after=tuple(after), missing=self._missing
+        enough = {figure: min(values) for figure, values in self._before.items() if values}
+        after = self._read(max(limit_ns, LEAST_NS), sleep, enough)
+        return tuple(
+            CountChange(
+                figure=figure,
+                before=tuple(self._before[figure]),
+                after=() if figure in self._missing else tuple(after[figure]),
+                missing=self._missing.get(figure),
+            )
+            for figure in self._figures
         )
 
-    def _now(self, sleep: Callable[[float], None], place: int) -> int:
-        if place:
-            sleep(PERIOD_NS / 1e9)
-        count = self._count()
-        if count is None:
-            raise ProbeLost(UNTOLD)
-        return count
+    def _read(
+        self, limit_ns: int, sleep: Callable[[float], None], enough: Mapping[str, int]
+    ) -> dict[str, list[int]]:
+        """Readings until each figure was once no higher than enough, or the limit is over."""
+        began_ns = self._clock()
+        values: dict[str, list[int]] = {figure: [] for figure in self._figures}
+        while True:
+            left = [
+                figure
+                for figure, found in values.items()
+                if figure not in self._missing and not (found and min(found) <= enough.get(figure, -1))
+            ]
+            first = not any(values.values())
+            if not left or (not first and self._clock() - began_ns >= limit_ns):
+                return values
+            if not first:
+                sleep(PERIOD_NS / 1e9)
+            self._read_once(left, values)
 
-
-def counters(figures: tuple[str, ...], counts: Callable[[], Mapping[str, int | None]]) -> list[Counter]:
-    """A counter for each figure.
-
-    Args:
-        figures: names of figures.
-        counts: all that can be counted, now.
-    """
-    return [Counter(figure, lambda figure=figure: counts()[figure]) for figure in figures]  # type: ignore[misc]
+    def _read_once(self, figures: list[str], values: dict[str, list[int]]) -> None:
+        try:
+            now = self._counts()
+        except ProbeLost as lost:
+            self._missing |= dict.fromkeys(figures, str(lost))
+            return
+        for figure in figures:
+            count = now[figure]
+            if count is None:
+                self._missing[figure] = UNTOLD
+            else:
+                values[figure].append(count)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.domain.samples import PROCESS
-from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.observe.process_reading import CpuTimes, Key, Reading, TreeReader
 from pytest_llmserve.observe.procfs import ProcfsTree
 from pytest_llmserve.observe.psutil_tree import PsutilTree
 
+CPU_EVERY_NS = 180 * NS_PER_MS
+"""Linux counts CPU in steps of 10 ms: over less, a step is a good part of a core."""
 TRIES = 5
 """Full readings of a tree whose processes come and go, until one holds them all."""
 
@@ -31,7 +33,7 @@ class ProcessTree:
 
     Sums count pages that processes share once for each in RSS, in USS for none, and once in what is
     held; a full reading that lacks a process is none: it is taken again, and not known when that fails.
-    Mutable state: the CPU times of the reading before, so only one thread calls `read`.
+    Mutable state: the CPU times of the last reading that told CPU, so only one thread calls `read`.
 
     Args:
         pid: of the root process.
@@ -63,7 +65,9 @@ class ProcessTree:
         return self._reader.tells_anon
 
     def read(self, full: bool = False) -> dict[str, Any]:
-        """Read the whole tree once: fields of a `ResourceSample`. The first reading has no CPU percent.
+        """Read the whole tree once: fields of a `ResourceSample`.
+
+        The first reading has no CPU percent, nor has one that follows too soon on the last that had.
 
         Args:
             full: read USS, PSS, shared memory and swap too, which costs milliseconds for a large process.
@@ -72,14 +76,7 @@ class ProcessTree:
             ProbeLost: the root process has ended.
         """
         readings, whole = self._readings(full, at_once=full)
-        now_ns = self._clock()
-        cpu = {reading.key: reading.cpu for reading in readings}
-        percent = busiest = None
-        if self._cpu is not None and now_ns > self._read_ns:
-            percent_of_s = 100 * NS_PER_S / (now_ns - self._read_ns)
-            percent = percent_of_s * cpu_spent_s(self._cpu, cpu)
-            busiest = percent_of_s * busiest_s(self._cpu, cpu)
-        self._cpu, self._read_ns = cpu, now_ns
+        percent, busiest = self._percents(readings)
         told = readings if whole else None
         return {
             "processes": len(readings),
@@ -134,6 +131,21 @@ class ProcessTree:
             ProbeLost: the root process has ended.
         """
         return self._reader.pids()
+
+    def _percents(self, readings: Sequence[Reading]) -> tuple[float | None, float | None]:
+        """CPU of the tree and of its busiest process, since that was told last; None where it is too soon."""
+        now_ns = self._clock()
+        percent = busiest = None
+        cpu = {reading.key: reading.cpu for reading in readings}
+        if self._cpu is not None:
+            passed_ns = now_ns - self._read_ns
+            if passed_ns < CPU_EVERY_NS:
+                return None, None
+            percent_of_s = 100 * NS_PER_S / passed_ns
+            percent = percent_of_s * cpu_spent_s(self._cpu, cpu)
+            busiest = percent_of_s * busiest_s(self._cpu, cpu)
+        self._cpu, self._read_ns = cpu, now_ns
+        return percent, busiest
 
     def _readings(self, full: bool, at_once: bool = True) -> tuple[list[Reading], bool]:
         """The processes that could be read, and whether these are all."""

@@ -184,7 +184,15 @@ class ServerFace:
             return wait_recovered(endpoint, before, end_ns, within_ns, ended)
         finally:
             self._end_ns = None
-            self._liveness.renew()
+            self._watch_anew()
+
+    def _watch_anew(self) -> None:
+        """What came back is another process: it is the one that has to live, and is watched, from now on."""
+        opened = self._state.renewed()
+        self._liveness.renew(opened)
+        test = self._state.current
+        if test is not None and test.watch is not None and opened is not None:
+            test.watch.renew(opened.watched)
 
     def __repr__(self) -> str:
         return repr(self._server)

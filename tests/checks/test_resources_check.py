@@ -213,11 +213,8 @@ def test_a_peak_over_the_limit_is_a_failure_even_if_the_probe_was_lost_later(mak
         (
             Resources(rss_mb=100),
             [],
-            "10.0.0.5 is not this machine",
-            (
-                "peak RSS: no evidence, 10.0.0.5 is not this machine;"
-                " for a server on this machine give --llm-server-pid"
-            ),
+            "there is no process 12",
+            "peak RSS: no evidence, there is no process 12",
         ),
         (
             Resources(uss_mb=100),

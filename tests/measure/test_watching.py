@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 
 from pytest_llmserve.domain.errors import ProbeLost
+from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.observe.cores import cores_of
@@ -21,10 +23,18 @@ from pytest_llmserve.observe.process_tree import ProcessTree
 
 @pytest.fixture
 def sleeper():
+    with second_sleeper() as process:
+        yield process
+
+
+@contextmanager
+def second_sleeper():
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    yield process
-    process.kill()
-    process.wait(10)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 def test_a_process_is_sampled(sleeper):
@@ -93,6 +103,34 @@ def test_a_process_that_ends_after_the_baseline_is_told(sleeper):
     change = memory.change(100_000_000)
     assert change.retained_bytes is None
     assert change.missing is not None
+
+
+def test_a_server_that_was_restarted_is_watched_on_as_another_process(sleeper):
+    """Samples of before are kept; what it holds now is that of the new process."""
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
+    watch.start()
+    watch.pace(7200 * NS_PER_S)
+    watch.sample_now()
+    with second_sleeper() as other:
+        sleeper.kill()
+        sleeper.wait(10)
+        assert watch.memory().change(0).missing is not None
+        watch.renew(Watched(pid=other.pid, why="told"))
+        before = [sample.at_ns for sample in watch.window().samples]
+        watch.sample_now()
+        memory = watch.memory()
+        memory.take_baseline()
+        change = memory.change(100_000_000)
+        watch.stop()
+    window = watch.window()
+    (renewed_ns,) = window.renewed_ns
+    assert (change.missing, window.missing) == (None, None)
+    assert [sample.at_ns for sample in window.samples][: len(before)] == before == sorted(before)
+    assert before[0] < renewed_ns < window.samples[-1].at_ns
+    assert watch.window(renewed_ns + 1).renewed_ns == ()
+    threads = threading.active_count()
+    watch.renew(Watched(pid=os.getpid(), why="told"))
+    assert (threading.active_count(), watch.window()) == (threads, window), "the test was over"
 
 
 def test_a_process_lost_at_the_very_end_is_told(sleeper):

@@ -176,6 +176,34 @@ def test_cpu_of_a_child_that_came_and_went_is_seen(tree_of, child):
     assert read(tree).cpu_percent == pytest.approx(35, abs=15)
 
 
+class Ticking:
+    """A reader of one process that is always busy; the system counts its CPU in steps of 10 ms."""
+
+    tells_anon = False
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def readings(self, full, at_once):
+        own_s = (self.now_ns + 9_000_000) // 10_000_000 / 100
+        return [Reading(key=(7, 0.0), cpu=CpuTimes(own_s, 0.0), rss_bytes=5)], True
+
+
+@pytest.mark.parametrize("apart_ms", [1, 25, 104, 179, 180, 201, 1000])
+def test_readings_close_together_make_no_peak_of_a_step_in_what_the_system_counts(apart_ms):
+    """One busy thread is never far over one core, however often it is read; and it is told all the same."""
+    ticks = Ticking()
+    tree = ProcessTree(7, clock=lambda: ticks.now_ns, reader=ticks)
+    told = []
+    for _ in range(2000 // apart_ms + 2):
+        sample = read(tree)
+        told.append((sample.cpu_percent, sample.busiest_percent))
+        ticks.now_ns += apart_ms * 1_000_000
+    percents = [percent for pair in told for percent in pair if percent is not None]
+    assert told[0] == (None, None)
+    assert 90 < min(percents) <= max(percents) < 107
+
+
 def times(**processes: tuple[float, float]) -> dict:
     return {(int(name[1:]), 0.0): CpuTimes(*pair) for name, pair in processes.items()}
 

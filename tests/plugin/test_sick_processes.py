@@ -163,10 +163,14 @@ def test_restart(llm_endpoint, llm_server):
     assert recovery.what.startswith("the server answered as before ")
     assert llm_endpoint.generate("Say hi.").ok
 
-def test_crash(llm_server, llm_resources):
+@pytest.mark.no_leak(mb=100, settle="200ms")
+@pytest.mark.resources(rss_mb=2000, processes=50)
+def test_crash(llm_server, llm_load, llm_resources):
     llm_server.kill()
     assert not llm_server.alive
     assert llm_server.recovers(within="20s").right
+    llm_load("Say hi.", users=1, requests=8)
+    assert llm_resources.missing is None
 
 def test_crash_of_its_own(llm_server):
     os.kill(llm_server.pid, signal.SIGKILL)
