@@ -72,6 +72,7 @@ def measured_run(
         try:
             if memory is not None and not plan.warm_up_ns:
                 memory.take_baseline()
+            watch.sample_now()
             run.start()
             watch.pace(plan.duration_ns)
             if memory is not None:
@@ -79,6 +80,8 @@ def measured_run(
             tell, looks = _Tell(watch, run, progress, alarm), None if decided is None else Looks(run, decided)
             run.wait(_During(plan, memory if plan.warm_up_ns else None, stop, tell, looks))
             result = run.result()
+            if memory is not None:
+                watch.sample_now()  # before it settles
             change = _settled(memory, settle_ns, stop)
         except (KeyboardInterrupt, Stopped) as why:
             # A worker that does not answer loses what was measured, never the interrupt itself.
