@@ -9,6 +9,7 @@ import msgspec
 from pytest_llmserve.domain.units import NS_PER_MS, duration_text, ms_text
 
 _SHOWN_CHARS = 60
+ITS_END, ITS_START = "its end", "its start"
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,13 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recovery_of(
-    before: Before, within_ns: int, down_ns: int | None, answered_ns: int | None, said: str | None, last: str
+    before: Before,
+    within_ns: int,
+    down_ns: int | None,
+    answered_ns: int | None,
+    said: str | None,
+    last: str,
+    since: str = ITS_END,
 ) -> Recovery:
     """What is to be said of a server's return.
 
@@ -54,11 +61,12 @@ def recovery_of(
         answered_ns: until the answer that is judged, or None.
         said: the text of that answer.
         last: the last fault seen, or why there was no use in waiting.
+        since: from when on it was waited for.
     """
     down_ms = None if down_ns is None else down_ns / NS_PER_MS
     if down_ns is None or answered_ns is None:
         did = "took no connection" if down_ns is None else "did not answer"
-        what = f"the server {did} within {duration_text(within_ns)} of its end: {last}"
+        what = f"the server {did} within {duration_text(within_ns)} of {since}: {last}"
         return Recovery(down_ms=down_ms, answers_ms=None, right=False, what=what)
     answers_ms = answered_ns / NS_PER_MS
     down = ms_text(down_ns / NS_PER_MS)

@@ -26,6 +26,17 @@ _PARKED = frozenset(
         ("run_until_complete", "asyncio/base_events.py", ""),
     }
 )
+# A main thread that has left all work to others: its innermost function and file.
+_LEFT_TO_OTHERS = frozenset(
+    {
+        ("wait", "threading.py"),
+        ("join", "threading.py"),
+        ("_wait_for_tstate_lock", "threading.py"),
+        ("_try_wait", "subprocess.py"),
+        ("poll", "multiprocessing/popen_fork.py"),
+    }
+)
+_REQUEST_FILES = frozenset({"socketserver.py", "http/server.py"})
 _BOOTSTRAP = frozenset({"_bootstrap", "_bootstrap_inner"})
 
 
@@ -77,6 +88,22 @@ class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
         parked = any((inner.function, inner.path, caller) in _PARKED for caller in callers)
         return PARKED if parked else WAITS
 
+    @property
+    def leaves_work(self) -> bool:
+        """PARKED, or a main thread that waits for other threads or processes, outside of any request."""
+        if self.state == PARKED:
+            return True
+        if self.active or self.name.partition(" (")[0] != "MainThread":
+            return False
+        inner = self.frames[0]
+        in_request = any(f.path in _REQUEST_FILES or f.path.startswith("asyncio/") for f in self.frames)
+        return (inner.function, inner.path) in _LEFT_TO_OTHERS and not in_request
+
+    @property
+    def runs_loop(self) -> bool:
+        """PARKED in an event loop, whose coroutines are on no stack while they wait."""
+        return self.state == PARKED and any(frame.path.startswith("asyncio/") for frame in self.frames)
+
 
 class StackDump(msgspec.Struct, frozen=True, kw_only=True):
     """The stacks of all processes of a server.
@@ -91,6 +118,11 @@ class StackDump(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     threads: tuple[ThreadStack, ...] = ()
     missing: tuple[str, ...] = ()
+
+    @property
+    def idle(self) -> bool:
+        """No Python thread does anything: what goes on, or hangs, is elsewhere."""
+        return all(thread.leaves_work for thread in self.threads)
 
     def as_json(self, start_ns: int) -> dict[str, Any]:
         """For reports; times from `start_ns` on."""
@@ -136,12 +168,12 @@ def dump_lines(dump: StackDump, start_ns: int, most: int = MOST_LINES) -> list[s
     """
     at_s = (dump.at_ns - start_ns) / NS_PER_S
     head = f"stacks of the server at {at_s:.1f} s, as {dump.why}:"
+    if dump.idle:
+        return [head, *_idle_lines(dump)]
     groups = _groups(dump.threads)
     blocks = [_block(threads) for threads in groups]
     parked = sum(thread.state == PARKED for thread in dump.threads)
     tail = [f"  {_threads(parked)} without work"] if parked else []
-    if not blocks:
-        tail.append("  what waits is on no stack of Python's: a coroutine, or another process")
     lines, left = [head], 0
     for block in blocks:
         if len(lines) + len(block) + len(tail) + 1 > most and len(lines) > 1:
@@ -151,6 +183,31 @@ def dump_lines(dump: StackDump, start_ns: int, most: int = MOST_LINES) -> list[s
     if left:
         tail.append(f"  {left} more stack{'' if left == 1 else 's'} left out")
     return [*lines, *tail]
+
+
+def _idle_lines(dump: StackDump) -> list[str]:
+    """That there is nothing to see, and where to look."""
+    pid = dump.threads[0].pid
+    native = f"native threads (gdb -p {pid} shows them)"
+    if any(thread.runs_loop for thread in dump.threads):
+        lines = [
+            f"  {_threads(len(dump.threads))} without work",
+            f"  what waits is on no stack of Python's: a coroutine, {native}, or another process",
+        ]
+    else:
+        lines = [f"  no Python thread does anything: the work is in {native}, or in another process"]
+    lines += [
+        f"  {thread.name.partition(' (')[0]} of pid {thread.pid} only waits for them, in {_own(thread)}"
+        for thread in dump.threads
+        if thread.state != PARKED
+    ][:_MOST_NAMES]
+    return [*lines, *(f"  {why}" for why in dump.missing[:_MOST_NAMES])]
+
+
+def _own(thread: ThreadStack) -> Frame:
+    """Its innermost function that is not of the module that waits."""
+    inner = thread.frames[0].path
+    return next((frame for frame in thread.frames if frame.path != inner), thread.frames[0])
 
 
 def _groups(threads: Iterable[ThreadStack]) -> list[list[ThreadStack]]:

@@ -13,11 +13,12 @@ from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S, duration_text
 
 MOST_DUMPS = 3
-"""In a test."""
+"""In a test; the last of them is kept for a request that hangs."""
 EVERY_NS = 10 * NS_PER_S
 """At least, from one to the next."""
 
 HANG = "hang"
+_UNANSWERED = {TIMED_OUT: "ran out of time", REFUSED: "got no connection"}
 HANGING_TIMES = 5
 LEAST_HANG_NS = 2 * NS_PER_S
 """A request hangs that has taken so many times its limit, and so long: one that is only late does not."""
@@ -62,18 +63,27 @@ class Reason(NamedTuple):
     """Why to look into the server now.
 
     Attributes:
-        kind: of what was seen; one that has not grown since the last look is no reason for another.
-        size: how much of it was seen.
+        kind: of what was seen.
+        known: of what was seen, and of how many, since the load began.
         text: "a request had gone without its full answer for 6 s".
     """
 
     kind: str
-    size: int
+    known: Count
     text: str
 
 
+Count = tuple[int, int]
+"""So many, of so many."""
+
+
+def failures(now: LoadProgress) -> dict[str, Count]:
+    """Requests that went unanswered and are over, by kind of reason: old news as soon as it was told."""
+    return {outcome: (now.by_outcome.get(outcome, 0), now.ended) for outcome in _UNANSWERED}
+
+
 def alarm(
-    now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over, seen: Mapping[str, int]
+    now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over | None, seen: Mapping[str, Count]
 ) -> Reason | None:
     """Why to look into the server now, or None.
 
@@ -84,27 +94,32 @@ def alarm(
         now: the load as last told.
         plan: of the load.
         marks: limits that are judged.
-        over: counts answers over a limit.
-        seen: kind of a reason -> its size when the server was looked into for it.
+        over: counts answers over a limit; None = only a request that hangs is a reason.
+        seen: kind of a reason -> what was known of it before; only what came since then counts.
     """
-    reasons = _reasons(now, plan, marks, over)
-    return next((reason for reason in reasons if reason.size > seen.get(reason.kind, 0)), None)
+    return next(_reasons(now, plan, marks, over, seen), None)
 
 
-def _reasons(now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over) -> Iterator[Reason]:
+def _reasons(
+    now: LoadProgress, plan: LoadPlan, marks: Sequence[Mark], over: Over | None, seen: Mapping[str, Count]
+) -> Iterator[Reason]:
     if now.oldest_ns is not None and now.oldest_ns >= hang_ns(plan, marks):
         long = duration_text(round(now.oldest_ns, -8))
-        yield Reason(HANG, now.oldest_ns, f"a request had gone without its full answer for {long}")
-    for outcome, said in ((TIMED_OUT, "ran out of time"), (REFUSED, "got no connection")):
-        number = now.by_outcome.get(outcome, 0)
-        if number:
-            yield Reason(outcome, number, f"{number} request{'' if number == 1 else 's'} {said}")
+        yield Reason(HANG, (1, now.active), f"a request had gone without its full answer for {long}")
+    if over is None:
+        return
+    for outcome, count in failures(now).items():
+        number = count[0]
+        if number > seen.get(outcome, (0, 0))[0]:
+            said = f"{number} request{'' if number == 1 else 's'} {_UNANSWERED[outcome]}"
+            yield Reason(outcome, count, said)
     for mark in marks:
         slow, n = over(mark.figure, mark.limit_ms)
-        if surely_over(slow, n, mark.share):
-            what = _what(mark)
+        what = _what(mark)
+        slow_before, n_before = seen.get(what, (0, 0))
+        if surely_over(slow - slow_before, n - n_before, mark.share):
             text = f"{slow} of {n} requests were over the limit of {mark.limit_ms:.12g} ms on {what}"
-            yield Reason(what, slow, text)
+            yield Reason(what, (slow, n), text)
 
 
 def hang_ns(plan: LoadPlan, marks: Sequence[Mark]) -> int:
@@ -123,23 +138,25 @@ def surely_over(slow: int, n: int, share: float) -> bool:
     By Chernoff's bound: of n independent requests, k or more are over with a probability of at most
     exp(-n * D(k/n || share)), D being the Kullback-Leibler divergence.
     """
-    if not n or slow <= share * n:
+    if n <= 0 or slow <= share * n:
         return False
     if share <= 0:
         return True
-    found = slow / n
+    found = min(1.0, slow / n)
     rest = (1 - found) * math.log((1 - found) / (1 - share)) if found < 1 else 0.0
     return n * (found * math.log(found / share) + rest) > SURE_NATS
 
 
-def due(taken_ns: Sequence[int], now_ns: int) -> bool:
+def due(taken_ns: Sequence[int], now_ns: int, hang: bool) -> bool:
     """Another dump may be taken.
 
     Args:
         taken_ns: when those of this test were.
         now_ns: monotonic.
+        hang: because a request hangs.
     """
-    return len(taken_ns) < MOST_DUMPS and (not taken_ns or now_ns - taken_ns[-1] >= EVERY_NS)
+    most = MOST_DUMPS if hang else MOST_DUMPS - 1
+    return len(taken_ns) < most and (not taken_ns or now_ns - taken_ns[-1] >= EVERY_NS)
 
 
 def _what(mark: Mark) -> str:

@@ -15,13 +15,18 @@ def owner_of(target: Target) -> Owner:
 
 
 class Listener:
-    """The process at one port. Mutable: it is looked up anew only once the last one known has ended."""
+    """The process at one port. Mutable: it is looked up anew only once the last one known has ended.
 
-    def __init__(self, target: Target) -> None:
+    Args:
+        target: where it listens.
+        found: what was found there a moment ago; a look-up reads all sockets of the machine.
+    """
+
+    def __init__(self, target: Target, found: int | None = None) -> None:
         self._target = target
-        self._asked = False
-        self._pid: int | None = None
-        self._mark: str | None = None
+        self._mark: str | None = None if found is None else start_mark(found)
+        self._asked = self._mark is not None
+        self._pid: int | None = found if self._asked else None
 
     @property
     def ended(self) -> bool:

@@ -11,7 +11,7 @@ from pytest_llmserve.domain.errors import MissingExtra
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.stacks import StackDump, ThreadStack
-from pytest_llmserve.measure.alarms import HANG, Mark, Over, alarm, due
+from pytest_llmserve.measure.alarms import Count, Mark, Over, Reason, alarm, due, failures
 from pytest_llmserve.serve.stacks import Spy, py_spy, read_stacks
 
 MOST_PROCESSES = 16
@@ -50,25 +50,22 @@ class Looking:
         self._rung = False
         self._asked_ns: list[int] = []
         self._plan: LoadPlan | None = None
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, Count] = {}
         self._dumps: list[StackDump] = []
         self._thread: threading.Thread | None = None
         self._spy = Spy()
 
     def look(self, now: LoadProgress, plan: LoadPlan, over: Over) -> None:
         """Begin a dump if what the load sees is worth one; returns at once."""
-        now_ns = time.monotonic_ns()
-        busy = self._thread is not None and self._thread.is_alive()
-        if busy or (self._missing is not None and self._rung) or not due(self._asked_ns, now_ns):
-            return
         if plan is not self._plan:  # another run, which counts from nought
             self._plan, self._seen = plan, {}
-        reason = alarm(now, plan, self._marks, over, self._seen)
+        now_ns = time.monotonic_ns()
+        reason = self._reason(now, plan, over, now_ns)
+        self._seen |= failures(now)
         if reason is None:
             return
         self._rung = True
-        if reason.kind != HANG:  # a hang grows by itself, and the next may be a shorter one
-            self._seen[reason.kind] = reason.size
+        self._seen[reason.kind] = reason.known
         if self._pids is not None:
             self._asked_ns.append(now_ns)
             self._spy = Spy()
@@ -77,6 +74,13 @@ class Looking:
                 target=self._take, args=arguments, name="llmserve-stacks", daemon=True
             )
             self._thread.start()
+
+    def _reason(self, now: LoadProgress, plan: LoadPlan, over: Over, now_ns: int) -> Reason | None:
+        busy = self._thread is not None and self._thread.is_alive()
+        if busy or (self._missing is not None and self._rung) or not due(self._asked_ns, now_ns, hang=True):
+            return None
+        any_reason = due(self._asked_ns, now_ns, hang=False)
+        return alarm(now, plan, self._marks, over if any_reason else None, self._seen)
 
     def end(self, at_once: bool = False) -> None:
         """Give a dump under way a moment, or none, then end it; no further one is begun."""

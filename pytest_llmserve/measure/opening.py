@@ -139,7 +139,8 @@ class OpenServer:
     @cached_property
     def listener(self) -> Listener:
         """The process at its port."""
-        return Listener(self.endpoint.target)
+        found_there = self.container is None and self.why not in {STARTED, TOLD}
+        return Listener(self.endpoint.target, self.pid if found_there else None)
 
     @property
     def document(self) -> dict[str, Any]:

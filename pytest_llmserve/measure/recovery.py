@@ -9,7 +9,7 @@ from typing import Any
 from pytest_llmserve.domain.addresses import addresses_of, connect_error
 from pytest_llmserve.domain.errors import ServerUnusable
 from pytest_llmserve.domain.outcome import HTTP_4XX
-from pytest_llmserve.domain.recovery import Before, Recovery, recovery_of
+from pytest_llmserve.domain.recovery import ITS_END, ITS_START, Before, Recovery, recovery_of
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -40,9 +40,14 @@ def before_of(endpoint: Endpoint) -> Before:
 
 
 def wait_recovered(
-    endpoint: Endpoint, before: Before, end_ns: int, within_ns: int, ended: Ended = lambda: None
+    endpoint: Endpoint,
+    before: Before,
+    end_ns: int,
+    within_ns: int,
+    ended: Ended = lambda: None,
+    start_ns: int | None = None,
 ) -> Recovery:
-    """Ask until the server answers as before, at most `within_ns` from its end on.
+    """Ask until the server answers as before, at most `within_ns` from its end on, or from its start on.
 
     Args:
         endpoint: connections to the old server are closed already.
@@ -50,11 +55,13 @@ def wait_recovered(
         end_ns: when it ended, or was told to, monotonic.
         within_ns: how long to wait, from then on.
         ended: how the new server ended, or None.
+        start_ns: when we started it again, where it had ended before; monotonic.
     """
-    deadline_ns = end_ns + within_ns
+    deadline_ns = (end_ns if start_ns is None else start_ns) + within_ns
+    since = ITS_END if start_ns is None else ITS_START
     down_ns, last = _wait_connected(endpoint.target, end_ns, deadline_ns, ended)
     if down_ns is None:
-        return recovery_of(before, within_ns, None, None, None, last)
+        return recovery_of(before, within_ns, None, None, None, last, since)
     wrong: tuple[int, Reply] | None = None
     tries = 0
     while (left_s := (deadline_ns - time.monotonic_ns()) / NS_PER_S) > 0 and tries < _WRONG_ANSWERS:
@@ -71,7 +78,7 @@ def wait_recovered(
             break
         time.sleep(_PAUSE_S)
     answered_ns, said = (None, None) if wrong is None else (wrong[0], wrong[1].text)
-    return recovery_of(before, within_ns, down_ns, answered_ns, said, last)
+    return recovery_of(before, within_ns, down_ns, answered_ns, said, last, since)
 
 
 def _wait_connected(target: Target, end_ns: int, deadline_ns: int, ended: Ended) -> tuple[int | None, str]:

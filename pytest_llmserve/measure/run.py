@@ -18,6 +18,7 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.engine import LoadRun, Progress
+from pytest_llmserve.measure.beside import Beside
 from pytest_llmserve.measure.looks import Decided, Looks
 from pytest_llmserve.measure.watch import MemoryWatch, Watch
 from pytest_llmserve.stats import import_now
@@ -78,11 +79,12 @@ def measured_run(
             if memory is not None:
                 watch.hurry()
             tell, looks = _Tell(watch, run, progress, alarm), None if decided is None else Looks(run, decided)
-            run.wait(_During(plan, memory if plan.warm_up_ns else None, stop, tell, looks))
+            during = _During(plan, memory if plan.warm_up_ns else None, stop, tell, looks)
+            run.wait(during)
             result = run.result()
             if memory is not None:
                 watch.sample_now()  # before it settles
-            change = _settled(memory, settle_ns, stop)
+            change = _settled(memory, settle_ns, stop, during)
         except (KeyboardInterrupt, Stopped) as why:
             # A worker that does not answer loses what was measured, never the interrupt itself.
             with contextlib.suppress(GeneratorError):
@@ -109,16 +111,22 @@ class _During:
         self._baseline_ns = time.monotonic_ns() + plan.warm_up_ns
         self._memory, self._stop = memory, stop
         self._tell, self._looks = tell, looks
+        self._baseline: Beside | None = None
 
     def __call__(self, now: LoadProgress) -> None:
         if self._stop is not None and self._stop.is_set():
             raise Stopped
         if self._memory is not None and time.monotonic_ns() >= self._baseline_ns:
-            self._memory.take_baseline()
+            self._baseline = Beside(self._memory.take_baseline, "baseline")
             self._memory = None
         self._tell(now)
         if self._looks is not None:
             self._looks.look()
+
+    def baseline_read(self, sleep: Callable[[float], object]) -> None:
+        """Wait until the baseline, where one was begun, is read."""
+        if self._baseline is not None:
+            self._baseline.wait(sleep)
 
 
 class _Tell:
@@ -146,7 +154,7 @@ class _Tell:
 
 
 def _settled(
-    memory: MemoryWatch | None, settle_ns: int | None, stop: threading.Event | None
+    memory: MemoryWatch | None, settle_ns: int | None, stop: threading.Event | None, during: _During
 ) -> MemoryChange | None:
     """Wait for memory to settle. Raises Stopped when `stop` is set meanwhile."""
     if memory is None or settle_ns is None:
@@ -158,6 +166,7 @@ def _settled(
         elif stop.wait(pause_s):
             raise Stopped
 
+    during.baseline_read(sleep)
     return memory.change(settle_ns, sleep)
 
 

@@ -89,14 +89,16 @@ class Vigil:
         return self._looking.taken
 
     def stack_lines(self) -> list[str]:
-        """The first dump, for the text of a failure, and where the others are."""
+        """The first dump that shows something, for the text of a failure, and where the others are."""
         taken = self.taken
         if not taken.dumps:
             return [] if taken.missing is None else [taken.missing]
         more = len(taken.dumps) - 1
-        others = f", and {more} more taken later" if more else ""
+        shown = next((dump for dump in taken.dumps if not dump.idle), taken.dumps[0])
+        when = " later" if shown is taken.dumps[0] else ""
+        others = f", and {more} more taken{when}" if more else ""
         rest = f"  every thread in full{others}: in the report, --llm-report=FILE.json"
-        return [*dump_lines(taken.dumps[0], self._started_ns), rest]
+        return [*dump_lines(shown, self._started_ns), rest]
 
     def document(self) -> dict[str, Any]:
         """For reports."""

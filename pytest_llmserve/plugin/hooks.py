@@ -146,6 +146,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         raise
     message = test.finish() or test.warn_undecided()
     if message is not None:
+        test.said = True
         pytest.fail(message, pytrace=False)
     return result
 
@@ -159,7 +160,10 @@ def pytest_runtest_makereport(
     if (call.when == "call" or report.failed) and _is_ours(item) and has_server(item.config):
         test = _state(item.config).test_of(item)
         if test is not None:
+            from pytest_llmserve.plugin.beside import show_beside
+
             test.attach(report)
+            show_beside(report, test)
     if value(item.config, "--llm-save") and _is_ours(item) and has_server(item.config):
         test = _state(item.config).test_of(item)
         if test is not None:

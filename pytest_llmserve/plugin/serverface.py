@@ -35,7 +35,12 @@ class ServerFace:
     def __init__(self, state: State) -> None:
         self._state = state
         self._before: Before | None = None
-        self._end_ns: int | None = None
+        self._ended: tuple[object, int] | None = None
+
+    @property
+    def _end_ns(self) -> int | None:
+        """When the test that runs now ended the server; what an earlier one did is long past."""
+        return self._ended[1] if self._ended is not None and self._ended[0] is self._state.current else None
 
     @property
     def _opened(self) -> OpenServer:
@@ -104,7 +109,7 @@ class ServerFace:
         within_ns = _within(within)
         server = self._own("restarted")
         if server.alive:
-            self._before, self._end_ns = before_of(self._opened.endpoint), None
+            self._before, self._ended = before_of(self._opened.endpoint), None
         return self._start_again(server, within_ns)
 
     def kill(self) -> None:
@@ -121,7 +126,7 @@ class ServerFace:
         self._before = before_of(self._opened.endpoint)
         self._liveness.expect_end()
         pid = self._opened.listener.pid() or server.pid
-        self._end_ns = time.monotonic_ns()
+        self._ended = self._state.current, time.monotonic_ns()
         if pid == server.pid:
             server.expect_end()
         os.kill(pid, signal.SIGKILL)
@@ -136,7 +141,7 @@ class ServerFace:
         else started again.
 
         Args:
-            within: from its end on; of one that ended by itself, from now on.
+            within: from its end on; of one that this starts again, or that ended by itself, from now on.
 
         Raises:
             SetupError: it runs, and was not started here; or `within` is no duration.
@@ -166,24 +171,28 @@ class ServerFace:
 
     def _start_again(self, server: ServerProcess, within_ns: int) -> Recovery:
         self._liveness.expect_end()
-        end_ns = self._end_ns or time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        start_ns = None if server.alive else now_ns
+        end_ns = self._end_ns or now_ns
         try:
             server.restart()
         except LlmServeError as error:
             pytest.fail(f"the server could not be started again: {error}", pytrace=False)
-        self._end_ns = end_ns
-        return self._wait(within_ns, server)
+        self._ended = self._state.current, end_ns
+        return self._wait(within_ns, server, start_ns)
 
-    def _wait(self, within_ns: int, server: ServerProcess | None = None) -> Recovery:
+    def _wait(
+        self, within_ns: int, server: ServerProcess | None = None, start_ns: int | None = None
+    ) -> Recovery:
         """Wait for the new server; connections to the old one must not stand in its way."""
         endpoint = self._opened.endpoint
         endpoint.close()
         end_ns, before = self._end_ns or time.monotonic_ns(), self._before or Before()
         ended = (lambda: None) if server is None else (lambda: server.death)
         try:
-            return wait_recovered(endpoint, before, end_ns, within_ns, ended)
+            return wait_recovered(endpoint, before, end_ns, within_ns, ended, start_ns)
         finally:
-            self._end_ns = None
+            self._ended = None
             self._watch_anew()
 
     def _watch_anew(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from pytest_llmserve.checks import Check
 from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.result import LoadResult
@@ -32,7 +30,6 @@ class TestLog:
         self._rules = log_rules() if check is None else log_rules(check.patterns, check.only, check.allow)
         self._follower: LogFollower | None = None
         self._started_ns = 0
-        self._told = False
 
     def start(self, opened: OpenServer | None, started_ns: int) -> None:
         """The test's own code begins."""
@@ -54,16 +51,8 @@ class TestLog:
 
     def told(self, runs: Sequence[LoadResult]) -> list[str]:
         """The error lines, for the text of a failure; few where no marker asks for them."""
-        self._told = True
         most = _MOST if self._check is not None else _MOST_UNASKED
         return log_lines(self.window(), runs, self._started_ns, most)
-
-    def show_in(self, report: pytest.TestReport, runs: Sequence[LoadResult]) -> None:
-        """The error lines as a section of a test that failed by itself: a failure text of ours has them."""
-        if report.failed and not self._told:
-            lines = self.told(runs)
-            if lines:
-                report.sections.append(("llmserve", "\n".join(lines)))
 
     def document(self, keep_text: bool) -> dict[str, Any]:
         """For the JSON report."""

@@ -75,7 +75,7 @@ class TestRun:
         self.vigil = Vigil(None)
         self._window: ResourceWindow | None = None
         self._no_run: str | None = None
-        self._told_before = False
+        self._told_before = self.said = False
         self._outcome: str | None = DID_NOT_PASS
         self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
         self.compared: dict[int, Comparison] = {}
@@ -343,7 +343,6 @@ class TestRun:
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
-        self.log.show_in(report, self.runs)
         found = diagnose(self.runs, self.window()) if report.outcome != "passed" else []
         document = self.document() | {"diagnosis": [short.as_json() for short in found]}
         report._llmserve = document  # type: ignore[attr-defined]

@@ -63,8 +63,27 @@ def failure_text(
     if others:
         lines += ["", "other limits:", *(f"  {v.verdict}: {v.sentence}" for v in others)]
     if diagnosis:
-        lines += ["", "diagnosis:", *(f"  {short}" for short in diagnosis)]
+        lines += ["", *_diagnosis_lines(diagnosis)]
     return "\n".join([*lines, "", f"repeat: {repeat}"])
+
+
+def evidence_text(
+    death: str | None, log: Sequence[str], stacks: Sequence[str], diagnosis: Sequence[Diagnosis]
+) -> str:
+    """What is known of the server, to stand beside a failure of the test's own; empty when nothing is.
+
+    Args:
+        death: these are as for `failure_text`.
+        log: the same.
+        stacks: the same.
+        diagnosis: the same.
+    """
+    parts = [[death] if death is not None else [], log, stacks, _diagnosis_lines(diagnosis)]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _diagnosis_lines(diagnosis: Sequence[Diagnosis]) -> list[str]:
+    return ["diagnosis:", *(f"  {short}" for short in diagnosis)] if diagnosis else []
 
 
 def _run_lines(run: LoadResult, title: str) -> list[str]:

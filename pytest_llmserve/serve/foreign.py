@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.serve import guard
-from pytest_llmserve.serve.stacks import stacks, tail
+from pytest_llmserve.serve.stacks import last_lines, stacks, tail
 
 
 class ForeignServer:
@@ -40,8 +40,7 @@ class ForeignServer:
     @property
     def last_lines(self) -> str:
         """The end of its log, to be put behind how it ended; empty when no log is known."""
-        tail = self.log_tail()
-        return f"; the last lines of its log:\n{tail}" if tail else ""
+        return "" if self.log is None else last_lines(self.log)
 
     @property
     def told_to_stop(self) -> bool:
@@ -60,7 +59,7 @@ class ForeignServer:
         return [self.pid, *sorted(guard.descendants(self.pid, guard.process_table()))]
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines of its log; empty when no log is known."""
+        """The last lines of its log, or why it cannot be read; empty when no log is known."""
         if self.log is None:
             return ""
         return tail(self.log, lines)

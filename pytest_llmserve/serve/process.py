@@ -18,7 +18,7 @@ from pytest_llmserve.serve import guard
 from pytest_llmserve.serve.command import command_from, free_port
 from pytest_llmserve.serve.foreign import ForeignServer
 from pytest_llmserve.serve.lease import Lease, is_locked, turn
-from pytest_llmserve.serve.stacks import stacks, tail
+from pytest_llmserve.serve.stacks import last_lines, stacks, tail
 
 __all__ = ["ForeignServer", "ServerProcess", "command_from", "free_port", "shared_start", "start"]
 
@@ -127,8 +127,7 @@ class ServerProcess:
     @property
     def last_lines(self) -> str:
         """The end of its log, to be put behind how it ended."""
-        tail = self.log_tail()
-        return f"; the last lines of its log:\n{tail}" if tail else "; its log is empty"
+        return last_lines(self.log) or "; its log is empty"
 
     @property
     def launch(self) -> int:

@@ -22,11 +22,31 @@ _TAIL_BYTES = 65_536
 
 
 def tail(log: Path, lines: int) -> str:
-    """The last lines of a log, of at most 64 KiB."""
+    """The last lines of a log, of at most 64 KiB; where it cannot be read, why."""
+    try:
+        return _tail(log, lines)
+    except OSError as error:
+        return _unread(log, error)
+
+
+def last_lines(log: Path, lines: int = 20) -> str:
+    """The same, to be put behind how its server ended; empty when the log is."""
+    try:
+        text = _tail(log, lines)
+    except OSError as error:
+        return f"; {_unread(log, error)}"
+    return f"; the last lines of its log:\n{text}" if text else ""
+
+
+def _tail(log: Path, lines: int) -> str:
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
         text = file.read().decode("utf-8", "replace")
     return "\n".join(text.rstrip().split("\n")[-lines:])
+
+
+def _unread(log: Path, error: OSError) -> str:
+    return f"its log {log} cannot be read: {error.strerror or error}"
 
 
 def py_spy() -> str:

@@ -67,8 +67,49 @@ def test_a_server_that_waits_in_a_coroutine_says_what_cannot_be_seen():
     lines = dump_lines(dump(thread("MainThread", PARKED["loop"])), 0)
     assert lines[1:] == [
         "  1 thread without work",
-        "  what waits is on no stack of Python's: a coroutine, or another process",
+        "  what waits is on no stack of Python's: a coroutine, native threads (gdb -p 12 shows them),"
+        " or another process",
     ]
+
+
+NATIVE = (
+    Frame("Condition.wait", "threading.py", 327),
+    Frame("Event.wait", "threading.py", 629),
+    Frame("serve", "pytest_llmserve/serve/embedded.py", 95),
+    Frame("<module>", "pytest_llmserve/serve/embedded.py", 99),
+)
+LAUNCHER = (
+    Frame("Popen._try_wait", "subprocess.py", 2006),
+    Frame("Popen.wait", "subprocess.py", 1264),
+    Frame("main", "launch.py", 7),
+)
+
+
+def test_a_server_whose_work_is_not_python_says_where_to_look():
+    """The embedded model's main thread; a launcher, whose child is no Python. Their stacks help nobody."""
+    native = "native threads (gdb -p 12 shows them), or in another process"
+    lines = dump_lines(dump(thread("MainThread", NATIVE), thread("pool", PARKED["pool"])), 0)
+    assert lines[1:] == [
+        f"  no Python thread does anything: the work is in {native}",
+        "  MainThread of pid 12 only waits for them, in serve (pytest_llmserve/serve/embedded.py:95)",
+    ]
+    child = "process 13: stacks not read: it is not Python, or one that py-spy does not know"
+    lines = dump_lines(dump(thread("MainThread", LAUNCHER), missing=(child,)), 0)
+    assert lines[1:] == [
+        f"  no Python thread does anything: the work is in {native}",
+        "  MainThread of pid 12 only waits for them, in main (launch.py:7)",
+        f"  {child}",
+    ]
+
+
+def test_a_main_thread_that_waits_within_a_request_is_shown():
+    """As is one beside a thread that does something, and another thread that waits for an event."""
+    served = (*NATIVE[:2], Frame("H.do_POST", "app.py", 9), Frame("serve_forever", "socketserver.py", 238))
+    assert "    H.do_POST (app.py:9)" in dump_lines(dump(thread("MainThread", served)), 0)
+    beside = dump_lines(dump(thread("MainThread", NATIVE), thread("worker", LOCK)), 0)
+    assert "    run_model (app.py:5)" in beside
+    assert "    Event.wait (threading.py:629)" in beside
+    assert "    Event.wait (threading.py:629)" in dump_lines(dump(thread("worker", NATIVE)), 0)
 
 
 def test_forty_lines_at_most():

@@ -106,17 +106,28 @@ def test_chance_is_no_broken_limit(slow, n, share, sure):
 
 def test_few_dumps_and_not_close_together():
     """Each holds the server up a little."""
-    assert due([], 5)
-    assert not due([5], 5 + 10 * S - 1)
-    assert due([5], 5 + 10 * S)
-    assert not due([1, 2, 3], 100 * S)
+    for hang in (True, False):
+        assert due([], 5, hang)
+        assert not due([5], 5 + 10 * S - 1, hang)
+        assert due([5], 5 + 10 * S, hang)
+        assert due([1, 2], 100 * S, hang) is hang, "the last one is for a hang"
+        assert not due([1, 2, 3], 100 * S, hang)
 
 
 def test_what_was_looked_into_is_no_reason_again_unless_it_grows():
     """A load goes on for hours after two requests were lost; another reason still counts."""
     now = LoadProgress(elapsed_ns=S, by_outcome={"timed_out": 2})
-    seen = {"timed_out": 2}
+    seen = {"timed_out": (2, 900)}
     assert alarm(now, PLAN, (P95,), over(0, 900), seen) is None
     assert alarm(now, PLAN, (P95,), over(90, 900), seen).startswith("90 of 900 requests were over ")
     later = LoadProgress(elapsed_ns=S, by_outcome={"timed_out": 3})
     assert alarm(later, PLAN, (P95,), over(0, 900), seen) == "3 requests ran out of time"
+    assert alarm(later, PLAN, (P95,), None, {}) is None, "nothing but a hang counts"
+
+
+@pytest.mark.parametrize(("slow", "n", "rings"), [(95, 1000, False), (91, 5000, False), (120, 1000, True)])
+def test_a_limit_that_was_broken_counts_again_only_by_what_came_since(slow, n, rings):
+    """A slow start makes a limit broken for good: 90 of 900 were over it then."""
+    seen = {"p95 of end-to-end latency": (90, 900)}
+    assert surely_over(95, 1000, 0.05)
+    assert (alarm(HEALTHY, PLAN, (P95,), over(slow, n), seen) is not None) is rings

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.measure import listener
 from pytest_llmserve.measure.opening import ServerWish, open_server
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 
@@ -23,13 +24,14 @@ def wish(**options):
     return ServerWish(**({"endpoint": None, "ready_ns": 30 * NS_PER_S} | options))
 
 
-def test_a_url_is_opened_and_its_process_found(mock_server, tmp_path):
-    """By the port it listens on; closing leaves it running."""
+def test_a_url_is_opened_and_its_process_found(mock_server, tmp_path, monkeypatch):
+    """By the port it listens on, looked up once; closing leaves it running."""
     server = mock_server()
+    monkeypatch.setattr(listener, "owner_of", lambda target: pytest.fail("looked up again"))
     opened = open_server(wish(endpoint=server.url), tmp_path)
     try:
         assert opened.endpoint.generate("Say hi.").ok
-        assert opened.pid == server.pid
+        assert opened.pid == opened.listener.pid() == server.pid
         assert isinstance(opened.server, ForeignServer)
     finally:
         opened.close()

@@ -56,6 +56,33 @@ def test_a_server_killed_during_a_test_without_promises_fails_it(suite):
     assert said.startswith("the server's process ended during the test: killed by SIGKILL; ")
 
 
+OWN = """
+import os, signal, time
+
+def test_own(llm_endpoint, llm_server):
+    os.kill(llm_server.pid, signal.SIGKILL)
+    while llm_server.alive:
+        time.sleep(0.02)
+    assert llm_endpoint.generate("Say hi.").ok, "an assert of the test"
+"""
+
+
+def test_an_assert_of_the_test_does_not_hide_what_became_of_the_server(suite):
+    """In the terminal and in JUnit's XML; with its last lines, without a key that it wrote there."""
+    options = ("--llm-header", "Authorization: Bearer sk-5f2e9-secret", "--junitxml=junit.xml")
+    say = "--say 'CUDA error: sk-5f2e9-secret' --say-every 1"
+    (suite.pytester.path / "serve.sh").write_text(f"exec {SERVE.format(port='$1')} {say}\n")
+    run = suite(OWN, "--llm-serve", "sh serve.sh {port}", *options, "--show-capture=no")
+    run.assert_outcomes(failed=1)
+    xml = (suite.pytester.path / "junit.xml").read_text()
+    for text in (run.text, xml):
+        assert "AssertionError: an assert of the test" in text
+        after = text.split(" llmserve -----", 1)[1]
+        assert "the server's process ended during the test: killed by SIGKILL; the last lines of" in after
+        assert "CUDA error: " in after
+        assert "sk-5f2e9-secret" not in text
+
+
 def test_a_foreign_server_killed_during_a_test_fails_it(suite, mock_server):
     server = mock_server()
     run = suite(KILLED, "--llm-endpoint", server.url)

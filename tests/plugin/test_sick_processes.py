@@ -181,6 +181,28 @@ def test_crash_of_its_own(llm_server):
 def test_too_slow(llm_server):
     llm_server.recovers(within="1ms")
 
+def long_ago(server):
+    test, end_ns = server._ended
+    server._ended = test, end_ns - 600 * 10**9
+
+def test_killed_long_ago(llm_server):
+    llm_server.kill()
+    long_ago(llm_server)
+    recovery = llm_server.recovers(within="20s")
+    assert 600_000 <= recovery.down_ms <= recovery.answers_ms < 640_000
+
+def test_killed_and_left(llm_server):
+    llm_server.kill()
+    long_ago(llm_server)
+
+def test_killed_by_an_earlier_test(llm_server):
+    recovery = llm_server.recovers(within="20s")
+    assert recovery.down_ms <= recovery.answers_ms < 20_000
+
+def test_started_too_slowly(llm_server):
+    llm_server.kill()
+    llm_server.recovers(within="1ms")
+
 def test_watched(llm_endpoint, llm_resources):
     time.sleep(0.1)
     assert llm_resources.missing is None
@@ -189,11 +211,13 @@ def test_watched(llm_endpoint, llm_resources):
 
 
 def test_recovery_is_told_and_can_be_asserted(suite):
-    """After a restart, a kill and a crash; a crash that the test recovers from does not fail it."""
+    """After a restart, a kill and a crash, however long ago; what the test recovers from is no failure."""
     run = suite(RECOVERY, "--llm-serve", f"{MOCK} --port {{port}}")
-    run.assert_outcomes(failed=1, passed=4)
+    run.assert_outcomes(failed=2, passed=7)
     (said,) = [line for line in run.failure("test_too_slow") if line]
     assert said.startswith("the server took no connection within 1 ms of its end: ")
+    (said,) = [line for line in run.failure("test_started_too_slowly") if line]
+    assert said.startswith("the server took no connection within 1 ms of its start: ")
 
 
 def test_a_server_that_is_not_ours_is_not_killed(suite, quick):

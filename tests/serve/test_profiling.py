@@ -46,6 +46,23 @@ def test_a_server_that_never_ran_has_no_graph(tmp_path):
     assert not (tmp_path / "a.svg").exists()
 
 
+def test_a_graph_that_is_not_written_in_time_is_left(tmp_path, monkeypatch):
+    """As after Ctrl-C; no process is left, and no half of a file."""
+    slow = tmp_path / "py-spy"
+    slow.write_text(f"#!/bin/sh\ntrap '' INT\necho half > {tmp_path}/a.svg\nwhile :; do sleep 1; done\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    recording = Recording(1, tmp_path / "a.svg", 60)
+    recording.start()
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "a.svg").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert recording.stop(0.2).missing == "py-spy did not write it within 0.2 s"
+    assert recording._process.returncode is not None
+    assert not (tmp_path / "a.svg").exists()
+
+
 def test_what_cannot_be_recorded_says_why(tmp_path):
     """A process that is not Python; a folder that cannot be made."""
     with subprocess.Popen(["sleep", "60"]) as other:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmserve.domain.stacks import Frame
-from pytest_llmserve.serve.stacks import Ran, Spy, fault_text, read_stacks, threads_in
+from pytest_llmserve.serve.stacks import Ran, Spy, fault_text, last_lines, read_stacks, tail, threads_in
 
 DUMP = """[{"pid": 7, "thread_id": 1, "thread_name": "worker", "os_thread_id": 9,
 "active": false, "owns_gil": true,
@@ -59,6 +59,19 @@ def test_the_process_is_stopped_only_where_it_must_be():
 )
 def test_what_py_spy_cannot_do_is_told_in_a_line(said, told):
     assert fault_text(7, said) == f"process 7: stacks not read: {told}"
+
+
+def test_a_log_that_cannot_be_read_says_so(tmp_path):
+    """Rotated away, or never written: what a test has found is told all the same."""
+    log = tmp_path / "server.log"
+    unread = f"its log {log} cannot be read: No such file or directory"
+    assert tail(log, 20) == unread
+    assert last_lines(log) == f"; {unread}"
+    assert tail(tmp_path, 20) == f"its log {tmp_path} cannot be read: Is a directory"
+    log.write_text("")
+    assert last_lines(log) == ""
+    log.write_text("a\nb\nc\n")
+    assert last_lines(log, 2) == "; the last lines of its log:\nb\nc"
 
 
 def test_all_commands_of_a_dump_have_one_deadline():

@@ -1,0 +1,41 @@
+"""What is known of the server, beside a failure that is the test's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmserve.checks.diagnosis import diagnose
+from pytest_llmserve.reports.failure import evidence_text
+
+if TYPE_CHECKING:
+    from pytest_llmserve.plugin.testrun import TestRun
+
+TITLE = "llmserve"
+
+
+def show_beside(report: pytest.TestReport, test: TestRun) -> None:
+    """Add what is known of the server to a test that failed by itself, once: a failure text of ours has it.
+
+    It is a section of the failure, not of the report: to pytest those are captured output, which JUnit's
+    XML leaves out, and with `--show-capture=no` the terminal too.
+    """
+    if not report.failed or test.said:
+        return
+    test.said = True
+    text = evidence_text(
+        test.vigil.liveness.last_words(),
+        test.log.told(test.runs),
+        test.vigil.stack_lines(),
+        diagnose(test.runs, test.window()),
+    )
+    opened = test.state.opened
+    if not text or opened is None:
+        return
+    text = opened.endpoint.redact(text)
+    add = getattr(report.longrepr, "addsection", None)
+    if add is None:  # an error in a few words, such as that of a missing fixture
+        report.sections.append((TITLE, text))
+    else:
+        add(TITLE, text)
