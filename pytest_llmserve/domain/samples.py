@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_S
+from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, NS_PER_S
 
 PROCESS, GPU, CGROUP, METRICS, HOST = "process", "gpu", "cgroup", "metrics", "host"
 """Where figures come from: the server's processes, GPUs, control group, own metrics, and its machine."""
@@ -188,6 +188,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         absent: source -> why it tells nothing, or nothing more; or figure -> why it alone is not told.
             A source that was not asked for is in none.
         cores: CPUs on which the server's processes may run; None = not known.
+        full_ns: how long the quickest full reading of the processes' memory took; None = none was taken.
         renewed_ns: when it had been restarted and was watched as another process from then on.
     """
 
@@ -198,6 +199,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
     absent: dict[str, str] = {}
     cores: int | None = None
     renewed_ns: tuple[int, ...] = ()
+    full_ns: int | None = None
 
     @property
     def gpu_missing(self) -> str | None:
@@ -265,7 +267,9 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
                 out[figure + "_median"] = round(median(values), 3)
                 out[figure + "_peak"] = round(max(values), 3)
         if self.samples:
-            out["late_ms_max"] = round(max(sample.late_ns for sample in self.samples) / 1e6, 3)
+            out["late_ms_max"] = round(max(sample.late_ns for sample in self.samples) / NS_PER_MS, 3)
+        if self.full_ns is not None:
+            out["full_ms"] = round(self.full_ns / NS_PER_MS, 3)
         return out
 
 

@@ -73,6 +73,7 @@ def measured_run(
         try:
             if memory is not None and not plan.warm_up_ns:
                 memory.take_baseline()
+            watch.sample_now()
             run.start()
             watch.pace(plan.duration_ns)
             watch.hurry()
@@ -80,6 +81,8 @@ def measured_run(
             during = _During(plan, memory if plan.warm_up_ns else None, stop, tell, looks)
             run.wait(during)
             result = run.result()
+            if memory is not None:
+                watch.sample_now()  # before it settles
             change = _settled(memory, settle_ns, stop, during)
         except (KeyboardInterrupt, Stopped) as why:
             # A worker that does not answer loses what was measured, never the interrupt itself.

@@ -37,11 +37,19 @@ class Watch:
         watched: the server, and where it can be looked at.
         gpu_judged: a run waits for GPU memory to settle too.
         counted: figures that are counted before a run and after it, such as "open_files".
+        memory_judged: a check needs full readings of memory, which may hold the server up for longer then.
     """
 
-    def __init__(self, watched: Watched, *, gpu_judged: bool = False, counted: tuple[str, ...] = ()) -> None:
-        self._gpu_judged, self._counted = gpu_judged, counted
-        self._looks: tuple[_Look, ...] = (_Look(watched),)
+    def __init__(
+        self,
+        watched: Watched,
+        *,
+        gpu_judged: bool = False,
+        counted: tuple[str, ...] = (),
+        memory_judged: bool = False,
+    ) -> None:
+        self._gpu_judged, self._counted, self._memory_judged = gpu_judged, counted, memory_judged
+        self._looks: tuple[_Look, ...] = (_Look(watched, memory_judged),)
         self._turn = threading.Lock()
         self._runs = False
         self.started_ns = self._looks[0].since_ns
@@ -65,7 +73,7 @@ class Watch:
                 return
             with contextlib.suppress(ProbeLost):  # a reading that hangs: `stop` finds it again
                 self._sampler.stop()
-            look = _Look(watched, self._sampler.period_ns)
+            look = _Look(watched, self._memory_judged, self._sampler.period_ns)
             look.sampler.start()
             self._looks = (*self._looks, look)
         look.wait_first()
@@ -126,10 +134,11 @@ class _Look:
 
     Args:
         watched: the server, and where it can be looked at.
+        memory_judged: as the sampler has it.
         period_ns: from one sample to the next; None = as the sampler has it.
     """
 
-    def __init__(self, watched: Watched, period_ns: int | None = None) -> None:
+    def __init__(self, watched: Watched, memory_judged: bool, period_ns: int | None = None) -> None:
         self.since_ns = time.monotonic_ns()
         self.missing: str | None = None
         self.tree: ProcessTree | None = None
@@ -144,7 +153,8 @@ class _Look:
         self._cores = None if self.tree is None else cores_of(self.tree.pid)
         probes = self._probes = probes_for(watched, self.tree)
         self.gpu = next((probe for probe in probes if isinstance(probe, GpuProbe)), None)
-        self.sampler = Sampler(probes if self.tree is None else [self.tree, *probes])
+        there = probes if self.tree is None else [self.tree, *probes]
+        self.sampler = Sampler(there, memory_judged=memory_judged)
         if period_ns is not None:
             self.sampler.pace(period_ns)
 

@@ -18,10 +18,12 @@ from pytest_llmserve.observe.series import SampleSeries
 MOST_SAMPLES = 10_000
 HANGS = "a resource reading did not return within {:g} s"
 
-FULL_SHARE = 0.005
-"""Of a core, for full readings."""
-DUE_SHARE = 0.02
-"""Of a core, for those that are due: of many gigabytes one takes a tenth of a second and more."""
+HELD_UP_SHARE = 0.001
+"""Of the time, for full readings. The kernel keeps a process's memory map locked while it counts the pages
+of a mapping: a server that asks for memory, or touches new pages, may wait as long. Of what it does in the
+meantime no more than one request in a thousand is met."""
+JUDGED_SHARE = 0.005
+"""Where a check needs them."""
 HURRY_CPU_S = 0.1
 HURRY_NS = 3 * NS_PER_S
 HURRY_PERIOD_NS = 25 * NS_PER_MS
@@ -38,10 +40,11 @@ class Sampler:
     Args:
         probes: each is read until it is lost; the thread goes on while one is left.
         period_ns: from one reading to the next.
-        full_every: all readings are full ones while these take no more than half a percent of a core;
-            else every so many, the first among them, while that takes no more than 2 percent.
+        memory_judged: a check needs what full readings tell, so these may take 0.5 % of the time, not
+            0.1 %, and those of a hurry are full ones.
         most_samples: beyond this, every second sample is dropped; peaks are kept.
         cpu_s: CPU seconds of the calling thread.
+        wall_s: seconds, for how long a full reading takes.
         clock: monotonic, in ns.
     """
 
@@ -49,9 +52,10 @@ class Sampler:
         self,
         probes: Sequence[Probe],
         period_ns: int = 200 * NS_PER_MS,
-        full_every: int = 10,
+        memory_judged: bool = False,
         most_samples: int = MOST_SAMPLES,
         cpu_s: Callable[[], float] = time.thread_time,
+        wall_s: Callable[[], float] = time.perf_counter,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._silent = [probe for probe in probes if probe.missing is not None]
@@ -63,8 +67,10 @@ class Sampler:
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._hurry = Hurry()
-        self._turns = FullTurns(full_every)
-        self._cpu_s, self._clock = cpu_s, clock
+        self._memory_judged = memory_judged
+        self._held_up = Budget(JUDGED_SHARE if memory_judged else HELD_UP_SHARE)
+        self._full_ns: int | None = None
+        self._cpu_s, self._wall_s, self._clock = cpu_s, wall_s, clock
         self._thread: threading.Thread | None = None
         self._series = SampleSeries()
         self._lost: dict[Probe, str] = {}
@@ -151,7 +157,8 @@ class Sampler:
         with self._lock:
             samples = self._series.since(start_ns, stop_ns)
         absent = self.absent
-        return ResourceWindow(samples=samples, missing=absent.pop(PROCESS, None), absent=absent)
+        missing = absent.pop(PROCESS, None)
+        return ResourceWindow(samples=samples, missing=missing, absent=absent, full_ns=self._full_ns)
 
     def _run(self) -> None:
         planned_ns = self._clock()
@@ -174,33 +181,42 @@ class Sampler:
             self._lost |= {probe: why for probe in self._probes if probe not in self._lost}
 
     def _timed(self, now_ns: int) -> ResourceSample:
-        """A reading, full when it is its turn, and what it cost."""
+        """A reading, full when that is afforded, and what it cost."""
         began_s = self._cpu_s()
-        hurried = self._hurry.lasts(now_ns)
-        full = self._turns.next(now_ns) or hurried
-        sample = self._read(full)
-        cost_s = self._cpu_s() - began_s
-        self._hurry.cpu_left_s -= cost_s
-        if full:
-            self._turns.spend(cost_s, now_ns, hurried)
+        hurried = self._memory_judged and self._hurry.lasts(now_ns)
+        sample = self._read(hurried or self._held_up.affords(now_ns), hurried)
+        self._hurry.cpu_left_s -= self._cpu_s() - began_s
         return sample
 
-    def _read(self, full: bool) -> ResourceSample:
-        """What all probes tell now.
+    def _read(self, full: bool, hurried: bool = False) -> ResourceSample:
+        """What all probes tell now. A hurry has time of its own, and delays no full reading after it.
 
         Raises:
             ProbeLost: none tells anything more.
         """
         told: dict[str, Any] = {}
+        held_up_s = 0.0
         why = "there is nothing to read"
         for probe in [probe for probe in self._probes if probe not in self._lost]:
+            timed = full and probe.source == PROCESS
+            began_s = self._wall_s() if timed else 0.0
             try:
                 told |= {} if probe.missing is not None else probe.read(full)
             except ProbeLost as lost:
                 self._lost[probe] = why = str(lost)
+            held_up_s += self._wall_s() - began_s if timed else 0.0
         if len(self._lost) == len(self._probes):
             raise ProbeLost(why)
-        return ResourceSample(at_ns=self._clock(), **told)
+        at_ns = self._clock()
+        if full:
+            self._note_full(held_up_s, at_ns, hurried)
+        return ResourceSample(at_ns=at_ns, **told)
+
+    def _note_full(self, took_s: float, now_ns: int, hurried: bool) -> None:
+        took_ns = round(took_s * NS_PER_S)
+        self._full_ns = took_ns if self._full_ns is None else min(took_ns, self._full_ns)
+        if not hurried:
+            self._held_up.spend(took_s, now_ns)
 
     def _wait_until(self, planned_ns: int) -> bool:
         """True when asked to stop; returns early when asked to hurry."""
@@ -229,10 +245,10 @@ class Hurry:
 
 
 class Budget:
-    """A share of a core, of which one costly reading may be in advance. Mutable.
+    """A share of the time, of which one costly reading may be in advance. Mutable.
 
     Args:
-        share: CPU seconds a second.
+        share: seconds a second.
     """
 
     def __init__(self, share: float) -> None:
@@ -246,31 +262,6 @@ class Budget:
     def spend(self, cost_s: float, now_ns: int) -> None:
         """Take a cost off: so long nothing is afforded."""
         self._free_ns = max(self._free_ns, now_ns) + round(cost_s / self._share * NS_PER_S)
-
-
-class FullTurns:
-    """Whose turn it is to be a full reading. Mutable.
-
-    Args:
-        every: the next is due so many readings after the last.
-    """
-
-    def __init__(self, every: int) -> None:
-        self._every = every
-        self._since = every
-        self._cheap, self._due = Budget(FULL_SHARE), Budget(DUE_SHARE)
-
-    def next(self, now_ns: int) -> bool:
-        """True for a reading that is cheap, and for one that is due and not too dear."""
-        self._since += 1
-        return self._cheap.affords(now_ns) or (self._since >= self._every and self._due.affords(now_ns))
-
-    def spend(self, cost_s: float, now_ns: int, hurried: bool) -> None:
-        """Take the cost of a full reading off. A hurry has CPU of its own, and delays none that is due."""
-        self._since = 0
-        self._cheap.spend(cost_s, now_ns)
-        if not hurried:
-            self._due.spend(cost_s, now_ns)
 
 
 def next_on_grid(planned_ns: int, now_ns: int, period_ns: int) -> int:

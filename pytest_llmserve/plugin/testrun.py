@@ -23,6 +23,7 @@ from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.load.spec import overridden
 from pytest_llmserve.measure.compare import by_turns, check_rounds, with_a_request_a_round
+from pytest_llmserve.measure.judged import watch_for
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.vigil import Vigil
@@ -85,10 +86,8 @@ class TestRun:
         opened = self.state.renewed()
         latency = self.wishes.check("latency")
         self.vigil = Vigil(opened, () if latency is None else latency.limits())
-        leak = self.wishes.check("no_leak")
         watched = opened.watched if opened else Watched(why="no fixture asked for the server")
-        counted = leak.counted if leak is not None else ()
-        self.watch = Watch(watched, gpu_judged=leak is not None and leak.gpu, counted=counted)
+        self.watch = watch_for(watched, self.wishes.checks)
         self.watch.start()
         self.log.start(opened, self.watch.started_ns)
 

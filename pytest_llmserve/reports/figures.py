@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.domain.samples import FIGURES, GpuSample, ResourceSample, ResourceWindow
-from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_S
+from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, NS_PER_S
 
 MOST_POINTS = 200
 """Of a series in a report: finer than a chart is wide."""
@@ -28,6 +28,8 @@ _REQUESTS = (
 )
 LOWEST = "host_available_mb"
 """The figure of which the least is what matters."""
+LONG_MS = 50.0
+"""A full reading of memory that takes longer is told: it may be seen in latencies."""
 COUNTERS = frozenset({"oom_kills", "throttled_s"})
 """Figures that only rise, since before the test: how much is what matters."""
 
@@ -41,9 +43,18 @@ def peak_lines(window: ResourceWindow) -> list[str]:
         return [f"server: not watched: {window.missing}"] if window.missing else []
     if processes:
         lost = f"; no longer watched: {window.missing}" if window.missing else ""
+        held_up = held_up_text(None if window.full_ns is None else window.full_ns / NS_PER_MS)
+        rest += [held_up] if held_up else []
         return [f"server, peaks: {processes}{lost}", *(f"  {line}" for line in rest)]
     unread = [f"  its processes: not watched: {window.missing}"] if window.missing else []
     return ["server, peaks:", *(f"  {line}" for line in rest), *unread]
+
+
+def held_up_text(full_ms: float | None) -> str:
+    """What reading its memory does to a large server; "" where that is little, or not known."""
+    if full_ms is None or full_ms <= LONG_MS:
+        return ""
+    return f"a full reading of the server's memory takes {full_ms:.0f} ms: it is held up for as long"
 
 
 def devices(window: ResourceWindow) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
-from pytest_llmserve.reports.figures import summary_text
+from pytest_llmserve.reports.figures import held_up_text, summary_text
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -73,10 +73,13 @@ def _short(test: Mapping[str, Any]) -> str:
 
 
 def _said(test: Mapping[str, Any]) -> Iterator[str]:
-    """What was not judged, and what became of the runs that were to be kept."""
+    """What was not judged, what the server was held up by, and what became of runs that were to be kept."""
     for key in ("not_judged", "liveness", "stacks_missing"):
         if test.get(key):
             yield test[key]
+    held_up = held_up_text((test.get("resources") or {}).get("full_ms"))
+    if held_up:
+        yield held_up
     if test.get("stacks"):
         times = len(test["stacks"])
         yield f"stacks of the server, taken {_times(times)}, are in the report: --llm-report=FILE.json"

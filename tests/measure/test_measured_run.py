@@ -51,6 +51,23 @@ def test_a_result_comes_with_the_servers_side(measure):
     assert result.memory is None
 
 
+def test_all_figures_are_read_right_before_a_load_and_right_after_it(measure, monkeypatch):
+    """However rarely the server's memory is read meanwhile; after it also before memory has settled."""
+    read_ns = []
+
+    def noted(watch):
+        read_ns.append(time.monotonic_ns())
+        return sample_now(watch)
+
+    sample_now = Watch.sample_now
+    monkeypatch.setattr(Watch, "sample_now", noted)
+    for settle_ns, after in ((None, 1), (100_000_000, 2)):
+        read_ns.clear()
+        _, result = measure(LoadPlan(users=1, requests=5), settle_ns=settle_ns)
+        assert [at_ns > result.everything[-1].end_ns for at_ns in read_ns] == [False] + [True] * after
+        assert read_ns[0] < result.everything[0].sent_ns
+
+
 def test_memory_is_judged_only_when_asked_for(measure):
     """Readings before the run, and after it has settled."""
     _, result = measure(LoadPlan(users=1, requests=5), settle_ns=100_000_000)

@@ -11,7 +11,7 @@ from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import GPU, METRICS, PROCESS
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
 from pytest_llmserve.observe.process_tree import ProcessTree
-from pytest_llmserve.observe.sampler import Budget, FullTurns, Hurry, Sampler, next_on_grid
+from pytest_llmserve.observe.sampler import HELD_UP_SHARE, JUDGED_SHARE, Budget, Hurry, Sampler, next_on_grid
 
 
 class Probe:
@@ -43,7 +43,7 @@ def test_a_late_reading_does_not_shift_the_grid(now, next_planned):
 
 
 class Cpu:
-    """CPU time of a thread in which each reading costs as much as we say."""
+    """Time, of a clock or of a thread's CPU, in which each reading takes as much as we say."""
 
     def __init__(self, cost_s: float) -> None:
         self._cost_s, self._asked = cost_s, 0
@@ -54,9 +54,9 @@ class Cpu:
 
 
 def test_readings_are_taken_until_stopped_and_few_are_full_where_they_are_dear(until):
-    """1 s each: the first, and the next after 50 s."""
+    """1 s each: the first, and the next after 1000 s."""
     probe = Probe()
-    sampler = Sampler([probe], period_ns=2 * NS_PER_MS, cpu_s=Cpu(1.0))
+    sampler = Sampler([probe], period_ns=2 * NS_PER_MS, wall_s=Cpu(1.0))
     sampler.start()
     until(lambda: len(sampler.window().samples) >= 22)
     sampler.stop()
@@ -69,31 +69,79 @@ def test_readings_are_taken_until_stopped_and_few_are_full_where_they_are_dear(u
 
 
 @pytest.mark.parametrize(
-    ("cost_s", "full"),
-    [(0.0009, [0, 1, 2, 3]), (0.0055, [0, 6, 12, 18]), (0.015, [0, 10, 20, 30]), (0.1, [0, 25, 50, 75])],
-    ids=["cheap", "as half a percent of a core allows", "every tenth", "as 2 percent of a core allow"],
+    ("share", "took_s", "full"),
+    [
+        (HELD_UP_SHARE, 0.000_15, [0, 1, 2, 3]),
+        (HELD_UP_SHARE, 0.001, [0, 5, 10, 15]),
+        (HELD_UP_SHARE, 0.054, [0, 270, 540]),
+        (JUDGED_SHARE, 0.001, [0, 1, 2, 3]),
+        (JUDGED_SHARE, 0.054, [0, 54, 108, 162]),
+    ],
+    ids=["small", "each a second", "4 GB: each 54 s", "judged, small", "judged, 4 GB: each 10.8 s"],
 )
-def test_full_readings_are_taken_as_they_cost(cost_s, full):
+def test_the_server_is_held_up_for_a_small_share_of_the_time(share, took_s, full):
     """5 readings a second."""
-    turns, taken = FullTurns(10), []
-    for reading in range(80):
+    budget, taken = Budget(share), []
+    for reading in range(600):
         now_ns = reading * 200 * NS_PER_MS
-        if turns.next(now_ns):
+        if budget.affords(now_ns):
             taken.append(reading)
-            turns.spend(cost_s, now_ns, hurried=False)
+            budget.spend(took_s, now_ns)
     assert taken[:4] == full
 
 
-def test_a_hurry_delays_no_reading_that_is_due():
-    turns = FullTurns(10)
-    turns.spend(0.1, 0, hurried=True)
-    assert [turns.next(n * 200 * NS_PER_MS) for n in range(11)] == [False] * 9 + [True] * 2
+class Clock:
+    """Nanoseconds that pass as we say."""
+
+    now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+@pytest.mark.parametrize(
+    ("memory_judged", "full"), [(False, 1), (True, 4)], ids=["memory is not judged", "memory is judged"]
+)
+def test_a_hurry_is_full_only_where_memory_is_judged(memory_judged, full):
+    """54 ms each, as of 4 GB."""
+    probe, clock = Probe(), Clock()
+    sampler = Sampler([probe], memory_judged=memory_judged, wall_s=Cpu(0.054), cpu_s=Cpu(0.001), clock=clock)
+    sampler.hurry()
+    for _ in range(4):
+        sampler._timed(clock.now_ns)
+        clock.now_ns += 25 * NS_PER_MS
+    assert probe.full == [True] * full + [False] * (4 - full)
+
+
+def test_a_hurry_delays_no_full_reading_after_it():
+    """Nor does any of another source; a reading on demand does, as it holds the server up as well."""
+    probe, clock = Probe(), Clock()
+    sampler = Sampler([probe, Probe(source=GPU)], memory_judged=True, wall_s=Cpu(0.054), clock=clock)
+    sampler.hurry()
+    sampler._timed(0)
+    clock.now_ns = 4 * NS_PER_S
+    assert [sampler._timed(clock.now_ns) for _ in range(2)]
+    clock.now_ns += 10_800 * NS_PER_MS
+    sampler.sample_now()
+    sampler._timed(clock.now_ns)
+    assert probe.full == [True, True, False, True, False]
+
+
+def test_the_quickest_full_reading_of_memory_is_told():
+    """Whatever else took long meanwhile; None before there is one."""
+    took = iter([0.0, 0.08, 1.0, 1.054])
+    sampler = Sampler([Probe(), Probe(source=GPU)], wall_s=lambda: next(took))
+    assert sampler.window().full_ns is None
+    sampler.sample_now()
+    assert sampler.window().summary()["full_ms"] == 80.0
+    sampler.sample_now()
+    assert sampler.window().summary()["full_ms"] == 54.0
 
 
 def test_all_readings_are_full_where_they_are_cheap(until):
-    """1 us each, every 2 ms: 0.05 % of a core."""
+    """1 us each, every 2 ms: 0.05 % of the time."""
     probe = Probe()
-    sampler = Sampler([probe], period_ns=2 * NS_PER_MS, cpu_s=Cpu(0.000_001))
+    sampler = Sampler([probe], period_ns=2 * NS_PER_MS, wall_s=Cpu(0.000_001))
     sampler.start()
     until(lambda: len(probe.full) >= 20)
     sampler.stop()
@@ -101,7 +149,7 @@ def test_all_readings_are_full_where_they_are_cheap(until):
 
 
 def test_a_budget_affords_one_more_when_the_last_is_paid_for():
-    """10 ms at 1 % of a core are paid for in a second."""
+    """10 ms at 1 % of the time are paid for in a second."""
     budget = Budget(0.01)
     assert budget.affords(0)
     budget.spend(0.01, 5 * NS_PER_S)
@@ -116,7 +164,7 @@ def test_a_budget_affords_one_more_when_the_last_is_paid_for():
 def test_a_run_that_begins_is_read_more_often_at_once(until):
     """All readings full, close together, long before the next was due."""
     probe = Probe()
-    sampler = Sampler([probe], period_ns=600 * NS_PER_S, cpu_s=Cpu(0.0001))
+    sampler = Sampler([probe], period_ns=600 * NS_PER_S, memory_judged=True, cpu_s=Cpu(0.0001))
     sampler.start()
     until(lambda: len(probe.full) == 1)
     sampler.hurry()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 from pytest_llmserve.domain.samples import FIGURES, GpuSample, ResourceSample, ResourceWindow
 from pytest_llmserve.reports.document import run_document, watched_document
 from pytest_llmserve.reports.figures import MOST_POINTS, peak_lines, series, summary_text
@@ -72,6 +74,13 @@ def test_a_server_of_which_only_its_page_is_known():
         "  its processes: not watched: the server is on another machine",
     ]
     assert peak_lines(ResourceWindow()) == []
+
+
+def test_a_server_that_full_readings_hold_up_is_told_so():
+    """From 50 ms on."""
+    text = "  a full reading of the server's memory takes 54 ms: it is held up for as long"
+    for full_ns, told in ((None, []), (50_000_000, []), (54_400_000, [text])):
+        assert peak_lines(msgspec.structs.replace(FULL, full_ns=full_ns)) == peak_lines(FULL) + told
 
 
 def test_the_summary_shows_them_on_one_line(make):

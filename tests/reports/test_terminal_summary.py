@@ -28,6 +28,12 @@ def lines(tests, width=80, colour=False, verbosity=0):
     return [line.rstrip() for line in summary_lines(tests, width, colour, verbosity)]
 
 
+def test_a_server_that_full_readings_hold_up_is_told_so(make):
+    told = "  a full reading of the server's memory takes 54 ms: it is held up for as long"
+    assert told in lines([document(make, resources={"n": 3, "full_ms": 54.4})])
+    assert told not in lines([document(make, resources={"n": 3, "full_ms": 50.0})])
+
+
 def test_a_typical_test_is_shown_whole(make):
     """Outcome, plan and counts, a table, throughput, server, generator, verdicts."""
     run = make.run([make.record(i, 100 + 50 * i) for i in range(4)] + [make.failed(4)])
