@@ -71,12 +71,7 @@ def measured_run(
     started_ns = time.monotonic_ns()
     with LoadRun(target, plan, prompts, folder) as run:
         try:
-            if memory is not None and not plan.warm_up_ns:
-                memory.take_baseline()
-            watch.sample_now()
-            run.start()
-            watch.pace(plan.duration_ns)
-            watch.hurry()
+            _begin(run, plan, watch, memory)
             tell, looks = _Tell(watch, run, progress, alarm), None if decided is None else Looks(run, decided)
             during = _During(plan, memory if plan.warm_up_ns else None, stop, tell, looks)
             run.wait(during)
@@ -94,6 +89,16 @@ def measured_run(
             raise
         keep(_with_server(result, watch, started_ns, change))
         return result
+
+
+def _begin(run: LoadRun, plan: LoadPlan, watch: Watch, memory: MemoryWatch | None) -> None:
+    """What the server holds before, then the load."""
+    if memory is not None and not plan.warm_up_ns:
+        memory.take_baseline()
+    watch.sample_now()
+    run.start()
+    watch.pace(plan.duration_ns)
+    watch.hurry()
 
 
 class _During:
