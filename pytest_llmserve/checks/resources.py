@@ -105,7 +105,7 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
     peak = max(values, default=None)
     if peak is None or (peak <= limit and evidence.resources.why(figure) is not None):
         return no_evidence(Resources.name, what, limit, _reason(evidence, figure, told))
-    if peak <= limit and not _under_load(evidence, told):
+    if peak <= limit and not _under_load(evidence, figure, told):
         return no_evidence(Resources.name, what, limit, f"{figure} {NOT_MEANWHILE}")
     settled = PASS if peak <= limit else FAIL
     highest = told[values.index(peak)]
@@ -124,12 +124,20 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
     )
 
 
-def _under_load(evidence: Evidence, told: list[ResourceSample]) -> bool:
-    """One of the samples lies within a run; True without runs, and where stamps of rounds were moved."""
+def _under_load(evidence: Evidence, figure: str, told: list[ResourceSample]) -> bool:
+    """One of the samples lies within a run; True without runs, and where stamps of rounds were moved.
+
+    CPU is of the whole stretch since it was told before, so a part of that is enough.
+    """
     spans = [(run.start_ns, _last_end_ns(run)) for run in evidence.runs]
     if not spans or any(run.rounds is not None for run in evidence.runs):
         return True
-    return any(start_ns <= sample.at_ns <= end_ns for sample in told for start_ns, end_ns in spans)
+    since = told if figure != "cpu_percent" else [*evidence.resources.samples[:1], *told]
+    return any(
+        first.at_ns <= end_ns and last.at_ns >= start_ns
+        for first, last in zip(since, told, strict=False)
+        for start_ns, end_ns in spans
+    )
 
 
 def _last_end_ns(run: LoadResult) -> int:

@@ -20,7 +20,7 @@ from pytest_llmserve.observe.cores import cores_of
 from pytest_llmserve.observe.counts import Counters
 from pytest_llmserve.observe.gpu import GpuProbe, GpuReader
 from pytest_llmserve.observe.memory import MemoryReader, memory_change, take_baseline
-from pytest_llmserve.observe.process_tree import ProcessTree
+from pytest_llmserve.observe.process_tree import CPU_EVERY_NS, ProcessTree
 from pytest_llmserve.observe.sampler import Sampler
 
 WAY_OUT = "for a server on this machine give --llm-server-pid"
@@ -121,6 +121,13 @@ class Watch:
             return self._sampler.sample_now()
         except ProbeLost:
             return None
+
+    def last_sample(self, cpu_judged: bool) -> None:
+        """One more full sample; where CPU is judged, one that has it, which may take a fifth of a second."""
+        sample = self.sample_now()
+        if cpu_judged and sample is not None and sample.processes and sample.cpu_percent is None:
+            time.sleep(CPU_EVERY_NS / NS_PER_S)
+            self.sample_now()
 
     def memory(self) -> MemoryWatch:
         """A memory reading for one run that is about to begin."""

@@ -303,7 +303,7 @@ class TestRun:
         if self.watch is None or self._window is not None:
             return
         self.log.stop()
-        self.watch.sample_now()
+        self.watch.last_sample(getattr(self.wishes.check("resources"), "cpu_percent", None) is not None)
         try:
             self.watch.stop()
             self._window = self.watch.window()

@@ -212,6 +212,19 @@ def test_what_was_not_read_while_any_load_ran_is_no_pass(at_s, limit, verdict, m
         )
 
 
+@pytest.mark.parametrize(
+    ("at_s", "verdict"),
+    [((0, 1, 9), "pass"), ((0, 5, 9), "pass"), ((0, 1), "undecided"), ((4, 5), "undecided")],
+)
+def test_cpu_is_of_the_whole_stretch_since_it_was_told_before(at_s, verdict, make):
+    """A load from second 2 to 3 lies within it; the first reading has none."""
+    first, *later = at_s
+    told = tuple(ResourceSample(at_ns=second * NS_PER_S, cpu_percent=50.0) for second in later)
+    window = ResourceWindow(samples=(ResourceSample(at_ns=first * NS_PER_S), *told))
+    run = make.run([make.record(0, 1000.0, sent_ns=2 * NS_PER_S)], window_ns=(2 * NS_PER_S, 2 * NS_PER_S))
+    assert only(Resources(cpu_percent=100), window, runs=(run,)).verdict == verdict
+
+
 def test_a_test_too_short_for_a_reading_of_cpu_says_so(make):
     assert only(Resources(cpu_percent=100), make.samples([90])).sentence == (
         "peak CPU: no evidence, cpu_percent is told of a fifth of a second and more: run longer"

@@ -47,6 +47,17 @@ def test_a_process_is_sampled(sleeper):
     assert watch.window().missing is None
 
 
+def test_the_last_sample_has_cpu_where_that_is_judged(sleeper):
+    """However soon it comes after the one before."""
+    watch = Watch(Watched(pid=sleeper.pid, why="told"))
+    watch.sample_now()
+    watch.last_sample(cpu_judged=False)
+    assert watch.window().values("cpu_percent") == []
+    watch.last_sample(cpu_judged=True)
+    watch.stop()
+    assert len(watch.window().values("cpu_percent")) == 1
+
+
 def test_without_a_pid_the_reason_and_the_way_out_are_told():
     """Nothing is sampled, nothing raised."""
     watch = Watch(Watched(pid=None, why="the server is on another machine"))
