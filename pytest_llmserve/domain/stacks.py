@@ -14,16 +14,12 @@ MOST_LINES = 40
 _MOST_FRAMES = 12
 _MOST_NAMES = 3
 
-# A thread without work: its innermost function and file, and the function that called it ("" = any).
-_PARKED = frozenset(
+# Where a thread waits on behalf of whoever called: files of the standard library.
+_WAITED_IN = frozenset(
     {
-        ("_worker", "concurrent/futures/thread.py", ""),
-        ("accept", "socket.py", ""),
-        ("select", "selectors.py", "_run_once"),
-        ("select", "selectors.py", "serve_forever"),
-        ("readinto", "socket.py", "handle_one_request"),  # a kept connection without a request
-        ("run", "asyncio/runners.py", ""),  # uvloop, whose own functions are not Python's
-        ("run_until_complete", "asyncio/base_events.py", ""),
+        *("threading.py", "queue.py", "multiprocessing/connection.py", "multiprocessing/queues.py"),
+        *("multiprocessing/synchronize.py", "multiprocessing/process.py", "multiprocessing/popen_fork.py"),
+        *("multiprocessing/popen_spawn_posix.py", "multiprocessing/popen_forkserver.py"),
     }
 )
 # A main thread that has left all work to others: its innermost function and file.
@@ -36,7 +32,36 @@ _LEFT_TO_OTHERS = frozenset(
         ("poll", "multiprocessing/popen_fork.py"),
     }
 )
-_REQUEST_FILES = frozenset({"socketserver.py", "http/server.py"})
+# Who has no work while it waits: its function ("" = any) and file.
+_WITHOUT_WORK = frozenset(
+    {
+        ("_worker", "concurrent/futures/thread.py"),
+        ("_process_worker", "concurrent/futures/process.py"),
+        ("accept", "socket.py"),
+        ("run", "asyncio/runners.py"),  # uvloop, whose own functions are not Python's
+        ("run_until_complete", "asyncio/base_events.py"),
+        ("", "uvicorn/supervisors/multiprocess.py"),
+        ("", "multiprocessing/resource_tracker.py"),
+        ("main", "multiprocessing/forkserver.py"),
+    }
+)
+# The same, where it waits in that function of that file: a handler waits under the same caller.
+_CALLED_BY = frozenset(
+    {
+        ("readinto", "socket.py", "handle_one_request", "http/server.py"),  # kept, without a request
+        ("get", "queue.py", "run", "anyio/_backends/_asyncio.py"),
+    }
+)
+_SELECTED_FOR_ITSELF = frozenset({"subprocess.py", "multiprocessing/connection.py"})
+"""These select for one answer that somebody needs; all others for whatever comes."""
+_LOOPS = ("asyncio/", "socketserver.py", "http/server.py", "wsgiref/", "gunicorn/workers/")
+"""A main thread with one of these on its stack serves: what it waits for holds requests up."""
+_LIBRARY = (
+    *(*_LOOPS, *_WAITED_IN, "selectors.py", "socket.py", "subprocess.py", "concurrent/", "multiprocessing/"),
+    *("uvicorn", "hypercorn", "gunicorn", "starlette/", "fastapi/", "flask/", "anyio/", "uvloop/", "click/"),
+    *("typer/", "contextlib.py", "runpy.py", "<"),
+)
+"""Files that are no server's own."""
 _BOOTSTRAP = frozenset({"_bootstrap", "_bootstrap_inner"})
 
 
@@ -81,28 +106,44 @@ class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
         """RUNS; WAITS, in code of its own; or PARKED, for want of work."""
         if self.active:
             return RUNS
-        inner, outer = (*self.frames, None, None)[:2]
-        if inner is None:
-            return PARKED
-        callers = {"", outer.function if outer is not None else ""}
-        parked = any((inner.function, inner.path, caller) in _PARKED for caller in callers)
-        return PARKED if parked else WAITS
+        return PARKED if _without_work(self.frames) or self.waits_for_others else WAITS
 
     @property
-    def leaves_work(self) -> bool:
-        """PARKED, or a main thread that waits for other threads or processes, outside of any request."""
-        if self.state == PARKED:
-            return True
-        if self.active or self.name.partition(" (")[0] != "MainThread":
+    def waits_for_others(self) -> bool:
+        """A main thread that waits for other threads or processes to do the work, outside of any request."""
+        if self.active or self.name.partition(" (")[0] != "MainThread" or _without_work(self.frames):
             return False
-        inner = self.frames[0]
-        in_request = any(f.path in _REQUEST_FILES or f.path.startswith("asyncio/") for f in self.frames)
-        return (inner.function, inner.path) in _LEFT_TO_OTHERS and not in_request
+        in_request = any(frame.path.startswith(_LOOPS) for frame in self.frames)
+        return _place(self.frames[0]) in _LEFT_TO_OTHERS and not in_request
 
     @property
     def runs_loop(self) -> bool:
         """PARKED in an event loop, whose coroutines are on no stack while they wait."""
         return self.state == PARKED and any(frame.path.startswith("asyncio/") for frame in self.frames)
+
+    @property
+    def own(self) -> bool:
+        """A function of the server's own is on it, not of Python's library and web frameworks alone."""
+        return any(not frame.path.startswith(_LIBRARY) for frame in self.frames)
+
+
+def _without_work(frames: Sequence[Frame]) -> bool:
+    """True of a thread that waits for something to do, and not for something it needs."""
+    waits = next((n for n, frame in enumerate(frames) if frame.path not in _WAITED_IN), len(frames))
+    if waits == len(frames):  # nobody called, but a thread's target may be native and work
+        return not frames or frames[0].function != "run"
+    caller = frames[waits]
+    if _place(caller) in _WITHOUT_WORK or ("", caller.path) in _WITHOUT_WORK:
+        return True
+    beneath = frames[waits + 1] if waits + 1 < len(frames) else None
+    if caller.path == "selectors.py" and caller.function == "select":
+        return waits == 0 and (beneath is None or beneath.path not in _SELECTED_FOR_ITSELF)
+    inside, outside = (frames[waits - 1], caller) if waits else (caller, beneath)
+    return outside is not None and (*_place(inside), *_place(outside)) in _CALLED_BY
+
+
+def _place(frame: Frame) -> tuple[str, str]:
+    return frame.function, frame.path
 
 
 class StackDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +163,7 @@ class StackDump(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def idle(self) -> bool:
         """No Python thread does anything: what goes on, or hangs, is elsewhere."""
-        return all(thread.leaves_work for thread in self.threads)
+        return all(thread.state == PARKED for thread in self.threads)
 
     def as_json(self, start_ns: int) -> dict[str, Any]:
         """For reports; times from `start_ns` on."""
@@ -199,7 +240,7 @@ def _idle_lines(dump: StackDump) -> list[str]:
     lines += [
         f"  {thread.name.partition(' (')[0]} of pid {thread.pid} only waits for them, in {_own(thread)}"
         for thread in dump.threads
-        if thread.state != PARKED
+        if thread.waits_for_others
     ][:_MOST_NAMES]
     return [*lines, *(f"  {why}" for why in dump.missing[:_MOST_NAMES])]
 
@@ -211,12 +252,17 @@ def _own(thread: ThreadStack) -> Frame:
 
 
 def _groups(threads: Iterable[ThreadStack]) -> list[list[ThreadStack]]:
-    """Threads with the same stack together; those that run first, then the largest group."""
+    """Threads with the same stack together: those that run, then in own code, then many."""
     found: dict[tuple[object, ...], list[ThreadStack]] = {}
     for thread in threads:
         if thread.state != PARKED:
             found.setdefault((thread.pid, thread.state, thread.frames), []).append(thread)
-    return sorted(found.values(), key=lambda group: (group[0].state != RUNS, -len(group)))
+
+    def rank(group: list[ThreadStack]) -> tuple[bool, bool, int]:
+        first = group[0]
+        return first.state != RUNS, not first.own, -len(group)
+
+    return sorted(found.values(), key=rank)
 
 
 def _block(group: Sequence[ThreadStack]) -> list[str]:

@@ -6,15 +6,17 @@ import re
 import signal
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_llmserve.domain.errors import MissingExtra
 from pytest_llmserve.domain.stacks import PROFILE_RATE, Profile
-from pytest_llmserve.serve.stacks import fault_text, py_spy
+from pytest_llmserve.serve.stacks import Ran, Spy, has_no_python, py_spy, reason
 
 _WRITE_LIMIT_S = 20.0
 _ROOM_S = 30.0
 """Beyond the length of a load: py-spy ends by itself then, should nobody be left to end it."""
+_PROBE_LIMIT_S = 2.0
 _NOTHING = "No stack counts found"
 _SAMPLES = re.compile(r"Samples: (\d+) Errors: (\d+)")
 
@@ -78,8 +80,7 @@ class Recording:
             self._missing = "no thread of Python's ran at any sample: the server waited all the time"
             self._file.unlink(missing_ok=True)
         if self._missing is None and not self._file.exists():
-            early = f"process {self._pid}: py-spy had found no Python in it when the load was over"
-            self._missing = fault_text(self._pid, said) if said.strip() else early
+            self._missing = not_recorded(self._pid, said, Spy(_PROBE_LIMIT_S).run)
         if self._missing is not None:
             return Profile(missing=self._missing)
         found = _SAMPLES.search(said)
@@ -92,3 +93,21 @@ class Recording:
             *(program, "record", "--pid", str(self._pid), "--output", str(self._file)),
             *("--rate", str(PROFILE_RATE), "--subprocesses", "--nonblocking", "--duration", limit),
         ]
+
+
+def not_recorded(pid: int, said: str, run: Callable[[list[str]], Ran]) -> str:
+    """Why there is no graph of a process.
+
+    Where py-spy found no Python, it may not have been allowed to look: a dump tells the two apart.
+
+    Args:
+        pid: of the process.
+        said: all that `py-spy record` wrote; it says nothing while it still looks for Python.
+        run: runs a command.
+    """
+    if said.strip() and not has_no_python(said):
+        return f"process {pid}: {reason(said)}"
+    fault = run([py_spy(), "dump", "--nonblocking", "--pid", str(pid)]).fault
+    if fault is not None and (said.strip() or not has_no_python(fault)):
+        return f"process {pid}: {reason(fault)}"
+    return f"process {pid}: py-spy had found no Python in it when the load was over"

@@ -146,15 +146,22 @@ def fault_text(pid: int, said: str) -> str:
         pid: of the process.
         said: py-spy's stderr: its error, causes and a trace of itself.
     """
+    return f"process {pid}: stacks not read: {reason(said)}"
+
+
+def reason(said: str) -> str:
+    """What py-spy said, without the process."""
     if "permission" in said.lower() or "not permitted" in said.lower():
-        return (
-            f"process {pid}: stacks not read: this user may not: run pytest as root, or in a container"
-            " with --cap-add=SYS_PTRACE"
-        )
-    if "find python" in said.lower() or "no python" in said.lower():
-        return f"process {pid}: stacks not read: it is not Python, or one that py-spy does not know"
+        return "this user may not: run pytest as root, or in a container with --cap-add=SYS_PTRACE"
+    if has_no_python(said):
+        return "it is not Python, or one that py-spy does not know"
     first = next((line.strip() for line in said.split("\n") if line.strip()), "py-spy said nothing")
-    return f"process {pid}: stacks not read: {first.removeprefix('Error: ')}"
+    return first.removeprefix("Error: ")
+
+
+def has_no_python(said: str) -> bool:
+    """True where py-spy found no Python: `record --subprocesses` says so too where it may not look."""
+    return "find python" in said.lower() or "no python" in said.lower()
 
 
 class Spy:

@@ -9,6 +9,11 @@ from pytest_llmserve.domain.stacks import Frame, Profile, StackDump, ThreadStack
 S = 1_000_000_000
 BOOT = (Frame("Thread.run", "threading.py", 982), Frame("Thread._bootstrap_inner", "threading.py", 1045))
 LOCK = (Frame("run_model", "app.py", 5), Frame("answer", "app.py", 9), *BOOT)
+WAITED = (Frame("Condition.wait", "threading.py", 331), Frame("Event.wait", "threading.py", 629))
+RECEIVED = (
+    Frame("Connection._recv", "multiprocessing/connection.py", 395),
+    Frame("_ConnectionBase.recv", "multiprocessing/connection.py", 250),
+)
 PARKED = {
     "pool": (Frame("_worker", "concurrent/futures/thread.py", 81), *BOOT),
     "listener": (Frame("socket.accept", "socket.py", 294), *BOOT),
@@ -21,6 +26,31 @@ PARKED = {
         Frame("BaseHTTPRequestHandler.handle_one_request", "http/server.py", 404),
     ),
     "no frames": (),
+    "supervisor": (
+        *(*WAITED, Frame("Multiprocess.run", "uvicorn/supervisors/multiprocess.py", 203)),
+        Frame("main", "uvicorn/main.py", 448),
+    ),
+    "supervisor that asks": (
+        Frame("Connection._poll", "multiprocessing/connection.py", 440),
+        Frame("Process.ping", "uvicorn/supervisors/multiprocess.py", 50),
+        Frame("Multiprocess.keep_subprocess_alive", "uvicorn/supervisors/multiprocess.py", 217),
+    ),
+    "supervisor that joins": (
+        Frame("Popen.poll", "multiprocessing/popen_fork.py", 27),
+        Frame("SpawnProcess.join", "multiprocessing/process.py", 149),
+        Frame("Multiprocess.join_all", "uvicorn/supervisors/multiprocess.py", 160),
+    ),
+    "resource tracker": (
+        Frame("main", "multiprocessing/resource_tracker.py", 227),
+        Frame("<module>", "<string>", 1),
+    ),
+    "anyio": (
+        *(WAITED[0], Frame("Queue.get", "queue.py", 171)),
+        *(Frame("WorkerThread.run", "anyio/_backends/_asyncio.py", 1113), *BOOT),
+    ),
+    "pong": (*RECEIVED, Frame("Process.pong", "uvicorn/supervisors/multiprocess.py", 59), *BOOT),
+    "its target waits": (*WAITED, *BOOT),
+    "gevent's selector": (Frame("EpollSelector.select", "selectors.py", 468), Frame("run", "hub.py", 9)),
 }
 
 
@@ -37,6 +67,57 @@ def test_a_thread_without_work_is_parked(frames):
     """Unless it runs: then it has work whatever its innermost function."""
     assert thread("", frames).state == "parked"
     assert thread("", frames, active=True).state == "runs"
+
+
+WORKER = Frame("WorkerThread.run", "anyio/_backends/_asyncio.py", 1124)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param((*WAITED, Frame("generate", "app.py", 33), WORKER, *BOOT), id="for an event"),
+        pytest.param(BOOT, id="for native code"),
+        pytest.param((*WAITED, WORKER, *BOOT), id="for an event, without a function between"),
+        pytest.param((*RECEIVED, Frame("ask_engine", "app.py", 12), WORKER, *BOOT), id="for an engine"),
+        pytest.param(
+            (Frame("Queue.get", "queue.py", 171), Frame("ask_engine", "app.py", 12), WORKER, *BOOT),
+            id="for an engine's queue",
+        ),
+        pytest.param(
+            (
+                Frame("PollSelector.select", "selectors.py", 415),
+                Frame("Popen._communicate", "subprocess.py", 2108),
+                Frame("convert", "app.py", 3),
+            ),
+            id="for a program",
+        ),
+    ],
+)
+def test_a_handler_that_waits_for_something_has_work(frames):
+    assert thread("AnyIO worker thread", frames).state == "waits"
+
+
+def test_a_main_thread_that_only_waits_is_parked():
+    """One whose loop serves holds all requests up while it waits; and another thread may be a handler."""
+    main = (*WAITED, Frame("main", "serve.py", 40), Frame("<module>", "serve.py", 50))
+    loop = (
+        Frame("BaseEventLoop._run_once", "asyncio/base_events.py", 1919),
+        Frame("run", "uvicorn/main.py", 6),
+    )
+    assert thread("MainThread", main).state == "parked"
+    assert thread("MainThread", (*main, *loop)).state == "waits"
+    assert thread("worker", main).state == "waits"
+    assert thread("MainThread", LOCK).state == "waits"
+
+
+def test_what_waits_in_the_servers_own_code_comes_before_scaffolding():
+    """However many threads wait there."""
+    joins = (Frame("join", "gunicorn/arbiter.py", 5), Frame("run", "gunicorn/app/base.py", 7))
+    lines = dump_lines(dump(*[thread(f"t{n}", joins) for n in range(3)], thread("worker", LOCK)), 0)
+    assert [line for line in lines if "pid 12" in line] == [
+        "  1 thread waits, pid 12 (worker):",
+        "  3 threads wait, pid 12 (t0, t1, t2):",
+    ]
 
 
 def test_a_thread_that_waits_in_code_of_its_own_is_told():
@@ -103,12 +184,13 @@ def test_a_server_whose_work_is_not_python_says_where_to_look():
 
 
 def test_a_main_thread_that_waits_within_a_request_is_shown():
-    """As is one beside a thread that does something, and another thread that waits for an event."""
+    """As is another thread that waits for an event; one outside of requests is counted beside the others."""
     served = (*NATIVE[:2], Frame("H.do_POST", "app.py", 9), Frame("serve_forever", "socketserver.py", 238))
     assert "    H.do_POST (app.py:9)" in dump_lines(dump(thread("MainThread", served)), 0)
     beside = dump_lines(dump(thread("MainThread", NATIVE), thread("worker", LOCK)), 0)
     assert "    run_model (app.py:5)" in beside
-    assert "    Event.wait (threading.py:629)" in beside
+    assert beside[-1] == "  1 thread without work"
+    assert "    Event.wait (threading.py:629)" not in beside
     assert "    Event.wait (threading.py:629)" in dump_lines(dump(thread("worker", NATIVE)), 0)
 
 

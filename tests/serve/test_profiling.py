@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from pytest_llmserve.serve.profiling import Recording
+from pytest_llmserve.serve.profiling import Recording, not_recorded
+from pytest_llmserve.serve.stacks import Ran
 
 
 @pytest.fixture
@@ -76,3 +77,34 @@ def test_what_cannot_be_recorded_says_why(tmp_path):
     recording = Recording(other.pid, tmp_path / "file" / "a.svg", 60)
     recording.start()
     assert recording.stop().missing == f"File exists ({tmp_path / 'file'})"
+
+
+NONE_FOUND = "Error: No python processes found in process 7 or any of its subprocesses"
+MAY_NOT = "Error: Failed to get process executable name.\n\nCaused by:\n  0: Permission denied (os error 13)"
+RIGHT = "process 7: this user may not: run pytest as root, or in a container with --cap-add=SYS_PTRACE"
+EARLY = "process 7: py-spy had found no Python in it when the load was over"
+OTHER = "process 7: it is not Python, or one that py-spy does not know"
+
+
+@pytest.mark.parametrize(
+    ("said", "dump", "told"),
+    [
+        (NONE_FOUND, Ran(fault=MAY_NOT), RIGHT),
+        (NONE_FOUND, Ran(fault="Error: Failed to find python version from target process"), OTHER),
+        (NONE_FOUND, Ran("Thread 7 (idle)"), EARLY),
+        ("", Ran(fault=MAY_NOT), RIGHT),
+        ("", Ran(fault="Error: Failed to find python version from target process"), EARLY),
+        (MAY_NOT, None, RIGHT),
+        ("Error: something else", None, "process 7: something else"),
+    ],
+)
+def test_leave_that_is_missing_is_not_taken_for_another_language(said, dump, told):
+    """`py-spy record` says the same of both; and of a profile nobody says that stacks were not read."""
+    asked = []
+
+    def run(command):
+        asked.append(command[1:])
+        return dump
+
+    assert not_recorded(7, said, run) == told
+    assert asked == ([] if dump is None else [["dump", "--nonblocking", "--pid", "7"]])
