@@ -10,6 +10,7 @@ from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import Finding, conclude, no_evidence
 from pytest_llmserve.checks.wording import Writer, amount, compared, whole_number
 from pytest_llmserve.domain.keywords import keyword, not_negative, percentage, positive
+from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import FIGURES, GPU, METRICS, PROCESS, ResourceSample
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.domain.verdict import FAIL, PASS, Verdict
@@ -48,6 +49,8 @@ _WAYS: dict[str, tuple[str, str, str]] = {
 }
 """Source of figures -> the option it needs, what to do where it tells nothing, what to say where it
 tells other figures only."""
+
+NOT_MEANWHILE = "was not read while the load ran: run longer"
 
 _PER_DEVICE: dict[str, str] = {"gpu_memory_percent": "memory_percent", "gpu_memory_mb": "memory_bytes"}
 """Figures of the fullest device -> field of `GpuSample`."""
@@ -102,6 +105,8 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
     peak = max(values, default=None)
     if peak is None or (peak <= limit and evidence.resources.why(figure) is not None):
         return no_evidence(Resources.name, what, limit, _reason(evidence, figure, told))
+    if peak <= limit and not _under_load(evidence, told):
+        return no_evidence(Resources.name, what, limit, f"{figure} {NOT_MEANWHILE}")
     settled = PASS if peak <= limit else FAIL
     highest = told[values.index(peak)]
     when = "" if settled == PASS else f", {_seconds(evidence, highest):.1f} s into the test"
@@ -119,6 +124,20 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
     )
 
 
+def _under_load(evidence: Evidence, told: list[ResourceSample]) -> bool:
+    """One of the samples lies within a run; True without runs, and where stamps of rounds were moved."""
+    spans = [(run.start_ns, _last_end_ns(run)) for run in evidence.runs]
+    if not spans or any(run.rounds is not None for run in evidence.runs):
+        return True
+    return any(start_ns <= sample.at_ns <= end_ns for sample in told for start_ns, end_ns in spans)
+
+
+def _last_end_ns(run: LoadResult) -> int:
+    return max(
+        (record.end_ns for record in run.everything if record.end_ns is not None), default=run.steady_ns[1]
+    )
+
+
 def _reason(evidence: Evidence, figure: str, told: list[ResourceSample]) -> str:
     """Why nothing, or not enough, is known of a figure, and what to do."""
     source = FIGURES[figure].source
@@ -131,6 +150,8 @@ def _reason(evidence: Evidence, figure: str, told: list[ResourceSample]) -> str:
         return why if source == PROCESS or option in why else f"{why}; {way_out}"
     if not evidence.resources.samples:
         return "no sample was taken during the test"
+    if figure == "cpu_percent":
+        return "cpu_percent is told of a fifth of a second and more: run longer"
     if source == PROCESS or any(_told(evidence.resources.samples, name) for name in _of(source)):
         return others_only.format(figure)
     return f"{figure} was not read; {way_out}"

@@ -76,8 +76,7 @@ def measured_run(
             watch.sample_now()
             run.start()
             watch.pace(plan.duration_ns)
-            if memory is not None:
-                watch.hurry()
+            watch.hurry()
             tell, looks = _Tell(watch, run, progress, alarm), None if decided is None else Looks(run, decided)
             during = _During(plan, memory if plan.warm_up_ns else None, stop, tell, looks)
             run.wait(during)

@@ -13,6 +13,9 @@ from pytest_llmserve.observe.probe import Probe, Readings
 HANGS = "{} are no longer read, because a reading did not return within {:g} s"
 NEVER = "{} are not available, because no reading had returned when the test was over"
 
+HURRY_TIMES = 10
+"""In a hurry a reading begins so many times later than the last one took."""
+
 
 class Aside:
     """Reads a probe beside everything else; `read` hands over what it read last, each reading once.
@@ -53,6 +56,8 @@ class Aside:
         self._asked = self._answered = 0
         self._began_ns: int | None = None
         self._full = self._told = self._read_before = self._stopping = self._over = False
+        self._hurries = self._hurry_until_ns = 0
+        self._hurry_period_ns = period_ns
         self._last: Readings = {}
         self._unread: Readings = {}
         self._lost: str | None = None
@@ -101,6 +106,18 @@ class Aside:
             if self._answered >= mine:
                 return self._last
             raise ProbeLost(self._lost or f"{self._what} are no longer read")
+
+    def hurry(self, until_ns: int, period_ns: int) -> None:
+        """Read at once, and until then so far apart: less often where readings take long, or much CPU.
+
+        Args:
+            until_ns: of the clock.
+            period_ns: from the beginning of a reading to that of the next.
+        """
+        with self._turn:
+            self._hurries += 1
+            self._hurry_until_ns, self._hurry_period_ns = until_ns, period_ns
+            self._turn.notify_all()
 
     def close(self) -> None:
         """End the thread; the probe is closed when a reading under way has returned."""
@@ -156,6 +173,7 @@ class Aside:
         with self._turn:
             began_ns = self._began_ns = self._clock()
             asked, full, self._full = self._asked, self._full, False
+            hurries = self._hurries
         began_s = self._cpu_s()
         readings = self._probe.read(full)
         cost_ns = (self._cpu_s() - began_s) * NS_PER_S if self._read_before else 0.0
@@ -166,9 +184,27 @@ class Aside:
             self._told = self._told or bool(readings)
             self._answered = asked
             self._turn.notify_all()
-            period_ns = max(self._period_ns, cost_ns / self._share)
-            wait_s = max(0, began_ns + period_ns - self._clock()) / NS_PER_S
+            now_ns = self._clock()
+            period_ns: float = self._period_ns
+            if now_ns < self._hurry_until_ns:
+                period_ns = hurried_ns(period_ns, self._hurry_period_ns, now_ns - began_ns)
+            period_ns = max(period_ns, cost_ns / self._share)
+            wait_s = max(0, began_ns + period_ns - now_ns) / NS_PER_S
             self._turn.wait_for(
-                lambda: self._stopping or self._lost is not None or self._asked > asked, wait_s
+                lambda: (
+                    self._stopping or self._lost is not None or self._asked > asked or self._hurries > hurries
+                ),
+                wait_s,
             )
             return not self._stopping and self._lost is None
+
+
+def hurried_ns(period_ns: float, hurry_ns: int, took_ns: int) -> float:
+    """From one reading to the next in a hurry: a tenth of the time at most, as who answers has other work.
+
+    Args:
+        period_ns: when there is none.
+        hurry_ns: at least.
+        took_ns: the reading.
+    """
+    return min(period_ns, max(hurry_ns, HURRY_TIMES * took_ns))

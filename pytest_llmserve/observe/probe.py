@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Readings = Mapping[str, Any]
 """Fields of a `ResourceSample` -> what was read; those that nobody tells are left out."""
@@ -39,6 +39,19 @@ class Probe(Protocol):
 
     def close(self) -> None:
         """Let go of what it holds; calling it again does nothing."""
+
+
+@runtime_checkable
+class Hurried(Protocol):
+    """A probe with a pace of its own, that can be told to read more often for a while."""
+
+    def hurry(self, until_ns: int, period_ns: int) -> None:
+        """Read at once, and until then so far apart, as far as that is not too dear.
+
+        Args:
+            until_ns: monotonic clock.
+            period_ns: from the beginning of a reading to that of the next.
+        """
 
 
 class Silent:

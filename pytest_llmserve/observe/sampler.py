@@ -12,7 +12,7 @@ import msgspec
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import PROCESS, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
-from pytest_llmserve.observe.probe import Probe
+from pytest_llmserve.observe.probe import Hurried, Probe
 from pytest_llmserve.observe.series import SampleSeries
 
 MOST_SAMPLES = 10_000
@@ -126,7 +126,10 @@ class Sampler:
 
     def hurry(self) -> None:
         """Read more often for a while, from now on: a run begins that may be over in a second."""
-        self._hurry.until_ns = self._clock() + HURRY_NS
+        until_ns = self._hurry.until_ns = self._clock() + HURRY_NS
+        for probe in self._probes:
+            if isinstance(probe, Hurried):
+                probe.hurry(until_ns, HURRY_PERIOD_NS)
         self._hurry.cpu_left_s = HURRY_CPU_S
         self._woken.set()
 

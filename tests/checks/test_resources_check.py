@@ -187,6 +187,37 @@ def test_metrics_that_were_lost_are_no_pass(limit, word):
     assert only(Resources(rss_mb=1), lost).verdict == "pass"
 
 
+@pytest.mark.parametrize(
+    ("at_s", "limit", "verdict"),
+    [
+        ((1.0, 6.0), 9, "undecided"),
+        ((1.0, 2.0, 6.0), 9, "pass"),
+        ((1.0, 5.0), 9, "pass"),
+        ((1.0, 6.0), 6, "fail"),
+    ],
+    ids=["none", "at its start", "at the end of the other", "over the limit all the same"],
+)
+def test_what_was_not_read_while_any_load_ran_is_no_pass(at_s, limit, verdict, make):
+    """Two loads, from second 2 to 3 and from 4 to 5."""
+    window = ResourceWindow(samples=tuple(ResourceSample(at_ns=int(s * NS_PER_S), waiting=7) for s in at_s))
+    runs = tuple(
+        make.run([make.record(0, 1000.0, sent_ns=s * NS_PER_S)], window_ns=(s * NS_PER_S, s * NS_PER_S))
+        for s in (2, 4)
+    )
+    found = only(Resources(queue=limit), window, runs=runs)
+    assert found.verdict == verdict
+    if verdict == "undecided":
+        assert found.sentence == (
+            "peak queue length: no evidence, queue was not read while the load ran: run longer"
+        )
+
+
+def test_a_test_too_short_for_a_reading_of_cpu_says_so(make):
+    assert only(Resources(cpu_percent=100), make.samples([90])).sentence == (
+        "peak CPU: no evidence, cpu_percent is told of a fifth of a second and more: run longer"
+    )
+
+
 def test_passing_says_found_and_promised(make):
     assert (
         only(Resources(processes=3), make.samples([90, 80])).sentence == "peak processes 1 <= 3 (n=2 samples)"

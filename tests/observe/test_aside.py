@@ -12,7 +12,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
-from pytest_llmserve.observe.aside import Aside
+from pytest_llmserve.observe.aside import Aside, hurried_ns
 from pytest_llmserve.observe.sampler import Sampler
 
 MINUTE_NS = 60 * NS_PER_S
@@ -92,6 +92,29 @@ def test_readings_follow_each_other_by_the_period(slow):
             time.sleep(0.001)
         assert told(aside) == {"gpu_bytes": 3}
         slow.go.release()
+
+
+def test_a_hurry_reads_at_once_and_close_together_until_it_is_over(slow):
+    """Two readings long before a minute is over; none when it has ended."""
+    with closing(Aside(slow, MINUTE_NS)) as aside:
+        for _ in range(3):
+            slow.go.release()
+        assert told(aside) == {"gpu_bytes": 1}
+        aside.hurry(time.monotonic_ns() + MINUTE_NS, NS_PER_MS)
+        assert told(aside)["gpu_bytes"] in (2, 3)
+        assert slow.began.wait(10), "a fourth reading is under way"
+        aside.hurry(0, NS_PER_MS)
+        slow.go.release()
+        slow.go.release()
+        while slow.readings < 5:  # the second hurry reads once more, at once
+            time.sleep(0.002)
+        time.sleep(0.05)
+        assert not slow.began.is_set()
+
+
+@pytest.mark.parametrize(("took_ms", "period_ms"), [(0, 25), (2, 25), (6, 60), (99, 990), (600, 1000)])
+def test_in_a_hurry_a_page_that_takes_long_is_not_asked_for_all_the_time(took_ms, period_ms):
+    assert hurried_ns(1000 * NS_PER_MS, 25 * NS_PER_MS, took_ms * NS_PER_MS) == period_ms * NS_PER_MS
 
 
 def test_a_fresh_reading_begins_after_it_is_asked_for(slow):

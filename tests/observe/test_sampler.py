@@ -173,6 +173,18 @@ def test_a_run_that_begins_is_read_more_often_at_once(until):
     assert all(probe.full)
 
 
+def test_what_is_read_aside_hurries_too():
+    """Until the same instant, as close together."""
+    told = []
+
+    class Paced(Probe):
+        def hurry(self, until_ns, period_ns):
+            told.append((until_ns, period_ns))
+
+    Sampler([Probe(), Paced()], clock=lambda: NS_PER_S).hurry()
+    assert told == [(4 * NS_PER_S, 25 * NS_PER_MS)]
+
+
 def test_a_hurry_ends_with_its_cpu_or_its_time():
     hurry = Hurry()
     assert not hurry.lasts(0)

@@ -66,6 +66,21 @@ def test_metrics_are_sampled_and_reported(suite, quick, pages, monkeypatch):
     assert {key for _, key in pages.asked} == {None}
 
 
+SHORT = """
+@pytest.mark.resources(queue=11, rss_mb=4000, threads=5000)
+def test_it(llm_load):
+    run = llm_load("Say hi.", users=1, duration="0.6s")
+    meanwhile = run.resources.between(run.start_ns, max(r.end_ns for r in run.requests))
+    assert len(meanwhile.values("queue")) >= 2
+"""
+
+
+def test_metrics_are_read_while_a_load_runs_that_is_over_in_less_than_a_second(suite, quick, pages):
+    """They are asked for once a second otherwise."""
+    run = suite(SHORT, "--llm-endpoint", quick.url, f"--llm-metrics-url={pages.url}/metrics")
+    assert run.exit == 0, run.text
+
+
 def test_without_metrics_the_report_says_why(suite, quick):
     """Nothing else is said: a server need not have any."""
     run = suite("def test_it(llm_endpoint):\n    pass", "--llm-endpoint", quick.url)
