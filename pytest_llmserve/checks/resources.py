@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import Finding, conclude, no_evidence
+from pytest_llmserve.checks.unread import unread
 from pytest_llmserve.checks.wording import Writer, amount, compared, whole_number
 from pytest_llmserve.domain.keywords import keyword, not_negative, percentage, positive
 from pytest_llmserve.domain.result import LoadResult
@@ -107,6 +108,11 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
         return no_evidence(Resources.name, what, limit, _reason(evidence, figure, told))
     if peak <= limit and not _under_load(evidence, figure, told):
         return no_evidence(Resources.name, what, limit, f"{figure} {NOT_MEANWHILE}")
+    gaps = unread(evidence.resources, figure, told, _started_ns(evidence))
+    why = gaps.told((_started_ns(evidence), evidence.resources.samples[-1].at_ns), _spans(evidence))
+    if peak <= limit and why is not None:
+        fault = evidence.resources.faults.get(FIGURES[figure].source)
+        return no_evidence(Resources.name, what, limit, why if fault is None else f"{why}: {fault}")
     settled = PASS if peak <= limit else FAIL
     highest = told[values.index(peak)]
     when = "" if settled == PASS else f", {_seconds(evidence, highest):.1f} s into the test"
@@ -119,7 +125,9 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
         holds=peak <= limit,
         settled=settled,
         head=f"{what} {compared(peak, limit, unit, write=write)}{_where(evidence, figure, highest)}{when}",
-        basis=f"n={len(values)} samples",
+        basis=f"n={len(values)} of {len(values) + gaps.missed} readings"
+        if gaps.missed
+        else f"n={len(values)} samples",
         gone=next((gone for run in evidence.runs if (gone := run.generator.server_gone)), None),
     )
 
@@ -129,8 +137,8 @@ def _under_load(evidence: Evidence, figure: str, told: list[ResourceSample]) -> 
 
     CPU is of the whole stretch since it was told before, so a part of that is enough.
     """
-    spans = [(run.start_ns, _last_end_ns(run)) for run in evidence.runs]
-    if not spans or any(run.rounds is not None for run in evidence.runs):
+    spans = _spans(evidence)
+    if not spans:
         return True
     since = told if figure != "cpu_percent" else [*evidence.resources.samples[:1], *told]
     return any(
@@ -138,6 +146,13 @@ def _under_load(evidence: Evidence, figure: str, told: list[ResourceSample]) -> 
         for first, last in zip(since, told, strict=False)
         for start_ns, end_ns in spans
     )
+
+
+def _spans(evidence: Evidence) -> list[tuple[int, int]]:
+    """Of each run, from its start to its last end; none where stamps of rounds were moved."""
+    if any(run.rounds is not None for run in evidence.runs):
+        return []
+    return [(run.start_ns, _last_end_ns(run)) for run in evidence.runs]
 
 
 def _last_end_ns(run: LoadResult) -> int:
@@ -186,7 +201,9 @@ def _where(evidence: Evidence, figure: str, sample: ResourceSample) -> str:
 
 
 def _seconds(evidence: Evidence, sample: ResourceSample) -> float:
+    return (sample.at_ns - _started_ns(evidence)) / NS_PER_S
+
+
+def _started_ns(evidence: Evidence) -> int:
     started_ns = evidence.started_ns
-    if started_ns is None:
-        started_ns = evidence.resources.samples[0].at_ns
-    return (sample.at_ns - started_ns) / NS_PER_S
+    return evidence.resources.samples[0].at_ns if started_ns is None else started_ns

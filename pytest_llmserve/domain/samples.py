@@ -188,6 +188,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         absent: source -> why it tells nothing, or nothing more; or figure -> why it alone is not told.
             A source that was not asked for is in none.
         cores: CPUs on which the server's processes may run; None = not known.
+        faults: source -> what was wrong the last time it did not answer, though it does now.
         full_ns: how long the quickest full reading of the processes' memory took; None = none was taken.
         renewed_ns: when it had been restarted and was watched as another process from then on.
     """
@@ -200,6 +201,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
     cores: int | None = None
     renewed_ns: tuple[int, ...] = ()
     full_ns: int | None = None
+    faults: dict[str, str] = {}
 
     @property
     def gpu_missing(self) -> str | None:

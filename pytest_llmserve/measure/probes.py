@@ -83,10 +83,12 @@ def completed(window: ResourceWindow, probes: Sequence[Probe]) -> ResourceWindow
     """With what probes tell beside their figures: names of GPUs, what their memory is, what is not told."""
     absent = dict(window.absent)
     names: dict[int, str] = {}
+    faults: dict[str, str] = {}
     for probe in probes:
         absent |= getattr(probe, "absent", {})
         names |= getattr(probe, "gpu_names", {})
-    window = msgspec.structs.replace(window, absent=absent, gpu_names=names)
+        faults |= getattr(probe, "faults", {})
+    window = msgspec.structs.replace(window, absent=absent, gpu_names=names, faults=faults)
     gpu = next((probe.devices for probe in probes if isinstance(probe, GpuProbe)), None)
     if gpu is None:
         return window

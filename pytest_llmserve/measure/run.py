@@ -76,9 +76,7 @@ def measured_run(
             during = _During(plan, memory if plan.warm_up_ns else None, stop, tell, looks)
             run.wait(during)
             result = run.result()
-            if memory is not None:
-                watch.sample_now()  # before it settles
-            change = _settled(memory, settle_ns, stop, during)
+            change = _settled(watch, memory, settle_ns, stop, during)
         except (KeyboardInterrupt, Stopped) as why:
             # A worker that does not answer loses what was measured, never the interrupt itself.
             with contextlib.suppress(GeneratorError):
@@ -93,9 +91,7 @@ def measured_run(
 
 def _begin(run: LoadRun, plan: LoadPlan, watch: Watch, memory: MemoryWatch | None) -> None:
     """What the server holds before, then the load."""
-    if memory is not None and not plan.warm_up_ns:
-        memory.take_baseline()
-    watch.sample_now()
+    _read_before(watch, None if plan.warm_up_ns else memory)
     run.start()
     watch.pace(plan.duration_ns)
     watch.hurry()
@@ -157,12 +153,24 @@ class _Tell:
             raise Stopped from error
 
 
+def _read_before(watch: Watch, memory: MemoryWatch | None) -> None:
+    """Memory as it is before the load, and everything once."""
+    if memory is not None:
+        memory.take_baseline()
+    watch.sample_now()
+
+
 def _settled(
-    memory: MemoryWatch | None, settle_ns: int | None, stop: threading.Event | None, during: _During
+    watch: Watch,
+    memory: MemoryWatch | None,
+    settle_ns: int | None,
+    stop: threading.Event | None,
+    during: _During,
 ) -> MemoryChange | None:
-    """Wait for memory to settle. Raises Stopped when `stop` is set meanwhile."""
+    """Read everything once and wait for memory to settle. Raises Stopped when `stop` is set meanwhile."""
     if memory is None or settle_ns is None:
         return None
+    watch.sample_now()
 
     def sleep(pause_s: float) -> None:
         if stop is None:

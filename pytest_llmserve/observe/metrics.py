@@ -124,6 +124,13 @@ class MetricsPages:
             return GONE[source].format(" and ".join(faults))
         return unavailable(" and ".join(faults))
 
+    @property
+    def faults(self) -> dict[str, str]:
+        """METRICS -> what was wrong with a page of theirs the last time, if anything ever was."""
+        mine = [state.last_fault for state in self._pages if state.withholds(METRICS)]
+        found = " and ".join(fault for fault in mine if fault)
+        return {METRICS: found} if found else {}
+
     def read(self, full: bool) -> dict[str, Any]:  # noqa: ARG002 - both cost the same
         """Ask for all pages once."""
         pages: list[Page] = []
@@ -153,7 +160,7 @@ class PageState:
     def __init__(self) -> None:
         self.tells: frozenset[str] = frozenset()
         self.cpu_s: tuple[float, float] | None = None
-        self._fault: str | None = None
+        self.last_fault: str | None = None
         self._faults = 0
 
     @property
@@ -166,7 +173,7 @@ class PageState:
         """What is wrong, once it is more than a gap."""
         if not self._faults or (self.tells and self._faults <= PATIENCE):
             return None
-        return self._fault if not self.tells else f"{self._fault}, {self._faults} times in a row"
+        return self.last_fault if not self.tells else f"{self.last_fault}, {self._faults} times in a row"
 
     def withholds(self, source: str) -> bool:
         """Figures of this source are on it; of a page never seen, those of the server."""
@@ -175,11 +182,11 @@ class PageState:
     def note(self, page: Page) -> None:
         """It answered."""
         self.tells |= page.tells
-        self._fault, self._faults = None, 0
+        self._faults = 0
 
     def note_fault(self, fault: str) -> None:
         """It did not."""
-        self._fault = fault
+        self.last_fault = fault
         self._faults += 1
 
 
@@ -199,6 +206,11 @@ class ToldBeside:
     def missing(self) -> str | None:
         """Why they are not told now, "" when no page does: then the reason of another probe counts."""
         return self._pages.why(self.source)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """What was wrong with the pages the last time."""
+        return self._pages.faults
 
     @property
     def gpu_names(self) -> dict[int, str]:

@@ -301,7 +301,7 @@ def test_gpu_memory_is_waited_for_only_where_it_is_judged(sleeper, gpu_driver):
 
 def test_a_run_that_begins_is_read_more_often(sleeper):
     """12 readings that hold USS within a second or two; the next would be due much later."""
-    watch = Watch(Watched(pid=sleeper.pid, why="told"))
+    watch = Watch(Watched(pid=sleeper.pid, why="told"), memory_judged=True)
     watch.start()
     watch.hurry()
     deadline = time.monotonic() + 20

@@ -96,6 +96,7 @@ def test_a_fault_is_a_gap_then_a_reason_then_over():
     for _ in range(PATIENCE):
         assert probe.read(True) == {}
         assert probe.missing is None
+    assert probe.faults == {METRICS: f"{SERVER} did not answer within 3 s"}
     assert probe.read(True) == {}
     assert probe.missing == (
         f"the server's metrics are no longer available, because {SERVER} did not answer within 3 s,"

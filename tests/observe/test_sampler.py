@@ -139,9 +139,9 @@ def test_the_quickest_full_reading_of_memory_is_told():
 
 
 def test_all_readings_are_full_where_they_are_cheap(until):
-    """1 us each, every 2 ms: 0.05 % of the time."""
+    """10 ns each, every 2 ms: 0.0005 % of the time."""
     probe = Probe()
-    sampler = Sampler([probe], period_ns=2 * NS_PER_MS, wall_s=Cpu(0.000_001))
+    sampler = Sampler([probe], period_ns=2 * NS_PER_MS, wall_s=Cpu(0.000_000_01))
     sampler.start()
     until(lambda: len(probe.full) >= 20)
     sampler.stop()
