@@ -143,6 +143,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         raise
     except BaseException:
         test.finish()
+        test.log.untold()
         raise
     message = test.finish() or test.warn_undecided()
     if message is not None:

@@ -58,10 +58,20 @@ class TestLog:
         most = _MOST if self._check is not None else _MOST_UNASKED
         return log_lines(self.window(), runs, self._started_ns, most)
 
-    def show_in(self, report: pytest.TestReport, runs: Sequence[LoadResult]) -> None:
-        """The error lines as a section of a test that failed by itself: a failure text of ours has them."""
+    def untold(self) -> None:
+        """The text of the failure is not shown: the test has failed by itself."""
+        self._told = False
+
+    def show_in(self, report: pytest.TestReport, runs: Sequence[LoadResult], fate: str = "") -> None:
+        """The error lines as a section of a test that failed by itself: a failure text of ours has them.
+
+        Args:
+            report: of the test.
+            runs: of it.
+            fate: what became of the server, which stands before them; may be empty.
+        """
         if report.failed and not self._told:
-            lines = self.told(runs)
+            lines = [*filter(None, [fate]), *self.told(runs)]
             if lines:
                 report.sections.append(("llmserve", "\n".join(lines)))
 
