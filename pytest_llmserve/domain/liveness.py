@@ -28,6 +28,12 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         refuses: it took no connection at the end.
         silent_ns: for so long it had answered no prompt; None = it had, or was not asked.
         answers_get: a plain GET was answered all the same.
+        answers: one more prompt was answered within `within_s`; None = it was not asked.
+        workers_ended, workers_replaced: worker processes that were there when a load began and have ended,
+            and in place of how many of them another one came.
+        requests_failed, requests_resent: what they may have had with them.
+        crashes: lines of its log that tell of a crash, or of a process that was killed.
+        recycled: its log says that workers end on purpose, after so many requests.
     """
 
     exit: str | None = None
@@ -41,6 +47,14 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     refuses: bool = False
     silent_ns: int | None = None
     answers_get: bool = False
+    answers: bool | None = None
+    within_s: float = 0.0
+    workers_ended: int = 0
+    workers_replaced: int = 0
+    requests_failed: int = 0
+    requests_resent: int = 0
+    crashes: int = 0
+    recycled: bool = False
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -49,10 +63,12 @@ class Fate(msgspec.Struct, frozen=True):
     Attributes:
         sentence: for people.
         fatal: it was not the same server to the end, or none any more, so that no promise was kept.
+        mild: it was all right in the end, so that nobody need be warned.
     """
 
     sentence: str
     fatal: bool
+    mild: bool = False
 
 
 def fate_of(seen: Seen) -> Fate | None:
@@ -75,12 +91,45 @@ def fate_of(seen: Seen) -> Fate | None:
     if seen.refuses:
         who = "the server's process lives but" if seen.lives else "the server"
         return Fate(f"{who} has stopped accepting connections", True)
-    if seen.silent_ns is not None:
-        who = "the server's process lives and" if seen.lives else "the server"
-        silent = duration_text(round(seen.silent_ns, -8))
-        does = "answers a plain GET" if seen.answers_get else "accepts connections"
-        return Fate(f"{who} {does} but had not answered a prompt for {silent}", False)
-    return None
+    told = [fate for fate in (_silence(seen), _workers(seen)) if fate is not None]
+    return next((fate for fate in told if fate.fatal), told[0] if told else None)
+
+
+def _silence(seen: Seen) -> Fate | None:
+    if seen.silent_ns is None:
+        return None
+    who = "the server's process lives and" if seen.lives else "the server"
+    silent = duration_text(round(seen.silent_ns, -8))
+    does = "answers a plain GET" if seen.answers_get else "accepts connections"
+    said = f"{who} {does} but had not answered a prompt for {silent}"
+    if seen.answers is None:
+        return Fate(said, False)
+    if seen.answers:
+        return Fate(f"{said}; it answered one more at the end of the test", False, mild=True)
+    return Fate(f"{said}, and did not answer one more within {seen.within_s:.0f} s", True)
+
+
+def _workers(seen: Seen) -> Fate | None:
+    """Fatal where something was lost with them: some servers end theirs on purpose."""
+    ended, replaced = seen.workers_ended, seen.workers_replaced
+    if not ended:
+        return None
+    said = f"{ended} of the server's worker processes ended during the test"
+    if replaced:
+        number = "" if replaced == ended else f"{replaced} "
+        said += f" and {number}{'was' if replaced == 1 else 'were'} replaced"
+    # A worker that ends on purpose closes its kept connections: a request on one of these is sent again.
+    resent = 0 if seen.recycled else seen.requests_resent
+    lost = [
+        f"{count} {what}{'' if count == 1 else 's'} {did}"
+        for count, what, did in (
+            (seen.crashes, "line", "of its log told of a crash"),
+            (seen.requests_failed, "request", "failed"),
+            (resent, "request", "had to be sent again"),
+        )
+        if count
+    ]
+    return Fate(f"{said}: {', '.join(lost)}" if lost else said, bool(lost))
 
 
 def _cause(seen: Seen) -> str:

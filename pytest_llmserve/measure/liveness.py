@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
-from pytest_llmserve.domain.addresses import addresses_of, connect_error
-from pytest_llmserve.domain.errors import ServerUnusable
+from msgspec import structs
+
 from pytest_llmserve.domain.liveness import Fate, Seen, fate_of
-from pytest_llmserve.domain.outcome import REFUSED, RESET, TIMED_OUT
+from pytest_llmserve.domain.outcome import HTTP_4XX
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
-from pytest_llmserve.domain.target import Target
-from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.measure.asking import Now, asked_now, patience_s, silence_ns
 from pytest_llmserve.measure.opening import OpenServer
+from pytest_llmserve.measure.workers import Workers, workers_among
+from pytest_llmserve.observe.log_patterns import CRASHES, RECYCLED, WORKER_DIED
 
-_UNANSWERED = frozenset({TIMED_OUT, REFUSED, RESET})
-LEAST_SILENCE_NS = 2 * NS_PER_S
-"""A server that has not answered for less may still do so."""
-_ANSWER_S = 1.5
+_LOG_LINES = 400
+"""As far back as the log is searched for workers that end on purpose."""
 
 
 class Liveness:
@@ -41,6 +41,14 @@ class Liveness:
         self._was_dead = server is not None and server.exit_status is not None
         self._launch = None if server is None else server.launch
         self._listened = None if server is None or opened is None else opened.listener.pid()
+        self._since_ns = time.monotonic_ns()
+        self._failed_before = 0 if opened is None else opened.endpoint.heard.failed
+        self._workers = None if server is None or self._was_dead else self._found_workers()
+
+    def begin_load(self) -> None:
+        """A load begins: the worker processes that are there have to live to the end of the test."""
+        if self._workers is not None:
+            self._workers.begin_load()
 
     def main_pid(self) -> tuple[int | None, str]:
         """The process that listens, else the first one; and why neither is known."""
@@ -53,64 +61,82 @@ class Liveness:
         """The test itself is about to end the server: until `renew` nothing is wrong with that."""
         self._asked = True
 
-    def end(self, runs: Sequence[LoadResult], window: ResourceWindow) -> Fate | None:
-        """What became of the server; asks it only where its last requests went unanswered."""
+    def end(
+        self, runs: Sequence[LoadResult], window: ResourceWindow, log: Mapping[str, int] | None = None
+    ) -> Fate | None:
+        """What became of the server; asks it only where its last requests went unanswered.
+
+        Args:
+            runs: of the test.
+            window: the server's samples through the test.
+            log: what its log told, `LogWindow.counts`.
+        """
         opened = self._opened
         if opened is None or self._was_dead:
             return None
         server, ended = self._server, self._listened is not None and opened.listener.ended
         exit_status = None if server is None else server.exit_status
         known = server is not None
-        refuses, answers, silent_ns = False, False, silence_ns(runs)
-        if exit_status is None and not ended and silent_ns is not None:
-            refuses, answers = _asked_now(opened)
+        asked = self._asked
+        asked = asked or (server is not None and (server.told_to_stop or server.launch != self._launch))
+        silent_ns, now = silence_ns(runs, opened.endpoint.heard, self._since_ns), Now()
+        lost = self._lost(runs)  # before it is asked once more
+        if exit_status is None and not ended and not asked and silent_ns is not None:
+            now = asked_now(opened.endpoint, patience_s(runs, opened.endpoint.heard.slowest_s))
         seen = Seen(
             exit=exit_status,
-            asked=self._asked
-            or (server is not None and (server.told_to_stop or server.launch != self._launch)),
+            asked=asked,
             listened=self._listened,
             listens=opened.listener.pid() if ended else self._listened,
             ended=ended,
             oom_kills=window.rise("oom_kills"),
             log=server.log_tail() if server is not None and (ended or exit_status is not None) else "",
             lives=known,
-            refuses=refuses,
+            refuses=now.refuses,
             silent_ns=silent_ns,
-            answers_get=answers,
+            answers_get=now.answers_get,
+            answers=now.answers,
+            within_s=now.within_s,
         )
-        self.fate = fate_of(seen)
+        self.fate = fate_of(self._with_workers(seen, lost, log or {}))
         return self.fate
 
+    def _found_workers(self) -> Workers | None:
+        server, main = self._server, self.main_pid()[0]
+        if server is None or main is None:
+            return None
+        return Workers(lambda: workers_among(server.pids(), main))
+
+    def _lost(self, runs: Sequence[LoadResult]) -> tuple[int, int]:
+        """(requests that failed, requests that had to be sent again)."""
+        heard = 0 if self._opened is None else self._opened.endpoint.heard.failed - self._failed_before
+        failed = sum(r.outcome != HTTP_4XX for run in runs for r in run.failed)
+        return heard + failed, sum(run.generator.resent for run in runs)
+
+    def _with_workers(self, seen: Seen, lost: tuple[int, int], log: Mapping[str, int]) -> Seen:
+        """What became of the worker processes, and what may have been lost with them."""
+        server = self._server
+        ended, replaced = (0, 0) if self._workers is None or seen.asked else self._workers.ended()
+        if not ended or server is None:
+            return seen
+        recycled = RECYCLED.search(server.log_tail(_LOG_LINES)) is not None
+        crashes = {kind for kind in CRASHES if not (recycled and kind == WORKER_DIED)}
+        return structs.replace(
+            seen,
+            workers_ended=ended,
+            workers_replaced=replaced,
+            requests_failed=lost[0],
+            requests_resent=lost[1],
+            crashes=sum(log.get(kind, 0) for kind in crashes),
+            recycled=recycled,
+        )
+
     def last_words(self) -> str | None:
-        """What became of the server, with the end of its log where it ended."""
+        """What became of the server, with the end of its log where it ended, or had ended before."""
         server, fate = self._server, self.fate
         if server is None or server.exit_status is None:
             return None if fate is None else fate.sentence
-        said = f"the server's process ended during the test: {server.exit_status}"
+        when = "had ended before this test" if self._was_dead else "ended during the test"
+        said = f"the server's process {when}: {server.exit_status}"
         sentence = fate.sentence if fate is not None else said
         return f"{sentence}{server.last_lines}"
-
-
-def silence_ns(runs: Sequence[LoadResult]) -> int | None:
-    """For how long no request had been answered when the last one ended; None where that was answered."""
-    ended = [r for run in runs[-1:] for r in run.everything if r.end_ns is not None]
-    last = max(ended, key=lambda r: r.end_ns or 0, default=None)
-    if last is None or last.outcome not in _UNANSWERED:
-        return None
-    heard_ns = max([runs[-1].start_ns, *(r.end_ns or 0 for r in ended if r.outcome not in _UNANSWERED)])
-    silent_ns = max(0, (last.end_ns or 0) - heard_ns)
-    return silent_ns if silent_ns >= LEAST_SILENCE_NS else None
-
-
-def _asked_now(opened: OpenServer) -> tuple[bool, bool]:
-    """(takes no connection, answers a plain GET)."""
-    try:
-        refuses = not takes_connections(opened.endpoint.target)
-    except ServerUnusable:  # its name is not known any more, which says nothing of the server
-        refuses = False
-    return refuses, not refuses and opened.endpoint.is_alive(_ANSWER_S)
-
-
-def takes_connections(target: Target) -> bool:
-    """A connection can be opened, at one of the target's addresses."""
-    return any(connect_error(address) is None for address in addresses_of(target))

@@ -26,7 +26,7 @@ Ended = Callable[[], str | None]
 
 def before_of(endpoint: Endpoint) -> Before:
     """What the server answers to one short question, asked twice, at temperature 0 where it takes that."""
-    for params in _manners(endpoint.api):
+    for params in manners(endpoint.api):
         first = endpoint.generate(PROBE, timeout=ASK_LIMIT_S, **params)
         if first.outcome == HTTP_4XX and params:  # it may not take these fields
             continue
@@ -99,7 +99,7 @@ def _wait_connected(target: Target, end_ns: int, deadline_ns: int, ended: Ended)
     return None, last
 
 
-def _manners(api: str) -> list[dict[str, Any]]:
+def manners(api: str) -> list[dict[str, Any]]:
     """What to ask with, from the best on; the last is what every server takes."""
     if api not in _TAKES_PARAMS:
         return [{}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,14 @@ class Vigil:
 
     @contextmanager
     def profiled(self, runs: Sequence[LoadResult], plan: LoadPlan, file: Path | None) -> Iterator[None]:
-        """Record a flame graph meanwhile, and tell it in the run that was added to `runs`.
+        """A load runs meanwhile. Record a flame graph, and tell it in the run that was added to `runs`.
 
         Args:
             runs: of the test so far.
             plan: of the load.
             file: to write; None = do nothing.
         """
+        self.liveness.begin_load()
         pid, why = self.liveness.main_pid()
         if file is None:
             yield
@@ -73,11 +74,22 @@ class Vigil:
             for run in runs[before:]:
                 run.profile = profile
 
-    def end(self, runs: Sequence[LoadResult], window: ResourceWindow) -> str | None:
-        """End all that goes on. Returns a sentence when it was not the same server to the end."""
+    def end(
+        self, runs: Sequence[LoadResult], window: ResourceWindow, log: Mapping[str, int] | None = None
+    ) -> str | None:
+        """End all that goes on. Returns a sentence when it was not the same server to the end.
+
+        Args: as of `Liveness.end`.
+        """
         self.stop()
-        fate = self.liveness.end(runs, window)
+        fate = self.liveness.end(runs, window, log)
         return fate.sentence if fate is not None and fate.fatal else None
+
+    @property
+    def doubts(self) -> list[tuple[str, str]]:
+        """(what, sentence) of what became of the server and fails no test: it is warned of."""
+        fate = self.liveness.fate
+        return [] if fate is None or fate.fatal or fate.mild else [("load", fate.sentence)]
 
     def stop(self, at_once: bool = False) -> None:
         """End all that goes on; at once where someone waits for the end of it all."""

@@ -32,6 +32,12 @@ def _pattern(name: str, regex: str, *needles: str, any_level: bool = False) -> P
 
 
 TRACEBACK = "traceback"
+WORKER_DIED = "worker died"
+CRASHES = frozenset({"killed for want of memory", "crash", "engine died", WORKER_DIED})
+"""Kinds of lines that tell of the end of a process."""
+
+RECYCLED = re.compile(r"Maximum request limit of \d+ exceeded|Autorestarting worker after current request")
+"""uvicorn and gunicorn: a worker ends as it was meant to, after so many requests."""
 
 DEFAULTS: tuple[Pattern, ...] = (
     _pattern(
@@ -103,6 +109,8 @@ DEFAULTS: tuple[Pattern, ...] = (
         *("ggml_assert", "ggml_abort", "terminate called", "fatal python", "double free", "stack smashing"),
         "bus error",
     ),
+    # uvicorn's supervisor, which says it at INFO.
+    _pattern(WORKER_DIED, r"Child process \[\d+\] died", "child process [", any_level=True),
     _pattern(
         "panic",
         # Go, its HTTP server, Rust.

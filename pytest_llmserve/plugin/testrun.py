@@ -231,7 +231,7 @@ class TestRun:
         """End watching and judge; return the text of the failure, or None."""
         self._stop_watching()
         started_ns = self.watch.started_ns if self.watch is not None else None
-        gone = self.vigil.end(self.runs, self.window())
+        gone = self.vigil.end(self.runs, self.window(), self.log.window().counts)
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
         evidence = replace(evidence, server=self._server_then)
@@ -246,12 +246,12 @@ class TestRun:
         return self._failure_text("--llm-strict" if strict else None)
 
     def warn_undecided(self) -> str | None:
-        """Warn of each limit that is undecided in a test that passes.
+        """Warn of each limit that is undecided in a test that passes, and of what befell the server.
 
         Returns the text of a failure where the user's filters make errors of these warnings.
         """
-        doubts = [verdict for verdict in self.verdicts if verdict.verdict == UNDECIDED]
-        told = [warned(self.item, verdict.check, self._redacted(verdict.sentence)) for verdict in doubts]
+        doubts = [(each.check, each.sentence) for each in self.verdicts if each.verdict == UNDECIDED]
+        told = [warned(self.item, of, self._redacted(said)) for of, said in (*doubts, *self.vigil.doubts)]
         return None if all(told) else self._failure_text(AS_ERRORS)
 
     def _failure_text(self, strict: str | None) -> str:

@@ -13,6 +13,7 @@ from pytest_llmserve.domain.outcome import Outcome
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.serve.call import Body, Call, raw_outcome, raw_request
+from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.reply import Reply
 from pytest_llmserve.serve.stream import AsyncStream, MakeCall, Stream
@@ -56,6 +57,11 @@ class Endpoint:
     def model(self) -> str | None:
         """Name of the model that is asked for, or None when the server was named none."""
         return self.target.model
+
+    @property
+    def heard(self) -> Heard:
+        """What was heard of the server through questions that were asked here."""
+        return self._wire.heard
 
     def generate(self, prompt: Prompt, *, timeout: float | str = 120, **params: Any) -> Reply:
         """Ask one question and wait for the whole answer.

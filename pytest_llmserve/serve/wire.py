@@ -17,6 +17,7 @@ from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, TIME_LIMIT, 
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context
 from pytest_llmserve.serve.faults import closed_while_idle, ending_of
+from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.reply import Stamps
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Wire:
         self._thread: threading.Thread | None = None
         self._clients: dict[bool, httpx.AsyncClient] = {}
         self._starting = threading.Lock()
+        self.heard = Heard()
 
     def submit(self, exchange: Exchange) -> None:
         """Begin an exchange; `exchange.done` tells its end, whatever the ending.
@@ -240,6 +242,8 @@ class Wire:
             raise SetupError(f"path {exchange.request.path!r} is not allowed in a URL: {error}") from None
         finally:
             stamps.end_ns = stamps.end_ns or time.monotonic_ns()
+        if exchange.request.method == "POST":
+            self.heard.ended(exchange.ending.how, exchange.status, stamps.started_ns, stamps.end_ns)
 
     async def _attempt(self, exchange: Exchange, headers: list[tuple[str, str]], *, fresh: bool) -> None:
         async with self._answer(exchange, headers, fresh=fresh) as response:

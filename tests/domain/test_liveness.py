@@ -85,10 +85,44 @@ def test_a_server_that_does_not_answer_is_named(seen, sentence):
     assert not fate.fatal
 
 
+WORKERS = "of the server's worker processes ended during the test"
+
+
+@pytest.mark.parametrize(
+    ("seen", "sentence", "fatal"),
+    [
+        (Seen(workers_ended=1), f"1 {WORKERS}", False),
+        (Seen(workers_ended=2, workers_replaced=2), f"2 {WORKERS} and were replaced", False),
+        (Seen(workers_ended=2, workers_replaced=1), f"2 {WORKERS} and 1 was replaced", False),
+        (
+            Seen(workers_ended=1, workers_replaced=1, crashes=1),
+            f"1 {WORKERS} and was replaced: 1 line of its log told of a crash",
+            True,
+        ),
+        (
+            Seen(workers_ended=1, requests_failed=3, requests_resent=1),
+            f"1 {WORKERS}: 3 requests failed, 1 request had to be sent again",
+            True,
+        ),
+        (Seen(workers_ended=1, requests_resent=1, recycled=True), f"1 {WORKERS}", False),
+        (
+            Seen(silent_ns=5 * S, workers_ended=1, crashes=1),
+            f"1 {WORKERS}: 1 line of its log told of a crash",
+            True,
+        ),
+    ],
+)
+def test_a_worker_process_that_ended_fails_the_test_where_something_was_lost(seen, sentence, fatal):
+    """Where nothing was, it may have ended on purpose: it is told."""
+    fate = fate_of(seen)
+    assert (fate.sentence, fate.fatal) == (sentence, fatal)
+
+
 @pytest.mark.parametrize(
     "seen",
     [
         Seen(),
+        Seen(requests_failed=3, requests_resent=1, crashes=1),
         Seen(listened=12, listens=12, oom_kills=0.0),
         Seen(asked=True, exit="killed by SIGKILL"),
         Seen(asked=True, listened=12, listens=40, ended=True),

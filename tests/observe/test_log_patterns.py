@@ -40,6 +40,7 @@ BAD = {
         "Segmentation fault (core dumped)",
         "!!!!!!! Segfault encountered !!!!!!! SIGSEGV",
     ],
+    "worker died": ["INFO:     Child process [4242] died"],
     "NCCL error": [
         "RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:1, unhandled system error, ncclSystemError",
         "[rank0]:[E] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)",
