@@ -27,6 +27,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         about_sample: it is a statement about the requests that were sent, such as that on a maximum: if it
             is kept, one more may break it.
         sentence: the first line a person reads.
+        fate: the end of that sentence, where it tells what became of the server; alike for all limits.
     """
 
     check: str
@@ -40,6 +41,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     holds: bool | None = None
     about_sample: bool = False
+    fate: str | None = None
 
     def fails(self, strict: bool) -> bool:
         """True when the test must fail.
@@ -50,6 +52,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         if self.verdict == UNDECIDED:
             return strict or not self.holds
         return self.verdict == FAIL
+
+    @property
+    def found(self) -> str:
+        """The sentence without what became of the server."""
+        return self.sentence if self.fate is None else self.sentence.removesuffix(self.fate).rstrip(":; ")
+
+    @property
+    def kept_until_then(self) -> bool:
+        """It fails for what became of the server alone."""
+        return self.fate is not None and self.verdict == FAIL and bool(self.holds)
 
     def as_json(self) -> dict[str, object]:
         """For the JSON report; infinite numbers become None."""
