@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_llmserve.checks.measured import measurement_of
+from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.result import LoadResult
 
@@ -86,7 +87,7 @@ class Comparison:
         """
         b, name = self.b, self.names[1]
         if b.generator.server_gone is not None:
-            return f"the reference {name} was gone: {b.generator.server_gone}"
+            return f"the reference {name} {absence(b.generator.server_gone)}: {b.generator.server_gone}"
         if not b.ok:
             return f"the reference {name} answered none of its {len(b.tried)} requests"
         under_test, reference = self._measured

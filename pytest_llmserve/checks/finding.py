@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_llmserve.checks.wording import sureness
+from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED, Verdict
 
 Interval = tuple[float, float]
@@ -141,6 +142,7 @@ def _verdict(finding: Finding, threshold: float, level: float) -> Verdict:
         n=finding.n,
         verdict=word,
         sentence=_sentence(finding, word, threshold, level),
+        fate=None if finding.gone is None else gone_text(finding.gone),
         holds=finding.holds,
         about_sample=finding.settled is not None,
         spoiled=word == UNDECIDED and finding.spoiled is not None,
@@ -185,7 +187,7 @@ def _orderly(finding: Finding, threshold: float) -> Finding:
 
 def _sentence(finding: Finding, word: str, threshold: float, level: float) -> str:
     text = finding.head
-    after = [finding.note, *([] if finding.gone is None else [f"the server was gone: {finding.gone}"])]
+    after = [finding.note, *([] if finding.gone is None else [gone_text(finding.gone)])]
     if word == UNDECIDED:
         text += ", undecided"
         after.append(finding.spoiled or _changed(finding, threshold) or _doubt(finding, level))
@@ -194,6 +196,11 @@ def _sentence(finding: Finding, word: str, threshold: float, level: float) -> st
         text += f" ({finding.basis})"
     said = "; ".join(part for part in after if part)
     return f"{text}: {said}" if said else text
+
+
+def gone_text(gone: str) -> str:
+    """The end of the sentence on a limit, where the server was gone."""
+    return f"the server {absence(gone)}: {gone}"
 
 
 def _doubt(finding: Finding, level: float) -> str:

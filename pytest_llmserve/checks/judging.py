@@ -35,4 +35,5 @@ def all_decided(checks: Iterable[Check], evidence: Evidence) -> bool:
 
 
 def _failed(verdict: Verdict, why: str) -> Verdict:
-    return msgspec.structs.replace(verdict, verdict=FAIL, sentence=f"{verdict.sentence}; {why}")
+    fate = why if verdict.fate is None else f"{verdict.fate}; {why}"
+    return msgspec.structs.replace(verdict, verdict=FAIL, sentence=f"{verdict.sentence}; {why}", fate=fate)

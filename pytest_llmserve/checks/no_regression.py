@@ -38,6 +38,7 @@ from pytest_llmserve.checks.shifted import (
 )
 from pytest_llmserve.checks.wording import compared, failures, percent
 from pytest_llmserve.domain.keywords import keyword, positive
+from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.verdict import FAIL, Verdict
@@ -212,7 +213,7 @@ def _incomparable(there: Measurement, here: Measurement) -> str | None:
     if differences:
         return f'cannot be compared with "{there.name}": {"; ".join(differences)}'
     if there.gone is not None:
-        return f'cannot be compared with "{there.name}": its server was gone: {there.gone}'
+        return f'cannot be compared with "{there.name}": its server {absence(there.gone)}: {there.gone}'
     if there.ended not in ENDED_AS_PLANNED:
         return f'cannot be compared with "{there.name}": its run ended early ({there.ended})'
     if not here.series["e2e_ms"]:

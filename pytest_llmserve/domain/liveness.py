@@ -14,6 +14,19 @@ _WANT_OF_MEMORY = re.compile(
 )
 
 
+SILENT = "not a byte"
+"""Stands in what is said of a server that takes requests and answers none."""
+
+
+def absence(gone: str) -> str:
+    """What it did: it was gone only where it took no connection.
+
+    Args:
+        gone: `GeneratorHealth.server_gone`.
+    """
+    return "stopped answering" if SILENT in gone else "was gone"
+
+
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen of a server from the beginning of a test to its end.
 

@@ -28,6 +28,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
             is kept, one more may break it.
         sentence: the first line a person reads.
         spoiled: undecided for the load generator's sake, whatever the figures say.
+        fate: the end of that sentence, where it tells what became of the server; alike for all limits.
     """
 
     check: str
@@ -42,6 +43,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     holds: bool | None = None
     about_sample: bool = False
     spoiled: bool = False
+    fate: str | None = None
 
     def fails(self, strict: bool) -> bool:
         """True when the test must fail.
@@ -52,6 +54,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         if self.verdict == UNDECIDED:
             return strict or not self.holds
         return self.verdict == FAIL
+
+    @property
+    def found(self) -> str:
+        """The sentence without what became of the server."""
+        return self.sentence if self.fate is None else self.sentence.removesuffix(self.fate).rstrip(":; ")
+
+    @property
+    def kept_until_then(self) -> bool:
+        """It fails for what became of the server alone."""
+        return self.fate is not None and self.verdict == FAIL and bool(self.holds)
 
     def as_json(self) -> dict[str, object]:
         """For the JSON report; infinite numbers become None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending
+from pytest_llmserve.domain.liveness import SILENT
 from pytest_llmserve.domain.units import NS_PER_S, duration_text
 from pytest_llmserve.load.flight import NO_CONNECTION
 
@@ -83,7 +84,7 @@ class Presence:
         if heard_ns and self._waited_ns >= self._silence_ns and self._unanswered >= TWO:
             waited = duration_text(round(self._waited_ns, -9))
             self._is_gone(
-                heard_ns, f"not a byte in {waited} of waiting, {self._unanswered} requests ran out of time"
+                heard_ns, f"{SILENT} in {waited} of waiting, {self._unanswered} requests ran out of time"
             )
 
     def _is_gone(self, since_ns: int, why: str) -> None:

@@ -75,6 +75,7 @@ def silence_ns(runs: Sequence[LoadResult], heard: Heard, since_ns: int) -> int |
         heard: of the questions that the test asked by itself.
         since_ns: when the test began, or the server anew.
     """
+    runs = [run for run in runs if run.rounds is None]  # a comparison may have asked other servers
     ended = [r for run in runs[-1:] for r in run.everything if r.end_ns is not None]
     answered = [r.end_ns or 0 for r in ended if r.outcome not in _UNANSWERED]
     unanswered = [r.end_ns or 0 for r in ended if r.outcome in _UNANSWERED]

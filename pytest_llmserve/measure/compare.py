@@ -13,6 +13,7 @@ import msgspec
 from pytest_llmserve.checks.comparison import Comparison
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.outcome import REFUSED
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
@@ -135,7 +136,8 @@ def by_turns(
             )
             run.generator = _with_fate(run)
             if run.generator.server_gone is not None:
-                ended = f"{side.name} was gone in round {number + 1}: {run.generator.server_gone}"
+                gone = run.generator.server_gone
+                ended = f"{side.name} {absence(gone)} in round {number + 1}: {gone}"
                 break
     except BaseException:
         if done[0]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.checks.finding import gone_text
 from pytest_llmserve.checks.generator import bottleneck
 from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.domain.errors import SetupError
@@ -149,7 +150,7 @@ def _unfit(runs: Sequence[LoadResult]) -> str | None:
 
 def _unfit_run(run: LoadResult) -> str | None:
     if run.generator.server_gone is not None:
-        return f"the server was gone: {run.generator.server_gone}"
+        return gone_text(run.generator.server_gone)
     if run.generator.ended not in _WHOLE:
         return f"the run was cut short: {run.generator.ended}"
     if not run.ok:

@@ -43,7 +43,9 @@ def failure_text(
         stacks: lines on what it did meanwhile.
     """
     failed = [v for v in verdicts if v.fails(strict is not None)]
-    lines = [v.sentence for v in failed]
+    broken = [v for v in failed if not v.kept_until_then]
+    fates = list(dict.fromkeys(v.fate for v in failed if v.fate is not None))
+    lines = [*(v.found for v in broken[:1]), *fates, *(v.found for v in broken[1:])]
     ended = death
     if ended is not None and not failed:
         lines, ended = [ended], None
@@ -59,9 +61,14 @@ def failure_text(
         lines += ["", *server]
     if stacks:
         lines += ["", *stacks]
-    others = [v for v in verdicts if v not in failed]
+    others = [v for v in verdicts if v not in broken]
     if others:
-        lines += ["", "other limits:", *(f"  {v.verdict}: {v.sentence}" for v in others)]
+        told = ("kept until then" if v.kept_until_then else v.verdict for v in others)
+        lines += [
+            "",
+            "other limits:",
+            *(f"  {word}: {v.found}" for word, v in zip(told, others, strict=True)),
+        ]
     if diagnosis:
         lines += ["", *_diagnosis_lines(diagnosis)]
     return "\n".join([*lines, "", f"repeat: {repeat}"])

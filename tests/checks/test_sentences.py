@@ -154,11 +154,19 @@ def test_server_gone(kind, make):
     )
 
 
+def test_server_that_takes_requests_and_answers_none(make):
+    """It is not gone: it takes connections."""
+    silent = "from 12 s on, not a byte in 10 s of waiting, 4 requests ran out of time"
+    _, sentence = told(KINDS["p90"], ramp(make, healthy=GeneratorHealth(server_gone=silent)))
+    assert sentence.endswith(f": the server stopped answering: {silent}")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_server_died(kind, make):
     head, basis = FOUND[kind]
     (verdict,) = judged([KINDS[kind]], Evidence(runs=(ramp(make),), death=DIED))
     assert (verdict.verdict, verdict.sentence) == ("fail", f"{head} ({basis}); {DIED}")
+    assert (verdict.found, verdict.fate) == (f"{head} ({basis})", DIED)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,10 +14,10 @@ from pytest_llmserve.serve.heard import Heard
 S = 1_000_000_000
 
 
-def run(*ended, start_s=10):
+def run(*ended, start_s=10, rounds=None):
     """(outcome, end in s) of each request."""
     records = [SimpleNamespace(outcome=outcome, end_ns=int(end_s * S)) for outcome, end_s in ended]
-    return SimpleNamespace(everything=records, start_ns=start_s * S)
+    return SimpleNamespace(everything=records, start_ns=start_s * S, rounds=rounds)
 
 
 def heard(*ended):
@@ -42,6 +42,7 @@ def heard(*ended):
         ([], heard((TIME_LIMIT, None, 1, 8)), None),  # before this test
         ([], heard((COMPLETE, 503, 16, 19)), None),
         ([], heard(), None),
+        ([run((TIMED_OUT, 15), rounds=4)], heard(), None),  # of a comparison, with another server perhaps
     ],
 )
 def test_silence_lasts_from_the_last_answer_to_the_end_of_the_last_question(runs, asked, silent_s):

@@ -204,7 +204,8 @@ def test_a_server_under_test_that_dies_fails(suite, steady, mock_server):
     run = suite(body, "--llm-endpoint", steady.url)
     assert run.exit == 1, run.text
     assert {v["verdict"] for v in run.verdicts} == {"fail"}
-    assert "the server was gone: no connection could be made" in run.failure("test_it")[0]
+    assert "the server was gone: no connection could be made" in run.failure("test_it")[1]
+    assert run.tests[0]["liveness"] is None, "that was not the server of the session"
 
 
 def test_a_reference_that_only_fails_is_no_evidence(compare, steady, mock_server):

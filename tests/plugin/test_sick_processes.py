@@ -87,7 +87,7 @@ def test_a_server_out_of_memory_is_named_so(api):
         "the server's process ended during the test: exited with code 1,"
         " out of memory: its log says 'MemoryError'"
     )
-    assert run.failure("test_it")[0].endswith(f"; {ended}")
+    assert run.failure("test_it")[1].endswith(ended)
     assert f"{ended}; the last lines of its log:" in run.failure("test_it")
     assert run.tests[0]["liveness"] == ended
 

@@ -111,6 +111,20 @@ def test_a_server_that_was_lost_shows_its_peaks_and_why(make):
     assert "open files 21; no longer watched: process 17 ended\n" in said
 
 
+def test_what_became_of_the_server_is_told_once(make):
+    """Below the first broken limit; those kept until then are other limits."""
+
+    def verdict(found, holds):
+        said = make.verdict("fail", f"{found}: the server was gone: from 2 s on; it died", holds=holds)
+        return msgspec.structs.replace(said, fate="the server was gone: from 2 s on; it died")
+
+    kept, broken, more = verdict("RSS 49 MB <= 2000 MB", True), verdict("p95", False), verdict("p99", False)
+    lines = text(make, [kept, broken, more]).split("\n")
+    assert lines[:3] == ["p95", broken.fate, "p99"]
+    assert "  kept until then: RSS 49 MB <= 2000 MB" in lines
+    assert text(make, [kept]).split("\n")[0] == kept.fate
+
+
 def test_a_server_that_ended_is_told(make):
     """How, and its last words."""
     death = "the server's process ended during the test: killed by SIGKILL; its log is empty"
