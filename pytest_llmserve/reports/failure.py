@@ -49,6 +49,8 @@ def failure_text(
     ended = death
     if ended is not None and not failed:
         lines, ended = [ended], None
+    elif ended is not None and any(fate.endswith(ended) for fate in fates):
+        ended = None
     if strict is not None and any(v.verdict == "undecided" for v in failed):
         lines.append(f"undecided counts as failed ({strict})")
     for number, run in enumerate(runs, 1):

@@ -122,7 +122,9 @@ def test_what_became_of_the_server_is_told_once(make):
     lines = text(make, [kept, broken, more]).split("\n")
     assert lines[:3] == ["p95", broken.fate, "p99"]
     assert "  kept until then: RSS 49 MB <= 2000 MB" in lines
-    assert text(make, [kept]).split("\n")[0] == kept.fate
+    lines = text(make, [kept], death="it died").split("\n")
+    assert lines[0] == kept.fate
+    assert "it died" not in lines
 
 
 def test_a_server_that_ended_is_told(make):
