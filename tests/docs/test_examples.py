@@ -103,8 +103,8 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     example, mock_server, session, monkeypatch
 ):
     """Kept, then compared: like servers are alike, and a slower one is found by both ways."""
-    law = ("--itl-ms", 6, "--ttft-ms")
-    usual, slow = mock_server(*law, 20), mock_server(*law, 120)
+    law = ("--itl-ms", 3, "--ttft-ms")
+    usual, slow = mock_server(*law, 10), mock_server(*law, 60)
     folder = example("regression")
     kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.3")
     assert kept.exit == 0, kept.text
