@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -164,6 +165,12 @@ def has_no_python(said: str) -> bool:
     return "find python" in said.lower() or "no python" in said.lower()
 
 
+def _be_gentle(pid: int) -> None:
+    """Let it have only what the server and the load leave: it stops nobody, so it may take its time."""
+    with contextlib.suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, pid, 19)
+
+
 class Spy:
     """Runs py-spy, one command at a time, until told to stop.
 
@@ -192,6 +199,8 @@ class Spy:
                     errors="replace",
                     start_new_session=True,  # Ctrl-C is for who started it to heed
                 )
+            if "--nonblocking" in command:
+                _be_gentle(process.pid)
         except OSError as error:
             return Ran(fault=str(error))
         with process:
