@@ -19,7 +19,11 @@ from pytest_llmserve.domain.errors import LlmServeWarning
 
 for _module in pkgutil.walk_packages(pytest_llmserve.__path__, "pytest_llmserve."):
     importlib.import_module(_module.name)
-for _name in ("httpcore", "httpx", "scipy.stats", "xdist.plugin"):
+# What sessions import by themselves: pytester forgets it after each, and hypothesis takes 0.3 s.
+for _name in (
+    *("httpcore", "httpx", "hypothesis.statistics", "hypothesis.strategies"),
+    *("scipy.stats", "xdist.plugin"),
+):
     importlib.import_module(_name)
 
 BUSY = "the load generator was the bottleneck"
