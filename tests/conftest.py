@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -116,6 +118,27 @@ def mock_template() -> Iterator[Template]:
     template = Template()
     yield template
     template.end()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[[type[BaseHTTPRequestHandler]], contextlib.AbstractContextManager[Any]]:
+    """Serve pages from a thread: ``with serving(Handler) as server``, which has `url` and an empty `asked`."""
+
+    @contextlib.contextmanager
+    def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[Any]:
+        server: Any = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.asked = []
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(10)
+
+    return serve
 
 
 @pytest.fixture

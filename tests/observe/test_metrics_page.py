@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -61,17 +61,10 @@ class Pages(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def pages():
+def pages(serving):
     """The server; ``asked`` has (path, headers) of each request."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    server.asked = []
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    with serving(Pages) as server:
+        yield server
 
 
 def fault(url, limit_s=5.0, **more):

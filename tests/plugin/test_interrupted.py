@@ -94,3 +94,4 @@ def test_kill_9_of_pytest_leaves_no_process(long_session):
     session.kill()
     session.wait(10)
     wait_for(lambda: gone(family), KILL_LIMIT_S, f"still there: {[p for p in family if p.is_running()]}")
+    assert gone(family)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -25,12 +24,12 @@ def test_it(llm_resources):
 
 
 @pytest.fixture
-def pages():
+def pages(serving):
     """A server of pages; ``asked`` has the path and the key that each request brought."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
-            server.asked.append((self.path, self.headers["Authorization"]))
+            self.server.asked.append((self.path, self.headers["Authorization"]))
             found = PAGES.get(self.path)
             self.send_response(200 if found else 404)
             self.end_headers()
@@ -39,15 +38,8 @@ def pages():
         def log_message(self, *arguments):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.asked = []
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    with serving(Answer) as server:
+        yield server
 
 
 def test_metrics_are_sampled_and_reported(suite, quick, pages, monkeypatch):

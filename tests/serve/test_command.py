@@ -53,5 +53,7 @@ def test_what_is_wrong_is_told(template, message):
 
 def test_free_port_can_be_bound():
     """The port is free."""
+    port = free_port()
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", free_port()))
+        probe.bind(("127.0.0.1", port))
+        assert probe.getsockname() == ("127.0.0.1", port)
