@@ -122,7 +122,7 @@ def mock_template() -> Iterator[Template]:
 
 @pytest.fixture(scope="session")
 def serving() -> Callable[[type[BaseHTTPRequestHandler]], contextlib.AbstractContextManager[Any]]:
-    """Serve pages from a thread: ``with serving(Handler) as server``, which has `url` and an empty `asked`."""
+    """Serve pages from a thread: ``with serving(Handler) as server``, with `url` and an empty `asked`."""
 
     @contextlib.contextmanager
     def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[Any]:
