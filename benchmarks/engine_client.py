@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import client_program
 import msgspec
 
+from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load.engine import run_load
-from pytest_llmserve.load.prompts import nonce
 
 if TYPE_CHECKING:
     import argparse

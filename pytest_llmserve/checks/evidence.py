@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.measurement import Measurement
+from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 
@@ -25,6 +26,7 @@ class Evidence:
         baselines: what each run is compared with, or a clause that says why there is nothing; empty =
             nothing was named to compare with.
         log: what the server's log told through the whole test.
+        mixes: of the runs that were a mix of tasks, by their place among `runs`.
         environment, server: where the runs were measured, and of whom, as a `Measurement` has them.
     """
 
@@ -35,6 +37,7 @@ class Evidence:
     death: str | None = None
     baselines: tuple[Measurement | str, ...] = ()
     log: LogWindow = field(default_factory=lambda: LogWindow(missing="the server's log was not followed"))
+    mixes: Mapping[int, TaskMix] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
 

@@ -64,6 +64,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         first_byte_timeout_ns: limit from the send to the first byte of an answer, or None.
         idle_timeout_ns: limit of a silence in the middle of an answer, or None.
         seed: order of prompts, think times and arrivals.
+        in_order: prompts are sent in the order in which they were given, over and over.
         salt: makes each prompt's nonce unlike any earlier run's; None sends prompts as they are.
         retries: how often a failed request is sent again.
         transport: what carries the requests, a name of `load.transports`.
@@ -89,6 +90,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_timeout_ns: int | None = None
     idle_timeout_ns: int | None = None
     seed: int = 0
+    in_order: bool = False
     salt: str | None = None
     stream: bool = True
     retries: int = 0

@@ -7,10 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 
 from pytest_llmserve.domain.exchange import Prompt
-
-_MASK = 0xFFFFFFFF
-# Odd, so that multiplying by it permutes the 32-bit numbers: nonces never repeat within a run.
-_STEP = 0x9E3779B1
+from pytest_llmserve.domain.marks import nonce
 
 DEFAULT_PROMPTS: tuple[str, ...] = (
     "Name three rivers and the seas they flow into.",
@@ -28,24 +25,12 @@ DEFAULT_PROMPTS: tuple[str, ...] = (
 )
 
 
-def prompt_order(count: int, seed: int) -> list[int]:
-    """A seeded order of all prompts; request i takes entry i modulo `count`."""
+def prompt_order(count: int, seed: int, *, in_order: bool = False) -> list[int]:
+    """A seeded order of all prompts, or their own; request i takes entry i modulo `count`."""
     order = list(range(count))
-    random.Random(seed).shuffle(order)
+    if not in_order:
+        random.Random(seed).shuffle(order)
     return order
-
-
-def nonce(salt: str, request_id: int) -> str:
-    """Eight hex digits that no other request of the run carries.
-
-    `salt` is a hexadecimal number, new for each run.
-    """
-    return f"{(int(salt, 16) + request_id * _STEP) & _MASK:08x}"
-
-
-def salt_after(salt: str, requests: int) -> str:
-    """The salt whose nonces go on where those of so many requests end."""
-    return f"{(int(salt, 16) + requests * _STEP) & _MASK:08x}"
 
 
 def with_nonce(prompt: Prompt, salt: str | None, request_id: int) -> Prompt:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.exchange import Prompt, prompt_chars
+from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.load.http import request_bytes
 from pytest_llmserve.load.job import Job
-from pytest_llmserve.load.prompts import nonce, prompt_order, with_mark, with_nonce
+from pytest_llmserve.load.prompts import prompt_order, with_mark, with_nonce
 from pytest_llmserve.load.template import Template, template
 
 # Templates are kept for so many prompts, up to this length of request each: 64 MB at the most.
@@ -34,7 +35,7 @@ class RequestWriter:
         self._target, self._plan, self._tasks = job.target, job.plan, job.tasks
         self._dialect = dialect(job.target.api)
         self._prompts = job.prompts()
-        self._order = prompt_order(len(self._prompts), job.plan.seed)
+        self._order = prompt_order(len(self._prompts), job.plan.seed, in_order=job.plan.in_order)
         self._templates: dict[int, tuple[Template, int] | None] = {}
 
     def prompt(self, request_id: int) -> Prompt:

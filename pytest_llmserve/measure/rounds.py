@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pytest_llmserve.checks.generator import pause_or_late_read
+from pytest_llmserve.domain.marks import salt_after
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.load.merge import saturation
-from pytest_llmserve.load.prompts import salt_after
 
 _IDS_A_ROUND = 1 << 20
 

@@ -9,7 +9,7 @@ import sys
 import httpx
 import pytest
 
-from pytest_llmserve.load.prompts import nonce
+from pytest_llmserve.domain.marks import nonce
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the timed server is for Linux")
 

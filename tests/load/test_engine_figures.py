@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from pytest_llmserve.load.prompts import nonce, prompt_order
+from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.load.prompts import prompt_order
 
 SALT = "5eed0000"
 MS = 1_000_000

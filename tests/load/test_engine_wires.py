@@ -8,8 +8,8 @@ import time
 import pytest
 import trustme
 
+from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.trust import Trust
-from pytest_llmserve.load.prompts import nonce
 
 MS = 1_000_000
 both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)

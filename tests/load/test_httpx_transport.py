@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pytest_llmserve.load.prompts import nonce
+from pytest_llmserve.domain.marks import nonce
 
 MS = 1_000_000
 

@@ -2,15 +2,8 @@
 
 import pytest
 
-from pytest_llmserve.load.prompts import (
-    DEFAULT_PROMPTS,
-    as_prompts,
-    nonce,
-    prompt_order,
-    prompts_hash,
-    salt_after,
-    with_nonce,
-)
+from pytest_llmserve.domain.marks import nonce, salt_after
+from pytest_llmserve.load.prompts import DEFAULT_PROMPTS, as_prompts, prompt_order, prompts_hash, with_nonce
 
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
 PARTS = [{"role": "user", "content": [{"type": "text", "text": "See"}, {"type": "image_url"}]}]

@@ -5,11 +5,12 @@ import json
 import msgspec
 import pytest
 
+from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load import requests
 from pytest_llmserve.load.job import Job
-from pytest_llmserve.load.prompts import nonce, prompt_order
+from pytest_llmserve.load.prompts import prompt_order
 from pytest_llmserve.load.requests import RequestWriter
 
 PROMPTS = ["one", "two \ud800", [{"role": "system", "content": "s"}, {"role": "user", "content": "three"}]]

@@ -5,9 +5,10 @@ import base64
 import pytest
 
 from pytest_llmserve.dialects import DIALECTS, dialect
+from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load.http import request_bytes
-from pytest_llmserve.load.prompts import nonce, with_nonce
+from pytest_llmserve.load.prompts import with_nonce
 from pytest_llmserve.load.template import Template, template
 
 

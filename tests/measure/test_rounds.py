@@ -7,12 +7,12 @@ import pytest
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.checks.no_degradation import NoDegradation
+from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
-from pytest_llmserve.load.prompts import nonce
 from pytest_llmserve.measure.rounds import joined, round_plan
 
 PLAN = LoadPlan(users=2, requests=100, warm_up_ns=NS_PER_S, seed=7, salt="00000001")

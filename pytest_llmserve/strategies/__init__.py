@@ -1,0 +1,1 @@
+"""Hypothesis strategies for inputs that break model servers."""
