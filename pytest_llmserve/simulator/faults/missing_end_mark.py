@@ -1,0 +1,42 @@
+"""Streams without an end mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_llmserve.simulator.faults.events import text_of, value_of, with_value
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
+
+
+@dataclass
+class MissingEndMark(Fault):
+    """Streams end well, but without a finish_reason and "data: [DONE]": as if cut by a proxy.
+
+    Attributes:
+        finish_reason: is told all the same. Then it is not a fault: not every server sends "[DONE]".
+    """
+
+    finish_reason: bool = False
+
+    def streamed(self, asked: Asked, stream: Stream) -> None:  # noqa: ARG002
+        left = [part for part in stream.parts if b"[DONE]" not in part.data]
+        if not self.finish_reason:
+            left = [kept for part in left if (kept := _unfinished(part)) is not None]
+        stream.parts[:] = left
+
+
+def _unfinished(part: Part) -> Part | None:
+    """None for an event that only says that the answer is over."""
+    value = value_of(part)
+    if value is None:
+        return part
+    marked = value.get("done") is True
+    value.pop("done_reason", None)
+    if marked:
+        value["done"] = False
+    for choice in value.get("choices") or ():
+        marked = marked or choice.get("finish_reason") is not None
+        choice["finish_reason"] = None
+    if not marked:
+        return part
+    return with_value(part, value) if text_of(value) else None
