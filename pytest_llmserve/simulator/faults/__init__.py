@@ -28,7 +28,7 @@ FAULTS: dict[str, str] = {
     "swapped_answers": "pytest_llmserve.simulator.faults.swapped_answers:SwappedAnswers",
     "canary_bleed": "pytest_llmserve.simulator.faults.canary_bleed:CanaryBleed",
     "system_prompt_bleed": "pytest_llmserve.simulator.faults.system_prompt_bleed:SystemPromptBleed",
-    "slot_lost_on_disconnect": "pytest_llmserve.simulator.faults.slot_lost_on_disconnect:SlotLostOnDisconnect",
+    "slot_lost_on_disconnect": "pytest_llmserve.simulator.faults.slot_lost_on_disconnect:SlotLost",
     "out_of_memory_log": "pytest_llmserve.simulator.faults.out_of_memory_log:OutOfMemoryLog",
     "deadlock": "pytest_llmserve.simulator.faults.deadlock:Deadlock",
 }

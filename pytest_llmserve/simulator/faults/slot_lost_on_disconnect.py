@@ -8,7 +8,7 @@ from pytest_llmserve.simulator.faults.fault import Asked, Fault
 
 
 @dataclass
-class SlotLostOnDisconnect(Fault):
+class SlotLost(Fault):
     """A client that leaves early takes its slot with it: "generation not cancelled" (llama.cpp).
 
     Attributes:
