@@ -1,0 +1,71 @@
+"""What is planted, which check must find it, and which others may: a row a fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SLOW = frozenset({"latency", "goodput"})
+FAILING = frozenset({"error_rate", *SLOW})
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A server, and what is to be said of it.
+
+    Attributes:
+        faults: options for `--fault`; none = a healthy server.
+        found_by: the check that must fail; None = none may.
+        also: checks that may fail, as the fault does break what they promise.
+        needs: tests of the suite that the quick form runs, by the names after "test_".
+    """
+
+    faults: tuple[str, ...]
+    found_by: str | None
+    also: frozenset[str] = NOTHING
+    needs: tuple[str, ...] = ("load",)
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.faults) or "healthy"
+
+    @property
+    def kinds(self) -> set[str]:
+        """Names of the faults, without their keys."""
+        return {fault.partition(":")[0] for fault in self.faults}
+
+
+def _row(fault: str, found_by: str | None, also: frozenset[str] = NOTHING, *needs: str) -> Row:
+    return Row((fault,), found_by, also - {found_by}, needs or ("load",))
+
+
+HEALTHY = Row((), None)
+
+ROWS = (
+    _row("slow_tail:every=5,ms=300", "latency", SLOW),
+    _row("slow_decay:ms=1", "no_degradation", SLOW),
+    _row("startup_errors:seconds=60,share=0.3", "error_rate", FAILING),
+    _row("error_bursts:every=50,length=15", "error_rate", FAILING | {"no_degradation"}),
+    _row("stall:every=5,ms=300", "latency", SLOW),
+    _row("truncated_stream:every=5", "error_rate", FAILING),
+    _row("error_in_stream:every=5", "error_rate", FAILING),
+    _row("missing_end_mark", "error_rate", FAILING),
+    _row("wrong_length:every=5", "error_rate", FAILING),
+    _row("reset:every=5", "error_rate", FAILING),
+    _row("deadlock:at=6", "error_rate", FAILING | {"no_degradation"}),
+    _row("out_of_memory_log:every=50", "no_log_errors"),
+    _row("leak", "no_leak", NOTHING, "memory"),
+    _row("leak_prompts", "no_leak", NOTHING, "memory"),
+    _row("leak_child", "no_leak", NOTHING, "memory"),
+)
+"""Of faults: each is found, and no check but those of its row fails."""
+
+LEGAL = (
+    _row("crlf_stream", None),
+    _row("many_tokens_per_chunk", None),
+    _row("empty_role_chunk", None),
+    _row("missing_usage", None),
+    _row("missing_end_mark:finish_reason=true", None),
+    _row("bounded_cache:entries=50,kb=400", None, NOTHING, "memory"),
+)
+"""What a server may do: no check fails."""
