@@ -156,6 +156,8 @@ def judged(rows: Iterable[tuple[Row, int]], jobs: int, needs_only: bool) -> list
             one = future.result()
             for word in [*count.add(one), *(f"red: {word}" for word in one.red)]:
                 print(f"{row.name} (seed {seed}): {word}", flush=True)
+            if any(word.endswith(": error") for word in one.red):
+                print(one.text[-3000:], flush=True)
     return list(counts.values())
 
 

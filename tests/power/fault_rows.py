@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 SLOW = frozenset({"latency", "goodput"})
 FAILING = frozenset({"error_rate", *SLOW})
+ANSWERED_5XX = FAILING | {"no_log_errors"}
+"""An access log tells of such answers too."""
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -44,15 +46,15 @@ HEALTHY = Row((), None)
 ROWS = (
     _row("slow_tail:every=5,ms=300", "latency", SLOW),
     _row("slow_decay:ms=1", "no_degradation", SLOW),
-    _row("startup_errors:seconds=60,share=0.3", "error_rate", FAILING),
-    _row("error_bursts:every=50,length=15", "error_rate", FAILING | {"no_degradation"}),
+    _row("startup_errors:seconds=60,share=0.3", "error_rate", ANSWERED_5XX),
+    _row("error_bursts:every=50,length=15", "error_rate", ANSWERED_5XX | {"no_degradation"}),
     _row("stall:every=5,ms=300", "latency", SLOW),
     _row("truncated_stream:every=5", "error_rate", FAILING),
     _row("error_in_stream:every=5", "error_rate", FAILING),
-    _row("missing_end_mark", "error_rate", FAILING),
+    _row("missing_end_mark:every=5", "error_rate", FAILING),
     _row("wrong_length:every=5", "error_rate", FAILING),
     _row("reset:every=5", "error_rate", FAILING),
-    _row("deadlock:at=6", "error_rate", FAILING | {"no_degradation"}),
+    _row("deadlock:at=12", "error_rate", NOTHING, "crowd"),
     _row("out_of_memory_log:every=50", "no_log_errors"),
     _row("leak", "no_leak", NOTHING, "memory"),
     _row("leak_prompts", "no_leak", NOTHING, "memory"),
@@ -65,7 +67,7 @@ LEGAL = (
     _row("many_tokens_per_chunk", None),
     _row("empty_role_chunk", None),
     _row("missing_usage", None),
-    _row("missing_end_mark:finish_reason=true", None),
+    _row("missing_end_mark:every=1,finish_reason=true", None),
     _row("bounded_cache:entries=50,kb=400", None, NOTHING, "memory"),
 )
 """What a server may do: no check fails."""

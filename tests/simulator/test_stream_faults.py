@@ -98,12 +98,12 @@ def test_usage_is_left_out(faults):
 
 def test_end_marks_are_left_out(faults):
     """finish_reason and [DONE]; with `finish_reason` the latter alone."""
-    texts = faults.changed(faults.make("missing_end_mark"), faults.chat(*TEXTS))
+    texts = faults.changed(faults.make("missing_end_mark", every=1), faults.chat(*TEXTS))
     assert said(texts) == ["", *TEXTS, "usage"]
     assert "stop" not in "".join(texts)
-    texts = faults.changed(faults.make("missing_end_mark", finish_reason=True), faults.chat(*TEXTS))
+    texts = faults.changed(faults.make("missing_end_mark", every=1, finish_reason=True), faults.chat(*TEXTS))
     assert said(texts) == ["", *TEXTS, "", "usage"]
-    lines = faults.changed(faults.make("missing_end_mark"), faults.ollama("a"))
+    lines = faults.changed(faults.make("missing_end_mark", every=1), faults.ollama("a"))
     assert [json.loads(line)["done"] for line in lines] == [False]
 
 

@@ -10,15 +10,19 @@ from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
 
 @dataclass
 class MissingEndMark(Fault):
-    """Streams end well, but without a finish_reason and "data: [DONE]": as if cut by a proxy.
+    """Some streams end without finish_reason and "data: [DONE]": whether all was said, nobody knows.
 
     Attributes:
+        every: how many requests there are to each that ends so.
         finish_reason: is told all the same. Then it is not a fault: not every server sends "[DONE]".
     """
 
+    every: int = 10
     finish_reason: bool = False
 
-    def streamed(self, asked: Asked, stream: Stream) -> None:  # noqa: ARG002
+    def streamed(self, asked: Asked, stream: Stream) -> None:
+        if asked.number % self.every:
+            return
         left = [part for part in stream.parts if b"[DONE]" not in part.data]
         if not self.finish_reason:
             left = [kept for part in left if (kept := _unfinished(part)) is not None]
