@@ -71,3 +71,9 @@ LEGAL = (
     _row("bounded_cache:entries=50,kb=400", None, NOTHING, "memory"),
 )
 """What a server may do: no check fails."""
+
+TOGETHER = (
+    Row(tuple(fault for row in LEGAL[:-1] for fault in row.faults), None),
+    LEGAL[-1],
+)
+"""The same in two servers."""

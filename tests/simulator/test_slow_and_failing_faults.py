@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
 from pytest_llmserve.simulator.faults.fault import FOR_EVER_MS
@@ -20,10 +22,18 @@ def test_a_slow_tail_is_each_nth(faults):
 
 
 def test_decay_adds_up(faults):
-    """Request 100 waits a hundred times as long as the first."""
-    fault, request = faults.make("slow_decay", ms=2), faults.asked(100)
-    fault.asked(request)
+    """Request 100 waits a hundred times as long as the first, by and large."""
+    even, uneven = faults.make("slow_decay", ms=2, spread=0), faults.make("slow_decay", ms=2)
+    request = faults.asked(100)
+    even.asked(request)
     assert request.late_ms == 200
+    waits = []
+    for seed in range(300):
+        uneven.seed, request = seed, faults.asked(100)
+        uneven.asked(request)
+        waits.append(request.late_ms)
+    assert 180 < statistics.median(waits) < 220
+    assert min(waits) < 100 < 400 < max(waits)
 
 
 def test_startup_errors_are_over_in_time(faults):

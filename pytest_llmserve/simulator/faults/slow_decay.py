@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from pytest_llmserve.simulator.faults.fault import Asked, Fault
@@ -9,13 +10,16 @@ from pytest_llmserve.simulator.faults.fault import Asked, Fault
 
 @dataclass
 class SlowDecay(Fault):
-    """Each request is slower than the last, as of a server that gets slower until it is restarted.
+    """Each request is slower than the last, by and large: a server that is slow until it is restarted.
 
     Attributes:
-        ms: how much later than that of the request before the first token comes.
+        ms: how much later the first token comes with each request.
+        spread: sigma of a lognormal law around that, as no real server gets slower evenly.
     """
 
     ms: float = 1.0
+    spread: float = 0.5
 
     def asked(self, asked: Asked) -> None:
-        asked.late_ms += self.ms * asked.number
+        drawn = random.Random(f"{self.seed} {asked.number}").lognormvariate(0.0, self.spread)
+        asked.late_ms += self.ms * asked.number * drawn

@@ -1,0 +1,46 @@
+"""Every planted fault is found by its check, and none else fails; so it is in docs/faults.md."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE))
+rows = importlib.import_module("fault_rows")
+QUICK = (*rows.ROWS, *rows.TOGETHER)
+
+
+@pytest.fixture(scope="module")
+def matrix(proof):
+    return proof("fault_matrix")
+
+
+@pytest.fixture(scope="module")
+def sessions(matrix, tmp_path_factory):
+    """What was seen of each row: only the tests that it needs, all in one session."""
+    folder = tmp_path_factory.mktemp("matrix")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "conftest.py").write_text((HERE / "fault_quickly.py").read_text())
+    (folder / "test_suite.py").write_text(matrix.SUITE.read_text())
+    asked = [asdict(row) | {"name": row.name, "also": []} for row in QUICK]
+    (folder / "rows.json").write_text(json.dumps(asked))
+    (folder / "planted").touch()
+    serve = f"--llm-serve={sys.executable} {HERE / 'fault_server.py'} {folder / 'planted'} {{port}}"
+    command = [sys.executable, "-m", "pytest", serve, "--llm-report=report.json", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "--durations=0"], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    return matrix.seen_of_each(folder / "report.json", done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("row", QUICK, ids=lambda row: row.name)
+def test_what_is_planted_is_found_and_nothing_else(row, sessions, matrix):
+    """The check of the row fails, others only where the fault breaks what they promise."""
+    assert matrix.Count(row).add(sessions[row.name]) == []
