@@ -30,7 +30,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign("a Python traceback", re.compile(r"Traceback \(most recent call last\)"), in_speech=True),
     Sign("a Python stack", re.compile(r'File "[^"\n]{1,300}", line \d+'), in_speech=True),
     Sign(
-        "a Go panic", re.compile(r"goroutine \d+ \[\w|\bpanic: \w[^\n]{0,80}|\.go:\d+ \+0x"), in_speech=True
+        "a Go panic", re.compile(r"goroutine \d+ \[\w|\bpanic: runtime error|\.go:\d+ \+0x"), in_speech=True
     ),
     Sign("a Java stack", re.compile(r"\bat [\w.$]{3,200}\([\w$]{1,100}\.(?:java|kt|scala):\d+\)")),
     Sign("a .NET stack", re.compile(r"\bat [\w.`<>]{3,200}\([^)\n]{0,200}\) in [^\n]{1,200}:line \d+")),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from pytest_llmserve.checks.clean import NEVER_LOOKED_AT, answer_faults, refused_within
-from pytest_llmserve.domain.outcome import OK
+from pytest_llmserve.checks.clean import NEVER_LOOKED_AT, answer_faults
+from pytest_llmserve.domain.outcome import OK, SERVER_ERROR_IN_STREAM
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said, Survival
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, mb_text, ms_text
 
@@ -78,11 +78,10 @@ def survival_of(answered: Answered, beside: Beside) -> Survival:
 
 
 def _well(answered: Answered, beside: Beside, took_ms: float) -> str:
-    did = "refused it inside an answer" if refused_within(answered) else "answered"
-    parts = [f"it {did} {answered.status} in {ms_text(took_ms)}"]
+    parts = [f"it {_did(answered)} in {ms_text(took_ms)}"]
     if beside.probes:
         known = beside.reference.unknown is None
-        tries = "" if len(beside.probes) == 1 else f" at the {len(beside.probes)}th try"
+        tries = "" if len(beside.probes) == 1 else f" at try {len(beside.probes)}"
         parts.append(f"the probe was answered {'as before' if known else 'afterwards'}{tries}")
     if beside.jump_bytes is not None:
         parts.append(f"its memory rose by {mb_text(max(0, beside.jump_bytes))}")
@@ -91,22 +90,31 @@ def _well(answered: Answered, beside: Beside, took_ms: float) -> str:
     return ", ".join([*parts, *_later(beside)])
 
 
+def _did(answered: Answered) -> str:
+    if answered.status is not None and answered.status >= 400:
+        return f"refused the input with {answered.status}"
+    within = answered.outcome == SERVER_ERROR_IN_STREAM
+    return f"refused the input inside a {answered.status} answer" if within else f"answered {answered.status}"
+
+
 # -- the probe
 
 
 def reference_of(params: Mapping[str, Any], said: Sequence[Said]) -> Reference:
     """What the probe's answers are held against from now on.
 
-    Two answers that came once only tell of more that have not come yet: then they are no measure.
+    Where one failed, so may the next. Two answers that came once only tell of more that have not come yet:
+    then they are no measure.
 
     Args:
         params: fields of the request that the server took.
         said: its answers before the first case.
     """
     there = Counter(each.text for each in said if each.text is not None)
-    failed = next((each.error for each in said if each.text is None), None)
-    if not there:
-        why = f"the probe was not answered before the first case ({failed or 'it was not asked'})"
+    failed = [each.error for each in said if each.text is None]
+    if failed:
+        times = _count(len(said), "time")
+        why = f"the probe failed {len(failed)} of {times} before the first case ({failed[0]})"
         return Reference(params=dict(params), unknown=why, answers=False)
     known = frozenset(text for text in there if text is not None)
     unknown = None

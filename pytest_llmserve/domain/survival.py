@@ -86,7 +86,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         params: fields of the request that it took.
         texts: its answers: several, where the company of others changes them.
         unknown: why they are no measure, a clause; None = they are.
-        answers: it did answer, whatever it said.
+        answers: it was answered each time, whatever was said.
     """
 
     params: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -16,6 +16,7 @@ from pytest_llmserve.serve.endpoint import Endpoint
 _GAP_S = 0.25
 _IDLE_S = 5.0
 _END_LIMIT_S = 5.0
+_LOOK_S = 0.05
 _BEGIN_LIMIT_S = 1.0
 _KEPT = 1000
 
@@ -73,9 +74,10 @@ class Neighbours:
             self._changed.notify_all()
             thread = self._thread
         self._endpoint.close()
-        if thread is not None:
-            thread.join(_END_LIMIT_S)
-        self._endpoint.close()  # a question that had just begun has opened it again
+        deadline = time.monotonic() + _END_LIMIT_S
+        while thread is not None and thread.is_alive() and time.monotonic() < deadline:
+            thread.join(_LOOK_S)
+            self._endpoint.close()  # a question that had just begun has opened it again
 
     def _run(self) -> None:
         try:

@@ -137,6 +137,10 @@ class Around:
         deadline = time.monotonic() + (_END_LIMIT_S if broken else 0.0)
         while (dead := self._dead()) is None and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
+        server = self._opened.server
+        while dead and server is not None and not server.exit_status and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)  # it is gone; how, is known when it has been waited for
+        dead = dead and self._dead()
         if dead is not None or not broken:
             return dead
         ended, self._ended_before = self._workers_ended() - self._ended_before, self._workers_ended()

@@ -79,6 +79,7 @@ class EndpointFace(Endpoint):
             SetupError: an argument is wrong, or the input cannot be sent as HTTP.
             ServerGone: an earlier input has ended the server, and it was not started again.
         """
+        __tracebackhide__ = True
         from pytest_llmserve.measure.survival import Case
         from pytest_llmserve.plugin.survivals import Survivals
 
@@ -96,6 +97,7 @@ class EndpointFace(Endpoint):
 
     def assert_survives(self, body: Any = _NOT_GIVEN, **keywords: Any) -> Survival:
         """Do as `survives`; unless it does raise AssertionError: the sentence first, then the evidence."""
+        __tracebackhide__ = True
         survival = self.survives(body, **keywords)
         if not survival:
             self._test.beside = []  # it is in the error

@@ -49,10 +49,12 @@ class Survivals:
             ServerGone: an earlier case has, and it was not started again.
             SetupError: the input cannot be sent as HTTP.
         """
+        __tracebackhide__ = True
         with self._turn:  # async code may ask for several at once: whose harm would it be?
             return self._put(case, restart)
 
     def _put(self, case: Case, restart: bool) -> Survival:
+        __tracebackhide__ = True
         test = self._state.current
         assert test is not None
         if self._gone is not None and not self._is_back():

@@ -2,11 +2,11 @@
 
 ``python tests/servers/fragile_server.py PORT``
 
-By a word in the body: NUL (a zero byte, escaped) -> 500; a float top_k -> the process kills itself;
-"traceback" -> 400 with a stack; "plain" -> 400 in text/plain; "poison" -> from then on wrong answers;
-"neighbours" -> whoever is asking meanwhile gets a 500; "memory" -> 400 MB more are kept; "hang" -> from then
-on no answer to anybody; "cut" -> half an answer; "within" -> an error inside a 200 stream;
-"worker" -> as float top_k, but with exit code 3. Standard library only.
+By a word in the body: NUL (a zero byte, escaped) -> 500; a float top_k, "kill N" from 10 on -> kill -9 of
+itself; "leave" -> exit code 3; "traceback" -> 400 with a stack; "plain" -> 400 in text/plain; "cut" -> half
+an answer; "within" -> an error inside a 200 stream; "poison" -> from then on wrong answers; "neighbours" ->
+whoever is asking meanwhile gets a 500; "memory" -> 60 MB more are kept; "hang" -> from then on no answer to
+anybody. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -43,9 +44,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(600)
         if "\\u0000" in body:
             return self.reply(500, {"error": {"message": "NUL in prompt", "code": 500}})
-        if '"top_k": 0.' in body or '"top_k":0.' in body:
+        deadly = re.search(r'"top_k": ?0\.|kill [1-9]\d', body)
+        if deadly is not None:
             os.kill(os.getpid(), signal.SIGKILL)
-        if "worker" in body:
+        if "leave" in body:
             os._exit(3)
         if "traceback" in body:
             return self.reply(400, {"error": {"message": STACK, "code": 400}})
@@ -66,7 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif time.monotonic() < hurt_until:
             return self.reply(500, {"error": {"message": "batch lost", "code": 500}})
         if "memory" in body:
-            kept.append(os.urandom(1) * 400_000_000)
+            kept.append(os.urandom(1) * 60_000_000)
         time.sleep(ANSWER_S)
         if time.monotonic() < hurt_until:
             return self.reply(500, {"error": {"message": "batch lost", "code": 500}})
