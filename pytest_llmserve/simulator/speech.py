@@ -35,8 +35,8 @@ WORDS = _words(
     "amber anchor apple autumn bakery basket bell birch bridge candle canyon castle cedar cloud copper coral"
     " cotton creek dawn desert dune ember falcon feather field forest fountain garden glacier granite harbor"
     " harvest hazel island ivory jasmine lagoon lantern lemon lily maple marble meadow mirror morning"
-    " mountain ocean olive orchard pebble pepper pine prairie quartz rain river saddle sail silver spring stone"
-    " summer thunder timber valley velvet violet willow window winter"
+    " mountain ocean olive orchard pebble pepper pine prairie quartz rain river saddle sail silver spring"
+    " stone summer thunder timber valley velvet violet willow window winter"
 )
 
 
