@@ -166,11 +166,12 @@ class Exchange:
         stays = framing != "close" and self._request.stays
         self._connection.status = 200
         ready = wire.head(200, self._face.stream_type, framing, stream.length or 0, close=not stays)
-        for part in stream.parts:
+        for place, part in enumerate(stream.parts):
             if not self._is_due(part.due_ms):
                 await self._connection.send(ready)
                 ready = b""
                 await self._until(part.due_ms)
+                part = stream.parts[place]  # noqa: PLW2901  # a fault may have exchanged it meanwhile
             self._server.counts.generation_tokens += part.tokens
             ready += wire.framed(framing, part.data) if part.data else b""
         await self._connection.send(ready + (wire.last(framing) if stream.then == "end" else b""))
