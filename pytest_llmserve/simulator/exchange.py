@@ -171,7 +171,7 @@ class Exchange:
                 await self._connection.send(ready)
                 ready = b""
                 await self._until(part.due_ms)
-                part = stream.parts[place]  # noqa: PLW2901  # a fault may have exchanged it meanwhile
+                part = stream.parts[place]  # a fault may have exchanged it meanwhile
             self._server.counts.generation_tokens += part.tokens
             ready += wire.framed(framing, part.data) if part.data else b""
         await self._connection.send(ready + (wire.last(framing) if stream.then == "end" else b""))
