@@ -9,6 +9,7 @@ import pytest
 from pytest_llmserve.simulator.faces import FACES, faces
 from pytest_llmserve.simulator.fields import Refused, parse_object
 from pytest_llmserve.simulator.question import Question, check_fit, ended
+from pytest_llmserve.simulator.speech import answer
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -77,6 +78,46 @@ def test_a_wrong_field_is_refused_by_its_name(body, message):
     """Wrong types, and values out of range."""
     (chat,) = faces(["openai-chat"])
     assert refusal(chat.read, {"messages": HI, **body} if body else body, "m") == (400, message)
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    1e300,
+    10**30,
+    "",
+    "x",
+    "\ud800",
+    [],
+    [1],
+    [[]],
+    [None],
+    {},
+    {"": 1},
+    {"a": []},
+]
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_no_value_of_any_field_is_more_than_refused(name):
+    """Nor any in an object or a list in it: never an exception of another kind."""
+    (face,) = faces([name])
+    sound = {"model": "m", "prompt": "hi", "messages": HI, "stream": True, "options": {}}
+    refused = []
+    for field in {**face.schema["properties"], "messages": 0, "options": 0, "role": 0, "content": 0}:
+        for value in ODD:
+            bodies = [{**sound, field: value}, {**sound, "messages": [{**HI[0], field: value}]}]
+            for body in [*bodies, {**sound, "options": {field: value}}, {**sound, field: [{"type": value}]}]:
+                try:
+                    question = face.read(body, "m")
+                    ended(question, answer(question.system, question.prompt, 2, earlier=question.earlier))
+                except Refused as error:
+                    refused.append(face.error(str(error), error.status))
+    assert len(refused) > 20
+    assert all(json.loads(body) for body in refused)
 
 
 def test_another_model_is_not_found():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.ready import wait_ready
 from pytest_llmserve.simulator import command
+from pytest_llmserve.simulator.cli import parser
+from pytest_llmserve.simulator.faces import FACES
 
 ENV = {**os.environ, "PYTHONPATH": str(Path(pytest_llmserve.__file__).parents[1])}
 LIMIT_S = 20.0
@@ -104,6 +107,15 @@ def test_a_wrong_option_is_told_before_anything_starts(options, message):
     done = run(*options)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def test_every_option_and_every_api_is_in_its_document():
+    """And none that is gone."""
+    page = (Path(pytest_llmserve.__file__).parents[1] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    rows = "\n".join(line for line in page.split("\n") if line.startswith("| `--"))
+    flags = {flag for action in parser()._actions for flag in action.option_strings if flag[:2] == "--"}
+    assert set(re.findall(r"--[a-z-]+", rows)) == flags - {"--help"}
+    assert {face for face in FACES if f"| `{face}` |" in page} == set(FACES)
 
 
 def test_a_port_that_is_taken_or_cannot_be_told_is_told(tmp_path):
