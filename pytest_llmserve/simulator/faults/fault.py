@@ -63,7 +63,8 @@ class Stream:
     """A streamed answer, as a fault may change it.
 
     Attributes:
-        parts: in the order in which they are sent.
+        parts: in the order in which they are sent. The list is read as it is sent: what is not yet due may
+            still be exchanged.
         then: "end" as HTTP has it, "cut" (close before the body's end), "reset" or "hang".
         length: of the Content-Length header, where the body is to be sent with one; a wrong one is a fault.
     """
