@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIXTURES = frozenset({"llm_endpoint", "llm_load", "llm_resources", "llm_server"})
 MARKERS = (
     *("load", "latency", "throughput", "goodput", "error_rate", "no_leak"),
-    *("no_degradation", "no_regression", "resources", "no_log_errors"),
+    *("no_degradation", "no_regression", "resources", "no_log_errors", "isolation"),
 )
 
 

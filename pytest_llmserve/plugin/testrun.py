@@ -234,7 +234,8 @@ class TestRun:
         gone = self.vigil.end(self.runs, self.window(), self.log.window().counts)
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
-        evidence = replace(evidence, server=self._server_then)
+        keep_text = bool(value(self.state.config, "--llm-keep-text"))
+        evidence = replace(evidence, server=self._server_then, keep_text=keep_text)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)

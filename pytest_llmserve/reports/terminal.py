@@ -10,6 +10,7 @@ from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
+from pytest_llmserve.reports.isolation import mix_lines
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -124,6 +125,8 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
         _plain(console, f"  {line}")
     if "profile" in run:
         _plain(console, f"  {run['profile']['text']}", "yellow")
+    for line in mix_lines(run["mix"]) if "mix" in run else ():
+        _plain(console, f"  {line}")
     if "comparison" in run:
         _print_comparison(console, run["comparison"])
 
