@@ -39,7 +39,7 @@ class Batch:
 
     @property
     def salt(self) -> str | None:
-        """What its marks are made of; None = it has none, or was put together of rounds, which share theirs."""
+        """What its marks are made of; None = it has none, or was put together of rounds that share them."""
         return self.run.plan.salt if self.run.rounds is None else None
 
     @cached_property

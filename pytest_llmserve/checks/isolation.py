@@ -102,7 +102,9 @@ def _proof(found: Found, copies: Sequence[Carried]) -> tuple[list[Carried], Find
     said = [f"{len(marked)} of {found.answers} answers carried another request's mark"] if marked else []
     if copied:
         whose = "were another request's, letter by letter"
-        said.append(f"{len(copied)} more {whose}" if marked else f"{len(copied)} of {found.answers} {whose}")
+        said.append(
+            f"{len(copied)} more {whose}" if marked else f"{len(copied)} of {found.answers} answers {whose}"
+        )
     return carried, Finding(
         check=NAME,
         what=NAME,

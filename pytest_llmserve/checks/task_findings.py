@@ -105,7 +105,7 @@ class MixClaims:
 
     @cached_property
     def _forms(self) -> _Forms | None:
-        """Answers that changed to or from the form of another task; None where none did, or it is not known."""
+        """Answers that changed to or from the form of another task; None where none did, or nobody looked."""
         mix = self.mix
         if mix.like_alone is None:
             return None
@@ -144,7 +144,8 @@ class MixClaims:
 
     def _same(self, least: float) -> Finding | Verdict:
         what = f"same answers alone and together{self.label}"
-        alike = [mark for each in self.figures for mark in each.alike.values()]
+        same = {id_: mark for each in self.figures for id_, mark in each.alike.items()}
+        alike = [same[id_] for id_ in sorted(same)]  # about in the order of sending: neighbours may be alike
         if self.mix.alone is None:
             return no_evidence(NAME, what, least, "the mix was not asked alone: llm_tasks(..., alone=True)")
         if not self.mix.repeatable:
