@@ -9,10 +9,9 @@ import pytest
 
 from pytest_llmserve.checks import no_early_end
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.plan import LoadPlan
-from pytest_llmserve.load.prompts import as_prompts
+from pytest_llmserve.load.prompt_sets import PromptSet, as_prompt_set
 from pytest_llmserve.load.spec import LoadSpec, overridden
 from pytest_llmserve.plugin.markers import Wishes
 from pytest_llmserve.plugin.options import value
@@ -37,13 +36,13 @@ def planned(config: pytest.Config, wishes: Wishes, keywords: Mapping[str, Any]) 
     )
 
 
-def entries_of(prompts: object) -> list[Prompt]:
-    """The prompts of a call as a list.
+def entries_of(prompts: object) -> PromptSet:
+    """The prompts of a call.
 
     Raises:
         SetupError: they are none.
     """
     try:
-        return as_prompts(prompts)
+        return as_prompt_set(prompts)
     except ValueError as error:
         raise SetupError(str(error)) from None
