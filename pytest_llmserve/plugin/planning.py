@@ -17,15 +17,17 @@ from pytest_llmserve.plugin.markers import Wishes
 from pytest_llmserve.plugin.options import value
 
 
-def planned(config: pytest.Config, wishes: Wishes, keywords: Mapping[str, Any]) -> LoadPlan:
-    """The plan of one run: the marker's keywords, those of the call over them.
+def planned(
+    config: pytest.Config, wishes: Wishes, keywords: Mapping[str, Any], call: str = "llm_load"
+) -> LoadPlan:
+    """The plan of one run: the marker's keywords, those of the `call` over them.
 
     Raises:
         SetupError: a keyword is wrong, or nothing that is asked for could end the run.
     """
-    spec = build(LoadSpec, "llm_load", (), overridden(wishes.load or {}, keywords))
+    spec = build(LoadSpec, call, (), overridden(wishes.load or {}, keywords))
     if spec.until is not None and not any(check.stops_early for check in wishes.checks):
-        raise SetupError(f"llm_load: {no_early_end()}")
+        raise SetupError(f"{call}: {no_early_end()}")
     errors = wishes.check("error_rate")
     return spec.plan(
         scale=value(config, "--llm-scale"),
