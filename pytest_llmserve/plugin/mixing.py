@@ -17,6 +17,7 @@ from pytest_llmserve.load.spec import overridden
 from pytest_llmserve.measure.mix import Hear, Mix, mixed, run_mix, taken_by
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.tasks import ready
+from pytest_llmserve.plugin.requestlog import logged
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.testrun import OnProgress, TestRun
@@ -109,7 +110,7 @@ def _apart(
     """A load beside the test's runs, which no marker judges."""
     kept: list[LoadResult] = []
     assert test.watch is not None
-    with test.shown(plan, on_progress) as progress:
+    with logged(test, asked, kept, "alone"), test.shown(plan, on_progress) as progress:
         return measured_run(
             test.state.open().endpoint.target,
             plan,

@@ -39,6 +39,7 @@ from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
+from pytest_llmserve.plugin.requestlog import logged
 from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.settings import profile_file
 from pytest_llmserve.plugin.testdocument import document_of
@@ -141,7 +142,9 @@ class TestRun:
         leak = self.wishes.check("no_leak")
         target = self.state.open().endpoint.target
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
-        with self.shown(plan, on_progress) as progress, self.vigil.profiled(self.runs, plan, file):
+        profiled = self.vigil.profiled(self.runs, plan, file)
+        written = logged(self, asked, self.runs, str(len(self.runs) + 1))
+        with written, self.shown(plan, on_progress) as progress, profiled:
             return measured_run(
                 target,
                 plan,
