@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from pytest_llmserve.checks.canaries import Batch, apart_s
 from pytest_llmserve.domain.isolation import Carried
@@ -43,9 +43,9 @@ def swapped(mix: TaskMix, number: int) -> list[Carried]:
     return [records.carried(id_, owner) for id_, owner in found]
 
 
-def texts_of(run: LoadResult, only: frozenset[int] | None = None) -> dict[int, str]:
+def texts_of(run: LoadResult, only: Container[int] | None = None) -> dict[int, str]:
     """Request id -> its answer without the blanks around it, of those answered in full and kept."""
-    wanted = (r for r in run.ok if r.text_at != NOT_KEPT and (only is None or r.id in only))
+    wanted = (r for r in run.everything if r.ok and r.text_at != NOT_KEPT and (only is None or r.id in only))
     return {r.id: r.text.strip() for r in wanted}
 
 
@@ -56,8 +56,8 @@ class _Records:
         assert mix.alone is not None
         self._mix = mix
         self._together, self._alone = Batch(number, mix.together), Batch(number, mix.alone, alone=True)
-        self._now: Mapping[int, RequestRecord] = {r.id: r for r in mix.together.requests}
-        self._lone: Mapping[int, RequestRecord] = {r.id: r for r in mix.alone.requests}
+        self._now: Mapping[int, RequestRecord] = {r.id: r for r in mix.together.everything}
+        self._lone: Mapping[int, RequestRecord] = {r.id: r for r in mix.alone.everything}
 
     def unlike(self, one: int, other: int) -> bool:
         """Two requests are known to carry different prompts: so two of different tasks do."""

@@ -62,9 +62,9 @@ class TaskFigures:
 
 def task_figures(mix: TaskMix) -> list[TaskFigures]:
     """Of each task, in the order of the mix."""
-    task_of = {r.id: r.task for r in mix.together.requests}
+    task_of = {r.id: r.task for r in mix.together.everything}
     if mix.alone is not None:
-        task_of |= {r.id: r.task for r in mix.alone.requests}
+        task_of |= {r.id: r.task for r in mix.alone.everything}
     same, once = same_words(mix), _told_once(mix)
     found = []
     for task in mix.tasks:
@@ -81,7 +81,8 @@ def same_words(mix: TaskMix) -> dict[int, bool]:
     """Of the requests answered both times, request id -> with the same words."""
     if mix.alone is None:
         return {}
-    lone, now = texts_of(mix.alone), texts_of(mix.together, only=frozenset(r.id for r in mix.alone.ok))
+    lone = texts_of(mix.alone)
+    now = texts_of(mix.together, only=lone.keys())
     return {id_: lone[id_] == text for id_, text in now.items() if id_ in lone}
 
 

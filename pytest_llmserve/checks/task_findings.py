@@ -12,7 +12,7 @@ from pytest_llmserve.checks.finding import ALPHA, Finding, interval_basis, no_ev
 from pytest_llmserve.checks.shares import share_of
 from pytest_llmserve.checks.task_figures import TaskFigures, task_figures
 from pytest_llmserve.checks.wording import compared, percent, spread
-from pytest_llmserve.domain.mix import TaskMix
+from pytest_llmserve.domain.mix import CANARY, TaskMix
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.stats.paired import least_lost, p_of_drop, p_of_drop_within
 
@@ -60,6 +60,8 @@ class MixClaims:
         """
         level = ALPHA / max(1, among)
         judged = [each for each in self.figures if each.right or each.right_alone]
+        if not any(each.task == CANARY for each in self.working):  # then nothing rests on it
+            judged = [each for each in judged if each.task != CANARY]
         found: list[Finding | Verdict] = [self._task(each, level) for each in judged]
         if self._forms is not None:
             found.append(self._forms_finding(self._forms, level))
@@ -135,7 +137,7 @@ class MixClaims:
 
     def _named(self, ids: Iterable[int]) -> str:
         """Which task in the form of which: "sentiment as chat: id 4, 17"."""
-        task_of = {r.id: r.task for r in self.mix.together.requests}
+        task_of = {r.id: r.task for r in self.mix.together.everything}
         by_kind: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         for id_ in ids:
             for other in self.mix.like[id_]:

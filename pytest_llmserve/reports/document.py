@@ -42,6 +42,8 @@ def run_document(
         "generator": msgspec.to_builtins(run.generator),
         "resources": resources_document(run.resources, run.memory),
     }
+    if run.tasks:
+        document["tasks"] = [task_document(run, name) for name in run.tasks]
     if run.profile is not None:
         document["profile"] = msgspec.to_builtins(run.profile) | {"text": str(run.profile)}
     if comparison is not None:
@@ -52,6 +54,20 @@ def run_document(
         rows = ((record_row(r), None if r.text_at == NOT_KEPT else r.text) for r in run.requests)
         document["requests"] = [row | {"text": text} for row, text in rows]
     return document
+
+
+def task_document(run: LoadResult, name: str) -> dict[str, Any]:
+    """What became of the requests of one task."""
+    own = run.by_task(name)
+    return {
+        "task": name,
+        "n": len(own.tried),
+        "failed": len(own.failed),
+        **{
+            figure: {q: _finite(getattr(getattr(own, figure), q)) for q in ("p50", "p95")}
+            for figure in ("ttft_ms", "e2e_ms")
+        },
+    }
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

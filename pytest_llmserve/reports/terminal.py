@@ -121,6 +121,8 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
+    if run.get("tasks"):
+        _print_tasks(console, run["tasks"])
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:
@@ -177,6 +179,18 @@ def _print_stages(console: Any, stages: Sequence[Mapping[str, Any]]) -> None:
     ]
     heads = ("stage", *counts, "req/s", "tok/s", "TTFT p50", "p95", "e2e p50", "p95")
     _print_rows(console, heads, rows, padding=0)  # up to ten columns in eighty
+
+
+def _print_tasks(console: Any, tasks: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        [
+            task["task"],
+            *(_figure(task[column], column) for column in ("n", "failed")),
+            *(_figure(task[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
+        ]
+        for task in tasks
+    ]
+    _print_rows(console, ("task", "n", "failed", "TTFT p50", "p95", "e2e p50", "p95"), rows)
 
 
 def _print_rows(
