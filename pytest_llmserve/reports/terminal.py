@@ -10,6 +10,7 @@ from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
+from pytest_llmserve.reports.isolation import mix_lines
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -130,10 +131,14 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
+    if run.get("tasks"):
+        _print_tasks(console, run["tasks"])
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:
         _plain(console, f"  {run['profile']['text']}", "yellow")
+    for line in mix_lines(run["mix"]) if "mix" in run else ():
+        _plain(console, f"  {line}")
     if "comparison" in run:
         _print_comparison(console, run["comparison"])
 
@@ -184,6 +189,18 @@ def _print_stages(console: Any, stages: Sequence[Mapping[str, Any]]) -> None:
     ]
     heads = ("stage", *counts, "req/s", "tok/s", "TTFT p50", "p95", "e2e p50", "p95")
     _print_rows(console, heads, rows, padding=0)  # up to ten columns in eighty
+
+
+def _print_tasks(console: Any, tasks: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        [
+            task["task"],
+            *(_figure(task[column], column) for column in ("n", "failed")),
+            *(_figure(task[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
+        ]
+        for task in tasks
+    ]
+    _print_rows(console, ("task", "n", "failed", "TTFT p50", "p95", "e2e p50", "p95"), rows)
 
 
 def _print_rows(
