@@ -27,7 +27,8 @@ _CUT_LIMIT_S = 5.0
 T = TypeVar("T")
 
 
-def _current(state: State, fixture: str) -> TestRun:
+def current_test(state: State, fixture: str) -> TestRun:
+    """The test that runs now; outside of one it fails and names the fixture."""
     test = state.current
     if test is None or not test.runs_now:
         pytest.fail(
@@ -65,7 +66,7 @@ class LoadFace:
         died: the run is void, and the message says that it was not the server.
         """
         place = _caller(self._state)
-        test = _current(self._state, "llm_load")
+        test = current_test(self._state, "llm_load")
         try:
             return test.load(prompts, keywords, on_progress=on_progress)
         except LlmServeError as error:
@@ -109,7 +110,7 @@ class LoadFace:
         Faults end the test as those of a call do; a server that cannot be used is named.
         """
         place = _caller(self._state)
-        test = _current(self._state, "llm_load")
+        test = current_test(self._state, "llm_load")
         try:
             return test.compare((a, b), prompts, keywords, rounds, on_progress=on_progress)
         except LlmServeError as error:
@@ -133,7 +134,7 @@ class LoadFace:
         )
 
     async def _awaited(self, place: str, act: Callable[[TestRun, threading.Event], T]) -> T:
-        test = _current(self._state, "llm_load")
+        test = current_test(self._state, "llm_load")
         stop = threading.Event()
         task = asyncio.ensure_future(asyncio.to_thread(act, test, stop))
         try:
@@ -170,4 +171,4 @@ class ResourcesFace:
 
     def window(self) -> ResourceWindow:
         """The samples of this test so far."""
-        return _current(self._state, "llm_resources").window()
+        return current_test(self._state, "llm_resources").window()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,8 @@ from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
 from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.settings import profile_file
+from pytest_llmserve.plugin.testdocument import document_of
 from pytest_llmserve.plugin.warned import LET_PASS, warned
-from pytest_llmserve.reports.document import run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
 
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ def told(error: LlmServeError) -> str:
 
 
 class TestRun:
-    """Mutable; lives from a test's setup to its report."""
+    """Mutable; lives from a test's setup to its report.
+
+    Attributes:
+        noted: further keys of its document, such as "survival"; plain data.
+        closing: what is to be ended with the test's own code.
+    """
 
     __test__ = False
 
@@ -80,6 +85,8 @@ class TestRun:
         self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
         self.compared: dict[int, Comparison] = {}
         self.not_judged: str | None = None
+        self.noted: dict[str, Any] = {}
+        self.closing = ExitStack()
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
@@ -251,7 +258,7 @@ class TestRun:
         Returns the text of a failure where the user's filters make errors of these warnings.
         """
         doubts = [(each.check, each.sentence) for each in self.verdicts if each.verdict == UNDECIDED]
-        told = [warned(self.item, of, self._redacted(said)) for of, said in (*doubts, *self.vigil.doubts)]
+        told = [warned(self.item, of, self.redacted(said)) for of, said in (*doubts, *self.vigil.doubts)]
         return None if all(told) else self._failure_text(AS_ERRORS)
 
     def _failure_text(self, strict: str | None) -> str:
@@ -267,7 +274,7 @@ class TestRun:
             log=self.log.told(runs),
             stacks=self.vigil.stack_lines(),
         )
-        return self._redacted(text)
+        return self.redacted(text)
 
     def _judged(self, evidence: Evidence) -> list[Verdict]:
         verdicts: list[Verdict] = []
@@ -300,6 +307,7 @@ class TestRun:
         Collected.of(self.state.config).keep(self.document() | {"outcome": "interrupted"})
 
     def _stop_watching(self) -> None:
+        self.closing.close()
         if self.watch is None or self._window is not None:
             return
         self.log.stop()
@@ -310,36 +318,14 @@ class TestRun:
         except ProbeLost as lost:
             self._window = msgspec.structs.replace(self.watch.window(), missing=str(lost))
 
-    def _redacted(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
+        """The text without the secrets that are sent to the server."""
         opened = self.state.opened
         return opened.endpoint.redact(text) if opened is not None else text
 
-    def _without_secrets(self, run: dict[str, Any]) -> dict[str, Any]:
-        """A server may repeat the key it was sent, in an error or an answer."""
-        for row in run.get("requests", ()):
-            for name in ("error", "text"):
-                if row[name]:
-                    row[name] = self._redacted(row[name])
-        return run
-
     def document(self) -> dict[str, Any]:
         """This attempt for the JSON report; plain data that travels with pytest's report."""
-        keep_text = bool(value(self.state.config, "--llm-keep-text"))
-        return {
-            "nodeid": self.item.nodeid,
-            "attempt": self.attempt,
-            "server": self.state.opened.document if self.state.opened is not None else None,
-            "runs": [
-                self._without_secrets(run_document(run, keep_text, self.compared.get(place)))
-                for place, run in enumerate(self.runs)
-            ],
-            "verdicts": verdict_documents(self.verdicts),
-            "not_judged": self.not_judged,
-            "diagnosis": [],
-            "resources": watched_document(self.window(), self.watch.started_ns if self.watch else None),
-            "log": self.log.document(keep_text),
-            **self.vigil.document(),
-        }
+        return document_of(self)
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""
