@@ -1,4 +1,4 @@
-"""Whether a server returned to what it was after clients had left it: what was seen, and the decision. Pure."""
+"""Whether a server is again what it was before clients left it: what was seen, and the decision. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIN, RST = "FIN", "RST"
 """How its connection ends: closed as usual, or reset as when a client's process or machine is gone."""
 
 LEFT, ANSWERED, SILENT, NO_CONNECTION = "left", "answered", "silent", "no_connection"
-"""What came of a client: it left as planned; its answer was over before; it got none; it got no connection."""
+"""What came of a client: it left as planned; its answer ended before; it got none; nor a connection."""
 
 RATIO, GRACE_MS = 1.5, 50.0
 """A question may take so much longer than before: half as long again, and this for the noise of a machine."""
@@ -119,7 +119,8 @@ class Disconnects(msgspec.Struct, frozen=True, kw_only=True):
         what: all of it in a sentence, shown where an assertion fails.
         faults: one clause each; empty = recovered.
         leavers: the clients, a row for each place where they left.
-        recovered_ms: from the last one's leaving until all was seen to be as before; None = it was not.
+        recovered_ms: from the last one's leaving until the beginning of the look in which all was as before;
+            None = in none it was.
         before, after: the server before the first client and after the last; None = it was not looked at.
         not_seen: clauses on what could not be looked at.
     """
@@ -230,7 +231,9 @@ def _worse(was: Together, now: Together, known: set[str]) -> list[str]:
         found.append(f"{now} {takes} {ms_text(usual_ms)}, {ms_text(before_ms)} before")
     # Asked together, a right server may word it otherwise: sums run in another order.
     if now.users == 1 and len(set(was.texts)) == 1 and now.texts and not known & set(now.texts):
-        found.append(f"it answers otherwise than before: {_shown(now.texts[0])} instead of {_shown(was.texts[0])}")
+        found.append(
+            f"it answers otherwise than before: {_shown(now.texts[0])} instead of {_shown(was.texts[0])}"
+        )
     return found
 
 
@@ -249,7 +252,7 @@ def disconnects_of(
         after: the last look at it; None = there was none, as it was not well before.
         visits: the clients.
         within_ns: how long it had to be as before.
-        after_ns: from the last one's leaving until the end of the last look.
+        after_ns: from the last one's leaving until the beginning of the last look.
         left_out: clauses on what was not tried.
     """
     rows = rows_of(visits)
@@ -268,7 +271,8 @@ def disconnects_of(
         what = f"not as before within {duration_text(within_ns)} of the last of {who}: {'; '.join(faults)}"
         what += _refused(visits)
     else:
-        what = f"as before {_time(after_ns)} after the last of {who} ({_figures(before, after)})"
+        what = f"as before {_time(after_ns)} after the last of {who}: {_figures(before, after)}"
+        what += _meanwhile(visits)
     what += f"; not seen: {'; '.join(not_seen)}" if not_seen else ""
     recovered_ms = None if faults else after_ns / NS_PER_MS
     return Disconnects(
@@ -286,7 +290,9 @@ def _who(rows: Sequence[Leavers]) -> str:
     left = sum(row.left for row in rows)
     places = ", ".join(f"{row.left} {PLACES[row.where]}" for row in rows if row.left)
     who = f"{left} client{'' if left == 1 else 's'} that left"
-    return f"{who} {places[places.index(' ') + 1:]}" if ", " not in places and places else f"{who} ({places})"
+    return (
+        f"{who} {places[places.index(' ') + 1 :]}" if ", " not in places and places else f"{who} ({places})"
+    )
 
 
 def _never(rows: Sequence[Leavers]) -> list[str]:
@@ -297,7 +303,10 @@ def _never(rows: Sequence[Leavers]) -> list[str]:
             continue
         where = f"no client left {PLACES[row.where]}"
         if row.answered:
-            why = row.error or "each answer was over before: give a greater max_tokens, or a prompt that asks for more"
+            why = (
+                row.error
+                or "each answer was over before: give a greater max_tokens, or a prompt that asks for more"
+            )
         else:
             why = row.error or "none was answered"
         found.append(f"{where}: {why}")
@@ -312,7 +321,19 @@ def _refused(visits: Sequence[Visit]) -> str:
         return ""
     last = there[-1] if there else None
     after = "" if last is None else f", the one before had left {PLACES[last.where]} by {last.by}"
-    return f"; client {first.number} of {len(visits)} and all after it got no connection ({first.error}){after}"
+    return (
+        f"; client {first.number} of {len(visits)} and all after it got no connection ({first.error}){after}"
+    )
+
+
+def _meanwhile(visits: Sequence[Visit]) -> str:
+    """Clients that were not served while others left; the server has come back from it."""
+    said = []
+    for came, got in ((NO_CONNECTION, "got no connection"), (SILENT, "got no answer")):
+        mine = [visit for visit in visits if visit.came == came]
+        if mine:
+            said.append(f"{len(mine)} client{'' if len(mine) == 1 else 's'} {got} ({mine[0].error})")
+    return f"; meanwhile {' and '.join(said)}" if said else ""
 
 
 def _figures(before: Look, after: Look) -> str:

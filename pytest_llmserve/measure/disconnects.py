@@ -6,7 +6,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +26,14 @@ from pytest_llmserve.domain.disconnects import (
     levels,
     wrong,
 )
-from pytest_llmserve.domain.errors import ProbeLost, SetupError
+from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.recovery import Before
-from pytest_llmserve.domain.units import NS_PER_S, duration_ns
+from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.prompts import with_nonce
+from pytest_llmserve.measure.at_rest import AtRest
 from pytest_llmserve.measure.opening import OpenServer
 from pytest_llmserve.measure.recovery import ASK_LIMIT_S, PROBE, before_of
-from pytest_llmserve.observe.metrics import NOT_INSTALLED, MetricsPages, is_installed
-from pytest_llmserve.observe.metrics_page import address_of
-from pytest_llmserve.observe.process_tree import ProcessTree
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.vanishing import Leaving, leave
 
@@ -47,10 +45,10 @@ _UPLOAD_CHARS = 64_000
 _UPLOAD_PAUSE_S = 0.05
 _MOST_PIECES = 5
 _SHARE_OF_TTFT = 0.8
-_PAUSE_S, _FILES_S, _FILES_PAUSE_S = 0.1, 0.5, 0.02
+_PAUSE_S = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Leave:
     """What clients are to do.
 
@@ -73,31 +71,25 @@ class Leave:
     params: dict[str, Any]
 
 
-def wish_of(
-    n: object, within: object, where: object, users: object, prompt: Prompt | None, max_tokens: object, params: dict[str, Any]
-) -> Leave:
-    """The arguments of `recovers_from_disconnects`, checked.
+def checked(wish: Leave) -> Leave:
+    """The same wish.
 
     Raises:
-        SetupError: all that is wrong with them.
+        SetupError: all that is wrong with it.
     """
-    faults = []
-    for name, value in (("n", n), ("users", users), ("max_tokens", max_tokens)):
-        least_said = value is None and name == "max_tokens"
-        if not least_said and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            faults.append(f"{name}={value!r} is not a whole number from 1 on")
-    places = (where,) if isinstance(where, str) else where
-    strange = [place for place in places if place not in PLACES] if isinstance(places, (tuple, list)) else [where]
-    if strange or not places:
-        faults.append(f"where={where!r}: name one or more of {', '.join(PLACES)}")
-    within_ns = 0
-    try:
-        within_ns = duration_ns(within)
-    except ValueError as error:
-        faults.append(f"within={error}")
+    numbers = {"n": wish.n, "users": wish.users}
+    if wish.max_tokens is not None:
+        numbers["max_tokens"] = wish.max_tokens
+    faults = [
+        f"{name}={value!r} is not a whole number from 1 on"
+        for name, value in numbers.items()
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1
+    ]
+    if not wish.where or any(place not in PLACES for place in wish.where):
+        faults.append(f"where={wish.where!r}: name one or more of {', '.join(PLACES)}")
     if faults:
         raise SetupError("recovers_from_disconnects: " + "; ".join(faults))
-    return Leave(n=n, within_ns=within_ns, where=tuple(places), users=users, prompt=prompt, max_tokens=max_tokens, params=params)  # type: ignore[arg-type]
+    return wish
 
 
 def disconnects(opened: OpenServer, wish: Leave) -> Disconnects:
@@ -109,13 +101,14 @@ def disconnects(opened: OpenServer, wish: Leave) -> Disconnects:
     """
     where, left_out = _places(opened, wish)
     with contextlib.closing(Endpoint(opened.endpoint.target)) as endpoint:
-        asker = _Asker(endpoint, _Eyes(opened), levels(wish.users))
+        asker = _Asker(endpoint, AtRest(opened), levels(wish.users))
         before, ttft_s = asker.before()
         fault = asker.refused(wish) if not _ill(before) else None
         if fault is not None:
             before = Look(together=(*before.together, fault), unseen=before.unseen)
         if _ill(before):
             return disconnects_of(before, None, (), wish.within_ns, 0, left_out)
+        endpoint.close()  # a connection that is kept would be served by a server that takes no other
         leavings = _leavings(endpoint, wish, where, asker.fields(wish), ttft_s)
         limit_s = max(wish.within_ns / NS_PER_S, 10 * ttft_s)
         visits = leave(endpoint.target, leavings, wish.users, limit_s)
@@ -168,8 +161,8 @@ def _leavings(
 class _Asker:
     """Asks short questions, alone and together. Mutable: what the server takes, learnt by `before`."""
 
-    def __init__(self, endpoint: Endpoint, eyes: _Eyes, at_once: Sequence[int]) -> None:
-        self._endpoint, self._eyes, self._at_once = endpoint, eyes, at_once
+    def __init__(self, endpoint: Endpoint, rest: AtRest, at_once: Sequence[int]) -> None:
+        self._endpoint, self._rest, self._at_once = endpoint, rest, at_once
         self._known = Before()
 
     def before(self) -> tuple[Look, float]:
@@ -182,48 +175,58 @@ class _Asker:
             ttft_ms += first_ms
             if found.errors:
                 break
-        return self._eyes.look(asked, self._endpoint, None), min(ttft_ms, default=0.0) / 1000
+        return self._rest.look(asked, self._endpoint, None), min(ttft_ms, default=0.0) / 1000
 
     def fields(self, wish: Leave) -> dict[str, Any]:
         """What the clients' requests carry beside the prompt."""
-        limit = {} if wish.max_tokens is None or "max_tokens" not in self._known.params else {"max_tokens": wish.max_tokens}
+        limit = (
+            {}
+            if wish.max_tokens is None or "max_tokens" not in self._known.params
+            else {"max_tokens": wish.max_tokens}
+        )
         return limit | wish.params
 
     def refused(self, wish: Leave) -> Together | None:
         """The clients' own request, asked once for a single token; None when it is answered."""
         fields = self.fields(wish)
         fields |= {"max_tokens": 1} if "max_tokens" in fields else {}
-        reply = self._endpoint.generate(STORY if wish.prompt is None else wish.prompt, timeout=ASK_LIMIT_S, **fields)
+        reply = self._endpoint.generate(
+            STORY if wish.prompt is None else wish.prompt, timeout=ASK_LIMIT_S, **fields
+        )
         if reply.ok:
             return None
-        return Together(users=1, asked=1, errors=(f"the clients' own request was not answered: {reply.error}",))
+        return Together(
+            users=1, asked=1, errors=(f"the clients' own request was not answered: {reply.error}",)
+        )
 
     def after(self, before: Look, clients: int, within_ns: int) -> tuple[Look, int]:
-        """(the last look, when it was over): looks until all is as before, the last begun in time."""
+        """(the last look, when it began): looks until all is as before, the last of them begun in time."""
         began_ns = time.monotonic_ns()
         while True:
-            left_s = (began_ns + within_ns - time.monotonic_ns()) / NS_PER_S
-            look = self._look(before, clients, left_s)
-            passed_ns = time.monotonic_ns() - began_ns
-            if not wrong(before, look, clients) or look.gone is not None or passed_ns >= within_ns:
-                return look, passed_ns
+            at_ns = time.monotonic_ns() - began_ns
+            look = self._look(before, clients, (within_ns - at_ns) / NS_PER_S)
+            over = time.monotonic_ns() - began_ns + _PAUSE_S * NS_PER_S >= within_ns
+            if over or look.gone is not None or not wrong(before, look, clients):
+                return look, at_ns
             time.sleep(_PAUSE_S)
 
     def _look(self, before: Look, clients: int, left_s: float) -> Look:
         """Asks as before, up to the first level at which something is wrong."""
         asked: list[Together] = []
         for was in before.together:
-            if self._eyes.gone() is None:
+            if self._rest.gone() is None:
                 usual_s = max(was.slowest_ms) / 1000
-                asked.append(self._together(was.users, max(left_s, 2 * usual_s + 1))[0])
-            if self._eyes.gone() is not None or wrong(before, Look(together=tuple(asked)), clients):
+                asked.append(self._together(was.users, round(max(left_s, 2 * usual_s + 1), 1))[0])
+            if self._rest.gone() is not None or wrong(before, Look(together=tuple(asked)), clients):
                 break
         enough = None if before.open_files is None else before.open_files + files_allowed(clients)
-        return self._eyes.look(asked, self._endpoint, enough)
+        return self._rest.look(asked, self._endpoint, enough)
 
     def _together(self, users: int, limit_s: float) -> tuple[Together, list[float]]:
         """(so many questions at once in several rounds, times to their first tokens in ms)."""
-        slowest, errors, texts, first_ms = [], [], [], []
+        slowest: list[float] = []
+        errors: list[str] = []
+        texts, first_ms = [], []
         asked = 0
         while len(slowest) < ROUNDS and not errors:
             with contextlib.ExitStack() as streams:
@@ -245,89 +248,3 @@ class _Asker:
             users=users, asked=asked, slowest_ms=tuple(slowest), errors=tuple(errors), texts=tuple(texts)
         )
         return found, first_ms
-
-
-class _Eyes:
-    """On the server's process and its metrics, read at once and not from the sampler: at rest, by turns."""
-
-    def __init__(self, opened: OpenServer) -> None:
-        self._opened = opened
-        self._listened = opened.listener.pid() if opened.server is not None else None
-        self._pages: MetricsPages | None = None
-        self._unseen: list[str] = []
-        missing = opened.metrics_missing
-        if opened.metrics_urls and not is_installed():
-            missing = NOT_INSTALLED
-        if missing is None:
-            target = opened.endpoint.target
-            self._pages = MetricsPages([address_of(url, target) for url in opened.metrics_urls])
-        else:
-            self._unseen.append(f"requests that run and wait: {missing}")
-        self._tree: ProcessTree | None = None
-        try:
-            self._tree = None if opened.pid is None else ProcessTree(opened.pid)
-            why = opened.why
-        except ProbeLost as lost:
-            why = str(lost)
-        if self._tree is None:
-            self._unseen.append(f"open files, and whether it is the same process: {why}")
-
-    def gone(self) -> str | None:
-        """How the server's process ended, or None."""
-        server, listener = self._opened.server, self._opened.listener
-        if server is None:
-            return None
-        if server.exit_status is not None:
-            return f"{server.exit_status}{server.last_lines}"
-        if self._listened is not None and listener.ended:
-            return f"pid {self._listened}, which listened at its port, is gone"
-        return None
-
-    def look(self, asked: Sequence[Together], endpoint: Endpoint, enough: int | None) -> Look:
-        """What is open now that nobody asks.
-
-        Args:
-            asked: what was asked before.
-            endpoint: through which; its connections are closed, as they are files of the server's.
-            enough: open files that need not become fewer; None = the fewest over half a second are wanted.
-        """
-        endpoint.close()
-        gone = self.gone()
-        if gone is not None:
-            return Look(together=tuple(asked), gone=gone, unseen=tuple(self._unseen))
-        files = self._open_files(enough)
-        told: dict[str, Any] = {} if self._pages is None else self._pages.read(False)
-        unseen = list(self._unseen)
-        if self._pages is not None:
-            unseen += [
-                f"requests {name}: {self._pages.missing or 'the metrics of the server do not tell them'}"
-                for name in ("running", "waiting")
-                if name not in told
-            ]
-        if self._tree is not None and files is None:
-            unseen.append("open files: the system does not tell them of this process")
-        return Look(
-            together=tuple(asked),
-            running=told.get("running"),
-            waiting=told.get("waiting"),
-            open_files=files,
-            unseen=tuple(unseen),
-            gone=self.gone(),
-        )
-
-    def _open_files(self, enough: int | None) -> int | None:
-        """The fewest seen; a server needs a moment to see that a connection was closed."""
-        if self._tree is None:
-            return None
-        fewest: int | None = None
-        deadline = time.monotonic() + _FILES_S
-        while fewest is None or (time.monotonic() < deadline and (enough is None or fewest > enough)):
-            try:
-                count = self._tree.counts()["open_files"]
-            except ProbeLost:  # it has ended: `gone` tells
-                return fewest
-            if count is None:
-                return None
-            fewest = count if fewest is None else min(fewest, count)
-            time.sleep(_FILES_PAUSE_S)
-        return fewest

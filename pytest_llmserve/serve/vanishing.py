@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import queue
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -211,5 +210,3 @@ class _Crowd:
         finally:
             answer.close()  # it holds the socket open too
         return ANSWERED, f"status {answer.status}" if answer.status >= 400 else None
-
-
