@@ -116,8 +116,8 @@ class Disconnects(msgspec.Struct, frozen=True, kw_only=True):
     True where it is again as it was before.
 
     Attributes:
-        what: all of it in a sentence, shown where an assertion fails.
-        faults: one clause each; empty = recovered.
+        what: all of it in a sentence.
+        faults: one clause each, shown where an assertion fails; empty = recovered.
         leavers: the clients, a row for each place where they left.
         recovered_ms: from the last one's leaving until the beginning of the look in which all was as before;
             None = in none it was.
@@ -137,7 +137,10 @@ class Disconnects(msgspec.Struct, frozen=True, kw_only=True):
         return not self.faults
 
     def __repr__(self) -> str:
-        return f"Disconnects({'recovered' if self else 'NOT recovered'}: {self.what})"
+        # pytest cuts the middle out of a longer one; the summary and the report have `what`.
+        if self.faults:
+            return f"Disconnects(NOT recovered: {'; '.join(self.faults)})"
+        return f"Disconnects(recovered after {_who(self.leavers)})"
 
     def as_json(self) -> dict[str, Any]:
         """For the report: sentences, counts and figures, no answers."""

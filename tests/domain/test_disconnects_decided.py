@@ -102,10 +102,11 @@ def test_as_before_is_said_with_figures():
     )
     assert found
     assert found.recovered_ms == 210
-    assert repr(found) == (
-        "Disconnects(recovered: as before 0.21 s after the last of 2 clients that left in mid-stream:"
+    assert repr(found) == "Disconnects(recovered after 2 clients that left in mid-stream)"
+    assert found.what == (
+        "as before 0.21 s after the last of 2 clients that left in mid-stream:"
         " a short question alone 100 ms, before 100 ms; 4 short questions at once 200 ms, before 200 ms;"
-        " running 0, before 0; not seen: no files)"
+        " running 0, before 0; not seen: no files"
     )
 
 
@@ -119,6 +120,7 @@ def test_a_fault_is_said_with_what_had_been_done():
     found = disconnects_of(look(), Look(gone="exited with code 3"), came, 10 * S, 0)
     assert not found
     assert found.recovered_ms is None
+    assert repr(found) == "Disconnects(NOT recovered: the server's process ended: exited with code 3)"
     assert found.what == (
         "not as before within 10 s of the last of 2 clients that left (1 in mid-stream, 1 in mid-upload):"
         " the server's process ended: exited with code 3; client 3 of 3 and all after it got no connection"

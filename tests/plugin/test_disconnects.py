@@ -27,7 +27,7 @@ def test_wrong(llm_endpoint):
     run.assert_outcomes(failed=2)
     said = "\n".join(run.failure("test_left"))
     assert (
-        "NOT recovered: not as before within 200 ms of the last of 4 clients that left in mid-upload" in said
+        "Disconnects(NOT recovered: a short question alone: 1 of 1 not answered (connection refused))" in said
     )
     assert "within: 'soon' is not a duration: write \"60s\"" in "\n".join(run.failure("test_wrong"))
     good, bad = run.tests[0]["disconnects"]
@@ -37,5 +37,5 @@ def test_wrong(llm_endpoint):
     assert good["after"]["together"][0]["ms"] > 0
     assert bad["recovered_ms"] is None
     assert bad["faults"] == ["a short question alone: 1 of 1 not answered (connection refused)"]
-    assert "  clients that left: not as before within 200 ms of the last of 4 clients" in run.text
+    assert "  clients that left: not as before within 200 ms of the last of " in run.text
     assert "disconnects" not in run.tests[1]
