@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmserve.domain.disconnects import PLACES
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import HttpRequest
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.survival import Survival
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_S, duration_ns
 from pytest_llmserve.plugin.faces import current_test
 from pytest_llmserve.serve.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from pytest_llmserve.domain.disconnects import Disconnects
     from pytest_llmserve.plugin.state import State
     from pytest_llmserve.plugin.survivals import Survivals
     from pytest_llmserve.plugin.testrun import TestRun
@@ -112,6 +115,53 @@ class EndpointFace(Endpoint):
         """Do as `assert_survives`, from async code."""
         return await asyncio.to_thread(self.assert_survives, body, **keywords)
 
+    def recovers_from_disconnects(
+        self,
+        n: int = 20,
+        *,
+        within: float | str = "10s",
+        where: str | Sequence[str] = tuple(PLACES),
+        users: int = 4,
+        prompt: Prompt | None = None,
+        max_tokens: int | None = 128,
+        **params: Any,
+    ) -> Disconnects:
+        """Let clients leave without a word, and see whether the server is soon as it was before.
+
+        Before the first and after the last one it is asked short questions, one alone and up to `users` at
+        once. True when these are answered as before and take no longer, no more requests run or wait and
+        no more files are open than before, and its process is the same one.
+
+        Args:
+            n: clients altogether, dealt out over the places; every other one resets its connection.
+            within: the server has so long for it.
+            where: they leave: "before_first_token", "mid_stream", "mid_upload".
+            users: clients at the same time; a lost slot shows when these are at least as many as it has.
+            prompt: that they send, a mark that is different each time before it; by default one that
+                asks for a long answer.
+            max_tokens: of these answers, where the API is known to take it.
+            params: further fields of these requests.
+
+        Raises:
+            SetupError: an argument is wrong, or nothing that was asked for can be tried with this API.
+        """
+        from pytest_llmserve.measure.disconnects import Leave, checked, disconnects
+
+        test = self._test
+        places = (where,) if isinstance(where, str) else tuple(where)
+        wish = Leave(
+            n,
+            _limit_ns("recovers_from_disconnects: within", within),
+            places,
+            users,
+            prompt,
+            max_tokens,
+            params,
+        )
+        found = disconnects(self._state.open(), checked(wish))
+        test.noted.setdefault("disconnects", []).append(found.as_json())
+        return found
+
     def _hostile(
         self,
         body: Any,
@@ -152,3 +202,10 @@ def _bytes(memory_mb: float) -> int:
     if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or memory_mb < 0:
         raise SetupError(f"survives: memory_mb: {memory_mb!r} is no size: give megabytes, such as 256")
     return round(memory_mb * BYTES_PER_MB)
+
+
+def _limit_ns(name: str, value: object) -> int:
+    try:
+        return duration_ns(value)
+    except ValueError as error:
+        raise SetupError(f"{name}: {error}") from None

@@ -88,6 +88,7 @@ def _said(test: Mapping[str, Any]) -> Iterator[str]:
     for key in ("not_judged", "liveness", "stacks_missing"):
         if test.get(key):
             yield test[key]
+    yield from (f"clients that left: {found['what']}" for found in test.get("disconnects", ()))
     held_up = held_up_text((test.get("resources") or {}).get("full_ms"))
     if held_up:
         yield held_up
