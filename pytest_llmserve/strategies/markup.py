@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from pytest_llmserve.strategies.samples import samples
+
 MARKUP: dict[str, tuple[str, ...]] = {
     "HTML": (
         "<b>bold</b>",
+        "<script>",
         "<script>alert(1)</script>",
         "<img src=x onerror=alert(1)>",
         "</textarea></div></body></html>",
@@ -133,11 +136,10 @@ def markup_prompts() -> st.SearchStrategy[str]:
 
     One to four of them, alone or after a plain sentence.
     """
-    return _marked()
+    return _marked(samples(MARKUP))
 
 
 @st.composite
-def _marked(draw: st.DrawFn) -> str:
-    samples = st.sampled_from(tuple(MARKUP)).flatmap(lambda kind: st.sampled_from(MARKUP[kind]))
-    pieces = draw(st.lists(samples, min_size=1, max_size=4))
+def _marked(draw: st.DrawFn, markup: st.SearchStrategy[str]) -> str:
+    pieces = draw(st.lists(markup, min_size=1, max_size=4))
     return draw(st.sampled_from(_AROUND)) + "".join(pieces)

@@ -20,7 +20,6 @@ NONSENSE: tuple[Any, ...] = (
     -math.inf,
     1e308,
     -1e308,
-    5e-324,
     2**31,
     2**63,
     2**64,
@@ -32,8 +31,8 @@ NONSENSE: tuple[Any, ...] = (
 _COUNT = (-1, -999_999, 1.5, 0.1, 999_999, True)
 
 WRONG: dict[str, tuple[Any, ...]] = {
-    "temperature": (-1, -0.001, 2.001, 1000, 999_999, -999_999, True, *NONSENSE),
-    "top_p": (-1, -0.001, 0, 1.001, 2, 999_999, True, *NONSENSE),
+    "temperature": (5e-324, -1, -0.001, 2.001, 1000, 999_999, -999_999, True, *NONSENSE),
+    "top_p": (5e-324, -1, -0.001, 0, 1.001, 2, 999_999, True, *NONSENSE),
     "min_p": (-1, 1.001, 999_999, True, *NONSENSE),
     "top_k": (0.5, 40.0, -2, *_COUNT, *NONSENSE),
     "max_tokens": (0, *_COUNT, *NONSENSE),
@@ -79,7 +78,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
         None,
     ),
 }
-"""Parameter -> values out of its range or of another type."""
+"""Parameter -> values out of its range, of another type, or too small to divide by."""
 
 
 def sampling_params(*, valid: bool = True) -> st.SearchStrategy[dict[str, Any]]:
@@ -90,7 +89,11 @@ def sampling_params(*, valid: bool = True) -> st.SearchStrategy[dict[str, Any]]:
             False = one to three fields that are out of range or of the wrong type; nulls and nonsense that
             some servers take for a default are among them.
     """
-    return _in_range() if valid else _out_of_range()
+    return (
+        _in_range()
+        if valid
+        else _out_of_range({name: st.sampled_from(values) for name, values in WRONG.items()})
+    )
 
 
 def _in_range() -> st.SearchStrategy[dict[str, Any]]:
@@ -116,6 +119,6 @@ def _twentieths(least: float, most: float) -> st.SearchStrategy[float]:
 
 
 @st.composite
-def _out_of_range(draw: st.DrawFn) -> dict[str, Any]:
-    names = draw(st.lists(st.sampled_from(tuple(WRONG)), min_size=1, max_size=3, unique=True))
-    return {name: draw(st.sampled_from(WRONG[name])) for name in names}
+def _out_of_range(draw: st.DrawFn, wrong: dict[str, st.SearchStrategy[Any]]) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from(list(wrong)), min_size=1, max_size=3, unique=True))
+    return {name: draw(wrong[name]) for name in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from pytest_llmserve.strategies.long import LongText
+from pytest_llmserve.strategies.samples import samples
 
 SPECIAL: dict[str, tuple[str, ...]] = {
     "NUL": ("\x00", "a\x00b"),
@@ -68,15 +69,14 @@ def special_characters() -> st.SearchStrategy[str]:
     right to left, U+2028 and U+0085, byte order marks, noncharacters, private and unassigned code points,
     invisible tags, letters that change their length with their case or form.
     """
-    return _special()
+    return _special(samples(SPECIAL))
 
 
 @st.composite
-def _special(draw: st.DrawFn) -> str:
+def _special(draw: st.DrawFn, special: st.SearchStrategy[str]) -> str:
     if draw(st.sampled_from((*SPECIAL, _TOWERS))) == _TOWERS:
         base, mark = draw(st.sampled_from(_TOWER_BASES)), draw(st.sampled_from(_COMBINING))
         return LongText((base, 1), (mark, draw(st.integers(8, _HIGHEST_TOWER))))
-    samples = st.sampled_from(tuple(SPECIAL)).flatmap(lambda kind: st.sampled_from(SPECIAL[kind]))
-    found = draw(st.lists(samples, min_size=1, max_size=4))
+    found = draw(st.lists(special, min_size=1, max_size=4))
     before, after = draw(st.sampled_from(_WORDS)), draw(st.sampled_from(_WORDS))
     return before + "".join(found) + after
