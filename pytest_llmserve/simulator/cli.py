@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pytest_llmserve.simulator import MODEL_NAME
 from pytest_llmserve.simulator.faces import FACES
@@ -25,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = found.add_argument
     add("--host", default="127.0.0.1")
-    add("--port", type=_count, default=8000, help="0 takes a free one (default: %(default)s)")
+    add("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
     add("--port-file", metavar="FILE", help="the port is written here when it listens")
     add("--fault", action="append", default=[], metavar="NAME:KEY=VALUE,...", help="plant it; repeatable")
     add("--list-faults", action="store_true", help="print the faults and their keys, and end")
@@ -56,26 +57,29 @@ def _add_law(group: argparse._ArgumentGroup) -> None:
     add("--seed", type=int, default=0, help="of the law's spread, and of faults that draw lots")
 
 
-def _number(text: str, least: float, words: str) -> float:
+def _measure(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not least <= value < 1e12:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+    if not 0 <= value < 1e12:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
     return value
 
 
-def _measure(text: str) -> float:
-    return _number(text, 0.0, "a number, 0 or more")
+def _whole(least: int, most: int, words: str) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        value = int(text) if re.fullmatch(r"[0-9]{1,12}", text) else -1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, {words}")
+        return value
+
+    return convert
 
 
-def _count(text: str) -> int:
-    return int(_number(text if text.isdecimal() else "", 0.0, f"a whole number, 0 or more: {text!r}"))
-
-
-def _at_least_one(text: str) -> int:
-    return int(_number(text if text.isdecimal() else "", 1.0, f"a whole number, 1 or more: {text!r}"))
+_count = _whole(0, 10**12, "0 or more")
+_at_least_one = _whole(1, 10**12, "1 or more")
+_port = _whole(0, 65535, "0 to 65535")
 
 
 def _cliff(text: str) -> tuple[int, float]:
@@ -131,12 +135,26 @@ def _run(options: argparse.Namespace, faults: list[Fault]) -> None:
         sys.stderr.write(f"serving {options.model} at http://{options.host}:{port}\n")
         sys.stderr.flush()
         if options.port_file:
-            with open(options.port_file + ".new", "w", encoding="ascii") as file:
-                file.write(str(port))
-            os.replace(options.port_file + ".new", options.port_file)
+            _write_port(options.port_file, port)
 
     simulator = Simulator(settings_from(options), faults, None if options.quiet else sys.stderr)
     try:
         asyncio.run(serve(simulator, options.host, options.port, listening))
     except OSError as error:
-        sys.exit(f"cannot listen at {options.host}:{options.port}: {error.strerror or error}")
+        sys.exit(f"cannot listen at {options.host}:{options.port}: {_reason(error)}")
+
+
+def _write_port(path: str, port: int) -> None:
+    """Whole or not at all: whoever waits for the file reads it at once."""
+    try:
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(str(port))
+        os.replace(path + ".new", path)
+    except OSError as error:
+        sys.exit(f"cannot write --port-file {path}: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    """Asyncio puts its own words before the system's; a name that cannot be looked up has numbers below 0."""
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else str(error.strerror or error)

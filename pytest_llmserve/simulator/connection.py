@@ -140,7 +140,8 @@ class Connection(asyncio.Protocol):
         except Exception:
             traceback.print_exc()
             await self._own_fault()
-        self._server.log(self._peer, request.method, request.path, self.status or CLIENT_LEFT)
+        status = CLIENT_LEFT if self.left else self.status
+        self._server.log(self._peer, request.method, request.path, status)
         self._task = self._request = None
         if self.left or not stays:
             self._transport.close()

@@ -12,7 +12,7 @@ class Counts:
     """Mutable: lives as long as the server.
 
     Attributes:
-        finished: why answers ended ("stop", "length", "abort") -> how many.
+        finished: why answers ended ("stop", "length", "load", "abort") -> how many.
         statuses: of all requests -> how many.
         held_tokens: of prompts and answers that are under way.
     """
@@ -20,7 +20,7 @@ class Counts:
     prompt_tokens: int = 0
     generation_tokens: int = 0
     held_tokens: int = 0
-    finished: dict[str, int] = field(default_factory=lambda: {"stop": 0, "length": 0, "abort": 0})
+    finished: dict[str, int] = field(default_factory=lambda: {"stop": 0, "length": 0, "load": 0, "abort": 0})
     statuses: dict[int, int] = field(default_factory=dict)
 
 

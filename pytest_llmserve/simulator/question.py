@@ -18,7 +18,7 @@ class Question:
     Attributes:
         system, earlier, prompt: text of the system messages, of those between, of the last one.
         input_tokens: of all of them.
-        most_tokens: of the answer; None = as many as the simulator likes.
+        most_tokens: of the answer; None = as many as the simulator likes, 0 = see that the model is there.
         full: the answer goes on until `most_tokens`.
         stop: texts before which it ends.
         stream: it is sent as it comes.
@@ -90,7 +90,9 @@ def check_fit(question: Question, context: int) -> None:
 
 
 def ended(question: Question, text: str) -> tuple[str, str]:
-    """What of an answer's text is said, and why it ends there: "stop" or "length"."""
+    """What of an answer's text is said, and why it ends there: "stop", "length" or "load"."""
+    if question.most_tokens == 0:
+        return "", "load"
     ends = [place for stop in question.stop if (place := text.find(stop)) >= 0]
     if ends:
         return text[: min(ends)], "stop"

@@ -21,7 +21,7 @@ class Slots:
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return sum(not place.done() for place in self._queue)
+        return len(self._queue)
 
     async def take(self) -> None:
         """Wait for a slot. Cancelled, it takes none."""
@@ -33,7 +33,9 @@ class Slots:
         try:
             await place
         except asyncio.CancelledError:
-            if not place.cancelled():  # it was given in the very moment in which it was given up
+            if place in self._queue:
+                self._queue.remove(place)
+            elif not place.cancelled():  # it was given in the very moment in which it was given up
                 self.give()
             raise
 

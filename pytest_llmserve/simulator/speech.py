@@ -11,6 +11,7 @@ CHARACTERS_PER_TOKEN = 4
 MARK = re.compile(r"\[([0-9a-f]{8})\]")
 """Eight hex digits in brackets: what load generators put into a prompt to tell one request from another."""
 
+_MARK_BEFORE = re.compile(MARK.pattern + r"\s*")
 _TOKEN = re.compile(r"\s*\S{1,16}|\s+")
 _FEELING = re.compile(r"\b(?:sentiment|positive or negative)\b", re.IGNORECASE)
 _WORD = re.compile(r"[a-z']+")
@@ -35,8 +36,8 @@ WORDS = _words(
     "amber anchor apple autumn bakery basket bell birch bridge candle canyon castle cedar cloud copper coral"
     " cotton creek dawn desert dune ember falcon feather field forest fountain garden glacier granite harbor"
     " harvest hazel island ivory jasmine lagoon lantern lemon lily maple marble meadow mirror morning"
-    " mountain ocean olive orchard pebble pepper pine prairie quartz rain river saddle sail silver spring stone"
-    " summer thunder timber valley velvet violet willow window winter"
+    " mountain ocean olive orchard pebble pepper pine prairie quartz rain river saddle sail silver spring"
+    " stone summer thunder timber valley velvet violet willow window winter"
 )
 
 
@@ -53,10 +54,10 @@ def answer(system: str, prompt: str, tokens: int, *, earlier: str = "") -> str:
     if _FEELING.search(prompt) or _FEELING.search(system):
         return feeling(prompt)
     mark = MARK.search(prompt) or MARK.search(earlier) or MARK.search(system)
-    drawn = random.Random(MARK.sub("", "\0".join((earlier, prompt))).encode("utf-8", "surrogatepass"))
+    drawn = random.Random(_MARK_BEFORE.sub("", "\0".join((earlier, prompt))).encode("utf-8", "surrogatepass"))
     words = [drawn.choice(WORDS) for _ in range(tokens)]
     if system and words:
-        plain = MARK.sub("", system).encode("utf-8", "surrogatepass")
+        plain = _MARK_BEFORE.sub("", system).encode("utf-8", "surrogatepass")
         words[0] = random.Random(plain).choice(WORDS)
     if words:
         words[0] = words[0].capitalize()

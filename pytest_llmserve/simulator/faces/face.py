@@ -18,7 +18,7 @@ class Answer:
         created_s: seconds since 1970.
         dues_ms: when each token is due, after the slot was had.
         waited_ms: for the slot.
-        finish: "stop" or "length".
+        finish: "stop", "length" or "load".
     """
 
     number: int

@@ -66,11 +66,17 @@ def read_common(body: dict[str, Any], fields: dict[str, Check], model: str) -> d
 
 def created_at(answer: Answer) -> str:
     """Of the answer, as Ollama writes it."""
-    return datetime.fromtimestamp(answer.created_s, UTC).isoformat().replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(answer.created_s, UTC)
+        .isoformat(timespec="microseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def ending(answer: Answer) -> dict[str, Any]:
     """What the last line tells; durations in nanoseconds, as the timing law has them."""
+    if answer.finish == "load":
+        return {"done": True, "done_reason": "load"}
     first_ms = answer.dues_ms[0] if answer.dues_ms else 0.0
     return {
         "done": True,

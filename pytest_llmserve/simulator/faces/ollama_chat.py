@@ -24,7 +24,7 @@ _MESSAGE = {
 
 
 class OllamaChat:
-    """Chat, streamed as lines of JSON unless `stream` is false."""
+    """Chat, streamed as lines of JSON unless `stream` is false. No messages: the model is only loaded."""
 
     name = "ollama-chat"
     path = "/api/chat"
@@ -33,13 +33,15 @@ class OllamaChat:
     @property
     def schema(self) -> dict[str, Any]:
         """Of the body."""
-        found = schema_of(FIELDS, ("model", "messages"))
-        found["properties"]["messages"] = {"type": "array", "items": _MESSAGE, "minItems": 1}
+        found = schema_of(FIELDS, ("model",))
+        found["properties"]["messages"] = {"type": "array", "items": _MESSAGE}
         return found
 
     def read(self, body: dict[str, Any], model: str) -> Question:
         """Read a request's body. Raises Refused."""
         common = ollama.read_common(body, FIELDS, model)
+        if body.get("messages") in (None, []):
+            return Question(**common | {"most_tokens": 0})
         return replace(conversation(body.get("messages"), ROLES), **common)
 
     def whole(self, answer: Answer) -> bytes:

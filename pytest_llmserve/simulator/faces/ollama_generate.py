@@ -23,7 +23,7 @@ FIELDS: dict[str, Check] = ollama.FIELDS | {
 
 
 class OllamaGenerate:
-    """One prompt, streamed as lines of JSON unless `stream` is false."""
+    """One prompt, streamed as lines of JSON unless `stream` is false. An empty one only loads the model."""
 
     name = "ollama-generate"
     path = "/api/generate"
@@ -38,6 +38,8 @@ class OllamaGenerate:
         """Read a request's body. Raises Refused."""
         common = ollama.read_common(body, FIELDS, model)
         system, prompt = body.get("system") or "", body.get("prompt") or ""
+        if not prompt:
+            common["most_tokens"] = 0
         tokens = count_tokens(system) + count_tokens(prompt)
         return Question(system=system, prompt=prompt, input_tokens=tokens, **common)
 

@@ -51,6 +51,8 @@ def read_common(body: dict[str, Any], fields: dict[str, Check], model: str) -> d
     check_fields(body, fields)
     if body.get("model") not in (None, model):
         raise Refused(f"the model {shown(body['model'])} does not exist: there is {model!r} only", 404)
+    for token, bias in (body.get("logit_bias") or {}).items():
+        Number(-100, 100)(f"logit_bias[{shown(token)}]", bias)
     options = body.get("stream_options")
     if options is not None:
         if not body.get("stream"):

@@ -9,7 +9,7 @@ from pytest_llmserve.simulator import wire
 from pytest_llmserve.simulator.faces import openai
 from pytest_llmserve.simulator.faces.face import Answer
 from pytest_llmserve.simulator.faults.fault import Part
-from pytest_llmserve.simulator.fields import LIST, OBJECT, TRUTH, Check, Number, schema_of
+from pytest_llmserve.simulator.fields import LIST, OBJECT, TRUTH, Check, Kind, Number, check_fields, schema_of
 from pytest_llmserve.simulator.question import Question, conversation
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
@@ -21,6 +21,8 @@ FIELDS: dict[str, Check] = openai.FIELDS | {
     "response_format": OBJECT,
     "tools": LIST,
 }
+
+FORMAT = Kind("string", among=("text", "json_object", "json_schema"))
 
 _MESSAGE = {
     "type": "object",
@@ -45,6 +47,8 @@ class OpenAIChat:
 
     def read(self, body: dict[str, Any], model: str) -> Question:
         """Read a request's body. Raises Refused."""
+        check_fields(body, {"response_format": OBJECT})
+        check_fields(body.get("response_format") or {}, {"type": FORMAT}, "response_format.")
         question = conversation(body.get("messages"), ROLES)
         return replace(question, **openai.read_common(body, FIELDS, model))
 
