@@ -59,6 +59,7 @@ def test_what_is_no_json_object_is_refused(raw, message):
         ({"temperature": True}, "temperature is true, not a number"),
         ({"temperature": -0.1}, "temperature is -0.1: it must be at least 0 and at most 2"),
         ({"temperature": float("inf")}, "temperature is too large: it must be at least 0 and at most 2"),
+        ({"repetition_penalty": float("inf")}, "repetition_penalty is too large: it must be over 0"),
         ({"top_p": 0}, "top_p is 0: it must be over 0 and at most 1"),
         ({"top_k": 1.5}, "top_k is a number with a fraction, not a whole number"),
         ({"max_tokens": 0}, "max_tokens is 0: it must be at least 1 and at most 2.14748e+09"),

@@ -85,10 +85,12 @@ def target_fields(target):
 
 
 def test_it_needs_nothing_but_python():
-    """Not one package is in reach: -S leaves them out."""
+    """Not one package is in reach, for -S leaves them out: its faults are listed, and it listens."""
     done = run("--list-faults", python=["-S"])
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+    listening = run("--port", "0", "--port-file", os.devnull + "/port", python=["-S"])
+    assert listening.stderr.startswith("serving simulator at "), listening.stderr
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ def test_a_mark_is_repeated_first_and_changes_nothing_else():
     assert answer("", "[1a2b3c4d] hello", 16) == "[1a2b3c4d] " + said
     marked = answer("", "[1a2b3c4d] Copy. [5a6b7c8d]", 2, earlier="[ffffffff] Copy.")
     assert marked.startswith("[1a2b3c4d] ")
+    assert answer("[1a2b3c4d] Be kind.", "hello", 3) == "[1a2b3c4d] " + answer("Be kind.", "hello", 2)
     assert answer("", "Copy.", 2, earlier="[ffffffff]").startswith("[ffffffff] ")
 
 

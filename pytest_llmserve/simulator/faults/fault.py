@@ -27,7 +27,7 @@ class Asked:
         system: text of the system message, or "".
         prompt: text of the last message, or the prompt.
         stream: a streamed answer was asked for.
-        active: requests that are being answered now, this one too.
+        active: requests that have come and are not over, those that wait and this one too.
         text: what will be answered; a fault may change it.
         status: other than 200: an error is answered, with `error` as its message.
         late_ms: the first token is late by so much, against the timing law.
