@@ -53,13 +53,15 @@ class Seen:
 def serve_option(faults: Sequence[str], seed: int) -> str:
     """The simulator with these faults, as pytest is told to start it."""
     planted = "".join(f" --fault {fault}" for fault in faults)
-    return f"--llm-serve={sys.executable} -m pytest_llmserve.simulator --port {{port}} --seed {seed}{planted}"
+    command = f"{sys.executable} -m pytest_llmserve.simulator --port {{port}} --slots 8"
+    return f"--llm-serve={command} --seed {seed}{planted}"
 
 
 def arguments(row: Row, seed: int, report: Path, needs: Sequence[str]) -> list[str]:
     """Of pytest; no `needs` = the whole suite."""
     chosen = ["-k", " or ".join(f"test_{name}" for name in needs)] if needs else []
-    return [serve_option(row.faults, seed), f"--llm-report={report}", "-p", "no:cacheprovider", "-q", *chosen]
+    told = [f"--llm-report={report}", f"--hypothesis-seed={seed}", "-p", "no:cacheprovider", "-q"]
+    return [serve_option(row.faults, seed), *told, *chosen]
 
 
 def session(row: Row, seed: int, needs: Sequence[str] = ()) -> Seen:
@@ -103,10 +105,19 @@ def of_tests(tests: Iterable[dict[str, Any]], status: int, text: str, seconds: f
     red: list[str] = []
     for test in tests:
         failing = {v["check"]: v["sentence"] for v in reversed(test["verdicts"]) if v["verdict"] == "fail"}
+        failing |= refusals(test)
         sentences |= failing
         if test["outcome"] in ("failed", "error") and not failing:
             red.append(red_of(test))
     return Seen(status, frozenset(sentences), tuple(red), sentences, text, seconds)
+
+
+def refusals(test: dict[str, Any]) -> dict[str, str]:
+    """What a test's own `assert` said no to: the calls that judge without a marker."""
+    hostile = test.get("survival", {}).get("faults", [])
+    left = [one for one in test.get("disconnects", ()) if one["faults"]]
+    found = {"survives": hostile, "recovers_from_disconnects": left}
+    return {check: faults[0]["what"] for check, faults in found.items() if faults}
 
 
 def red_of(test: dict[str, Any]) -> str:
@@ -138,6 +149,8 @@ class Count:
         self.alarms.update(alarms)
         self.red.update(one.red)
         wrong = [f"{check}: {one.sentences[check]}" for check in alarms]
+        if row.found_by is None:  # a fault that is found may take the evidence from other tests
+            wrong += one.red
         if row.found_by is not None and row.found_by not in one.failed:
             wrong.append(f"{row.found_by} did not fail")
         return wrong
@@ -145,7 +158,9 @@ class Count:
     @property
     def wrong(self) -> bool:
         """The fault was missed, or a check failed without a cause."""
-        return bool(self.alarms or (self.row.found_by and self.found < self.sessions))
+        if self.row.found_by is None:
+            return bool(self.alarms or self.red)
+        return bool(self.alarms or self.found < self.sessions)
 
     def as_json(self) -> dict[str, Any]:
         row = self.row
@@ -171,7 +186,7 @@ def judged(rows: Iterable[tuple[Row, int]], jobs: int, needs_only: bool) -> list
         for row, seed, future in futures:
             count = counts.setdefault(row.name, Count(row))
             one = future.result()
-            for word in [*count.add(one), *(f"red: {word}" for word in one.red)]:
+            for word in dict.fromkeys([*count.add(one), *(f"red: {word}" for word in one.red)]):
                 print(f"{row.name} (seed {seed}): {word}", flush=True)
             if any(word.endswith(": error") for word in one.red):
                 print(one.text[-3000:], flush=True)

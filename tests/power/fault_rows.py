@@ -9,6 +9,7 @@ FAILING = frozenset({"error_rate", *SLOW})
 ANSWERED_5XX = FAILING | {"no_log_errors"}
 """An access log tells of such answers too."""
 NOTHING: frozenset[str] = frozenset()
+DISCONNECTS = "recovers_from_disconnects"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ HEALTHY = Row((), None)
 
 ROWS = (
     _row("slow_tail:every=5,ms=300", "latency", SLOW),
-    _row("slow_decay:ms=1", "no_degradation", SLOW),
+    _row("slow_decay:ms=0.5", "no_degradation", SLOW),
     _row("startup_errors:seconds=60,share=0.3", "error_rate", ANSWERED_5XX),
     _row("error_bursts:every=50,length=15", "error_rate", ANSWERED_5XX | {"no_degradation"}),
     _row("stall:every=5,ms=300", "latency", SLOW),
@@ -56,6 +57,15 @@ ROWS = (
     _row("reset:every=5", "error_rate", FAILING),
     _row("deadlock:at=12", "error_rate", NOTHING, "crowd"),
     _row("out_of_memory_log:every=50", "no_log_errors"),
+    _row("swapped_answers:share=0.1", "isolation", NOTHING, "isolation"),
+    _row("canary_bleed:share=0.1", "isolation", NOTHING, "isolation"),
+    _row("canary_bleed:share=0.5,aborted=true", "isolation", NOTHING, "isolation"),
+    _row("system_prompt_bleed", "isolation", NOTHING, "isolation"),
+    _row("slot_lost_on_disconnect", DISCONNECTS, NOTHING, "disconnects"),
+    _row("hang_on_empty", "survives", NOTHING, "empty"),
+    _row("error_500_on_nul", "survives", NOTHING, "signs"),
+    _row("crash_on_oversize", "survives", NOTHING, "long"),
+    _row("float_parameter_crash", "survives", NOTHING, "params"),
     _row("leak", "no_leak", NOTHING, "memory"),
     _row("leak_prompts", "no_leak", NOTHING, "memory"),
     _row("leak_child", "no_leak", NOTHING, "memory"),

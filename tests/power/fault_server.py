@@ -8,5 +8,5 @@ from pathlib import Path
 from pytest_llmserve.simulator.cli import main
 
 planted = [word for fault in Path(sys.argv[1]).read_text().split() for word in ("--fault", fault)]
-sys.argv[1:] = ["--port", sys.argv[2], "--seed", "1", *planted]
+sys.argv[1:] = ["--port", sys.argv[2], "--seed", "1", "--slots", "8", *planted]
 main()
