@@ -60,8 +60,12 @@ def serve_option(faults: Sequence[str], seed: int) -> str:
 def arguments(row: Row, seed: int, report: Path, needs: Sequence[str]) -> list[str]:
     """Of pytest; no `needs` = the whole suite."""
     chosen = ["-k", " or ".join(f"test_{name}" for name in needs)] if needs else []
-    told = [f"--llm-report={report}", f"--hypothesis-seed={seed}", "-p", "no:cacheprovider", "-q"]
-    return [serve_option(row.faults, seed), *told, *chosen]
+    return [serve_option(row.faults, seed), *told(report, seed), *chosen]
+
+
+def told(report: Path, seed: int) -> list[str]:
+    """Options of any session."""
+    return [f"--llm-report={report}", f"--hypothesis-seed={seed}", "-p", "no:cacheprovider", "-q"]
 
 
 def session(row: Row, seed: int, needs: Sequence[str] = ()) -> Seen:
@@ -216,9 +220,9 @@ def main() -> int:
 
 def leave(found: Sequence[Count], place: Path) -> None:
     machine = f"{platform.system()} with {os.cpu_count()} cores, Python {platform.python_version()}"
-    told = {"date": datetime.date.today().isoformat(), "machine": machine}
+    where = {"date": datetime.date.today().isoformat(), "machine": machine}
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(told | {"rows": [count.as_json() for count in found]}, indent=2) + "\n")
+    place.write_text(json.dumps(where | {"rows": [count.as_json() for count in found]}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

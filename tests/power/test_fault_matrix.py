@@ -6,7 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,19 +24,24 @@ def matrix(proof):
 
 @pytest.fixture(scope="module")
 def sessions(matrix, tmp_path_factory):
-    """What was seen of each row: only the tests that it needs, all in one session."""
-    folder = tmp_path_factory.mktemp("matrix")
+    """What was seen of each row: only the tests that it needs, in two sessions at the same time."""
+    halves = [(matrix, tmp_path_factory.mktemp("matrix"), QUICK[start::2]) for start in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(session, *zip(*halves, strict=True))
+    return first | second
+
+
+def session(matrix, folder, asked):
+    """One session, in which the server is started anew for each row."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "conftest.py").write_text((HERE / "fault_quickly.py").read_text())
     (folder / "test_suite.py").write_text(matrix.SUITE.read_text())
-    asked = [asdict(row) | {"name": row.name, "also": []} for row in QUICK]
-    (folder / "rows.json").write_text(json.dumps(asked))
+    told = [{"name": row.name, "faults": row.faults, "needs": row.needs} for row in asked]
+    (folder / "rows.json").write_text(json.dumps(told))
     (folder / "planted").touch()
     serve = f"--llm-serve={sys.executable} {HERE / 'fault_server.py'} {folder / 'planted'} {{port}}"
-    command = [sys.executable, "-m", "pytest", serve, "--llm-report=report.json", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, "--durations=0"], cwd=folder, capture_output=True, text=True, timeout=300
-    )
+    command = [sys.executable, "-m", "pytest", serve, *matrix.told(folder / "report.json", seed=1)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     return matrix.seen_of_each(folder / "report.json", done.stdout + done.stderr)
 
 

@@ -18,7 +18,7 @@ class SystemPromptBleed(Fault):
         share: of the answers that do, where two of different system prompts are under way.
     """
 
-    share: float = 0.3
+    share: float = 0.5
 
     def __post_init__(self) -> None:
         self._systems: deque[str] = deque(maxlen=8)
