@@ -27,7 +27,9 @@ from typing import Any
 from fault_rows import HEALTHY, LEGAL, ROWS, Row
 
 SUITE = Path(__file__).with_name("fault_suite.py.txt")
-SESSION_LIMIT_S = 180
+SESSION_LIMIT_S = 300
+JOBS = max(1, (os.cpu_count() or 2) // 2)
+"""Sessions at a time: more would be in each other's way."""
 
 
 @dataclass(frozen=True)
@@ -181,10 +183,15 @@ class Count:
         )
 
 
-def judged(rows: Iterable[tuple[Row, int]], jobs: int, needs_only: bool) -> list[Count]:
-    """All sessions of (row, seed), some at a time; each wrong one is printed as it comes."""
+def all_sessions(seeds: int, healthy: int, only: str = "") -> list[tuple[Row, int]]:
+    """Row and seed of each session; rows with `only` in their name."""
+    rows = [(row, seeds) for row in (*ROWS, *LEGAL)] + [(HEALTHY, healthy)]
+    return [(row, seed) for row, times in rows if only in row.name for seed in range(1, times + 1)]
+
+
+def judged(asked: Iterable[tuple[Row, int]], jobs: int, needs_only: bool = False) -> list[Count]:
+    """All sessions, some at a time; each wrong one is printed as it comes."""
     counts: dict[str, Count] = {}
-    asked = list(rows)
     with ThreadPoolExecutor(jobs) as pool:
         futures = [(r, s, pool.submit(session, r, s, r.needs if needs_only else ())) for r, s in asked]
         for row, seed, future in futures:
@@ -201,16 +208,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Which check finds which planted fault.")
     parser.add_argument("--seeds", type=int, default=20, help="sessions of each fault")
     parser.add_argument("--healthy", type=int, default=100, help="sessions against a healthy server")
-    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2))
-    parser.add_argument("--only", help="rows with this in their name")
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--only", default="", help="rows with this in their name")
     parser.add_argument("--quick", action="store_true", help="only the tests that a row needs")
     parser.add_argument("--left", type=Path, help="counts are left here, for tests/power/fault_page.py")
     asked = parser.parse_args()
-    rows = [row for row in (*ROWS, *LEGAL) if (asked.only or "") in row.name]
-    sessions = [(row, seed) for row in rows for seed in range(1, asked.seeds + 1)]
-    if not asked.only:
-        sessions += [(HEALTHY, seed) for seed in range(1, asked.healthy + 1)]
-    found = judged(sessions, asked.jobs, asked.quick)
+    found = judged(all_sessions(asked.seeds, asked.healthy, asked.only), asked.jobs, asked.quick)
     for count in found:
         print(count.told())
     if asked.left:

@@ -68,10 +68,16 @@ def rewritten(text: str, block: str, table: str) -> str:
     return text[: text.index(begin) + len(begin)] + "\n\n" + table.strip() + "\n\n" + text[text.index(end) :]
 
 
+def read(counts: Path) -> dict[str, Any]:
+    """What ``fault_matrix.py --left`` has left."""
+    found: dict[str, Any] = json.loads(counts.read_text())
+    return found
+
+
 def main() -> None:
     page = rewritten(PAGE.read_text(), "faults", fault_table())
     if len(sys.argv) > 1:
-        page = rewritten(page, "matrix", count_table(json.loads(Path(sys.argv[1]).read_text())))
+        page = rewritten(page, "matrix", count_table(read(Path(sys.argv[1]))))
     PAGE.write_text(page)
 
 
