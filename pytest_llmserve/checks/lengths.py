@@ -121,7 +121,7 @@ class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
         """Sentences on the rows."""
         found = [f"cliff: {self.cliff}"] if self.cliff is not None else []
         if self.cliff is None:
-            why = "latency grows evenly" if self.no_cliff is None else self.no_cliff
+            why = self.no_cliff or "no jump beyond chance and even growth"
             found.append(f"no cliff: {why}")
         if self.limit is not None:
             found.append(f"limit: {self.limit}")
@@ -129,7 +129,7 @@ class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
             found.append(
                 f"inputs are cut: of more than {self.cut_chars} characters no more tokens are counted"
             )
-        if any(row.input_tokens is None for row in self.rows):
+        if any(row.input_tokens is None and row.failed < row.n for row in self.rows):
             found.append(f"input tokens not told by the server: estimated at {CHARS_A_TOKEN} characters each")
         return found
 
@@ -217,12 +217,14 @@ def cut_at(counts: Iterable[tuple[int, int | None]]) -> int | None:
         return None
     most = known[-1][1]
     first = next(length for length, tokens in known if tokens * _NEARLY >= most)
-    return first if known[-1][0] > _LONGER * first else None
+    # A count that never grows tells nothing of the inputs.
+    return first if known[0][0] < first and known[-1][0] > _LONGER * first else None
 
 
 def _cells(row: LengthRow) -> tuple[str, ...]:
     tokens = row.input_tokens
     told = f"~{round(row.length_chars / CHARS_A_TOKEN)}" if tokens is None else str(tokens)
+    told = "-" if row.failed == row.n else told
     figures = (row.ttft_ms.p50, row.ttft_ms.p90, row.e2e_ms.p50, row.e2e_ms.p90, row.e2e_ms.p99)
     return (str(row.length_chars), told, str(row.n), str(row.failed), *map(_ms, figures))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llmserve.dialects.piece import UNPARSABLE, parse_json
+from pytest_llmserve.dialects.piece import UNPARSABLE, Unreadable, parse_json
 
 # OpenAI's chat and completions; its responses, and Anthropic; Ollama.
 _PLACES = (("usage", "prompt_tokens"), ("usage", "input_tokens"), ("prompt_eval_count",))
@@ -12,7 +12,7 @@ def input_tokens(body: bytes) -> int | None:
     """The count, or None where the server gives none, or one of 0 as some do whatever they are asked."""
     try:
         answer = parse_json(body)
-    except UNPARSABLE:
+    except (*UNPARSABLE, Unreadable):
         return None
     for place in _PLACES:
         value = answer

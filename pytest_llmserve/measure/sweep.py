@@ -179,9 +179,9 @@ class _Scout:
         # Marks that no request of the load has.
         self._salt = None if plan.salt is None else salt_after(plan.salt, _FIRST_SEEDS)
         self.params = dict(plan.params)
-        if self._target.api.startswith("openai-") and not {"max_tokens", "max_completion_tokens"} & set(
-            self.params
-        ):
+        given = {"max_tokens", "max_completion_tokens"} & set(self.params)
+        self._adds_limit = self._target.api.startswith("openai-") and not given
+        if self._adds_limit:
             self.params["max_tokens"] = MAX_TOKENS
         self.counts: dict[int, int | None] = {}
         self.refused: dict[int, Outcome] = {}
@@ -193,40 +193,37 @@ class _Scout:
 
     def look_at(self, lengths: list[int]) -> None:
         """Ask each length once; a warm-up of the server, too."""
-        for place, length in enumerate(lengths):
+        for length in lengths:
             answer = self.ask(length)
-            if (
-                not place
-                and self._refuses(answer)
-                and "max_tokens" not in self._plan.params
-                and self.params.pop("max_tokens", None)
-            ):
-                answer = self.ask(length)  # it may not take the field
             if self._refuses(answer):
                 self.refused[length] = answer
             else:
                 self.counts[length] = input_tokens(answer.body) if answer.ok else None
 
     def ask(self, length: int) -> Outcome:
-        """Send one prompt of so many characters.
+        """Send one prompt of so many characters; the first one without our own field if it is refused with it.
 
         Raises:
             Stopped: the sweep was told to end.
         """
+        answer = self._ask(length)
+        if self._asked == 1 and self._refuses(answer) and self._adds_limit:
+            del self.params["max_tokens"]
+            answer = self._ask(length)
+        return answer
+
+    def _ask(self, length: int) -> Outcome:
         if self._stop is not None and self._stop.is_set():
             raise Stopped
         self._asked += 1
-        prompt = with_nonce(
-            filler(length - self._room, _FIRST_SEEDS + self._asked, self._front), self._salt, self._asked
-        )
+        text = filler(length - self._room, _FIRST_SEEDS + self._asked, self._front)
+        prompt = with_nonce(text, self._salt, self._asked)
         request = dialect(self._target.api).encode(self._target, prompt, self.params)
-        timeout_s = self._plan.timeout_ns / NS_PER_S
-        return self._endpoint.send(
-            request.body, path=request.path, headers=dict(request.headers), timeout=timeout_s
-        )
+        headers, limit_s = dict(request.headers), self._plan.timeout_ns / NS_PER_S
+        return self._endpoint.send(request.body, path=request.path, headers=headers, timeout=limit_s)
 
     def tokens_law(self) -> tuple[float, float]:
-        """(tokens a character, tokens of an empty prompt), from two prompts; estimated where none are counted."""
+        """(tokens a character, tokens of an empty prompt), from two prompts; estimated if none are told."""
         counts = [input_tokens(self.ask(length).body) for length in (_SHORT, _LONG)]
         if counts[0] is None or counts[1] is None or counts[1] <= counts[0]:
             return 1 / CHARS_A_TOKEN, 0.0

@@ -120,8 +120,8 @@ def _errors(groups: Sequence[ndarray[Any, Any]], medians: ndarray[Any, Any], dra
     drawn = [np.median(draw.choice(group, (_MEDIANS, len(group))), axis=1) for group in groups]
     own = np.array([np.diff(np.percentile(each, (16, 84)))[0] / 2 for each in drawn])
     shared = medians * np.median(own / medians)
-    least: ndarray[Any, Any] = _LEAST_ERROR * medians
-    return np.maximum(np.sqrt((own**2 + shared**2) / 2), least, dtype=float)
+    errors: ndarray[Any, Any] = np.maximum(np.sqrt((own**2 + shared**2) / 2), _LEAST_ERROR * medians)
+    return errors
 
 
 def _of_account(lengths: Sequence[float], medians: ndarray[Any, Any], at: int, expected: float) -> bool:
