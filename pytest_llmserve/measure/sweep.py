@@ -201,7 +201,7 @@ class _Scout:
                 self.counts[length] = input_tokens(answer.body) if answer.ok else None
 
     def ask(self, length: int) -> Outcome:
-        """Send one prompt of so many characters; the first one without our own field if it is refused with it.
+        """Send one prompt of so many characters; the first one again without max_tokens if it is refused.
 
         Raises:
             Stopped: the sweep was told to end.
