@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-
 BEFORE_FIRST_TOKEN, MID_STREAM, MID_UPLOAD = "before_first_token", "mid_stream", "mid_upload"
 PLACES = {
     BEFORE_FIRST_TOKEN: "before the first token",
