@@ -14,10 +14,12 @@ import pytest
 from pytest_llmserve.checks.comparison import Comparison
 from pytest_llmserve.checks.lengths import LengthSweep
 from pytest_llmserve.domain.errors import LlmServeError
+from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
 from pytest_llmserve.measure.compare import ROUNDS
 from pytest_llmserve.plugin.ending import sigterm_interrupts
+from pytest_llmserve.plugin.mixing import MixCall, run_tasks
 from pytest_llmserve.plugin.sweeping import sweep
 from pytest_llmserve.plugin.testrun import OnProgress, TestRun, told
 
@@ -48,11 +50,32 @@ def _caller(state: State) -> str:
     return f"{path}:{frame.f_lineno}"
 
 
-class LoadFace:
-    """The load generator. Several calls in a test are several runs; the markers judge each."""
+class _Awaiting:
+    """A face whose calls may be awaited: they then run in a thread."""
+
+    _fixture = "llm_load"
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    async def _awaited(self, place: str, act: Callable[[TestRun, threading.Event], T]) -> T:
+        test = current_test(self._state, self._fixture)
+        stop = threading.Event()
+        task = asyncio.ensure_future(asyncio.to_thread(act, test, stop))
+        try:
+            with sigterm_interrupts():
+                return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([task], timeout=_CUT_LIMIT_S)
+            raise
+        except LlmServeError as error:
+            fault = told(error)
+        pytest.fail(f"{place}: {fault}", pytrace=False)
+
+
+class LoadFace(_Awaiting):
+    """The load generator. Several calls in a test are several runs; the markers judge each."""
 
     def __call__(
         self, prompts: object = None, *, on_progress: OnProgress | None = None, **keywords: Any
@@ -190,20 +213,60 @@ class LoadFace:
             ),
         )
 
-    async def _awaited(self, place: str, act: Callable[[TestRun, threading.Event], T]) -> T:
-        test = current_test(self._state, "llm_load")
-        stop = threading.Event()
-        task = asyncio.ensure_future(asyncio.to_thread(act, test, stop))
+
+class TasksFace(_Awaiting):
+    """Mixes of tasks; what ran at full concurrency is a run of the test, and the markers judge it."""
+
+    _fixture = "llm_tasks"
+
+    def __call__(
+        self,
+        *tasks: object,
+        alone: bool | int = True,
+        canaries: bool = True,
+        aborts: float | None = None,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> TaskMix:
+        """Ask the first requests one after the other, then all of them at once, and check the answers.
+
+        Args:
+            tasks: `pytest_llmserve.Task`, one or more; they take turns.
+            alone: False = nothing is asked alone before; a number = so many of each task, 20 by default.
+            canaries: mix in a task whose right answer is the request's own mark.
+            aborts: share of the requests beside which a client asks and leaves in the middle of the
+                answer; a tenth by default where answers are streamed.
+            on_progress: as of `llm_load`, for one load after the other.
+            keywords: those of the `load` marker; they win over the marker's. 8 users and 200 requests
+                by default.
+
+        Faults end the test as those of `llm_load` do; so does a check that raises.
+        """
+        place = _caller(self._state)
+        test = current_test(self._state, self._fixture)
+        call = MixCall(tasks, keywords, alone, canaries, aborts)
         try:
-            with sigterm_interrupts():
-                return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            stop.set()
-            await asyncio.wait([task], timeout=_CUT_LIMIT_S)
-            raise
+            return run_tasks(test, call, on_progress=on_progress)
         except LlmServeError as error:
             fault = told(error)
         pytest.fail(f"{place}: {fault}", pytrace=False)
+
+    def arun(
+        self,
+        *tasks: object,
+        alone: bool | int = True,
+        canaries: bool = True,
+        aborts: float | None = None,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> Coroutine[Any, Any, TaskMix]:
+        """Do as a call does, from async code; cancelling it ends the load.
+
+        `on_progress` is called from another thread.
+        """
+        place = _caller(self._state)
+        call = MixCall(tasks, keywords, alone, canaries, aborts)
+        return self._awaited(place, lambda test, stop: run_tasks(test, call, stop, on_progress))
 
 
 class ResourcesFace:

@@ -59,7 +59,7 @@ def sweep(
     plan = planned(test.state.config, replace(test.wishes, load=None), own)
     assert test.watch is not None
     target = test.state.open().endpoint.target
-    with test._shown(plan, on_progress) as progress:
+    with test.shown(plan, on_progress) as progress:
         found = swept(target, wish, plan, test.state.run_folder(), test.watch, stop=stop, progress=progress)
     test.noted.setdefault(SWEEPS, []).append(
         {"plan": found.run.plan.describe() if found.run is not None else "", **found.as_json()}
