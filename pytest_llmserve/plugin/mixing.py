@@ -88,7 +88,7 @@ def _mix(test: TestRun, call: MixCall, on_progress: OnProgress | None) -> Mix:
 
 
 def _told(error: SetupError) -> str:
-    return "; ".join(error.faults) if isinstance(error, MarkerError) else str(error)
+    return "; ".join(error.faults) if isinstance(error, MarkerError) else str(error).removeprefix(f"{NAME}: ")
 
 
 def _plan(test: TestRun, keywords: Mapping[str, Any], on_progress: OnProgress | None) -> LoadPlan:

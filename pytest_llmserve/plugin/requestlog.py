@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,14 +84,14 @@ def _write(test: TestRun, path: Path, asked: PromptSet, runs: list[LoadResult], 
                 ):
                     file.write(f"{line}\n".encode())
     except OSError as error:
-        raise SetupError(
-            f"{FLAG} {path}: cannot be written: {error.strerror}; name a file that can"
-        ) from None
+        why = f"{error.strerror}; name a file that can be"
+        raise SetupError(f"{FLAG} {path}: cannot be written: {why}") from None
 
 
 def _begin(test: TestRun, descriptor: int) -> None:
     """The first run of a session begins the file anew; the workers of pytest-xdist share its folder."""
     begun = test.state.folder / "request-log-begun"
     if not begun.exists():
-        os.ftruncate(descriptor, 0)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe has no beginning
+            os.ftruncate(descriptor, 0)
         begun.touch()
