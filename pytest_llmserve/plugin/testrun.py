@@ -68,6 +68,7 @@ class TestRun:
 
     Attributes:
         noted: further keys of its document, such as "survival"; plain data.
+        beside: lines on what the test has seen go wrong, shown where its own code fails.
         closing: what is to be ended with the test's own code.
     """
 
@@ -90,6 +91,7 @@ class TestRun:
         self.mixes: dict[int, TaskMix] = {}
         self.not_judged: str | None = None
         self.noted: dict[str, Any] = {}
+        self.beside: list[str] = []
         self.closing = ExitStack()
 
     def start(self) -> None:
