@@ -39,6 +39,9 @@ class TaskMix:
         right_alone, right_together: request id -> its task's check held; of answered requests of tasks with
             a check.
         like: id of a wrong answer of `together` -> the other tasks whose check it holds.
+        like_alone: the same of `alone`; None = not looked at, so that `like` cannot be held against it.
+        prompt_of: request id -> number of its prompt in the mix, where it is known: answers to one prompt can
+            be held together.
         repeatable: the requests asked for answers without chance (temperature 0 where the server takes it).
         aborted: requests that were left in the middle meanwhile.
     """
@@ -49,6 +52,8 @@ class TaskMix:
     right_alone: Mapping[int, bool] = field(default_factory=dict)
     right_together: Mapping[int, bool] = field(default_factory=dict)
     like: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    like_alone: Mapping[int, tuple[str, ...]] | None = None
+    prompt_of: Mapping[int, int] = field(default_factory=dict)
     repeatable: bool = False
     aborted: tuple[Aborted, ...] = ()
 

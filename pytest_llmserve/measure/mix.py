@@ -221,13 +221,16 @@ def _told_nobody(now: LoadProgress) -> None:
 def judged(mix: Mix, alone: LoadResult | None, together: LoadResult, leavers: Leavers | None) -> TaskMix:
     """What came of it; every answer that is there is held against its task's check."""
     right = _right(mix, together)
+    right_alone = {} if alone is None else _right(mix, alone)
     return TaskMix(
         tasks=tuple(mix.tasks),
         together=together,
         alone=alone,
-        right_alone={} if alone is None else _right(mix, alone),
+        right_alone=right_alone,
         right_together=right,
         like=_like(mix, together, right),
+        like_alone=None if alone is None else _like(mix, alone, right_alone),
+        prompt_of=_prompt_of(mix, together),
         repeatable=mix.repeatable,
         aborted=() if leavers is None else leavers.left,
     )
@@ -252,6 +255,13 @@ def _answers(run: LoadResult) -> list[RequestRecord]:
 
 def _mark(run: LoadResult, record: RequestRecord) -> str:
     return "" if run.plan.salt is None else nonce(run.plan.salt, record.id)
+
+
+def _prompt_of(mix: Mix, run: LoadResult) -> dict[int, int]:
+    """Request id -> number of its prompt; prompts that are alike have one number."""
+    first: dict[str, int] = {}
+    numbers = [first.setdefault(repr(prompt), place) for place, prompt in enumerate(mix.asked.prompts)]
+    return {record.id: numbers[record.id % len(numbers)] for record in run.everything}
 
 
 def _like(mix: Mix, run: LoadResult, right: Mapping[int, bool]) -> dict[int, tuple[str, ...]]:

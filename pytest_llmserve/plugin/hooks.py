@@ -26,7 +26,7 @@ LOADS = frozenset({"llm_load", "llm_tasks"})
 """The fixtures that send a load."""
 MARKERS = (
     *("load", "latency", "throughput", "goodput", "error_rate", "no_leak"),
-    *("no_degradation", "no_regression", "resources", "no_log_errors"),
+    *("no_degradation", "no_regression", "resources", "no_log_errors", "isolation"),
 )
 
 

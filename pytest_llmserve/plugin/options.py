@@ -36,7 +36,8 @@ OPTIONS: tuple[Option, ...] = (
         "--llm-endpoint",
         "string",
         "URL",
-        "server under test; 'embedded' starts a small real model. Also env LLM_ENDPOINT",
+        "server under test; 'embedded' starts a small real model, 'simulator' a simulated one"
+        " (its options: python -m pytest_llmserve.simulator --help). Also env LLM_ENDPOINT",
         env="LLM_ENDPOINT",
     ),
     Option("--llm-api", "string", "NAME", "openai-chat, openai-completions, json; default: auto", "auto"),

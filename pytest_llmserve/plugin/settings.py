@@ -15,7 +15,7 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
-from pytest_llmserve.measure.opening import EMBEDDED, ServerWish, request_headers
+from pytest_llmserve.measure.opening import OWN, ServerWish, request_headers
 from pytest_llmserve.plugin.options import (
     OPTIONS,
     TRUST_FLAGS,
@@ -79,7 +79,7 @@ def _check_server(config: pytest.Config) -> None:
         )
     if serve is not None:
         command_from(serve, 1)
-    elif endpoint is not None and endpoint != EMBEDDED:
+    elif endpoint is not None and endpoint not in OWN:
         target_from_url(endpoint)
 
 
@@ -323,7 +323,7 @@ def _header_lines(config: pytest.Config) -> tuple[str, ...]:
 def server_wish(config: pytest.Config) -> ServerWish:
     """The server options as one value."""
     endpoint, serve = named_server(config)
-    own = bool(serve) or endpoint == EMBEDDED
+    own = bool(serve) or endpoint in OWN
     return ServerWish(
         endpoint=endpoint,
         serve=serve,

@@ -15,7 +15,10 @@ def document_of(test: TestRun) -> dict[str, Any]:
     """All that is known of it; travels with pytest's report."""
     keep_text = bool(value(test.state.config, "--llm-keep-text"))
     opened, started_ns = test.state.opened, test.watch.started_ns if test.watch is not None else None
-    runs = [run_document(run, keep_text, test.compared.get(place)) for place, run in enumerate(test.runs)]
+    runs = [
+        run_document(run, keep_text, test.compared.get(place), test.mixes.get(place))
+        for place, run in enumerate(test.runs)
+    ]
     return {
         "nodeid": test.item.nodeid,
         "attempt": test.attempt,

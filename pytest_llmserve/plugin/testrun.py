@@ -68,6 +68,7 @@ class TestRun:
 
     Attributes:
         noted: further keys of its document, such as "survival"; plain data.
+        beside: lines on what the test has seen go wrong, shown where its own code fails.
         closing: what is to be ended with the test's own code.
     """
 
@@ -90,6 +91,7 @@ class TestRun:
         self.mixes: dict[int, TaskMix] = {}
         self.not_judged: str | None = None
         self.noted: dict[str, Any] = {}
+        self.beside: list[str] = []
         self.closing = ExitStack()
 
     def start(self) -> None:
@@ -250,7 +252,8 @@ class TestRun:
         gone = self.vigil.end(self.runs, self.window(), self.log.window().counts)
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
-        evidence = replace(evidence, server=self._server_then, mixes=self.mixes)
+        keep_text = bool(value(self.state.config, "--llm-keep-text"))
+        evidence = replace(evidence, server=self._server_then, mixes=self.mixes, keep_text=keep_text)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)
