@@ -131,8 +131,11 @@ class Suite:
         """Run pytest in this process."""
         keeper = Keeper()
         try:
-            with warnings.catch_warnings():  # this session's own filters are not the user's
+            # This session's own filters are not the user's. And bytecode is told from its source by size and
+            # second: of two suites of one size the first would run again.
+            with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
                 warnings.simplefilter("default", LlmServeWarning)
+                patch.setattr(sys, "dont_write_bytecode", True)
                 return self.pytester.runpytest_inprocess(*arguments, plugins=[keeper])
         finally:
             keeper.put_back()
