@@ -184,24 +184,35 @@ class Count:
 
 
 def all_sessions(seeds: int, healthy: int, only: str = "") -> list[tuple[Row, int]]:
-    """Row and seed of each session; rows with `only` in their name."""
+    """Row and seed of each session, one of each row after the other; rows with `only` in their name."""
     rows = [(row, seeds) for row in (*ROWS, *LEGAL)] + [(HEALTHY, healthy)]
-    return [(row, seed) for row, times in rows if only in row.name for seed in range(1, times + 1)]
+    asked = [(row, seed) for row, times in rows if only in row.name for seed in range(1, times + 1)]
+    return sorted(asked, key=lambda one: one[1])
 
 
 def judged(asked: Iterable[tuple[Row, int]], jobs: int, needs_only: bool = False) -> list[Count]:
-    """All sessions, some at a time; each wrong one is printed as it comes."""
+    """All sessions, some at a time, each told as it comes; Ctrl-C leaves out those not yet begun."""
     counts: dict[str, Count] = {}
     with ThreadPoolExecutor(jobs) as pool:
         futures = [(r, s, pool.submit(session, r, s, r.needs if needs_only else ())) for r, s in asked]
-        for row, seed, future in futures:
-            count = counts.setdefault(row.name, Count(row))
-            one = future.result()
-            for word in dict.fromkeys([*count.add(one), *(f"red: {word}" for word in one.red)]):
-                print(f"{row.name} (seed {seed}): {word}", flush=True)
-            if any(word.endswith(": error") for word in one.red):
-                print(one.text[-3000:], flush=True)
-    return list(counts.values())
+        try:
+            for row, seed, future in futures:
+                tell(row, seed, counts.setdefault(row.name, Count(row)), future.result())
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+    return [count for count in counts.values() if count.sessions]
+
+
+def tell(row: Row, seed: int, count: Count, one: Seen) -> None:
+    """Count a session, and print what it showed."""
+    wrong = count.add(one)
+    print(
+        f"{row.name} (seed {seed}): {'; '.join(wrong) or 'as it should be'}, {one.seconds:.0f} s", flush=True
+    )
+    for word in one.red:
+        print(f"    without a verdict: {word}", flush=True)
+    if any(word.endswith(": error") for word in one.red):
+        print(one.text[-3000:], flush=True)
 
 
 def main() -> int:

@@ -45,11 +45,11 @@ def _row(fault: str, found_by: str | None, also: frozenset[str] = NOTHING, *need
 HEALTHY = Row((), None)
 
 ROWS = (
-    _row("slow_tail:every=5,ms=300", "latency", SLOW),
-    _row("slow_decay:ms=0.5", "no_degradation", SLOW),
+    _row("slow_tail:every=5,ms=450", "latency", SLOW),
+    _row("slow_decay:ms=1", "no_degradation", SLOW),
     _row("startup_errors:seconds=60,share=0.3", "error_rate", ANSWERED_5XX),
     _row("error_bursts:every=50,length=15", "error_rate", ANSWERED_5XX | {"no_degradation"}),
-    _row("stall:every=5,ms=300", "latency", SLOW),
+    _row("stall:every=5,ms=450", "latency", SLOW),
     _row("truncated_stream:every=5", "error_rate", FAILING),
     _row("error_in_stream:every=5", "error_rate", FAILING),
     _row("missing_end_mark:every=5", "error_rate", FAILING),
