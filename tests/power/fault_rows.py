@@ -63,7 +63,7 @@ ROWS = (
     _row("canary_bleed:share=0.1", "isolation", NOTHING, "isolation"),
     _row("canary_bleed:share=0.5,aborted=true", "isolation", NOTHING, "isolation"),
     _row("system_prompt_bleed:share=0.6", "isolation", NOTHING, "isolation"),
-    _row("slot_lost_on_disconnect", DISCONNECTS, NOTHING, "disconnects"),
+    _row("slot_lost_on_disconnect", DISCONNECTS, FAILING | {"isolation"}, "disconnects"),
     _row("hang_on_empty", "survives", NOTHING, "empty"),
     _row("error_500_on_nul", "survives", NOTHING, "signs"),
     _row("crash_on_oversize", "survives", NOTHING, "long"),
