@@ -7,7 +7,7 @@ from dataclasses import dataclass
 SLOW = frozenset({"latency", "goodput"})
 DISCONNECTS = "recovers_from_disconnects"
 ILL = frozenset({"survives", DISCONNECTS})
-"""Fail on a server that is not well by itself: its questions beside an input, and before clients leave, fail."""
+"""A server that is not well by itself fails the questions beside an input, and those before clients leave."""
 FAILING = frozenset({"error_rate", *SLOW, *ILL})
 ANSWERED_5XX = FAILING | {"no_log_errors"}
 """An access log tells of such answers too."""
