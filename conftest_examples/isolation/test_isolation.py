@@ -41,7 +41,7 @@ CHAT = Task(
 )
 
 
-@pytest.mark.isolation()
+@pytest.mark.isolation
 @pytest.mark.error_rate(max=0.02)
 def test_the_jobs_do_not_mix(llm_tasks):
     llm_tasks(SENTIMENT, CHAT, users=8, requests=100)

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 sys.path.append(str(Path(__file__).parent))
-from swap_proxy import Swapper  # noqa: E402
+from swap_proxy import Swapper
 
 
 def passed(share, answers, seed=0):
