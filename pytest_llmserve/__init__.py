@@ -6,11 +6,20 @@ project that has the plugin installed.
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as type checkers know it; typing itself is not imported here
+if TYPE_CHECKING:
+    from pytest_llmserve.domain.errors import LlmServeWarning as LlmServeWarning
+    from pytest_llmserve.domain.task import Task as Task
 
-def __getattr__(name: str) -> type[Warning]:
-    """The category of our warnings, where a filter names it: "ignore::pytest_llmserve.LlmServeWarning"."""
-    if name != "LlmServeWarning":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pytest_llmserve.domain.errors import LlmServeWarning
 
-    return LlmServeWarning
+def __getattr__(name: str) -> object:
+    """What users import from here: the category of our warnings, which a filter names, and `Task`."""
+    if name == "LlmServeWarning":
+        from pytest_llmserve.domain.errors import LlmServeWarning
+
+        return LlmServeWarning
+    if name == "Task":
+        from pytest_llmserve.domain.task import Task
+
+        return Task
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,10 +21,11 @@ CHECKS: dict[str, str] = {
     "no_regression": "pytest_llmserve.checks.no_regression:NoRegression",
     "resources": "pytest_llmserve.checks.resources:Resources",
     "no_log_errors": "pytest_llmserve.checks.no_log_errors:NoLogErrors",
+    "isolation": "pytest_llmserve.checks.isolation:Isolation",
 }
 """Marker -> where its class lies; nothing is imported until asked for."""
 
-BARE = frozenset({"no_log_errors"})
+BARE = frozenset({"no_log_errors", "isolation"})
 """Markers that promise something without any keyword: there is nothing that one must be told."""
 
 

@@ -27,6 +27,7 @@ class Evidence:
             nothing was named to compare with.
         log: what the server's log told through the whole test.
         mixes: of the runs that were a mix of tasks, by their place among `runs`.
+        keep_text: what was asked and answered may be shown in what outlives the session.
         environment, server: where the runs were measured, and of whom, as a `Measurement` has them.
     """
 
@@ -38,6 +39,7 @@ class Evidence:
     baselines: tuple[Measurement | str, ...] = ()
     log: LogWindow = field(default_factory=lambda: LogWindow(missing="the server's log was not followed"))
     mixes: Mapping[int, TaskMix] = field(default_factory=dict)
+    keep_text: bool = False
     environment: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
 

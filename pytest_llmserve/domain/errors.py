@@ -38,6 +38,14 @@ class ProbeLost(LlmServeError):
     """Our own fault: a probe that was asked for could not read what it watches."""
 
 
+class ServerGone(BaseException):
+    """An earlier input has ended the server, or harmed it for good, and it was not started again.
+
+    Not an `Exception`: what draws inputs, as hypothesis does, would take it for the fault of the input at
+    hand, and search for a smaller one against a server that is not there.
+    """
+
+
 class LlmServeWarning(UserWarning):
     """A verdict that was not reached, or cannot be: the test passes all the same.
 

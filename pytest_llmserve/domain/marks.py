@@ -5,6 +5,10 @@ from __future__ import annotations
 _MASK = 0xFFFFFFFF
 # Odd, so that multiplying by it permutes the 32-bit numbers: nonces never repeat within a run.
 _STEP = 0x9E3779B1
+_STEP_BACK = pow(_STEP, -1, 1 << 32)
+
+DIGITS = 8
+"""Of a mark."""
 
 
 def nonce(salt: str, request_id: int) -> str:
@@ -18,3 +22,16 @@ def nonce(salt: str, request_id: int) -> str:
 def salt_after(salt: str, requests: int) -> str:
     """The salt whose nonces go on where those of so many requests end."""
     return f"{(int(salt, 16) + requests * _STEP) & _MASK:08x}"
+
+
+def request_behind(salt: str, mark: str) -> int:
+    """The request of that salt whose nonce it is, whether or not so many were ever sent: the way back.
+
+    A nonce that was copied with one wrong digit, or with two neighbours exchanged, leads to a request beyond
+    the five millionth, so it accuses no other request of a run that is not longer.
+
+    Args:
+        salt: as of `nonce`.
+        mark: eight hex digits.
+    """
+    return ((int(mark, 16) - int(salt, 16)) * _STEP_BACK) & _MASK

@@ -207,6 +207,32 @@ class LoadResult:
         ended = [r.end_ns for r in self.requests if r.end_ns is not None]
         return (max(ended) - min(sent)) / 1e9 if sent and ended else 0.0
 
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that its requests belong to, in the order of their first; empty without."""
+        return tuple(dict.fromkeys(r.task for r in self.everything if r.task is not None))
+
+    def by_task(self, name: str) -> LoadResult:
+        """The requests of one task and their figures; the generator and the server are those of the run.
+
+        Raises:
+            ValueError: no request belongs to such a task.
+        """
+        if name not in self.tasks:
+            had = f"its tasks are {', '.join(self.tasks)}" if self.tasks else "it has no tasks"
+            raise ValueError(f"no task {name!r} in this run: {had}")
+        records = [r for r in self.everything if r.task == name]
+        return LoadResult(
+            self.plan,
+            records,
+            self.generator,
+            self.steady_ns,
+            self.resources,
+            start_ns=self.start_ns,
+            prompts=self.prompts,
+            rounds=self.rounds,
+        )
+
     def goodput(
         self, *, ttft_ms: float | None = None, tpot_ms: float | None = None, e2e_ms: float | None = None
     ) -> float:

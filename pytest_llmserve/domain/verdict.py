@@ -6,6 +6,8 @@ import math
 
 import msgspec
 
+from pytest_llmserve.domain.isolation import CarriedAnswers
+
 PASS = "pass"
 FAIL = "fail"
 UNDECIDED = "undecided"
@@ -29,6 +31,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         sentence: the first line a person reads.
         spoiled: undecided for the load generator's sake, whatever the figures say.
         fate: the end of that sentence, where it tells what became of the server; alike for all limits.
+        answers: of the marker `isolation`, what it rests on.
     """
 
     check: str
@@ -44,6 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     about_sample: bool = False
     spoiled: bool = False
     fate: str | None = None
+    answers: CarriedAnswers | None = None
 
     def fails(self, strict: bool) -> bool:
         """True when the test must fail.
@@ -72,7 +76,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
             return None if value is None or not math.isfinite(value) else round(value, 6)
 
         interval = None if self.interval is None else [finite(bound) for bound in self.interval]
-        return {
+        document: dict[str, object] = {
             "check": self.check,
             "what": self.what,
             "limit": self.limit,
@@ -84,3 +88,4 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
             "holds": self.holds,
             "sentence": self.sentence,
         }
+        return document if self.answers is None else document | {"answers": self.answers.as_json()}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.task import Manner
 from pytest_llmserve.load.http import request_bytes
+from pytest_llmserve.load.requests import request_of
 from pytest_llmserve.load.trace import TraceRow
 
 
@@ -29,12 +31,24 @@ def prompts_json(prompts: Sequence[Prompt]) -> bytes:
     return f"[{','.join(written)}]".encode()
 
 
-def try_encoding(target: Target, plan: LoadPlan, prompts: Sequence[Prompt], rows: Sequence[TraceRow]) -> None:
+def try_encoding(
+    target: Target,
+    plan: LoadPlan,
+    prompts: Sequence[Prompt],
+    rows: Sequence[TraceRow],
+    tasks: Sequence[str] = (),
+    manners: Mapping[str, Manner] | None = None,
+) -> None:
     """Let the user's faults show here, not in a worker. Raises SetupError."""
-    encode = dialect(target.api).encode
+    spoken = dialect(target.api)
+    encode = spoken.encode
     request_bytes(target, encode(target, prompts[0], plan.params))
-    for prompt in prompts[1:]:
-        encode(target, prompt, plan.params)
+    for place, prompt in enumerate(prompts):
+        manner = manners.get(tasks[place]) if manners else None
+        if manner is None:
+            encode(target, prompt, plan.params)
+        else:
+            request_of(target, spoken, prompt, plan.params, manner)
     limited = next((fields for row in rows if (fields := row.params) is not None), None)
     if limited is not None:
         encode(target, prompts[0], {**plan.params, **limited})

@@ -7,7 +7,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.task import Manner
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.beforehand import prompts_json, try_encoding
 from pytest_llmserve.load.job import DRAIN, Job, Message, WorkerSummary
@@ -56,6 +57,7 @@ class LoadRun:
         prompts: sent in a seeded order, over and over.
         folder: private to the run; records and texts are written there.
         tasks: task name of each prompt, or empty.
+        manners: of the tasks whose requests differ from the others, by name.
         address: of the server; looked up when not given.
 
     Raises:
@@ -71,6 +73,7 @@ class LoadRun:
         folder: Path,
         *,
         tasks: Sequence[str] = (),
+        manners: Mapping[str, Manner] | None = None,
         address: Address | None = None,
     ) -> None:
         self.plan = plan
@@ -78,7 +81,7 @@ class LoadRun:
         written = prompts_json(prompts)
         workers = workers_of(plan)
         rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
-        try_encoding(target, plan, prompts, rows)
+        try_encoding(target, plan, prompts, rows, tasks, manners)
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
@@ -89,6 +92,7 @@ class LoadRun:
                 plan=self._plan,
                 prompts_json=written,
                 tasks=list(tasks),
+                manners=dict(manners or {}),
                 address=where,
                 index=index,
                 shard=shard,

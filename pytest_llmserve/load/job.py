@@ -10,6 +10,7 @@ from pytest_llmserve.domain.addresses import Address
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.task import Manner
 
 DRAIN = b"d"
 """Written to a worker's stdin while it runs: begin nothing more."""
@@ -21,6 +22,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         prompts_json: a list; JSON, because msgpack has no form for a lone surrogate.
         tasks: task name of each prompt, or empty.
+        manners: of the tasks whose requests differ from the others, by name.
         trace_json: of a trace: this worker's rows, as `trace.rows_to_json` writes them.
         trace_end_ns: where the whole trace ends, from the start of the run.
         index: this worker's number, 0 <= index < plan.workers.
@@ -34,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     address: Address
     index: int
     shard: str
+    manners: dict[str, Manner] = {}
     trace_json: bytes = b"[]"
     trace_end_ns: int = 0
 

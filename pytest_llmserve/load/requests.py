@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from pytest_llmserve.dialects import dialect
-from pytest_llmserve.domain.exchange import Prompt, prompt_chars
+from pytest_llmserve.domain.exchange import Dialect, Prompt, prompt_chars
 from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.task import Manner
 from pytest_llmserve.load.http import request_bytes
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.prompts import prompt_order, with_mark, with_nonce
@@ -35,6 +40,7 @@ class RequestWriter:
         self._target, self._plan, self._tasks = job.target, job.plan, job.tasks
         self._dialect = dialect(job.target.api)
         self._prompts = job.prompts()
+        self._manners = job.manners
         self._order = prompt_order(len(self._prompts), job.plan.seed, in_order=job.plan.in_order)
         self._templates: dict[int, tuple[Template, int] | None] = {}
 
@@ -59,19 +65,51 @@ class RequestWriter:
                 return Written(kept[0].filled(nonce(salt, request_id)), kept[1], task)
         text = self._prompts[entry] if prompt is None else prompt
         marked = with_nonce(text, salt, request_id)
-        return Written(self._bytes(marked, params), prompt_chars(marked), task)
+        return Written(self._bytes(marked, params, task), prompt_chars(marked), task)
 
-    def _bytes(self, prompt: Prompt, params: dict[str, Any] | None) -> bytes:
-        fields = self._plan.params if params is None else {**self._plan.params, **params}
-        return request_bytes(self._target, self._dialect.encode(self._target, prompt, fields))
+    def _bytes(self, prompt: Prompt, params: dict[str, Any] | None, task: str | None) -> bytes:
+        manner = None if task is None else self._manners.get(task)
+        return request_of(self._target, self._dialect, prompt, self._plan.params, manner, params)
 
     def _template(self, entry: int) -> tuple[Template, int] | None:
         if len(self._templates) >= _KEPT:
             return None
         prompt = self._prompts[entry]
-        found = template(lambda mark: self._bytes(with_mark(prompt, mark), None))
+        task = self._tasks[entry] if self._tasks else None
+        found = template(lambda mark: self._bytes(with_mark(prompt, mark), None, task))
         if found is not None and len(found.head) + len(found.tail) > _LONGEST_BYTES:
             found = None
         chars = prompt_chars(with_mark(prompt, "0" * 8))
         self._templates[entry] = None if found is None else (found, chars)
         return self._templates[entry]
+
+
+def request_of(
+    target: Target,
+    dialect: Dialect,
+    prompt: Prompt,
+    fields: Mapping[str, Any],
+    manner: Manner | None = None,
+    own: Mapping[str, Any] | None = None,
+) -> bytes:
+    """A request as it goes over the wire.
+
+    Args:
+        target: where it goes.
+        dialect: how it is written.
+        prompt: with its mark.
+        fields: of all requests of the load.
+        manner: its task's; its fields come over those of the load.
+        own: its own fields, over both.
+
+    Raises:
+        SetupError: something of it cannot be sent.
+    """
+    if manner is not None:
+        fields = {**fields, **manner.params}
+    if own is not None:
+        fields = {**fields, **own}
+    request = dialect.encode(target, prompt, fields)
+    if manner is not None and manner.path is not None:
+        request = msgspec.structs.replace(request, path=manner.path)
+    return request_bytes(target, request)

@@ -19,6 +19,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.engine import Progress
+from pytest_llmserve.load.prompt_sets import PromptSet
 from pytest_llmserve.measure.rounds import joined, round_plan
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.watch import Watch
@@ -89,7 +90,7 @@ def with_a_request_a_round(plan: LoadPlan) -> LoadPlan:
 def by_turns(
     a: Contender,
     b: Contender,
-    prompts: Sequence[Prompt],
+    prompts: PromptSet | Sequence[Prompt],
     rounds: int,
     folder: Callable[[], Path],
     keep: Callable[[Comparison], None],

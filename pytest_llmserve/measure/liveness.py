@@ -57,6 +57,10 @@ class Liveness:
             return None, f"the server's process is not known: {why}"
         return self._listened or self._server.pid, ""
 
+    def workers_ended(self) -> tuple[int, int]:
+        """How many of the worker processes have ended so far, and in place of how many another one came."""
+        return (0, 0) if self._workers is None else self._workers.ended()
+
     def expect_end(self) -> None:
         """The test itself is about to end the server: until `renew` nothing is wrong with that."""
         self._asked = True
@@ -116,7 +120,7 @@ class Liveness:
     def _with_workers(self, seen: Seen, lost: tuple[int, int], log: Mapping[str, int]) -> Seen:
         """What became of the worker processes, and what may have been lost with them."""
         server = self._server
-        ended, replaced = (0, 0) if self._workers is None or seen.asked else self._workers.ended()
+        ended, replaced = (0, 0) if seen.asked else self.workers_ended()
         if not ended or server is None:
             return seen
         recycled = RECYCLED.search(server.log_tail(_LOG_LINES)) is not None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from pytest_llmserve import simulator
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
@@ -24,7 +25,9 @@ from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
 from pytest_llmserve.serve.ready import wait_ready
 
-EMBEDDED = "embedded"
+OWN: dict[str, Callable[[int], list[str]]] = {"embedded": embedded.command, "simulator": simulator.command}
+"""Servers of ours: their name for `--llm-endpoint` -> the command that serves at a port."""
+
 STARTED, TOLD = "started by this test session", "--llm-server-pid"
 """Why a process is known to be the server."""
 
@@ -34,7 +37,7 @@ class ServerWish:
     """The server options, as given.
 
     Attributes:
-        endpoint: a URL, "embedded", or None with `serve`.
+        endpoint: a URL, a name of `OWN`, or None with `serve`.
         headers: "Name: value" lines.
         ready_ns: longest wait until the server answers; None = by kind.
     """
@@ -181,7 +184,7 @@ def open_server(wish: ServerWish, folder: Path) -> OpenServer:
 
 def _open(wish: ServerWish, folder: Path) -> OpenServer:
     headers = request_headers(wish.headers, wish.api_key_env)
-    if wish.serve is not None or wish.endpoint == EMBEDDED:
+    if wish.serve is not None or wish.endpoint in OWN:
         return _open_own(wish, folder, headers)
     if wish.endpoint is None:
         raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
@@ -200,13 +203,9 @@ def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) ->
 
 
 def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...]) -> OpenServer:
-    make: Callable[[int], list[str]]
-    if wish.serve is not None:
-        template = wish.serve
-        make = lambda port: command_from(template, port)  # noqa: E731
-    else:
-        make = embedded.command
-    server, port = shared_start(wish.serve or EMBEDDED, folder, make)
+    named = wish.serve or str(wish.endpoint)
+    make = OWN[named] if wish.serve is None else partial(command_from, wish.serve)
+    server, port = shared_start(named, folder, make)
     try:
         target = _target(wish, target_from_url(f"http://127.0.0.1:{port}"), headers)
         endpoint = wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death)

@@ -18,6 +18,7 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.engine import LoadRun, Progress
+from pytest_llmserve.load.prompt_sets import PromptSet
 from pytest_llmserve.measure.beside import Beside
 from pytest_llmserve.measure.looks import Decided, Looks
 from pytest_llmserve.measure.watch import MemoryWatch, Watch
@@ -34,7 +35,7 @@ class Stopped(Exception):
 def measured_run(
     target: Target,
     plan: LoadPlan,
-    prompts: Sequence[Prompt],
+    prompts: PromptSet | Sequence[Prompt],
     folder: Path,
     watch: Watch,
     keep: Keep,
@@ -50,7 +51,7 @@ def measured_run(
     Args:
         target: a server whose dialect is decided.
         plan: of the load.
-        prompts: sent in a seeded order.
+        prompts: sent in the plan's order; of one task or of several.
         folder: private to the run.
         watch: of the server, already started.
         keep: takes the result; called exactly once unless the run is void.
@@ -69,7 +70,8 @@ def measured_run(
     if decided is not None:
         import_now()
     started_ns = time.monotonic_ns()
-    with LoadRun(target, plan, prompts, folder) as run:
+    asked = prompts if isinstance(prompts, PromptSet) else PromptSet(prompts)
+    with LoadRun(target, plan, asked.prompts, folder, tasks=asked.tasks, manners=asked.manners) as run:
         try:
             _begin(run, plan, watch, memory)
             tell, looks = _Tell(watch, run, progress, alarm), None if decided is None else Looks(run, decided)

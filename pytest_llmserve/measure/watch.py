@@ -129,6 +129,11 @@ class Watch:
             time.sleep(CPU_EVERY_NS / NS_PER_S)
             self.sample_now()
 
+    @property
+    def tree(self) -> tuple[ProcessTree | None, str | None]:
+        """The processes that are watched now; and why there are none."""
+        return self._looks[-1].tree, self._looks[-1].missing
+
     def memory(self) -> MemoryWatch:
         """A memory reading for one run that is about to begin."""
         look = self._looks[-1]

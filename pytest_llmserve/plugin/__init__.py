@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llmserve.plugin.fixtures import llm_endpoint, llm_load, llm_resources, llm_server
+from pytest_llmserve.plugin.fixtures import llm_endpoint, llm_load, llm_resources, llm_server, llm_tasks
 from pytest_llmserve.plugin.hooks import (
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -21,6 +21,7 @@ __all__ = [
     "llm_load",
     "llm_resources",
     "llm_server",
+    "llm_tasks",
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",

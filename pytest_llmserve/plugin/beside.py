@@ -30,6 +30,7 @@ def show_beside(report: pytest.TestReport, test: TestRun) -> None:
         test.vigil.stack_lines(),
         diagnosed(test),
     )
+    text = "\n".join(filter(None, [*test.beside, text]))
     opened = test.state.opened
     if not text or opened is None:
         return

@@ -13,10 +13,12 @@ import pytest
 
 from pytest_llmserve.checks.comparison import Comparison
 from pytest_llmserve.domain.errors import LlmServeError
+from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
 from pytest_llmserve.measure.compare import ROUNDS
 from pytest_llmserve.plugin.ending import sigterm_interrupts
+from pytest_llmserve.plugin.mixing import MixCall, run_tasks
 from pytest_llmserve.plugin.testrun import OnProgress, TestRun, told
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ _CUT_LIMIT_S = 5.0
 T = TypeVar("T")
 
 
-def _current(state: State, fixture: str) -> TestRun:
+def current_test(state: State, fixture: str) -> TestRun:
+    """The test that runs now; outside of one it fails and names the fixture."""
     test = state.current
     if test is None or not test.runs_now:
         pytest.fail(
@@ -45,11 +48,32 @@ def _caller(state: State) -> str:
     return f"{path}:{frame.f_lineno}"
 
 
-class LoadFace:
-    """The load generator. Several calls in a test are several runs; the markers judge each."""
+class _Awaiting:
+    """A face whose calls may be awaited: they then run in a thread."""
+
+    _fixture = "llm_load"
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    async def _awaited(self, place: str, act: Callable[[TestRun, threading.Event], T]) -> T:
+        test = current_test(self._state, self._fixture)
+        stop = threading.Event()
+        task = asyncio.ensure_future(asyncio.to_thread(act, test, stop))
+        try:
+            with sigterm_interrupts():
+                return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([task], timeout=_CUT_LIMIT_S)
+            raise
+        except LlmServeError as error:
+            fault = told(error)
+        pytest.fail(f"{place}: {fault}", pytrace=False)
+
+
+class LoadFace(_Awaiting):
+    """The load generator. Several calls in a test are several runs; the markers judge each."""
 
     def __call__(
         self, prompts: object = None, *, on_progress: OnProgress | None = None, **keywords: Any
@@ -65,7 +89,7 @@ class LoadFace:
         died: the run is void, and the message says that it was not the server.
         """
         place = _caller(self._state)
-        test = _current(self._state, "llm_load")
+        test = current_test(self._state, "llm_load")
         try:
             return test.load(prompts, keywords, on_progress=on_progress)
         except LlmServeError as error:
@@ -109,7 +133,7 @@ class LoadFace:
         Faults end the test as those of a call do; a server that cannot be used is named.
         """
         place = _caller(self._state)
-        test = _current(self._state, "llm_load")
+        test = current_test(self._state, "llm_load")
         try:
             return test.compare((a, b), prompts, keywords, rounds, on_progress=on_progress)
         except LlmServeError as error:
@@ -132,20 +156,60 @@ class LoadFace:
             place, lambda test, stop: test.compare((a, b), prompts, keywords, rounds, stop, on_progress)
         )
 
-    async def _awaited(self, place: str, act: Callable[[TestRun, threading.Event], T]) -> T:
-        test = _current(self._state, "llm_load")
-        stop = threading.Event()
-        task = asyncio.ensure_future(asyncio.to_thread(act, test, stop))
+
+class TasksFace(_Awaiting):
+    """Mixes of tasks; what ran at full concurrency is a run of the test, and the markers judge it."""
+
+    _fixture = "llm_tasks"
+
+    def __call__(
+        self,
+        *tasks: object,
+        alone: bool | int = True,
+        canaries: bool = True,
+        aborts: float | None = None,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> TaskMix:
+        """Ask the first requests one after the other, then all of them at once, and check the answers.
+
+        Args:
+            tasks: `pytest_llmserve.Task`, one or more; they take turns.
+            alone: False = nothing is asked alone before; a number = so many of each task, 20 by default.
+            canaries: mix in a task whose right answer is the request's own mark.
+            aborts: share of the requests beside which a client asks and leaves in the middle of the
+                answer; a tenth by default where answers are streamed.
+            on_progress: as of `llm_load`, for one load after the other.
+            keywords: those of the `load` marker; they win over the marker's. 8 users and 200 requests
+                by default.
+
+        Faults end the test as those of `llm_load` do; so does a check that raises.
+        """
+        place = _caller(self._state)
+        test = current_test(self._state, self._fixture)
+        call = MixCall(tasks, keywords, alone, canaries, aborts)
         try:
-            with sigterm_interrupts():
-                return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            stop.set()
-            await asyncio.wait([task], timeout=_CUT_LIMIT_S)
-            raise
+            return run_tasks(test, call, on_progress=on_progress)
         except LlmServeError as error:
             fault = told(error)
         pytest.fail(f"{place}: {fault}", pytrace=False)
+
+    def arun(
+        self,
+        *tasks: object,
+        alone: bool | int = True,
+        canaries: bool = True,
+        aborts: float | None = None,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> Coroutine[Any, Any, TaskMix]:
+        """Do as a call does, from async code; cancelling it ends the load.
+
+        `on_progress` is called from another thread.
+        """
+        place = _caller(self._state)
+        call = MixCall(tasks, keywords, alone, canaries, aborts)
+        return self._awaited(place, lambda test, stop: run_tasks(test, call, stop, on_progress))
 
 
 class ResourcesFace:
@@ -170,4 +234,4 @@ class ResourcesFace:
 
     def window(self) -> ResourceWindow:
         """The samples of this test so far."""
-        return _current(self._state, "llm_resources").window()
+        return current_test(self._state, "llm_resources").window()

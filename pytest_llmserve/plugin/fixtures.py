@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_llmserve.plugin.faces import LoadFace, ResourcesFace
+    from pytest_llmserve.plugin.endpointface import EndpointFace
+    from pytest_llmserve.plugin.faces import LoadFace, ResourcesFace, TasksFace
     from pytest_llmserve.plugin.serverface import ServerFace
     from pytest_llmserve.serve.endpoint import Endpoint
 
 
 @pytest.fixture(scope="session")
-def llm_endpoint(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
+def llm_endpoint(request: pytest.FixtureRequest) -> Iterator[EndpointFace]:
     """The server under test: .url .api .model .generate() .stream() .send() .is_alive()."""
+    from pytest_llmserve.plugin.endpointface import EndpointFace
     from pytest_llmserve.plugin.options import require_server
     from pytest_llmserve.plugin.state import state_of
 
     require_server(request.config)  # asked for by getfixturevalue(), no hook has seen it
     state = state_of(request.config)
-    yield state.open().endpoint
+    yield EndpointFace(state)
     state.close_server()
 
 
@@ -32,6 +34,15 @@ def llm_load(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> LoadFace
     from pytest_llmserve.plugin.state import state_of
 
     return LoadFace(state_of(request.config))
+
+
+@pytest.fixture(scope="session")
+def llm_tasks(llm_endpoint: Endpoint, request: pytest.FixtureRequest) -> TasksFace:  # noqa: ARG001 - order
+    """A mix of named tasks, each with a check; call it with tasks and keywords such as users=8."""
+    from pytest_llmserve.plugin.faces import TasksFace
+    from pytest_llmserve.plugin.state import state_of
+
+    return TasksFace(state_of(request.config))
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,12 @@ from pytest_llmserve.plugin.options import (
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
 
-FIXTURES = frozenset({"llm_endpoint", "llm_load", "llm_resources", "llm_server"})
+FIXTURES = frozenset({"llm_endpoint", "llm_load", "llm_resources", "llm_server", "llm_tasks"})
+LOADS = frozenset({"llm_load", "llm_tasks"})
+"""The fixtures that send a load."""
 MARKERS = (
     *("load", "latency", "throughput", "goodput", "error_rate", "no_leak"),
-    *("no_degradation", "no_regression", "resources", "no_log_errors"),
+    *("no_degradation", "no_regression", "resources", "no_log_errors", "isolation"),
 )
 
 
@@ -116,7 +118,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Beside other xdist workers, a load test has the server for itself."""
     if not hasattr(item.config, "workerinput") or not _is_ours(item):
         return (yield)
-    with _state(item.config).turn(alone="llm_load" in getattr(item, "fixturenames", ())):
+    with _state(item.config).turn(alone=not LOADS.isdisjoint(getattr(item, "fixturenames", ()))):
         return (yield)
 
 

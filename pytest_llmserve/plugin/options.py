@@ -36,7 +36,8 @@ OPTIONS: tuple[Option, ...] = (
         "--llm-endpoint",
         "string",
         "URL",
-        "server under test; 'embedded' starts a small real model. Also env LLM_ENDPOINT",
+        "server under test; 'embedded' starts a small real model, 'simulator' a simulated one"
+        " (its options: python -m pytest_llmserve.simulator --help). Also env LLM_ENDPOINT",
         env="LLM_ENDPOINT",
     ),
     Option("--llm-api", "string", "NAME", "openai-chat, openai-completions, json; default: auto", "auto"),
@@ -75,6 +76,7 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
         "judge no_regression against the runs kept under this name, or folder",
     ),
+    Option("--llm-request-log", "string", "FILE", "write a line for each request of a load, with its texts"),
     Option("--llm-scale", "float", "F", "multiply all durations and request counts", 1.0),
     Option("--llm-strict", "bool", "", "undecided fails", False),
     Option("--llm-load-workers", "int", "N", "processes that send the load; default: 1", 1),
@@ -202,7 +204,7 @@ def repeat_command(config: pytest.Config, nodeid: str) -> str:
     # Node ids count from the root folder, arguments from where pytest was started.
     parts = ["pytest", os.path.relpath(config.rootpath / path, config.invocation_params.dir) + colons + rest]
     servers = dict(zip(("--llm-endpoint", "--llm-serve"), named_server(config), strict=True))
-    left_out = {"--llm-report", "--llm-save", *(() if is_https(config) else TRUST_FLAGS)}
+    left_out = {"--llm-report", "--llm-save", "--llm-request-log", *(() if is_https(config) else TRUST_FLAGS)}
     for option in OPTIONS:
         given = servers[option.flag] if option.flag in servers else value(config, option.flag)
         if option.flag in left_out or given in (None, option.default, []):

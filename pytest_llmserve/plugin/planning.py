@@ -9,24 +9,25 @@ import pytest
 
 from pytest_llmserve.checks import no_early_end
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.plan import LoadPlan
-from pytest_llmserve.load.prompts import as_prompts
+from pytest_llmserve.load.prompt_sets import PromptSet, as_prompt_set
 from pytest_llmserve.load.spec import LoadSpec, overridden
 from pytest_llmserve.plugin.markers import Wishes
 from pytest_llmserve.plugin.options import value
 
 
-def planned(config: pytest.Config, wishes: Wishes, keywords: Mapping[str, Any]) -> LoadPlan:
-    """The plan of one run: the marker's keywords, those of the call over them.
+def planned(
+    config: pytest.Config, wishes: Wishes, keywords: Mapping[str, Any], call: str = "llm_load"
+) -> LoadPlan:
+    """The plan of one run: the marker's keywords, those of the `call` over them.
 
     Raises:
         SetupError: a keyword is wrong, or nothing that is asked for could end the run.
     """
-    spec = build(LoadSpec, "llm_load", (), overridden(wishes.load or {}, keywords))
+    spec = build(LoadSpec, call, (), overridden(wishes.load or {}, keywords))
     if spec.until is not None and not any(check.stops_early for check in wishes.checks):
-        raise SetupError(f"llm_load: {no_early_end()}")
+        raise SetupError(f"{call}: {no_early_end()}")
     errors = wishes.check("error_rate")
     return spec.plan(
         scale=value(config, "--llm-scale"),
@@ -37,13 +38,13 @@ def planned(config: pytest.Config, wishes: Wishes, keywords: Mapping[str, Any]) 
     )
 
 
-def entries_of(prompts: object) -> list[Prompt]:
-    """The prompts of a call as a list.
+def entries_of(prompts: object) -> PromptSet:
+    """The prompts of a call.
 
     Raises:
         SetupError: they are none.
     """
     try:
-        return as_prompts(prompts)
+        return as_prompt_set(prompts)
     except ValueError as error:
         raise SetupError(str(error)) from None

@@ -193,9 +193,9 @@ class ServerFace:
             return wait_recovered(endpoint, before, end_ns, within_ns, ended, start_ns)
         finally:
             self._ended = None
-            self._watch_anew()
+            self.watch_anew()
 
-    def _watch_anew(self) -> None:
+    def watch_anew(self) -> None:
         """What came back is another process: it is the one that has to live, and is watched, from now on."""
         opened = self._state.renewed()
         self._liveness.renew(opened)

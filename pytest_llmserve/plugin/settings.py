@@ -15,7 +15,7 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
-from pytest_llmserve.measure.opening import EMBEDDED, ServerWish, request_headers
+from pytest_llmserve.measure.opening import OWN, ServerWish, request_headers
 from pytest_llmserve.plugin.options import (
     OPTIONS,
     TRUST_FLAGS,
@@ -26,6 +26,7 @@ from pytest_llmserve.plugin.options import (
     named_server,
     value,
 )
+from pytest_llmserve.plugin.requestlog import request_log
 from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
 
 _READY_URL_NS = 30 * NS_PER_S
@@ -53,6 +54,7 @@ def check_options(config: pytest.Config) -> None:
         progress_every_ns,
         server_logs,
         _check_reports,
+        request_log,
         kept_as,
         compared_with,
         partial(profile_file, nodeid="", run=1),
@@ -77,7 +79,7 @@ def _check_server(config: pytest.Config) -> None:
         )
     if serve is not None:
         command_from(serve, 1)
-    elif endpoint is not None and endpoint != EMBEDDED:
+    elif endpoint is not None and endpoint not in OWN:
         target_from_url(endpoint)
 
 
@@ -321,7 +323,7 @@ def _header_lines(config: pytest.Config) -> tuple[str, ...]:
 def server_wish(config: pytest.Config) -> ServerWish:
     """The server options as one value."""
     endpoint, serve = named_server(config)
-    own = bool(serve) or endpoint == EMBEDDED
+    own = bool(serve) or endpoint in OWN
     return ServerWish(
         endpoint=endpoint,
         serve=serve,

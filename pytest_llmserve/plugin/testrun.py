@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,13 @@ from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.foresight import earliest, too_few
 from pytest_llmserve.checks.judging import all_decided, judged
 from pytest_llmserve.domain.errors import GeneratorError, LlmServeError, ProbeLost, SetupError
+from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
+from pytest_llmserve.load.prompt_sets import PromptSet
 from pytest_llmserve.load.spec import overridden
 from pytest_llmserve.measure.compare import by_turns, check_rounds, with_a_request_a_round
 from pytest_llmserve.measure.judged import watch_for
@@ -37,10 +39,11 @@ from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
+from pytest_llmserve.plugin.requestlog import logged
 from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.settings import profile_file
+from pytest_llmserve.plugin.testdocument import document_of
 from pytest_llmserve.plugin.warned import LET_PASS, warned
-from pytest_llmserve.reports.document import run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
 
 if TYPE_CHECKING:
@@ -61,7 +64,13 @@ def told(error: LlmServeError) -> str:
 
 
 class TestRun:
-    """Mutable; lives from a test's setup to its report."""
+    """Mutable; lives from a test's setup to its report.
+
+    Attributes:
+        noted: further keys of its document, such as "survival"; plain data.
+        beside: lines on what the test has seen go wrong, shown where its own code fails.
+        closing: what is to be ended with the test's own code.
+    """
 
     __test__ = False
 
@@ -79,7 +88,11 @@ class TestRun:
         self._outcome: str | None = DID_NOT_PASS
         self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
         self.compared: dict[int, Comparison] = {}
+        self.mixes: dict[int, TaskMix] = {}
         self.not_judged: str | None = None
+        self.noted: dict[str, Any] = {}
+        self.beside: list[str] = []
+        self.closing = ExitStack()
 
     def start(self) -> None:
         """The test's own code begins: watch the server."""
@@ -109,30 +122,35 @@ class TestRun:
             SetupError: a keyword, prompt or trace is wrong.
             LlmServeError: the load came to nothing.
         """
+        with self.in_vain("load"):
+            plan, entries = self.plan(keywords, on_progress), entries_of(prompts)
+            self.tell_before(plan)
+            return self.run(plan, entries, stop, on_progress)
+
+    @contextmanager
+    def in_vain(self, what: str) -> Iterator[None]:
+        """Should what is done here come to nothing, the checks say why there is no run."""
         try:
-            return self._load(prompts, keywords, stop, on_progress)
+            yield
         except LlmServeError as error:
-            self._no_run = f"the load came to nothing: {told(error)}"
+            self._no_run = f"the {what} came to nothing: {told(error)}"
             raise
 
-    def _load(
-        self,
-        prompts: object,
-        keywords: Mapping[str, Any],
-        stop: threading.Event | None,
-        on_progress: OnProgress | None,
+    def run(
+        self, plan: LoadPlan, asked: PromptSet, stop: threading.Event | None, on_progress: OnProgress | None
     ) -> LoadResult:
-        plan, entries = self._plan(keywords, on_progress), entries_of(prompts)
+        """Run a load as it is planned, as a run of the test."""
         assert self.watch is not None
         leak = self.wishes.check("no_leak")
         target = self.state.open().endpoint.target
-        self._tell_before(plan)
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
-        with self._shown(plan, on_progress) as progress, self.vigil.profiled(self.runs, plan, file):
+        profiled = self.vigil.profiled(self.runs, plan, file)
+        written = logged(self, asked, self.runs, str(len(self.runs) + 1))
+        with written, self.shown(plan, on_progress) as progress, profiled:
             return measured_run(
                 target,
                 plan,
-                entries,
+                asked,
                 self.state.run_folder(),
                 self.watch,
                 self.runs.append,
@@ -160,36 +178,36 @@ class TestRun:
         """
 
         def plan_of(own: Mapping[str, Any]) -> LoadPlan:
-            return with_a_request_a_round(self._plan(overridden(keywords, own), on_progress))
+            return with_a_request_a_round(self.plan(overridden(keywords, own), on_progress))
 
         def keep(found: Comparison) -> None:
             self.compared[len(self.runs)] = found
             self.runs.append(found.a)
 
-        try:
+        with self.in_vain("comparison"):
             number, entries = check_rounds(plan_of({}), rounds), entries_of(prompts)
             with contenders(self, sides, plan_of) as (a, b):
-                self._tell_before(a.plan)
-                with self._shown(a.plan, on_progress) as progress:
+                self.tell_before(a.plan)
+                with self.shown(a.plan, on_progress) as progress:
                     folder = self.state.run_folder
                     return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
-        except LlmServeError as error:
-            self._no_run = f"the comparison came to nothing: {told(error)}"
-            raise
 
-    def _plan(self, keywords: Mapping[str, Any], on_progress: OnProgress | None) -> LoadPlan:
+    def plan(
+        self, keywords: Mapping[str, Any], on_progress: OnProgress | None, call: str = "llm_load"
+    ) -> LoadPlan:
+        """The plan of a run: the marker's keywords, those of the call over them. Raises SetupError."""
         if on_progress is not None and not callable(on_progress):
             raise SetupError(
-                f"llm_load: on_progress={on_progress!r} cannot be called:"
+                f"{call}: on_progress={on_progress!r} cannot be called:"
                 " give a function of one argument, a LoadProgress"
             )
-        return planned(self.state.config, self.wishes, keywords)
+        return planned(self.state.config, self.wishes, keywords, call)
 
     def _decided(self, so_far: LoadResult) -> bool:
         """A run that goes on, judged by itself."""
         return all_decided(self.wishes.checks, Evidence(runs=(so_far,)))
 
-    def _tell_before(self, plan: LoadPlan) -> None:
+    def tell_before(self, plan: LoadPlan) -> None:
         """Say what is known of the verdicts before, once a test; warn of limits that stay undecided at best.
 
         Raises:
@@ -207,7 +225,7 @@ class TestRun:
             raise SetupError(f"{text}; {NOT_BEGUN}")
 
     @contextmanager
-    def _shown(self, plan: LoadPlan, on_progress: OnProgress | None) -> Iterator[OnProgress]:
+    def shown(self, plan: LoadPlan, on_progress: OnProgress | None) -> Iterator[OnProgress]:
         """Who is told how far the run is: the terminal first, then the test's own function."""
         terminal = self.state.terminal()
         shown = nullcontext() if terminal is None else terminal.line(plan)
@@ -234,7 +252,8 @@ class TestRun:
         gone = self.vigil.end(self.runs, self.window(), self.log.window().counts)
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
-        evidence = replace(evidence, server=self._server_then)
+        keep_text = bool(value(self.state.config, "--llm-keep-text"))
+        evidence = replace(evidence, server=self._server_then, mixes=self.mixes, keep_text=keep_text)
         if self._no_run is not None:
             evidence = replace(evidence, no_run=self._no_run)
         self.verdicts = self._judged(evidence)
@@ -251,7 +270,7 @@ class TestRun:
         Returns the text of a failure where the user's filters make errors of these warnings.
         """
         doubts = [(each.check, each.sentence) for each in self.verdicts if each.verdict == UNDECIDED]
-        told = [warned(self.item, of, self._redacted(said)) for of, said in (*doubts, *self.vigil.doubts)]
+        told = [warned(self.item, of, self.redacted(said)) for of, said in (*doubts, *self.vigil.doubts)]
         return None if all(told) else self._failure_text(AS_ERRORS)
 
     def _failure_text(self, strict: str | None) -> str:
@@ -267,7 +286,7 @@ class TestRun:
             log=self.log.told(runs),
             stacks=self.vigil.stack_lines(),
         )
-        return self._redacted(text)
+        return self.redacted(text)
 
     def _judged(self, evidence: Evidence) -> list[Verdict]:
         verdicts: list[Verdict] = []
@@ -300,6 +319,7 @@ class TestRun:
         Collected.of(self.state.config).keep(self.document() | {"outcome": "interrupted"})
 
     def _stop_watching(self) -> None:
+        self.closing.close()
         if self.watch is None or self._window is not None:
             return
         self.log.stop()
@@ -310,36 +330,14 @@ class TestRun:
         except ProbeLost as lost:
             self._window = msgspec.structs.replace(self.watch.window(), missing=str(lost))
 
-    def _redacted(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
+        """The text without the secrets that are sent to the server."""
         opened = self.state.opened
         return opened.endpoint.redact(text) if opened is not None else text
 
-    def _without_secrets(self, run: dict[str, Any]) -> dict[str, Any]:
-        """A server may repeat the key it was sent, in an error or an answer."""
-        for row in run.get("requests", ()):
-            for name in ("error", "text"):
-                if row[name]:
-                    row[name] = self._redacted(row[name])
-        return run
-
     def document(self) -> dict[str, Any]:
         """This attempt for the JSON report; plain data that travels with pytest's report."""
-        keep_text = bool(value(self.state.config, "--llm-keep-text"))
-        return {
-            "nodeid": self.item.nodeid,
-            "attempt": self.attempt,
-            "server": self.state.opened.document if self.state.opened is not None else None,
-            "runs": [
-                self._without_secrets(run_document(run, keep_text, self.compared.get(place)))
-                for place, run in enumerate(self.runs)
-            ],
-            "verdicts": verdict_documents(self.verdicts),
-            "not_judged": self.not_judged,
-            "diagnosis": [],
-            "resources": watched_document(self.window(), self.watch.started_ns if self.watch else None),
-            "log": self.log.document(keep_text),
-            **self.vigil.document(),
-        }
+        return document_of(self)
 
     def attach(self, report: pytest.TestReport) -> None:
         """Put the document on pytest's report."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import NOT_KEPT
 from pytest_llmserve.domain.result import LoadResult, record_row
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.reports.figures import COUNTERS, LOWEST, devices, peaks, series
+from pytest_llmserve.reports.isolation import mix_document
 
 if TYPE_CHECKING:
     from pytest_llmserve.checks.comparison import Comparison
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 SCHEMA = "pytest-llmserve/1"
 
 
-def run_document(run: LoadResult, keep_text: bool, comparison: Comparison | None = None) -> dict[str, Any]:
+def run_document(
+    run: LoadResult, keep_text: bool, comparison: Comparison | None = None, mix: TaskMix | None = None
+) -> dict[str, Any]:
     """One run. Prompts are never in it; answers only with `keep_text`, in "requests"."""
     document: dict[str, Any] = {
         "plan": plan_document(run.plan),
@@ -38,14 +42,32 @@ def run_document(run: LoadResult, keep_text: bool, comparison: Comparison | None
         "generator": msgspec.to_builtins(run.generator),
         "resources": resources_document(run.resources, run.memory),
     }
+    if run.tasks:
+        document["tasks"] = [task_document(run, name) for name in run.tasks]
     if run.profile is not None:
         document["profile"] = msgspec.to_builtins(run.profile) | {"text": str(run.profile)}
     if comparison is not None:
         document["comparison"] = comparison_document(comparison)
+    if mix is not None:
+        document["mix"] = mix_document(mix)
     if keep_text:
         rows = ((record_row(r), None if r.text_at == NOT_KEPT else r.text) for r in run.requests)
         document["requests"] = [row | {"text": text} for row, text in rows]
     return document
+
+
+def task_document(run: LoadResult, name: str) -> dict[str, Any]:
+    """What became of the requests of one task."""
+    own = run.by_task(name)
+    return {
+        "task": name,
+        "n": len(own.tried),
+        "failed": len(own.failed),
+        **{
+            figure: {q: _finite(getattr(getattr(own, figure), q)) for q in ("p50", "p95")}
+            for figure in ("ttft_ms", "e2e_ms")
+        },
+    }
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pytest_llmserve.domain.stages import level_text
 from pytest_llmserve.domain.units import NS_PER_S, ms_text
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.reports.figures import peak_lines
+from pytest_llmserve.reports.isolation import carried_lines
 
 _SLOWEST = 5
 _SHOWN_ERRORS = 4
@@ -53,6 +54,8 @@ def failure_text(
         ended = None
     if strict is not None and any(v.verdict == "undecided" for v in failed):
         lines.append(f"undecided counts as failed ({strict})")
+    carried = carried_lines(verdicts, len(runs))
+    lines += ["", *carried] if carried else []
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
     lines += ["", *log] if log else []

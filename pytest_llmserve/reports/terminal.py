@@ -10,6 +10,7 @@ from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
+from pytest_llmserve.reports.isolation import mix_lines
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -47,7 +48,8 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
     for test in tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
         if verbosity < 0:
-            said = "; ".join([_short(test), *_said(test)])
+            survival = [_survival(test)] if "survival" in test else []
+            said = "; ".join([_short(test), *survival, *_said(test)])
             _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{said}")
             continue
         _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
@@ -57,6 +59,9 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
         for short in test.get("diagnosis", ()):
             _plain(console, f"  diagnosis: {short['what']}: {short['sentence']}")
+        if "survival" in test:
+            survived = test["survival"]["survived"] == test["survival"]["cases"]
+            _plain(console, f"  {_survival(test)}", None if survived else "red")
         for line in _said(test):
             _plain(console, f"  {line}", "yellow")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
@@ -72,11 +77,18 @@ def _short(test: Mapping[str, Any]) -> str:
     return f" ({', '.join(counted)})" if counted else ""
 
 
+def _survival(test: Mapping[str, Any]) -> str:
+    found = test["survival"]
+    cases = f"{found['cases']} case{'' if found['cases'] == 1 else 's'}"
+    return f"hostile inputs: {cases}, {found['survived']} survived"
+
+
 def _said(test: Mapping[str, Any]) -> Iterator[str]:
     """What was not judged, what the server was held up by, and what became of runs that were to be kept."""
     for key in ("not_judged", "liveness", "stacks_missing"):
         if test.get(key):
             yield test[key]
+    yield from (f"clients that left: {found['what']}" for found in test.get("disconnects", ()))
     held_up = held_up_text((test.get("resources") or {}).get("full_ms"))
     if held_up:
         yield held_up
@@ -120,10 +132,14 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
+    if run.get("tasks"):
+        _print_tasks(console, run["tasks"])
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:
         _plain(console, f"  {run['profile']['text']}", "yellow")
+    for line in mix_lines(run["mix"]) if "mix" in run else ():
+        _plain(console, f"  {line}")
     if "comparison" in run:
         _print_comparison(console, run["comparison"])
 
@@ -174,6 +190,18 @@ def _print_stages(console: Any, stages: Sequence[Mapping[str, Any]]) -> None:
     ]
     heads = ("stage", *counts, "req/s", "tok/s", "TTFT p50", "p95", "e2e p50", "p95")
     _print_rows(console, heads, rows, padding=0)  # up to ten columns in eighty
+
+
+def _print_tasks(console: Any, tasks: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        [
+            task["task"],
+            *(_figure(task[column], column) for column in ("n", "failed")),
+            *(_figure(task[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
+        ]
+        for task in tasks
+    ]
+    _print_rows(console, ("task", "n", "failed", "TTFT p50", "p95", "e2e p50", "p95"), rows)
 
 
 def _print_rows(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_llmserve.dialects.decoding import every
+from pytest_llmserve.dialects.piece import Unreadable
+from pytest_llmserve.dialects.unpack import unpacker
 from pytest_llmserve.domain.exchange import Decoded, Decoder, Dialect, HttpRequest, Prompt
-from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OK, SERVER_ERROR_IN_STREAM, Outcome
+from pytest_llmserve.domain.outcome import CUT_OFF, HTTP_4XX, HTTP_5XX, OK, SERVER_ERROR_IN_STREAM, Outcome
+from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.serve.faults import no_answer
 from pytest_llmserve.serve.redact import redact
@@ -104,6 +109,45 @@ def raw_outcome(dialect: Dialect, target: Target, exchange: Exchange, body: Body
             return Outcome(OK, status=status, body=body.raw)
     error = None if decoded.error is None else redact(decoded.error, target)
     return Outcome(decoded.outcome, status=status, error=error, body=body.raw)
+
+
+def answered_of(
+    dialect: Dialect, target: Target, exchange: Exchange, body: Body, spoken: bool = True
+) -> Answered:
+    """All of a raw answer, with its body unpacked, or as it came where that cannot be.
+
+    Of a 2xx that came whole only an error in it counts, or the want of its end mark.
+
+    Args:
+        dialect: of the API.
+        target: whose secrets are hidden.
+        exchange: that is over.
+        body: what came.
+        spoken: it is an answer of this API, whose end mark is known.
+    """
+    status, raw = exchange.status, body.raw
+    if status is None:
+        decoded = no_answer(exchange.ending)
+    else:
+        decoder = dialect.decoder(target, status, body.headers)
+        decoder.feed(exchange.stamps.end_ns or 0, raw)
+        decoded = decoder.finish(exchange.ending)
+    judged = {HTTP_4XX, HTTP_5XX, SERVER_ERROR_IN_STREAM, *([CUT_OFF] if spoken else [])}
+    good = status is not None and 200 <= status < 300 and exchange.complete and decoded.outcome not in judged
+    with contextlib.suppress(Unreadable):
+        packed = unpacker(every(body.headers, "content-encoding"))
+        raw = raw if packed is None else packed.feed(raw)
+    return Answered(
+        outcome=OK if good else decoded.outcome,
+        status=status,
+        error=None if good or decoded.error is None else redact(decoded.error, target),
+        content_type=body.content_type,
+        body=raw,
+        tokens=len(decoded.token_ns),
+        complete=exchange.complete,
+        begun_ns=exchange.stamps.started_ns,
+        end_ns=exchange.stamps.end_ns or exchange.stamps.started_ns,
+    )
 
 
 def raw_request(path: str, body: Any, headers: Mapping[str, str] | None, method: str = "POST") -> HttpRequest:

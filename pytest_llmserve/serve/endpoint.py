@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.outcome import Outcome
+from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
-from pytest_llmserve.serve.call import Body, Call, raw_outcome, raw_request
+from pytest_llmserve.serve.call import Body, Call, answered_of, raw_outcome, raw_request
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.reply import Reply
@@ -117,13 +119,47 @@ class Endpoint:
             "ok" for a 2xx answer that came whole, whatever it says; `.status`, `.error` and
             `.body` beside it.
         """
-        if path is None:
-            path = self._dialect.encode(self.target, "", {}).path
-        sink = Body()
-        exchange = Exchange(raw_request(path, body, headers, method), sink, _seconds(timeout))
-        exchange.own_headers_win = True
-        self._wire.perform(exchange)
+        request, sink = self.request(body, path=path, headers=headers, method=method), Body()
+        exchange = self._exchanged(request, sink, _seconds(timeout))
         return raw_outcome(self._dialect, self.target, exchange, sink)
+
+    def request(
+        self,
+        body: Any,
+        *,
+        path: str | None = None,
+        headers: dict[str, str] | None = None,
+        method: str = "POST",
+    ) -> HttpRequest:
+        """The request that `send` sends. Arguments as for `send`."""
+        if path is None:
+            path = self.encoded("", {}).path
+        return raw_request(path, body, headers, method)
+
+    def encoded(self, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
+        """The request that `generate` sends.
+
+        Raises:
+            SetupError: the request cannot be built.
+        """
+        return self._dialect.encode(self.target, prompt, params)
+
+    def answered(self, request: HttpRequest, timeout: float | str = 30) -> Answered:
+        """Send a request as it is, once, and tell all of its answer; its headers win over the target's.
+
+        Raises:
+            SetupError: the request cannot be sent as HTTP.
+        """
+        sink = Body()
+        exchange = self._exchanged(request, sink, _seconds(timeout), fresh=True)
+        spoken = request.path == self.encoded("", {}).path
+        return answered_of(self._dialect, self.target, exchange, sink, spoken)
+
+    def _exchanged(self, request: HttpRequest, sink: Body, limit_s: float, fresh: bool = False) -> Exchange:
+        exchange = Exchange(request, sink, limit_s)
+        exchange.own_headers_win, exchange.fresh = True, fresh
+        self._wire.perform(exchange)
+        return exchange
 
     def is_alive(self, timeout: float | str = 5) -> bool:
         """True when the server answers a plain GET in time with a status below 500.

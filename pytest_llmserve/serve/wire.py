@@ -45,6 +45,7 @@ class Exchange:
     """One request on the wire.
 
     Attributes:
+        fresh: over a connection of its own, so that it is never sent again.
         stamps: what has happened so far.
         ending: how the transport ended; "closed_early" until it has.
         done: set when nothing more will come; holds an exception only for faults that are not
@@ -56,6 +57,7 @@ class Exchange:
         self.sink = sink
         self.limit_s = limit_s
         self.own_headers_win = False
+        self.fresh = False
         self.stamps = Stamps(time.monotonic_ns())
         self.status: int | None = None
         self.ending = Ending(CLOSED_EARLY, "the client closed the connection")
@@ -225,7 +227,7 @@ class Wire:
         try:
             async with asyncio.timeout(exchange.limit_s):
                 try:
-                    await self._attempt(exchange, headers, fresh=False)
+                    await self._attempt(exchange, headers, fresh=exchange.fresh)
                 except httpx.TransportError as error:
                     if stamps.connected or exchange.status is not None or not closed_while_idle(error):
                         raise

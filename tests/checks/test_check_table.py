@@ -15,6 +15,8 @@ from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build, signature
 from pytest_llmserve.domain.log import LogWindow
+from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import GeneratorHealth
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED
 
@@ -28,7 +30,10 @@ ONE_OF_EACH = {
     "no_regression": {"percent": 10, "metrics": ["e2e_p50"]},
     "resources": {"rss_mb": 4000},
     "no_log_errors": {"allow": ["timed out"]},
+    "isolation": {},
 }
+
+SALT = "0badcafe"
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -56,16 +61,24 @@ def test_no_check_passes_on_no_evidence(name):
     assert all("no evidence" in v.sentence for v in verdicts)
 
 
+class OwnMarks:
+    """Answers that repeat their request's mark."""
+
+    def read(self, at):
+        return nonce(SALT, at)
+
+
 @pytest.fixture
 def good(make):
     """Evidence on which every check passes; `health` is what the generator says of its run."""
 
     def evidence(death=None, **health):
         memory = make.memory([100.0] * 7, [100.0] * 7)
-        records = [make.record(i, 20.0) for i in range(2000)]
+        records = [make.record(i, 20.0, text_at=i, texts=OwnMarks()) for i in range(2000)]
         records[1] = make.record(1, "refused")
-        run = make.run(records, healthy=GeneratorHealth(**health), steady_s=20.0, memory=memory)
-        kept = measurement_of(make.run(records, steady_s=20.0), name="main")
+        plan = LoadPlan(users=4, salt=SALT)
+        run = make.run(records, healthy=GeneratorHealth(**health), steady_s=20.0, memory=memory, plan=plan)
+        kept = measurement_of(make.run(records, steady_s=20.0, plan=plan), name="main")
         watched = {"resources": make.samples([100.0]), "log": LogWindow(read=10)}
         return Evidence(runs=(run,), death=death, baselines=(kept,), **watched)
 
@@ -107,7 +120,7 @@ def test_an_unknown_check_is_refused_with_the_known_ones():
     with pytest.raises(SetupError) as caught:
         check_class("speed")
     known = "latency, throughput, goodput, error_rate, no_leak, no_degradation, no_regression, "
-    known += "resources, no_log_errors"
+    known += "resources, no_log_errors, isolation"
     assert str(caught.value) == f"no check 'speed': one of {known}"
 
 

@@ -38,7 +38,11 @@ def test_python_in_the_documents_runs(documents, document, mock_server, session,
             (folder / name).write_text(code)
             written += [name] if "def test_" in code else []
     done = session(
-        folder, f"--llm-endpoint={server.url}", f"--llm-server-log={server.output}", "--llm-scale=0.2"
+        folder,
+        f"--llm-endpoint={server.url}",
+        f"--llm-server-log={server.output}",
+        "--llm-scale=0.2",
+        "--hypothesis-profile=llmserve",
     )
     assert done.exit == 0, done.text
     ran = {test["nodeid"].partition("::")[0] for test in done.report["tests"]}

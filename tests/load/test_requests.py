@@ -8,6 +8,7 @@ import pytest
 from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.domain.task import Manner
 from pytest_llmserve.load import requests
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.prompts import prompt_order
@@ -17,7 +18,7 @@ PROMPTS = ["one", "two \ud800", [{"role": "system", "content": "s"}, {"role": "u
 SEED, SALT = 7, "5eed0000"
 
 
-def writer(api="openai-chat", salt=SALT, tasks=(), prompts=PROMPTS, **plan):
+def writer(api="openai-chat", salt=SALT, tasks=(), prompts=PROMPTS, manners=None, **plan):
     target = msgspec.structs.replace(target_from_url("http://127.0.0.1:8000"), api=api, model="m")
     load_plan = LoadPlan(users=1, requests=1, seed=SEED, salt=salt, **plan)
     return RequestWriter(
@@ -26,6 +27,7 @@ def writer(api="openai-chat", salt=SALT, tasks=(), prompts=PROMPTS, **plan):
             plan=load_plan,
             prompts_json=json.dumps(prompts).encode(),
             tasks=list(tasks),
+            manners=manners or {},
             address=(2, ("127.0.0.1", 8000)),
             index=0,
             shard="",
@@ -91,3 +93,20 @@ def test_the_nonce_is_told_from_equal_digits_in_the_prompt():
     made = writer(prompts=["00000000 [ffffffff]"])
     for request_id in range(3):
         assert said(made.write(request_id)) == f"[{nonce(SALT, request_id)}] 00000000 [ffffffff]"
+
+
+@pytest.mark.parametrize("salt", [SALT, None])
+def test_a_task_has_fields_and_a_path_of_its_own(salt):
+    """They come over the load's, in the first request of a prompt and in those filled in from it."""
+    made = writer(
+        salt=salt,
+        tasks=("a", "b", "a"),
+        manners={"b": Manner({"max_tokens": 3}, "/emotion")},
+        params={"max_tokens": 9, "top_p": 1},
+        in_order=True,
+    )
+    for request_id in range(6):
+        written = made.write(request_id)
+        own = request_id % 3 == 1
+        assert written.raw.startswith(b"POST /emotion " if own else b"POST /v1/chat/completions ")
+        assert (body(written)["max_tokens"], body(written)["top_p"]) == (3 if own else 9, 1)

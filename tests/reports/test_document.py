@@ -118,3 +118,31 @@ def test_the_environment_says_where_and_how():
     assert found["cpus"] >= 1
     assert found["python"].startswith("3.")
     assert "ttft" in " ".join(found["definitions"]).lower()
+
+
+def test_tasks_have_a_row_each(make):
+    """Of their own requests alone, as the run's view of a task has them; without tasks there are no rows."""
+    records = [make.record(0, task="chat"), make.record(1, 300, task="chat"), make.failed(2)]
+    records += [make.record(3, 200, task="emotion")]
+    run = make.run([msgspec.structs.replace(r, task=r.task or "emotion") for r in records])
+    assert strict_json(run_document(run, False))["tasks"] == [
+        {
+            "task": "chat",
+            "n": 2,
+            "failed": 0,
+            "ttft_ms": {"p50": 20.0, "p95": 20.0},
+            "e2e_ms": {"p50": 100.0, "p95": 300.0},
+        },
+        {
+            "task": "emotion",
+            "n": 2,
+            "failed": 1,
+            "ttft_ms": {"p50": 20.0, "p95": None},
+            "e2e_ms": {"p50": 200.0, "p95": None},
+        },
+    ]
+    assert "tasks" not in run_document(make.run([make.record(0)]), False)
+    with pytest.raises(ValueError, match=r"^no task 'chot' in this run: its tasks are chat, emotion$"):
+        run.by_task("chot")
+    with pytest.raises(ValueError, match=r"^no task 'chat' in this run: it has no tasks$"):
+        make.run([make.record(0)]).by_task("chat")

@@ -211,3 +211,14 @@ def test_the_diagnosis_is_in_the_summary(make):
     tests = [document(make, verdicts=[make.verdict()], outcome="failed", diagnosis=short)]
     assert lines(tests)[-1] == "  diagnosis: queueing: requests wait: send less"
     assert "queueing" not in "".join(lines(tests, verbosity=-1))
+
+
+def test_tasks_are_shown_a_row_each(make):
+    """Below the run's own figures."""
+    run = make.run([make.record(0, task="chat"), make.record(1, 300, task="emotion")])
+    shown = lines([document(make, [run])])
+    head = next(i for i, line in enumerate(shown) if line.split()[:1] == ["task"])
+    assert shown[head].split("  ")[1].strip() == "task"
+    assert shown[head + 2].split() == ["chat", "1", "0", "20.0", "20.0", "100", "100"]
+    assert shown[head + 3].split() == ["emotion", "1", "0", "20.0", "20.0", "300", "300"]
+    assert not any(line.split()[:1] == ["task"] for line in lines([document(make, [make.run([])])]))

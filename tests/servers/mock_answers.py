@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import mock_leaks
-import mock_wire as wire
+
+from pytest_llmserve.simulator import wire
 
 WORDS = ("red", "green", "blue", "amber", "violet", "teal", "ochre", "indigo")
 CREATED = 1700000000

@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import mock_answers as answers
-import mock_wire as wire
 from mock_answers import Behaviour, Piece
 from mock_leaks import KINDS, Keep
+
+from pytest_llmserve.simulator import wire
 
 NS_PER_MS = 1_000_000
 
@@ -75,11 +76,12 @@ class MockServer:
         """Serve one connection until either side ends it."""
         patience_s = self.behaviour.close_idle_ms / 1000 or None
         first = True
+        requests = wire.RequestReader()
         with contextlib.suppress(ConnectionError, TimeoutError):
             while True:
                 self.idle.add(writer)
                 async with asyncio.timeout(None if first else patience_s):
-                    request = await wire.read_request(reader)
+                    request = await next_request(requests, reader)
                 self.idle.discard(writer)
                 if request is None or not await Exchange(self, request, reader, writer).run():
                     break
@@ -223,6 +225,16 @@ class Exchange:
         await self.reader.read()
         self.row["client_gone"] = True
         return False
+
+
+async def next_request(requests: wire.RequestReader, reader: asyncio.StreamReader) -> wire.Request | None:
+    """The next request of a connection, or None when the client has closed it."""
+    while (request := requests.next(time.monotonic_ns())) is None:
+        data = await reader.read(1 << 16)
+        if not data:
+            return None
+        requests.feed(data)
+    return request
 
 
 def healthy(behaviour: Behaviour) -> Behaviour:

@@ -22,7 +22,7 @@ class Asked:
         system: text of the system message, or "".
         prompt: text of the last message, or the prompt.
         stream: a streamed answer was asked for.
-        active: requests that are being answered now, this one too.
+        active: requests that have come and are not over, those that wait and this one too.
         text: what will be answered; a fault may change it.
         status: other than 200: an error is answered, with `error` as its message.
         late_ms: the first token is late by so much, against the timing law.
@@ -63,7 +63,8 @@ class Stream:
     """A streamed answer, as a fault may change it.
 
     Attributes:
-        parts: in the order in which they are sent.
+        parts: in the order in which they are sent. The list is read as it is sent: what is not yet due may
+            still be exchanged.
         then: "end" as HTTP has it, "cut" (close before the body's end), "reset" or "hang".
         length: of the Content-Length header, where the body is to be sent with one; a wrong one is a fault.
     """

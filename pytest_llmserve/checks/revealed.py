@@ -1,0 +1,83 @@
+"""What of its own inside a server lets out in an answer: stacks, and paths of its code. Pure."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+
+LONGEST_CHARS = 262_144
+"""As much of an answer is looked at."""
+_SHOWN_CHARS = 80
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Text that no answer should have.
+
+    Attributes:
+        name: of its kind, for people.
+        regex: that finds it.
+        in_speech: a model does not say it by itself: it counts in a good answer too.
+    """
+
+    name: str
+    regex: re.Pattern[str]
+    in_speech: bool = False
+
+
+SIGNS: tuple[Sign, ...] = (
+    Sign("a Python traceback", re.compile(r"Traceback \(most recent call last\)"), in_speech=True),
+    Sign("a Python stack", re.compile(r'File "[^"\n]{1,300}", line \d+'), in_speech=True),
+    Sign(
+        "a Go panic", re.compile(r"goroutine \d+ \[\w|\bpanic: runtime error|\.go:\d+ \+0x"), in_speech=True
+    ),
+    Sign("a Java stack", re.compile(r"\bat [\w.$]{3,200}\([\w$]{1,100}\.(?:java|kt|scala):\d+\)")),
+    Sign("a .NET stack", re.compile(r"\bat [\w.`<>]{3,200}\([^)\n]{0,200}\) in [^\n]{1,200}:line \d+")),
+    Sign("a C++ exception", re.compile(r"terminate called after throwing|\bwhat\(\):\s+\S")),
+    Sign("a Rust panic", re.compile(r"panicked at [^\n]{0,200}\.rs:\d+"), in_speech=True),
+    Sign("a Node.js stack", re.compile(r"\bat [^\n(]{0,200}\(?(?:node:|file://|/)[^\s()]{1,200}:\d+:\d+\)?")),
+    Sign("a Ruby stack", re.compile(r"\.rb:\d+:in [`']")),
+    Sign("a place in C or C++ code", re.compile(r"/[\w.+-]+\.(?:c|cc|cpp|cu|cuh|h|hpp):\d+")),
+    Sign(
+        "a path of the server's code",
+        re.compile(
+            r"(?<![:/\w.])(?:/[\w.+@-]+){2,20}\.(?:py|pyx|so(?:\.\d+)*|dylib|jar|rs)\b"
+            r"|\b[A-Z]:\\(?:[\w .+@-]+\\){1,20}[\w.+@-]+\.(?:py|pyx|dll|exe)\b"
+        ),
+    ),
+)
+
+
+def revealed(answer: bytes, sent: bytes, speech: bool) -> str | None:
+    """Say what an answer lets out that the input had not in it; None = nothing.
+
+    Args:
+        answer: its body.
+        sent: the body of the request: what an answer repeats of it is not the server's.
+        speech: it is a good answer, whose text a model has made up.
+    """
+    text, said = plain(answer[:LONGEST_CHARS]), plain(sent)
+    for sign in SIGNS:
+        if speech and not sign.in_speech:
+            continue
+        for found in sign.regex.finditer(text):
+            if found[0] not in said:
+                return f"{sign.name}: {_shown(text[found.start() :])}"
+    return None
+
+
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
+_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|([nrt"/\\]))')
+
+
+def plain(data: bytes) -> str:
+    """The text as it was before it was written into JSON or HTML."""
+    text = data.decode("utf-8", "replace")
+    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else _ESCAPES[found[2]], text)
+    return html.unescape(text) if "&" in text else text
+
+
+def _shown(text: str) -> str:
+    line = " ".join(text[: 2 * _SHOWN_CHARS].split())
+    return repr(line if len(line) <= _SHOWN_CHARS else line[:_SHOWN_CHARS] + "...")

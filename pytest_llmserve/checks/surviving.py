@@ -1,0 +1,227 @@
+"""Whether a server survived a hostile input: from what was seen beside it to one sentence. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from pytest_llmserve.checks.clean import NEVER_LOOKED_AT, answer_faults
+from pytest_llmserve.domain.outcome import OK, SERVER_ERROR_IN_STREAM
+from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said, Survival
+from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, mb_text, ms_text
+
+_SHOWN_CHARS = 40
+_NAMED = 3
+"""So many neighbours are named."""
+_LATER, _LATER_MS = 3.0, 1000.0
+"""A neighbour that took so many times what was usual, and so much longer, is told."""
+_TOO_MANY = 429
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What was seen beside the answer to the case itself.
+
+    Attributes:
+        sent: the body of the request.
+        reference: what the probe's answers are held against.
+        probes: its answers after the case, the last one decides; empty = it was not asked.
+        ended: what became of the server's process, a clause; None = it is the same, or not known.
+        jump_bytes: what its memory rose by; None = not known.
+        limit_bytes: what it may rise by, beyond what the input itself weighs.
+        neighbours: the questions that were under way meanwhile.
+        usual_ms: how long a neighbour took before; None = not known.
+        not_seen: clauses on what could not be looked at.
+    """
+
+    sent: bytes
+    reference: Reference = field(default_factory=Reference)
+    probes: tuple[Said, ...] = ()
+    ended: str | None = None
+    jump_bytes: int | None = None
+    limit_bytes: int = 0
+    neighbours: tuple[Neighbour, ...] = ()
+    usual_ms: float | None = None
+    not_seen: tuple[str, ...] = ()
+
+
+def survival_of(answered: Answered, beside: Beside) -> Survival:
+    """What is to be said of a case."""
+    took_ms = (answered.end_ns - answered.begun_ns) / NS_PER_MS
+    after = [
+        fault
+        for fault in (
+            None if beside.ended is not None else probe_fault(beside.reference, beside.probes),
+            neighbours_fault(beside.neighbours, answered.begun_ns),
+            _jump_fault(beside),
+        )
+        if fault is not None
+    ]
+    ended = () if beside.ended is None else (beside.ended,)
+    faults = (*ended, *answer_faults(answered, beside.sent), *after)
+    not_seen = (*beside.not_seen, *_never_looked_at(answered))
+    lost = beside.ended or probe_fault(beside.reference, beside.probes)
+    what = "; ".join(faults) if faults else _well(answered, beside, took_ms)
+    return Survival(
+        what=what + (f" (not seen: {'; '.join(not_seen)})" if not_seen else ""),
+        faults=faults,
+        outcome=answered.outcome,
+        status=answered.status,
+        took_ms=took_ms,
+        not_seen=not_seen,
+        unusable=lost,
+        evidence=(_told(answered, took_ms), *_evidence(beside, answered.begun_ns)),
+    )
+
+
+def _well(answered: Answered, beside: Beside, took_ms: float) -> str:
+    parts = [f"it {_did(answered)} in {ms_text(took_ms)}"]
+    if beside.probes:
+        known = beside.reference.unknown is None
+        tries = "" if len(beside.probes) == 1 else f" at try {len(beside.probes)}"
+        parts.append(f"the probe was answered {'as before' if known else 'afterwards'}{tries}")
+    if beside.jump_bytes is not None:
+        parts.append(f"its memory rose by {mb_text(max(0, beside.jump_bytes))}")
+    if beside.neighbours:
+        parts.append(f"{_count(len(beside.neighbours), 'neighbour')} answered")
+    return ", ".join([*parts, *_later(beside)])
+
+
+def _did(answered: Answered) -> str:
+    if answered.status is not None and answered.status >= 400:
+        return f"refused the input with {answered.status}"
+    within = answered.outcome == SERVER_ERROR_IN_STREAM
+    return f"refused the input inside a {answered.status} answer" if within else f"answered {answered.status}"
+
+
+# -- the probe
+
+
+def reference_of(params: Mapping[str, Any], said: Sequence[Said]) -> Reference:
+    """What the probe's answers are held against from now on.
+
+    Where one failed, so may the next. Two answers that came once only tell of more that have not come yet:
+    then they are no measure.
+
+    Args:
+        params: fields of the request that the server took.
+        said: its answers before the first case.
+    """
+    there = Counter(each.text for each in said if each.text is not None)
+    failed = [each.error for each in said if each.text is None]
+    if failed:
+        times = _count(len(said), "time")
+        why = f"the probe failed {len(failed)} of {times} before the first case ({failed[0]})"
+        return Reference(params=dict(params), unknown=why, answers=False)
+    known = frozenset(text for text in there if text is not None)
+    unknown = None
+    if sum(count == 1 for count in there.values()) > 1:
+        times = _count(sum(there.values()), "time")
+        unknown = f"the probe's text, {len(there)} different answers when it was asked {times} before"
+    return Reference(params=dict(params), texts=known, unknown=unknown)
+
+
+def is_right(reference: Reference, said: Said) -> bool:
+    """It answers as before, or, where that is no measure, at all; all is right where it never answered."""
+    if not reference.answers:
+        return True
+    return said.text is not None and (reference.unknown is not None or said.text in reference.texts)
+
+
+def probe_fault(reference: Reference, probes: Sequence[Said]) -> str | None:
+    """What is wrong with the answers to the probe after a case; one right answer will do."""
+    if not probes or is_right(reference, probes[-1]):
+        return None
+    last = probes[-1]
+    if last.text is None:
+        return f"it did not answer the probe afterwards ({last.error})"
+    before = sorted(reference.texts)[0]
+    return f"it answers the probe otherwise than before: {_shown(last.text)} instead of {_shown(before)}"
+
+
+# -- the neighbours
+
+
+def neighbours_fault(neighbours: Sequence[Neighbour], begun_ns: int) -> str | None:
+    """The neighbours that failed or were not answered, named; None = there are none."""
+    harmed = [each for each in neighbours if each.outcome != OK and each.status != _TOO_MANY]
+    if not harmed:
+        return None
+    named = [_named(each, begun_ns) for each in harmed[:_NAMED]]
+    more = f" and {len(harmed) - _NAMED} more" if len(harmed) > _NAMED else ""
+    return f"{_count(len(harmed), 'neighbour')} harmed: {', '.join(named)}{more}"
+
+
+def _named(neighbour: Neighbour, begun_ns: int) -> str:
+    away_ms = (neighbour.begun_ns - begun_ns) / NS_PER_MS
+    when = f"asked {ms_text(abs(away_ms))} {'after' if away_ms >= 0 else 'before'} it"
+    if neighbour.outcome is None:
+        return f"no. {neighbour.id} ({when}) unanswered"
+    why = f": {neighbour.error}" if neighbour.error else ""
+    return f"no. {neighbour.id} ({when}) {neighbour.outcome}{why}"
+
+
+def _later(beside: Beside) -> list[str]:
+    """Neighbours that had to wait; told, and no fault."""
+    usual_ms = beside.usual_ms
+    took = [(n.end_ns - n.begun_ns) / NS_PER_MS for n in beside.neighbours if n.end_ns is not None]
+    if usual_ms is None or not took or max(took) < max(_LATER * usual_ms, usual_ms + _LATER_MS):
+        return []
+    return [f"a neighbour waited {ms_text(max(took))} instead of {ms_text(usual_ms)}"]
+
+
+def usual_ms(neighbours: Sequence[Neighbour]) -> float | None:
+    """How long a neighbour takes that is answered: the median; None without one."""
+    took = [(n.end_ns - n.begun_ns) / NS_PER_MS for n in neighbours if n.outcome == OK and n.end_ns]
+    return median(took) if took else None
+
+
+# -- the rest
+
+
+def _jump_fault(beside: Beside) -> str | None:
+    rise, weight = beside.jump_bytes, len(beside.sent)
+    if rise is None or rise <= beside.limit_bytes + weight:
+        return None
+    weighs = f" beyond the input's own {mb_text(weight)}" if weight >= BYTES_PER_MB else ""
+    return f"its memory rose by {mb_text(rise)}, more than {mb_text(beside.limit_bytes)}{weighs}"
+
+
+def _never_looked_at(answered: Answered) -> list[str]:
+    if answered.status not in NEVER_LOOKED_AT:
+        return []
+    return [f"whether the input was looked at at all, as it was refused with {answered.status}"]
+
+
+def _told(answered: Answered, took_ms: float) -> str:
+    """The answer to the case in a line."""
+    if answered.status is None:
+        return f"answer: none within {ms_text(took_ms)}, {answered.error or answered.outcome}"
+    kind = answered.content_type or "no Content-Type"
+    text = " ".join(answered.body[:800].decode("utf-8", "replace").split())[:200]
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return f"answer: {answered.status} in {ms_text(took_ms)}, {kind}, {len(answered.body)} bytes: {shown}"
+
+
+def _evidence(beside: Beside, begun_ns: int) -> list[str]:
+    lines = []
+    if beside.probes:
+        said = [_shown(each.text) if each.text is not None else each.error or "" for each in beside.probes]
+        lines.append(f"probe afterwards: {', then '.join(said)}")
+    if beside.neighbours:
+        named = ", ".join(_named(each, begun_ns) for each in beside.neighbours[:_NAMED])
+        lines.append(f"neighbours: {len(beside.neighbours)} under way: {named}")
+    if beside.jump_bytes is not None:
+        lines.append(f"memory: {beside.jump_bytes / BYTES_PER_MB:+.1f} MB")
+    return [*lines, *(f"not seen: {each}" for each in beside.not_seen)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "...")

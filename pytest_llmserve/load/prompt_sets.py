@@ -1,0 +1,63 @@
+"""Prompts of several tasks as one list, task by task in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.task import Manner, name_fault
+from pytest_llmserve.load.prompts import as_prompts
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """What a load asks.
+
+    Attributes:
+        prompts: sent over and over.
+        tasks: task name of each prompt, or empty.
+        manners: of the tasks whose requests differ from the others, by name.
+    """
+
+    prompts: Sequence[Prompt]
+    tasks: Sequence[str] = ()
+    manners: Mapping[str, Manner] = field(default_factory=dict)
+
+
+def in_turns(
+    prompts: Mapping[str, Sequence[Prompt]], manners: Mapping[str, Manner] | None = None
+) -> PromptSet:
+    """One prompt of each task, then the next of each; tasks with fewer begin again, so all have as many.
+
+    Neighbours in a batch are so of unlike tasks.
+    """
+    rounds = max(len(own) for own in prompts.values())
+    places = [(name, own[place % len(own)]) for place in range(rounds) for name, own in prompts.items()]
+    return PromptSet([prompt for _, prompt in places], [name for name, _ in places], manners or {})
+
+
+def as_prompt_set(prompts: object) -> PromptSet:
+    """Accept what `as_prompts` does, or such prompts by name of their task.
+
+    Raises:
+        ValueError: neither; names every fault.
+    """
+    if not isinstance(prompts, Mapping):
+        return PromptSet(as_prompts(prompts))
+    if not prompts:
+        raise ValueError('prompts is empty: give a text, a list, or {"chat": [...], "emotion": [...]}')
+    faults, sound = [], {}
+    for name, own in prompts.items():
+        fault = name_fault(name)
+        try:
+            found = as_prompts(own if own is not None else [])
+        except ValueError as error:
+            fault = "; ".join(filter(None, (fault, str(error))))
+        if fault is None:
+            sound[name] = found
+        else:
+            faults.append(f"task {name!r}: {fault}")
+    if faults:
+        raise ValueError("; ".join(faults))
+    return in_turns(sound)

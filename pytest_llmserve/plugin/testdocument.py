@@ -1,0 +1,43 @@
+"""One attempt at one test as plain data, for the JSON report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmserve.plugin.options import value
+from pytest_llmserve.reports.document import run_document, verdict_documents, watched_document
+
+if TYPE_CHECKING:
+    from pytest_llmserve.plugin.testrun import TestRun
+
+
+def document_of(test: TestRun) -> dict[str, Any]:
+    """All that is known of it; travels with pytest's report."""
+    keep_text = bool(value(test.state.config, "--llm-keep-text"))
+    opened, started_ns = test.state.opened, test.watch.started_ns if test.watch is not None else None
+    runs = [
+        run_document(run, keep_text, test.compared.get(place), test.mixes.get(place))
+        for place, run in enumerate(test.runs)
+    ]
+    return {
+        "nodeid": test.item.nodeid,
+        "attempt": test.attempt,
+        "server": opened.document if opened is not None else None,
+        "runs": [_without_secrets(test, run) for run in runs],
+        "verdicts": verdict_documents(test.verdicts),
+        "not_judged": test.not_judged,
+        "diagnosis": [],
+        "resources": watched_document(test.window(), started_ns),
+        "log": test.log.document(keep_text),
+        **test.vigil.document(),
+        **test.noted,
+    }
+
+
+def _without_secrets(test: TestRun, run: dict[str, Any]) -> dict[str, Any]:
+    """A server may repeat the key it was sent, in an error or an answer."""
+    for row in run.get("requests", ()):
+        for name in ("error", "text"):
+            if row[name]:
+                row[name] = test.redacted(row[name])
+    return run

@@ -1,0 +1,49 @@
+"""A request as people can send it again. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+
+from pytest_llmserve.domain.exchange import HttpRequest
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.wire import merged_headers
+
+LONGEST_CHARS = 200
+_LEFT_OUT = frozenset({"host", "accept-encoding", "user-agent"})
+
+
+def shown_request(target: Target, request: HttpRequest) -> str:
+    """A curl command, or, of a body that does not fit in one, its beginning, length and hash.
+
+    Secrets of the target are hidden.
+    """
+    text = _printable(request.body)
+    where = f"{request.method} {request.path}"
+    if text is None or len(text) > LONGEST_CHARS:
+        return f"{where} {redact(beginning(request.body), target)}"
+    headers = merged_headers(target, request, own_headers_win=True)
+    words = ["curl", "--unix-socket", target.socket_path] if target.socket_path else ["curl"]
+    words += [f"{target.origin}{request.path}", *(["-X", request.method] if request.method != "POST" else [])]
+    for name, value in headers:
+        if name.lower() not in _LEFT_OUT:
+            words += ["-H", f"{name}: {value}"]
+    return shlex.join([redact(word, target) for word in (*words, "--data-binary", text)])
+
+
+def beginning(body: bytes) -> str:
+    """The first 200 characters of a body, with its length and hash."""
+    text = body[: 4 * LONGEST_CHARS].decode("utf-8", "backslashreplace")
+    shown = repr(text[:LONGEST_CHARS]) + ("..." if len(text) > LONGEST_CHARS else "")
+    return f"{shown} ({len(body)} bytes, sha256 {hashlib.sha256(body).hexdigest()[:16]})"
+
+
+def _printable(body: bytes) -> str | None:
+    """The text, where a shell can be given it and a terminal shows it."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    # A body that begins like this is the name of a file to curl.
+    return text if text.isprintable() and not text.startswith("@") else None

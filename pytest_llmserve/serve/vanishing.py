@@ -1,0 +1,212 @@
+"""Clients that vanish: a socket each, closed or reset at a chosen moment."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import queue
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.addresses import Address, addresses_of
+from pytest_llmserve.domain.disconnects import (
+    ANSWERED,
+    BEFORE_FIRST_TOKEN,
+    LEFT,
+    MID_UPLOAD,
+    NO_CONNECTION,
+    RST,
+    SILENT,
+    Visit,
+)
+from pytest_llmserve.domain.exchange import HttpRequest
+from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.trust import tls_context
+from pytest_llmserve.serve.faults import reason
+from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.wire import merged_headers
+
+_CONNECT_LIMIT_S = 10.0
+_AFTER_SILENCE_S = 1.0
+"""Once one client has waited in vain, those after it wait no longer than this."""
+_JOIN_S = 0.2
+_READ_BYTES = 65_536
+_ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close sends RST, socket(7)
+
+
+class Leaving(msgspec.Struct, frozen=True, kw_only=True):
+    """What one client does.
+
+    Attributes:
+        number: from 1.
+        where, by: it leaves, words of `domain.disconnects`.
+        request: what it sends, or half of it in mid-upload.
+        delay_s: from the send to its leaving; in mid-stream it leaves at a piece of the answer instead.
+        pieces: of the answer's text that it takes before it leaves, in mid-stream.
+    """
+
+    number: int
+    where: str
+    by: str
+    request: HttpRequest
+    delay_s: float = 0.0
+    pieces: int = 1
+
+
+def request_bytes(target: Target, request: HttpRequest) -> tuple[bytes, bytes]:
+    """(head, body) as they go over the wire.
+
+    Raises:
+        SetupError: a header cannot be sent.
+    """
+    headers = [*merged_headers(target, request), ("Content-Length", str(len(request.body)))]
+    lines = [f"{request.method} {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode(), request.body
+
+
+def leave(target: Target, leavings: Sequence[Leaving], users: int, limit_s: float) -> list[Visit]:
+    """Let clients come and leave, `users` of them at a time; Ctrl-C ends them all.
+
+    Args:
+        target: the server.
+        leavings: what each of them does.
+        users: at the same time.
+        limit_s: longest wait for the piece of an answer at which one leaves.
+
+    Raises:
+        SetupError: a request cannot be sent as HTTP.
+        ServerUnusable: the host's name is not known.
+    """
+    crowd = _Crowd(target, leavings, limit_s)
+    threads = [
+        threading.Thread(target=crowd.work, name="llmserve-leaving", daemon=True) for _ in range(users)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_JOIN_S)
+    finally:
+        crowd.end()
+    return crowd.result()
+
+
+class _Crowd:
+    """The clients of one call, shared by its threads. Mutable: what is still to do, and what came of it."""
+
+    def __init__(self, target: Target, leavings: Sequence[Leaving], limit_s: float) -> None:
+        self._target, self._limit_s = target, limit_s
+        self._address: Address = addresses_of(target)[0]
+        self._context = tls_context(target.trust) if target.scheme == "https" else None
+        self._to_do: queue.SimpleQueue[tuple[Leaving, bytes, bytes]] = queue.SimpleQueue()
+        for leaving in leavings:
+            self._to_do.put((leaving, *request_bytes(target, leaving.request)))
+        self._stop = threading.Event()
+        self._open: set[socket.socket] = set()
+        self._visits: list[Visit] = []
+        self._fault: BaseException | None = None
+
+    def work(self) -> None:
+        """One client after the other, until none is left. Runs in a thread of its own."""
+        with contextlib.suppress(queue.Empty):
+            while not self._stop.is_set():
+                leaving, head, body = self._to_do.get_nowait()
+                try:
+                    came, error = self._visit(leaving, head, body)
+                except Exception as fault:  # for the thread that waits, as this one has no one to raise to
+                    self._fault = fault
+                    self._stop.set()
+                    return
+                self._note(leaving, came, error)
+
+    def end(self) -> None:
+        """Nobody else comes; who waits is woken."""
+        self._stop.set()
+        for sock in list(self._open):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def result(self) -> list[Visit]:
+        """All visits in their order; raises what one of them raised that is not the server's fault."""
+        if self._fault is not None:
+            raise self._fault
+        return sorted(self._visits, key=lambda visit: visit.number)
+
+    def _note(self, leaving: Leaving, came: str, error: str | None) -> None:
+        if came == SILENT:
+            self._limit_s = min(self._limit_s, _AFTER_SILENCE_S)
+        error = None if error is None else redact(error, self._target)
+        visit = Visit(number=leaving.number, where=leaving.where, by=leaving.by, came=came, error=error)
+        self._visits.append(visit)
+
+    def _visit(self, leaving: Leaving, head: bytes, body: bytes) -> tuple[str, str | None]:
+        """(what came of it, what was wrong)."""
+        try:
+            sock = self._connect()
+        except OSError as error:
+            return NO_CONNECTION, reason(error)
+        try:
+            with self._leaving(sock, leaving.by):
+                sock.settimeout(self._limit_s)
+                sock.sendall(head + (body[: len(body) // 2] if leaving.where == MID_UPLOAD else body))
+                if leaving.where in {BEFORE_FIRST_TOKEN, MID_UPLOAD}:
+                    self._stop.wait(leaving.delay_s)
+                    return LEFT, None
+                return self._read(sock, leaving)
+        except TimeoutError:
+            return SILENT, f"not a byte more within {self._limit_s:g} s"
+        except (OSError, http.client.HTTPException) as error:
+            return SILENT, reason(error)
+
+    def _connect(self) -> socket.socket:
+        family, sockaddr = self._address
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(min(_CONNECT_LIMIT_S, self._limit_s))
+            sock.connect(sockaddr)
+            if family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:
+                return self._context.wrap_socket(sock, server_hostname=self._target.server_name)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    @contextlib.contextmanager
+    def _leaving(self, sock: socket.socket, by: str) -> Iterator[None]:
+        """Closes the connection in its own way, without TLS's farewell, as a client that vanishes does."""
+        self._open.add(sock)
+        try:
+            if by == RST:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            yield
+        finally:
+            self._open.discard(sock)
+            sock.close()
+
+    def _read(self, sock: socket.socket, leaving: Leaving) -> tuple[str, str | None]:
+        """Take the answer up to the piece at which the client leaves."""
+        deadline = time.monotonic() + self._limit_s
+        answer = http.client.HTTPResponse(sock, method="POST")
+        try:
+            answer.begin()
+            headers = [(name.lower(), value) for name, value in answer.getheaders()]
+            decoder = dialect(self._target.api).decoder(self._target, answer.status, headers)
+            pieces = 0
+            while data := answer.read1(_READ_BYTES):
+                pieces += bool(decoder.feed(time.monotonic_ns(), data))
+                if pieces >= leaving.pieces or (pieces and time.monotonic() > deadline):
+                    return LEFT, None
+                if time.monotonic() > deadline:
+                    return SILENT, f"no text within {self._limit_s:g} s"
+        finally:
+            answer.close()  # it holds the socket open too
+        return ANSWERED, f"status {answer.status}" if answer.status >= 400 else None

@@ -1,0 +1,26 @@
+"""The APIs that the simulator speaks: each is one file and one row of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from pytest_llmserve.simulator.faces.face import Face
+
+FACES: dict[str, str] = {
+    "openai-chat": "pytest_llmserve.simulator.faces.openai_chat:OpenAIChat",
+    "openai-completions": "pytest_llmserve.simulator.faces.openai_completions:OpenAICompletions",
+    "ollama-generate": "pytest_llmserve.simulator.faces.ollama_generate:OllamaGenerate",
+    "ollama-chat": "pytest_llmserve.simulator.faces.ollama_chat:OllamaChat",
+    "json": "pytest_llmserve.simulator.faces.json_generic:GenericJson",
+}
+"""Name for `--face` -> where its class lies."""
+
+
+def faces(names: Sequence[str]) -> list[Face]:
+    """Import and make the faces of these names."""
+    made = []
+    for name in names:
+        module, _, cls = FACES[name].partition(":")
+        made.append(getattr(import_module(module), cls)())
+    return made

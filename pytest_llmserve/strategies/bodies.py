@@ -1,0 +1,125 @@
+"""Bodies of requests that no client should send."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.strategies.damage import KINDS
+from pytest_llmserve.strategies.json_text import written
+
+_HI = "Say hi."
+_MESSAGE = {"role": "user", "content": _HI}
+
+VALID: dict[str, dict[str, Any]] = {
+    "openai-chat": {"model": "", "messages": [_MESSAGE], "max_tokens": 1},
+    "openai-completions": {"model": "", "prompt": _HI, "max_tokens": 1},
+    "json": {"prompt": _HI},
+}
+"""API -> a body it takes, as small as it can be; an empty model is filled in or left out."""
+
+_IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+_TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "nonsense"}}}
+
+WRONG: dict[str, tuple[dict[str, Any], ...]] = {
+    "openai-chat": (
+        {"messages": [{"role": "wizard", "content": _HI}]},
+        {"messages": [{"role": "assistant", "content": _HI}]},
+        {"messages": [{"role": "system", "content": _HI}] * 3},
+        {"messages": [{"role": "tool", "content": _HI}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{}]}, _MESSAGE]},
+        {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
+        {"messages": [{"role": "user", "content": [_IMAGE]}]},
+        {"messages": [{"role": "user", "content": [{**_IMAGE, "image_url": {"url": "file:///etc/passwd"}}]}]},
+        {"tools": [{}]},
+        {"tools": [_TOOL]},
+        {"tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+        {"tool_choice": "required"},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"$ref": "#"}}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "a", "schema": {"pattern": "("}},
+            }
+        },
+        {"response_format": {"type": "wizard"}},
+        {"stream_options": {"include_usage": True}},
+        {"logprobs": False, "top_logprobs": 5},
+        {"chat_template": "{{ 1/0 }}"},
+    ),
+    "openai-completions": (
+        {"prompt": []},
+        {"prompt": [""]},
+        {"prompt": [[]]},
+        {"prompt": [-1]},
+        {"prompt": [999_999_999]},
+        {"prompt": [2**63]},
+        {"prompt": [1.5]},
+        {"prompt": ["a", 1]},
+        {"prompt": ["a"] * 1000},
+        {"echo": True, "logprobs": -1},
+        {"suffix": 5},
+        {"best_of": 0, "n": 2},
+        {"grammar": "root ::= root"},
+        {"stream_options": {"include_usage": True}},
+    ),
+    "json": ({"prompt": [""]}, {"prompt": {"text": _HI}}, {"stream": "yes"}, {"n": 0}),
+}
+"""API -> what is put into its valid body to make it one that means nothing."""
+
+
+def malformed_bodies(
+    api: str | None = None, *, model: str | None = None, valid: Mapping[str, Any] | None = None
+) -> st.SearchStrategy[bytes]:
+    """Bodies for `llm_endpoint.send` that are not what the API asks for.
+
+    Wrong types, missing fields, NaN and huge numbers, deep nesting, duplicate keys, bad UTF-8 and other
+    encodings, JSON cut off, no JSON at all, wrong content. A lenient server may answer some of them. A
+    Content-Length that lies is not among them: `send` writes the right one.
+
+    Args:
+        api: name of the API, as `llm_endpoint.api`; None = those of all APIs, and what is right for one
+            is wrong for another.
+        model: name put into the bodies of APIs that have a place for it; a server that looks for its model
+            first would otherwise refuse every body for that alone.
+        valid: a body that your server takes, in place of the API's: the ones drawn are made from it.
+
+    Raises:
+        SetupError: no body of that API is known and none is given.
+    """
+    if valid is not None:
+        if not valid:
+            raise SetupError(
+                "malformed_bodies: valid={} has no field to break; give a body that the server takes"
+            )
+        return _broken(dict(valid), ())
+    if api is None:
+        return st.sampled_from(tuple(VALID)).flatmap(lambda name: malformed_bodies(name, model=model))
+    if api not in VALID:
+        raise SetupError(_unknown(api))
+    body = dict(VALID[api])
+    if "model" in body:
+        body = {**body, "model": model} if model else {k: v for k, v in body.items() if k != "model"}
+    return _broken(body, WRONG.get(api, ()))
+
+
+def _broken(body: dict[str, Any], wrong: tuple[dict[str, Any], ...]) -> st.SearchStrategy[bytes]:
+    kinds = [damage(body) for damage in KINDS.values()]
+    if wrong:
+        kinds.append(st.sampled_from([written({**body, **fields}) for fields in wrong]))
+    return st.one_of(kinds)
+
+
+def _unknown(api: str) -> str:
+    near = difflib.get_close_matches(api, VALID, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return (
+        f"malformed_bodies: no body of the API {api!r} is known; {hint}known: {', '.join(VALID)}; "
+        'or give one that your server takes: valid={"prompt": "Say hi."}'
+    )

@@ -1,0 +1,159 @@
+"""What is said of a hostile input: a row a kind of harm, and what is no harm."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.checks.surviving import Beside, reference_of, survival_of
+from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OK, RESET
+from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said
+from pytest_llmserve.domain.units import NS_PER_MS
+
+MS = NS_PER_MS
+SENT = b"{}"
+KNOWN = Reference(texts=frozenset({"hi"}))
+FINE = Answered(
+    outcome=OK, status=200, content_type="application/json", body=b"{}", begun_ns=100 * MS, end_ns=112 * MS
+)
+
+
+def neighbour(id=1, outcome=OK, begun_ms=90, end_ms=115, **more):
+    end_ns = None if end_ms is None else end_ms * MS
+    return Neighbour(id=id, begun_ns=begun_ms * MS, end_ns=end_ns, outcome=outcome, **more)
+
+
+def beside(**more):
+    return Beside(**{"sent": SENT, "reference": KNOWN, "probes": (Said("hi"),), **more})
+
+
+def test_a_server_that_came_through_is_told_with_what_was_seen():
+    found = survival_of(
+        FINE, beside(jump_bytes=1_200_000, limit_bytes=256_000_000, neighbours=(neighbour(),))
+    )
+    assert found
+    assert found.unusable is None
+    assert found.what == (
+        "it answered 200 in 12.0 ms, the probe was answered as before, its memory rose by 1.2 MB,"
+        " 1 neighbour answered"
+    )
+    assert repr(found) == f"Survival(survived: {found.what})"
+
+
+def test_a_refusal_is_told_as_one_and_may_not_have_reached_the_model():
+    found = survival_of(
+        Answered(outcome=HTTP_4XX, status=401, body=b"{}", begun_ns=0, end_ns=3 * MS), beside(probes=())
+    )
+    assert found
+    assert found.what == (
+        "it refused the input with 401 in 3.00 ms"
+        " (not seen: whether the input was looked at at all, as it was refused with 401)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "fault", "unusable"),
+    [
+        (
+            {"probes": (Said(None, "no answer within 2 s"),)},
+            "it did not answer the probe afterwards (no answer within 2 s)",
+            True,
+        ),
+        (
+            {"probes": (Said("HO"), Said("HO"))},
+            "it answers the probe otherwise than before: 'HO' instead of 'hi'",
+            True,
+        ),
+        (
+            {"ended": "its process ended: killed by SIGKILL", "probes": (Said(None, "refused"),)},
+            "its process ended: killed by SIGKILL",
+            True,
+        ),
+        (
+            {"jump_bytes": 256_000_003, "limit_bytes": 256_000_000},
+            "its memory rose by 256 MB, more than 256 MB",
+            False,
+        ),
+        (
+            {
+                "neighbours": (
+                    neighbour(7, HTTP_5XX, error="500: lost", status=500),
+                    neighbour(8, None, 101, None),
+                )
+            },
+            "2 neighbours harmed: no. 7 (asked 10.0 ms before it) http_5xx: 500: lost,"
+            " no. 8 (asked 1.00 ms after it) unanswered",
+            False,
+        ),
+        (
+            {"neighbours": tuple(neighbour(i, RESET) for i in range(1, 6))},
+            "5 neighbours harmed: no. 1 (asked 10.0 ms before it) reset,"
+            " no. 2 (asked 10.0 ms before it) reset, no. 3 (asked 10.0 ms before it) reset and 2 more",
+            False,
+        ),
+    ],
+)
+def test_each_harm_is_a_fault_in_its_own_words(more, fault, unusable):
+    """And what is harmed for good is of no use for a further case."""
+    found = survival_of(FINE, beside(**more))
+    assert not found
+    assert found.faults == (fault,)
+    assert found.what == fault
+    assert (found.unusable == fault) is unusable
+
+
+def test_what_the_input_itself_weighs_is_no_jump():
+    """Of a body of 3 MB the server may keep 3 MB more than the limit."""
+    body = b"x" * 3_000_000
+    limits = {"sent": body, "limit_bytes": 1_000_000}
+    assert survival_of(FINE, beside(jump_bytes=4_000_000, **limits))
+    assert survival_of(FINE, beside(jump_bytes=4_000_001, **limits)).faults == (
+        "its memory rose by 4.0 MB, more than 1.0 MB beyond the input's own 3.0 MB",
+    )
+
+
+def test_what_ended_the_process_stands_first_and_is_told_once():
+    broken = Answered(outcome=RESET, error="closed")
+    found = survival_of(
+        broken, beside(ended="its process ended: exited with code 3", probes=(Said(None, "x"),))
+    )
+    assert found.what == (
+        "its process ended: exited with code 3; the connection broke before the answer began (closed)"
+    )
+
+
+def test_a_neighbour_that_only_waits_or_is_sent_away_for_want_of_room_is_no_fault():
+    slow = neighbour(2, begun_ms=90, end_ms=2500)
+    found = survival_of(FINE, beside(neighbours=(slow, neighbour(3, HTTP_4XX, status=429)), usual_ms=30.0))
+    assert found
+    assert found.what.endswith(", a neighbour waited 2410 ms instead of 30.0 ms")
+
+
+def test_one_right_answer_among_others_will_do_and_is_told():
+    """Company may change an answer."""
+    found = survival_of(FINE, beside(probes=(Said("HI"), Said("hi"))))
+    assert found
+    assert "the probe was answered as before at try 2" in found.what
+
+
+def test_answers_that_came_more_than_once_are_the_measure():
+    known = reference_of(
+        {"max_tokens": 16}, [Said("a"), Said("a"), Said("a"), Said("a"), Said("b"), Said("a")]
+    )
+    assert known.texts == {"a", "b"}
+    assert known.unknown is None
+    assert known.params == {"max_tokens": 16}
+
+
+def test_a_server_that_never_answers_twice_alike_is_only_asked_to_answer():
+    varied = reference_of({}, [Said("a"), Said("b"), Said("c"), Said("a")])
+    assert varied.unknown == "the probe's text, 3 different answers when it was asked 4 times before"
+    found = survival_of(FINE, beside(reference=varied, probes=(Said("d"),)))
+    assert found
+    assert "the probe was answered afterwards" in found.what
+    assert not survival_of(FINE, beside(reference=varied, probes=(Said(None, "reset"),)))
+
+
+def test_a_probe_that_was_never_answered_measures_nothing():
+    silent = reference_of({}, [Said(None, "500: oh no")])
+    assert silent.unknown == "the probe failed 1 of 1 time before the first case (500: oh no)"
+    assert survival_of(FINE, beside(reference=silent, probes=(Said(None, "500: oh no"),)))

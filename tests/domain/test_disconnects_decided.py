@@ -1,0 +1,171 @@
+"""Whether a server is as before after clients left it, on literal figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.domain.disconnects import (
+    ANSWERED,
+    FIN,
+    LEFT,
+    MID_STREAM,
+    MID_UPLOAD,
+    NO_CONNECTION,
+    RST,
+    SILENT,
+    Look,
+    Together,
+    Visit,
+    disconnects_of,
+    levels,
+    rows_of,
+    wrong,
+)
+
+S = 1_000_000_000
+
+
+def asked(users, *slowest_ms, errors=(), texts=("hi",)):
+    return Together(
+        users=users, asked=users * 3, slowest_ms=slowest_ms, errors=tuple(errors), texts=tuple(texts)
+    )
+
+
+def look(*together, **figures):
+    return Look(together=together or (asked(1, 100, 110, 90), asked(4, 200, 210, 190)), **figures)
+
+
+def visits(*came, where=MID_STREAM, by=FIN, error=None):
+    return [
+        Visit(number=number, where=where, by=by, came=each, error=error)
+        for number, each in enumerate(came, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "faults"),
+    [
+        (look(running=0, waiting=0, open_files=9), look(running=0, waiting=0, open_files=12), ()),
+        (look(running=2), look(running=1), ()),
+        (look(), look(running=3, open_files=90), ()),  # nothing to hold it against
+        (look(), look(asked(1, 150, 190, 210), asked(4, 300, 340, 350)), ()),
+        (
+            look(),
+            look(asked(1, 110, 90, 100), asked(4, 400, 360, 390)),
+            ("4 short questions at once take 390 ms, 200 ms before",),
+        ),
+        (
+            look(asked(1, 8, 9, 7)),
+            look(asked(1, 66, 67, 65)),
+            ("a short question alone takes 66.0 ms, 8.00 ms before",),
+        ),
+        (look(asked(1, 8, 9, 7)), look(asked(1, 57, 60, 61)), ()),  # within what a busy machine costs
+        (
+            look(),
+            look(asked(1, errors=["timed out"])),
+            ("a short question alone: 1 of 3 not answered (timed out)",),
+        ),
+        (
+            look(),
+            look(asked(1, 100, 100, 100, texts=["ho", "ho", "hu"])),
+            ("it answers otherwise than before: 'ho' instead of 'hi'",),
+        ),
+        (look(), look(asked(1, 100, 100, 100, texts=["ho", "hi"])), ()),
+        (look(asked(1, 100, texts=["a", "b"])), look(asked(1, 100, texts=["c"])), ()),  # never twice alike
+        (look(), look(asked(1, 90), asked(4, 200, texts=["ho"])), ()),  # together it may word it otherwise
+        (
+            look(running=0, waiting=1),
+            look(running=1, waiting=3),
+            (
+                "1 request is running though nobody asks, 0 before",
+                "3 requests are waiting in its queue though nobody asks, 1 before",
+            ),
+        ),
+        (look(open_files=9), look(open_files=19), ("10 more open files than before (19 after 9)",)),
+        (look(), Look(gone="exited with code 3"), ("the server's process ended: exited with code 3",)),
+    ],
+)
+def test_what_is_worse_than_before_is_named(before, after, faults):
+    """More than half as long again and 50 ms; more requests; more files than a few."""
+    assert wrong(before, after, clients=8) == faults
+
+
+def test_a_file_for_every_fourth_client_is_one_too_many():
+    """Logs and the connections of others come and go."""
+    found = [wrong(look(open_files=9), look(open_files=9 + more), clients=40) for more in (10, 11)]
+    assert [bool(each) for each in found] == [False, True]
+
+
+def test_as_before_is_said_with_figures():
+    found = disconnects_of(
+        look(running=0), look(running=0), visits(LEFT, LEFT, by=RST), 10 * S, 210_000_000, ["no files"]
+    )
+    assert found
+    assert found.recovered_ms == 210
+    assert repr(found) == "Disconnects(recovered after 2 clients that left in mid-stream)"
+    assert found.what == (
+        "as before 0.21 s after the last of 2 clients that left in mid-stream:"
+        " a short question alone 100 ms, before 100 ms; 4 short questions at once 200 ms, before 200 ms;"
+        " running 0, before 0; not seen: no files"
+    )
+
+
+def test_a_fault_is_said_with_what_had_been_done():
+    """And from which client on there was nothing to connect to."""
+    came = [
+        *visits(LEFT),
+        Visit(number=2, where=MID_UPLOAD, by=RST, came=LEFT),
+        Visit(number=3, where=MID_STREAM, by=FIN, came=NO_CONNECTION, error="connection refused"),
+    ]
+    found = disconnects_of(look(), Look(gone="exited with code 3"), came, 10 * S, 0)
+    assert not found
+    assert found.recovered_ms is None
+    assert repr(found) == "Disconnects(NOT recovered: the server's process ended: exited with code 3)"
+    assert found.what == (
+        "not as before within 10 s of the last of 2 clients that left (1 in mid-stream, 1 in mid-upload):"
+        " the server's process ended: exited with code 3; client 3 of 3 and all after it got no connection"
+        " (connection refused), the one before had left in mid-upload by RST"
+    )
+
+
+@pytest.mark.parametrize(
+    ("came", "error", "why"),
+    [
+        (
+            ANSWERED,
+            None,
+            "no client left in mid-stream: each answer was over before: give a greater max_tokens,"
+            " or a prompt that asks for more",
+        ),
+        (SILENT, "not a byte more within 2 s", "no client left in mid-stream: not a byte more within 2 s"),
+    ],
+)
+def test_nobody_left_is_no_recovery(came, error, why):
+    """Nothing was tried, so nothing was shown; beside others it is told as not seen."""
+    nobody = visits(came, came, error=error)
+    alone = disconnects_of(look(), look(), nobody, S, 0)
+    assert alone.faults == (f"no client could leave as planned: {why}",)
+    others = [*nobody, *visits(LEFT, where=MID_UPLOAD)]
+    beside = disconnects_of(look(), look(), others, S, 0)
+    assert beside
+    assert beside.not_seen == (why,)
+    silent = f"; meanwhile 2 clients got no answer ({error});"
+    assert (silent in beside.what) == (came == SILENT)
+
+
+def test_a_server_that_was_not_well_before_is_not_left():
+    """Nor is it said to have recovered."""
+    ill = look(asked(1, errors=["503: loading"]))
+    found = disconnects_of(ill, None, (), S, 0)
+    assert not found
+    assert found.what == (
+        "nothing was tried, as the server was not well before: a short question alone: 503: loading"
+    )
+
+
+def test_places_are_counted_and_levels_double():
+    """A row for each place that was tried, in the order of a request's life."""
+    rows = rows_of([*visits(LEFT, where=MID_UPLOAD), *visits(LEFT, ANSWERED, SILENT, NO_CONNECTION)])
+    assert [(row.where, row.clients, row.left) for row in rows] == [(MID_STREAM, 4, 1), (MID_UPLOAD, 1, 1)]
+    assert (rows[0].answered, rows[0].silent, rows[0].no_connection) == (1, 1, 1)
+    assert [levels(users) for users in (1, 4, 6)] == [[1], [1, 2, 4], [1, 2, 4, 6]]

@@ -1,0 +1,31 @@
+"""Prompts of several tasks."""
+
+import pytest
+
+from pytest_llmserve.load.prompt_sets import as_prompt_set, in_turns
+
+
+def test_tasks_take_turns():
+    """One with fewer prompts begins again: every task has as many requests."""
+    found = in_turns({"a": ["a1", "a2", "a3"], "b": ["b1"], "c": ["c1", "c2"]})
+    assert found.prompts == ["a1", "b1", "c1", "a2", "b1", "c2", "a3", "b1", "c1"]
+    assert found.tasks == ["a", "b", "c"] * 3
+
+
+def test_a_dict_is_prompts_by_task_and_anything_else_has_no_tasks():
+    assert as_prompt_set({"a": "one text", "b": [[{"role": "user", "content": "x"}]]}).tasks == ["a", "b"]
+    assert (as_prompt_set(["x", "y"]).prompts, as_prompt_set("x").tasks) == (["x", "y"], ())
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    """By the task it is wrong of."""
+    with pytest.raises(ValueError, match="chat bot") as told:
+        as_prompt_set({"chat bot": [], "b": 5, "c": ["fine"], "d": None})
+    assert str(told.value) == (
+        "task 'chat bot': the name 'chat bot' is not of letters, digits, \"-\" and \"_\" alone, at most 64 of"
+        " them; prompts is empty: give a text, or a list of texts or of chat message lists;"
+        " task 'b': prompts is 5: give a text, or a list of texts or of chat message lists;"
+        " task 'd': prompts is empty: give a text, or a list of texts or of chat message lists"
+    )
+    with pytest.raises(ValueError, match="prompts is empty: give a text, a list, or "):
+        as_prompt_set({})

@@ -1,0 +1,95 @@
+"""Clients that leave, against a server that notes who has left."""
+
+import threading
+import time
+
+import msgspec
+import pytest
+
+from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.progress import LoadProgress
+from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.domain.task import Manner
+from pytest_llmserve.measure import leaving
+from pytest_llmserve.measure.leaving import Leavers, is_over
+
+SALT = "5eed0000"
+
+
+ASKED = [("Say something.", Manner())]
+
+
+def leavers(url, asked=ASKED, clients=1, most=None):
+    target = msgspec.structs.replace(target_from_url(url), api="openai-chat", model="mock")
+    return Leavers(target, asked, {"max_tokens": 50}, salt=SALT, clients=clients, most=most, limit_s=10)
+
+
+def ended(name="llmserve-leaver"):
+    return not any(thread.name == name and thread.is_alive() for thread in threading.enumerate())
+
+
+def test_each_leaves_in_the_middle_of_its_answer(mock_server):
+    """With a mark that no request of the load carries, in the manner of its task; no more than wanted."""
+    server = mock_server("--ttft-ms", 2, "--itl-ms", 20, "--tokens", 50)
+    asked = [("one", Manner()), ("two", Manner({"max_tokens": 40}))]
+    with leavers(server.url, asked, clients=2, most=6) as crowd:
+        deadline = time.monotonic() + 20
+        while len(crowd.left) < 6 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    rows = server.log_rows(6)
+    assert {row["nonce"] for row in rows} == {gone.mark for gone in crowd.left}
+    assert len(crowd.left) == len(rows) == 6
+    assert all(row["client_gone"] and 1 <= row["tokens"] < 40 for row in rows)
+    assert not {nonce(SALT, i) for i in range(100_000)} & {gone.mark for gone in crowd.left}
+    assert all(0 < gone.left_ns - gone.sent_ns < 5e9 for gone in crowd.left)
+    assert ended()
+
+
+def test_its_end_cuts_what_is_under_way(mock_server):
+    """A server that says nothing does not hold up the end of a load; nobody comes after the load's end."""
+    server = mock_server("--hang")
+    with leavers(server.url, clients=2) as crowd:
+        time.sleep(0.1)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 4
+    assert ended()
+    assert len(crowd.left) == 2, "marks that were sent are told"
+    with leavers(server.url) as crowd:
+        crowd.hear(LoadProgress(elapsed_ns=5, total_ns=5))
+    assert len(crowd.left) <= 1
+
+
+def test_a_task_of_another_path_is_asked_there(mock_server):
+    """As the load asks it."""
+    server = mock_server("--ttft-ms", 1)
+    with leavers(server.url, [("one", Manner(path="/v1/nowhere"))], most=1) as crowd:
+        deadline = time.monotonic() + 10
+        while not crowd.left and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert server.log_rows() == [], "404"
+
+
+def test_a_fault_of_ours_is_told_as_one(monkeypatch, mock_server):
+    """Unless something else has gone wrong already."""
+    server = mock_server()
+    monkeypatch.setattr(leaving, "with_mark", lambda prompt, mark: 1 / 0)
+    crowd = leavers(server.url, most=1).__enter__()
+    time.sleep(0.1)
+    with pytest.raises(GeneratorError, match=r"^a client that was to leave failed: division by zero$"):
+        crowd.__exit__(None)
+    crowd.__exit__(KeyboardInterrupt)
+
+
+@pytest.mark.parametrize(
+    ("now", "over"),
+    [
+        (LoadProgress(elapsed_ns=4, total_ns=5), False),
+        (LoadProgress(elapsed_ns=5, total_ns=5, active=3), True),
+        (LoadProgress(elapsed_ns=9, total_requests=3, by_outcome={"ok": 3}), True),
+        (LoadProgress(elapsed_ns=9, total_requests=3, by_outcome={"ok": 2}), False),
+        (LoadProgress(elapsed_ns=9, total_requests=3, by_outcome={"ok": 3}, active=1), False),
+    ],
+)
+def test_a_load_is_over_at_its_planned_end(now, over):
+    assert is_over(now) is over
