@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,16 +15,21 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import psutil
 import pytest
 
+from pytest_llmserve.load import engine
+
 pytest_plugins = ["pytester"]
 
 # Hundreds of processes import the package here: each would compile it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# And so would this one the tests, whose assertions take pytest 7 s to rewrite.
+sys.dont_write_bytecode = False
 # A shell that starts a job in the background leaves Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -111,6 +118,104 @@ class MockServer:
                 raise AssertionError(f"mock server did not start: {self.output.read_text()}")
             time.sleep(0.002)
         return int(self._port_file.read_text())
+
+
+class WorkerTemplate:
+    """A running tests/servers/worker_template.py; started when the first worker is asked for."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._orders: socket.socket | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def fork(self, code: str, arguments: list[str], files: list[int]) -> int:
+        with self._one_at_a_time:
+            return self._fork(code, arguments, files)
+
+    def _fork(self, code: str, arguments: list[str], files: list[int]) -> int:
+        if self._orders is None:
+            self._orders, theirs = socket.socketpair()
+            with theirs:
+                command = [sys.executable, str(SERVERS / "worker_template.py")]
+                self._process = subprocess.Popen(command, stdin=theirs)
+        order = {"code": code, "arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
+        line = json.dumps(order).encode() + b"\n"
+        sent = socket.send_fds(self._orders, [line], files)
+        self._orders.sendall(line[sent:])
+        return int(self._orders.recv(64))
+
+    def end(self) -> None:
+        if self._orders is not None and self._process is not None:
+            self._orders.close()
+            self._process.wait(STOP_LIMIT_S)
+
+
+class ForkedWorker:
+    """What `load.engine` needs of a `subprocess.Popen`, of a worker forked from the template."""
+
+    def __init__(self, template: WorkerTemplate, command: list[str], stderr: Any) -> None:
+        assert command[:3] == [sys.executable, "-P", "-c"]
+        self._told, tell = os.pipe()
+        reads, stdin = os.pipe()
+        stdout, writes = os.pipe()
+        self.stdin, self.stdout = open(stdin, "wb", buffering=0), open(stdout, "rb", buffering=0)  # noqa: SIM115
+        self.returncode: int | None = None
+        try:
+            files = [reads, writes, stderr.fileno(), tell]
+            self.pid = template.fork(command[3], command[4:], files)
+        finally:
+            for file in (reads, writes, tell):
+                os.close(file)
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        if self.returncode is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("load worker", timeout)
+            self.returncode = int(os.read(self._told, 64))
+            os.close(self._told)
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def worker_template() -> Iterator[WorkerTemplate]:
+    template = WorkerTemplate()
+    yield template
+    template.end()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers(worker_template: WorkerTemplate) -> Iterator[None]:
+    """Load workers of this process are forks of one: they import nothing anew."""
+
+    def start(command: list[str], *, stderr: Any, **_: Any) -> ForkedWorker:
+        return ForkedWorker(worker_template, command, stderr)
+
+    forking = SimpleNamespace(Popen=start, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "subprocess", forking)
+        yield
+
+
+@pytest.fixture
+def real_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load workers are started as users start them."""
+    monkeypatch.setattr(engine, "subprocess", subprocess)
+
+
+@pytest.fixture
+def soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load gives up a server that takes no connection for 1 s, not 5."""
+    hasty = "from pytest_llmserve.load import gone; gone.REFUSED_NS = 10**9; main()"
+    monkeypatch.setattr(engine, "_WORKER", engine._WORKER.removesuffix("main()") + hasty)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pytest_llmserve.checks.task_findings import NAME, MixClaims
 from pytest_llmserve.checks.wording import failures, percent, sureness
 from pytest_llmserve.domain.isolation import MOST_TOLD, Carried, CarriedAnswers
 from pytest_llmserve.domain.keywords import keyword, share
-from pytest_llmserve.domain.mix import Aborted
+from pytest_llmserve.domain.mix import CANARY, Aborted
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED, Verdict
 from pytest_llmserve.stats.binomial import upper_bound
@@ -123,7 +123,7 @@ def _silence(evidence: Evidence, found: Found, claims: Sequence[MixClaims]) -> F
     for run in evidence.runs:
         if run.tried and not run.ok:
             return _finding(found, FAIL, f"{NAME}: {failures(run.tried)}", estimate=math.inf)
-    tasks = [figures.task for each in claims for figures in each.working]
+    tasks = [figures.task for each in claims for figures in each.working if figures.task != CANARY]
     if found.repeated == 0 and not tasks:
         return no_evidence(NAME, NAME, 0.0, _why_silent(evidence, found))
     head = f"{NAME}: no answer carried another request's mark"

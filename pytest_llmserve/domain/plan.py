@@ -14,6 +14,8 @@ POISSON = "poisson"
 CONSTANT = "constant"
 ARRIVALS = (POISSON, CONSTANT)
 
+COMPLETE = "complete"
+"""Why a run ended that went as far as its plan."""
 DECIDED = "decided"
 """Both the end that a load may be given, and why one ended that came to it."""
 

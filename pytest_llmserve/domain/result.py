@@ -11,14 +11,11 @@ import msgspec
 from pytest_llmserve.domain import metrics
 from pytest_llmserve.domain.metrics import Distribution, Throughput
 from pytest_llmserve.domain.outcome import DROPPED
-from pytest_llmserve.domain.plan import DECIDED, LoadPlan
+from pytest_llmserve.domain.plan import COMPLETE, DECIDED, LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.stacks import Profile
 from pytest_llmserve.domain.stages import stage_rows
-
-COMPLETE = "complete"
-"""Why a run ended that went as far as its plan."""
 
 
 class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,8 +75,8 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
     return context
 
 
-def tls_fault(error: ssl.SSLError) -> str:
-    """What is wrong with a TLS connection, and which option or step helps where one does."""
+def tls_fault(error: OSError) -> str:
+    """What is wrong with a TLS connection, of its ssl.SSLError, and which step helps where one does."""
     import ssl
 
     if not isinstance(error, ssl.SSLCertVerificationError):

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from pytest_llmserve.domain.addresses import Address
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.poller import Poller
-from pytest_llmserve.load.tls import Tls
 
 if TYPE_CHECKING:
     from pytest_llmserve.load.flight import Flight
+    from pytest_llmserve.load.tls import Tls
 
 READ_BYTES = 4096  # an event or a few; the room for them is taken anew at each read
 MOST_BYTES = 65536

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context, tls_fault
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load import connection as wire
 from pytest_llmserve.load.connection import Connection, User
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.poller import IN, OUT, Poller
-from pytest_llmserve.load.tls import Tls
+
+if TYPE_CHECKING:
+    from pytest_llmserve.load.tls import Tls
 
 
 class Dialler:
@@ -44,7 +47,7 @@ class Dialler:
         self._connected = connected
         self._failed = failed
         self._limits: deque[tuple[int, Connection]] = deque()
-        self._tls = tls_context(job.target.trust) if job.target.scheme == "https" else None
+        self._new_tls = _tls_sessions(job.target)
 
     def dial(self, user: User) -> None:
         """Begin to connect.
@@ -52,9 +55,8 @@ class Dialler:
         Raises:
             GeneratorError: this machine has no socket or port left.
         """
-        tls = Tls(self._tls, self._job.target.server_name) if self._tls is not None else None
         try:
-            connection = Connection(self._job.address, tls, user)
+            connection = Connection(self._job.address, self._new_tls(), user)
         except OSError as error:
             if error.errno in wire.OURS:
                 raise GeneratorError(out_of_sockets(len(self._connections), error)) from None
@@ -125,16 +127,26 @@ class Dialler:
     def _shake_hands(self, connection: Connection, tls: Tls, data: bytes) -> None:
         try:
             done, out = tls.handshake(data)
-            if out:
-                connection.sock.sendall(out)  # a few hundred bytes: a fresh socket takes them at once
-        except ssl.SSLError as error:
+        except OSError as error:  # an ssl.SSLError: no socket is touched
             self._failed(connection.user, f"TLS handshake: {tls_fault(error)}")
             return
+        try:
+            if out:
+                connection.sock.sendall(out)  # a few hundred bytes: a fresh socket takes them at once
         except OSError as error:
             self._failed(connection.user, f"TLS handshake: {error.strerror}")
             return
         if done:
             self._stands(connection)
+
+
+def _tls_sessions(target: Target) -> Callable[[], Tls | None]:
+    if target.scheme != "https":
+        return lambda: None
+    from pytest_llmserve.load.tls import Tls  # with ssl, which takes a tenth of a worker's start
+
+    context = tls_context(target.trust)
+    return lambda: Tls(context, target.server_name)
 
 
 def out_of_sockets(opened: int, error: OSError) -> str:

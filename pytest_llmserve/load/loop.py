@@ -12,8 +12,7 @@ import time
 from typing import Any
 
 from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, Prompt
-from pytest_llmserve.domain.plan import DECIDED
-from pytest_llmserve.domain.result import COMPLETE
+from pytest_llmserve.domain.plan import COMPLETE, DECIDED
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import Flight, Landed, Recorder
 from pytest_llmserve.load.gone import Presence

@@ -17,9 +17,9 @@ from pytest_llmserve.checks.generator import (
 )
 from pytest_llmserve.domain.metrics import Distribution, distribution
 from pytest_llmserve.domain.outcome import DROPPED, OK
-from pytest_llmserve.domain.plan import DECIDED, LoadPlan
+from pytest_llmserve.domain.plan import COMPLETE, DECIDED, LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.domain.result import COMPLETE, GeneratorHealth, LoadResult
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.load.gone import gone_for_all
 from pytest_llmserve.load.job import WorkerSummary

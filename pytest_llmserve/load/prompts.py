@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterable, Sequence
 
@@ -63,6 +62,8 @@ def prompts_hash(prompts_json: bytes, trace_json: bytes = b"[]") -> str:
         prompts_json: the prompts in their order, as they are sent to the load workers.
         trace_json: the rows of a trace, likewise.
     """
+    import hashlib  # with OpenSSL, which a worker has no use for
+
     return hashlib.sha256(b"%d " % len(prompts_json) + prompts_json + trace_json).hexdigest()[:32]
 
 

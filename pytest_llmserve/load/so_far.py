@@ -7,9 +7,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from pytest_llmserve.domain.outcome import DROPPED
-from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.plan import COMPLETE, LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
-from pytest_llmserve.domain.result import COMPLETE, GeneratorHealth, LoadResult
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.load.health import Lateness
 from pytest_llmserve.load.job import Strain, WorkerSummary
 from pytest_llmserve.load.merge import health, in_order

@@ -5,7 +5,6 @@ Acts on the state of `Connection`; what the bytes mean is decided in `http`.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -25,7 +24,6 @@ from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.limits import Limits
 from pytest_llmserve.load.poller import IN, OUT, Poller
 from pytest_llmserve.load.stalls import StallWatch
-from pytest_llmserve.load.tls import Tls
 
 monotonic_ns = time.monotonic_ns
 
@@ -259,7 +257,7 @@ class Transport:
         assert answer is not None  # receiving means there is one
         if connection.tls is None:
             answer.feed(stamp_ns, data)
-        elif not self._feed_tls(connection, connection.tls, answer, stamp_ns, data):
+        elif not self._feed_tls(connection, answer, stamp_ns, data):
             return stamp_ns
         if answer.over:
             self._answered(connection, stamp_ns)
@@ -270,11 +268,12 @@ class Transport:
             connection.rest(self._poller)
         return stamp_ns
 
-    def _feed_tls(self, connection: Connection, tls: Tls, answer: Answer, stamp_ns: int, data: bytes) -> bool:
+    def _feed_tls(self, connection: Connection, answer: Answer, stamp_ns: int, data: bytes) -> bool:
         """Decrypt for the answer; False when that ended it."""
+        assert connection.tls is not None
         try:
-            plain, closed = tls.decrypt(data)
-        except ssl.SSLError as error:
+            plain, closed = connection.tls.decrypt(data)
+        except OSError as error:  # an ssl.SSLError: no socket is touched
             self._land(connection.user, Ending(CONNECTION_RESET, f"TLS: {tls_fault(error)}"), stamp_ns)
             return False
         if plain:

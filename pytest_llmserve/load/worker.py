@@ -43,6 +43,8 @@ def main() -> None:
         sys.exit(1)
     except GeneratorError as error:
         sys.exit(str(error))
+    sys.stderr.flush()
+    os._exit(0)  # all is written; to free every object takes the interpreter as long as many a load
 
 
 def _run() -> None:

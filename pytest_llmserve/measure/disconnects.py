@@ -21,11 +21,8 @@ from pytest_llmserve.domain.disconnects import (
     Disconnects,
     Look,
     Together,
-    disconnects_of,
-    files_allowed,
-    levels,
-    wrong,
 )
+from pytest_llmserve.domain.disconnects_judged import disconnects_of, files_allowed, levels, wrong
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.recovery import Before

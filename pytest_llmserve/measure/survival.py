@@ -97,8 +97,9 @@ class Around:
     def seen(self, case: Case, answered: Answered, reference: Reference, probes: tuple[Said, ...]) -> Beside:
         """What there was beside the answer."""
         met, usual = self._met(case, answered)
-        broken = answered.outcome not in {OK, HTTP_4XX} or any(each.text is None for each in probes)
-        ended = self._ended(broken or any(each.outcome != OK for each in met))
+        silent = any(each.text is None for each in probes)
+        broken = answered.outcome not in {OK, HTTP_4XX} or any(each.outcome != OK for each in met)
+        ended = self._ended(silent, silent or broken)
         jump = None if self._jump is None or ended is not None else self._jump.after(case.memory_bytes)
         return Beside(
             sent=case.request.body,
@@ -130,11 +131,16 @@ class Around:
         what = status or f"pid {self._listened} is gone"
         return f"its process ended: {what}" + (f", pid {now} listens at its port now" if others else "")
 
-    def _ended(self, broken: bool) -> str | None:
-        """What became of its process; where something broke it is given a moment to end."""
+    def _ended(self, silent: bool, broken: bool) -> str | None:
+        """What became of its process, or of one of its workers.
+
+        Args:
+            silent: it did not answer the probe; then it may be about to end.
+            broken: something went wrong, which may be the end of a worker.
+        """
         if self._was_dead:
             return None
-        deadline = time.monotonic() + (_END_LIMIT_S if broken else 0.0)
+        deadline = time.monotonic() + (_END_LIMIT_S if silent else 0.0)
         while (dead := self._dead()) is None and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
         server = self._opened.server
@@ -143,7 +149,8 @@ class Around:
         dead = dead and self._dead()
         if dead is not None or not broken:
             return dead
-        ended, self._ended_before = self._workers_ended() - self._ended_before, self._workers_ended()
+        before, self._ended_before = self._ended_before, self._workers_ended()
+        ended = self._ended_before - before
         return f"{ended} of its worker processes ended" if ended > 0 else None
 
     def _not_seen(self, case: Case, reference: Reference, jump: int | None, ended: str | None) -> list[str]:

@@ -6,12 +6,13 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 from pytest_llmserve.checks.comparison import Comparison
+from pytest_llmserve.checks.lengths import LengthSweep
 from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.result import LoadResult
@@ -19,6 +20,7 @@ from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
 from pytest_llmserve.measure.compare import ROUNDS
 from pytest_llmserve.plugin.ending import sigterm_interrupts
 from pytest_llmserve.plugin.mixing import MixCall, run_tasks
+from pytest_llmserve.plugin.sweeping import sweep
 from pytest_llmserve.plugin.testrun import OnProgress, TestRun, told
 
 if TYPE_CHECKING:
@@ -154,6 +156,61 @@ class LoadFace(_Awaiting):
         place = _caller(self._state)
         return self._awaited(
             place, lambda test, stop: test.compare((a, b), prompts, keywords, rounds, stop, on_progress)
+        )
+
+    def sweep(
+        self,
+        lengths: Sequence[int],
+        requests: int = 10,
+        users: int = 1,
+        *,
+        unit: str = "chars",
+        prompt: str | None = None,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> LengthSweep:
+        """Send prompts of several lengths by turns: latency against length, its cliff, and the limit.
+
+        No marker judges these requests.
+
+        Args:
+            lengths: of the prompts, their marks and all.
+            requests: of each length, all lengths in each round.
+            users: at the same time.
+            unit: of `lengths`: "chars", or "tokens", reckoned from what the server counts in two prompts.
+            prompt: what each one begins with; plain English words fill it up.
+            on_progress: as of a call.
+            keywords: those of the `load` marker that say what a request is: max_tokens (16 by default where
+                the API is known to take it), params, stream, nonce, seed, timeout, ...
+
+        Faults end the test as those of a call do.
+        """
+        place = _caller(self._state)
+        test = current_test(self._state, "llm_load")
+        try:
+            return sweep(test, lengths, requests, users, unit, prompt, keywords, on_progress=on_progress)
+        except LlmServeError as error:
+            fault = told(error)
+        pytest.fail(f"{place}: {fault}", pytrace=False)
+
+    def asweep(
+        self,
+        lengths: Sequence[int],
+        requests: int = 10,
+        users: int = 1,
+        *,
+        unit: str = "chars",
+        prompt: str | None = None,
+        on_progress: OnProgress | None = None,
+        **keywords: Any,
+    ) -> Coroutine[Any, Any, LengthSweep]:
+        """Do as `sweep`, from async code; cancelling it ends the load."""
+        place = _caller(self._state)
+        return self._awaited(
+            place,
+            lambda test, stop: sweep(
+                test, lengths, requests, users, unit, prompt, keywords, stop, on_progress
+            ),
         )
 
 

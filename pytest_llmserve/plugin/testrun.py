@@ -42,6 +42,7 @@ from pytest_llmserve.plugin.properties import with_figures
 from pytest_llmserve.plugin.requestlog import logged
 from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.settings import profile_file
+from pytest_llmserve.plugin.sweeping import ONLY_SWEPT, SWEEPS
 from pytest_llmserve.plugin.testdocument import document_of
 from pytest_llmserve.plugin.warned import LET_PASS, warned
 from pytest_llmserve.reports.failure import failure_text
@@ -254,8 +255,9 @@ class TestRun:
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
         keep_text = bool(value(self.state.config, "--llm-keep-text"))
         evidence = replace(evidence, server=self._server_then, mixes=self.mixes, keep_text=keep_text)
-        if self._no_run is not None:
-            evidence = replace(evidence, no_run=self._no_run)
+        no_run = self._no_run or (ONLY_SWEPT if SWEEPS in self.noted else None)
+        if no_run is not None:
+            evidence = replace(evidence, no_run=no_run)
         self.verdicts = self._judged(evidence)
         there = self.item.user_properties
         there[:] = with_figures(there, self.runs, self.verdicts, self.window())

@@ -55,6 +55,8 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
         _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
         for run in test["runs"]:
             _print_run(console, run)
+        for found in test.get("sweeps", ()):
+            _print_sweep(console, found)
         for verdict in test["verdicts"]:
             _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
         for short in test.get("diagnosis", ()):
@@ -162,6 +164,24 @@ def _print_comparison(console: Any, found: Mapping[str, Any]) -> None:
     ]
     if rows:
         _print_rows(console, ("", "a", "b", "a over b", "from", "to"), rows)
+
+
+def _print_sweep(console: Any, found: Mapping[str, Any]) -> None:
+    _plain(console, f"  lengths by turns: {found['plan']}")
+    rows = [
+        [
+            str(row["length_chars"]),
+            "-" if row["input_tokens"] is None else str(row["input_tokens"]),
+            *(_figure(row[column], column) for column in ("n", "failed")),
+            *(_figure(row["ttft_ms"][q], q) for q in ("p50", "p90")),
+            *(_figure(row["e2e_ms"][q], q) for q in ("p50", "p90", "p99")),
+        ]
+        for row in found["rows"]
+    ]
+    heads = ("characters", "tokens", "n", "failed", "TTFT p50", "p90", "e2e p50", "p90", "p99")
+    _print_rows(console, heads, rows, padding=0)
+    for line in found["said"]:
+        _plain(console, f"  {line}", "yellow" if line.startswith(("cliff", "limit", "inputs")) else None)
 
 
 def _percent(ratio: float | None) -> str:

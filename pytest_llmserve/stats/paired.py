@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pytest_llmserve.stats.binomial import p_at_least
@@ -61,6 +62,7 @@ def p_of_drop_within(strata: Sequence[Stratum]) -> float:
     return min(1.0, float(spread[surplus:].sum()))
 
 
+@lru_cache(1024)
 def _hypergeometric(stratum: Stratum) -> tuple[int, Sequence[float]]:
     """The least number of right ones before, and the chance of it and of each number above it."""
     import numpy as np

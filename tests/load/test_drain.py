@@ -24,7 +24,7 @@ def figures(result, worker, workers):
     return [(r.id, r.sent_ns, r.end_ns, r.outcome) for r in records if r.id % workers == worker]
 
 
-def drained(run, after_s=0.8):
+def drained(run, after_s=0.4):
     """Start a run, drain it after a while; (its result, the seconds it took to end)."""
     run.start()
     time.sleep(after_s)
@@ -38,7 +38,7 @@ def drained(run, after_s=0.8):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_under_way_is_answered_and_nothing_else_is_begun(mock_server, new_run, workers):
     """The server saw as many requests as there are records, and all of them whole."""
-    server = mock_server("--ttft-ms", 150, "--itl-ms", 50, "--tokens", 4)
+    server = mock_server("--ttft-ms", 100, "--itl-ms", 20, "--tokens", 4)
     plan = {"users": 6, "duration_ns": 60 * S, "until": "decided", "workers": workers}
     result, took_s = drained(new_run(server.url, **plan))
     assert took_s < 5
@@ -74,7 +74,7 @@ def test_arrivals_not_yet_begun_are_forgotten(mock_server, new_run, workers):
     """They are not dropped: nobody was late."""
     server = mock_server("--ttft-ms", 100, "--itl-ms", 20, "--tokens", 5)
     plan = {"rate": 40.0, "duration_ns": 60 * S, "workers": workers, "seed": 5}
-    result, took_s = drained(new_run(server.url, **plan), 1.5)
+    result, took_s = drained(new_run(server.url, **plan), 0.8)
     assert took_s < 5
     assert (result.generator.ended, result.generator.unfinished) == ("decided", 0)
     tried = result.tried
@@ -86,8 +86,8 @@ def test_arrivals_not_yet_begun_are_forgotten(mock_server, new_run, workers):
 
 def test_a_schedule_that_was_over_is_complete(mock_server, new_run):
     """A drain that comes after the last arrival has changed nothing."""
-    run = new_run(mock_server("--ttft-ms", 1500, "--tokens", 1).url, rate=50.0, requests=5)
-    result, _ = drained(run, 1.0)
+    run = new_run(mock_server("--ttft-ms", 800, "--tokens", 1).url, rate=50.0, requests=5)
+    result, _ = drained(run, 0.6)
     assert (len(result.requests), result.generator.ended) == (5, "complete")
 
 
@@ -114,9 +114,9 @@ def test_a_drain_before_the_first_request_sends_none(mock_server, new_run):
 @both
 def test_requests_that_hang_have_their_own_limit(mock_server, new_run):
     """It ends them, as timed out, and the run with them."""
-    plan = {"users": 3, "duration_ns": 60 * S, "timeout_ns": 2 * S}
-    result, took_s = drained(new_run(mock_server("--hang").url, **plan), 0.5)
-    assert 0.5 < took_s < 6
+    plan = {"users": 3, "duration_ns": 60 * S, "timeout_ns": S}
+    result, took_s = drained(new_run(mock_server("--hang").url, **plan), 0.4)
+    assert 0.3 < took_s < 5
     assert (result.by_outcome, result.generator.unfinished) == ({"timed_out": 3}, 0)
     assert result.steady_ns[1] < min(r.end_ns for r in result.requests), "from the drain on it is not steady"
 
@@ -126,9 +126,9 @@ def test_a_stop_cuts_a_drain(mock_server, new_run):
     """Ctrl-C is heard while requests hang; the run is told as interrupted, not as decided."""
     run = new_run(mock_server("--hang").url, users=3, duration_ns=60 * S)
     run.start()
-    time.sleep(0.5)
-    run.drain()
     time.sleep(0.3)
+    run.drain()
+    time.sleep(0.15)
     began = time.monotonic()
     run.stop()
     assert time.monotonic() - began < 2
@@ -160,7 +160,7 @@ def test_a_request_under_way_is_still_tried_again(raw_server, new_run):
     assert (len(result.judged), result.generator.ended) == (1, "decided")
 
 
-def test_a_worker_killed_in_a_drain_makes_the_run_void(mock_server, new_run):
+def test_a_worker_killed_in_a_drain_makes_the_run_void(mock_server, new_run, real_workers):
     run = new_run(mock_server("--hang").url, users=2, duration_ns=60 * S, workers=2)
     run.start()
     time.sleep(0.3)

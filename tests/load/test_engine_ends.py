@@ -17,6 +17,7 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load import engine
 from pytest_llmserve.load.engine import LoadRun
 
+pytestmark = pytest.mark.usefixtures("real_workers")
 MS = 1_000_000
 ROOT = Path(__file__).parents[2]
 both = pytest.mark.parametrize("transport", ["sockets", "httpx"], indirect=True)

@@ -115,7 +115,9 @@ def test_sides_that_differ_in_their_fields_ask_with_them(mock_server, contender,
 
 
 @pytest.mark.parametrize(("sick", "turn"), [("a", 0), ("b", 1)])
-def test_a_server_that_is_gone_ends_the_comparison(sick, turn, mock_server, contender, compare):
+def test_a_server_that_is_gone_ends_the_comparison(
+    sick, turn, mock_server, contender, compare, soon_given_up
+):
     """No further round begins, the message names it, and what was measured before is kept."""
     healthy, dying = mock_server(*QUICK), mock_server(*QUICK, "--refuse-after", 20)
     plan = LoadPlan(users=2, requests=40, salt="00000001")

@@ -16,6 +16,7 @@ import pytest
 
 import pytest_llmserve
 from pytest_llmserve.domain.errors import LlmServeWarning
+from pytest_llmserve.measure import asking
 
 for _module in pkgutil.walk_packages(pytest_llmserve.__path__, "pytest_llmserve."):
     importlib.import_module(_module.name)
@@ -131,8 +132,11 @@ class Suite:
         """Run pytest in this process."""
         keeper = Keeper()
         try:
-            with warnings.catch_warnings():  # this session's own filters are not the user's
+            # This session's own filters are not the user's. And bytecode is told from its source by size and
+            # second: of two suites of one size the first would run again.
+            with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
                 warnings.simplefilter("default", LlmServeWarning)
+                patch.setattr(sys, "dont_write_bytecode", True)
                 return self.pytester.runpytest_inprocess(*arguments, plugins=[keeper])
         finally:
             keeper.put_back()
@@ -144,6 +148,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LLM_ENDPOINT", "PYTEST_ADDOPTS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def asked_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that hangs has 1 s, not 5, for the one more prompt it is asked."""
+    monkeypatch.setattr(asking, "_LEAST_S", 1.0)
 
 
 @pytest.fixture

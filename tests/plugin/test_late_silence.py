@@ -8,8 +8,6 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from pytest_llmserve.measure import asking
-
 SERVER = Path(__file__).parents[1] / "servers" / "stuck_server.py"
 STUCK = f"{shlex.quote(sys.executable)} {shlex.quote(str(SERVER))}"
 DEAD = "the server's process had ended before this test: killed by SIGKILL; its log is empty"
@@ -37,9 +35,8 @@ HANGS = re.compile(
 )
 
 
-def test_a_server_that_hangs_at_the_end_of_a_test_fails_it(suite, monkeypatch):
+def test_a_server_that_hangs_at_the_end_of_a_test_fails_it(suite, asked_briefly):
     """Though its limit is kept; and one that hung or was dead before is told beside a test's own failure."""
-    monkeypatch.setattr(asking, "_LEAST_S", 1.0)
     suite.pytester.makeini("[pytest]\nllm_api = openai-chat")
     run = suite(BODY, "--llm-serve", f"{STUCK} {{port}} --stuck-after 39")
     run.assert_outcomes(failed=4)

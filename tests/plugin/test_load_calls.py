@@ -113,7 +113,7 @@ def test_a_wrong_call_is_told_with_its_line_alone(call, fault, form, suite, quic
 
 
 @pytest.mark.parametrize("form", ["{call}", "import asyncio; asyncio.run({call})"], ids=["call", "arun"])
-def test_a_worker_that_dies_is_our_fault(form, suite, quick):
+def test_a_worker_that_dies_is_our_fault(form, suite, quick, real_workers):
     """The test fails with these words; code that expects trouble of the server cannot take it for some."""
     written = form.format(
         call=("llm_load.arun" if "asyncio" in form else "llm_load")

@@ -28,7 +28,7 @@ def api(suite):
     return suite
 
 
-def test_a_deadlock_is_shown_where_it_is(api):
+def test_a_deadlock_is_shown_where_it_is(api, asked_briefly):
     """All threads wait in one line; it is found while it happens, before any request is out of time."""
     body = LOAD.replace("requests=40", "requests=23")
     run = api(body, "--llm-serve", f"{STUCK} {{port}} --stuck-after 20")

@@ -29,7 +29,7 @@ def impatient(suite):
     return suite
 
 
-def test_a_server_that_dies_in_mid_run_is_told(suite):
+def test_a_server_that_dies_in_mid_run_is_told(suite, soon_given_up):
     """kill -9 after ten answers: failed, refused connections by kind, and how its process ended."""
     run = suite(LOAD, "--llm-serve", f"{SERVE} --die-after 10")
     assert run.exit == 1, run.text

@@ -128,7 +128,9 @@ def test_it(llm_load):
     assert {v["what"]: v["verdict"] for v in run.verdicts}["p99.9 e2e latency"] == "undecided"
 
 
-def test_a_server_that_answers_nothing_is_told_when_its_requests_have_timed_out(suite, mock_server):
+def test_a_server_that_answers_nothing_is_told_when_its_requests_have_timed_out(
+    suite, mock_server, asked_briefly
+):
     """The load does not wait for its ten minutes."""
     server = mock_server("--hang", "--healthy-first", 5)
     run = suite(

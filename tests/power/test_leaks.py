@@ -7,7 +7,7 @@ correlated by rho with the one before. Every series is seeded, so a share is the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -93,14 +93,17 @@ def run_of(shape: Shape, random: Random, n: int, sd: float, rho: float) -> LoadR
 
 
 def shares(
-    shape: Shape, check: NoLeak, times: int, n: int = 100, sd: float = 5.0, rho: float = 0.0
-) -> dict[str, float]:
-    """Verdict -> in what share of so many runs."""
+    shape: Shape, checks: Iterable[NoLeak], times: int, n: int = 100, sd: float = 5.0, rho: float = 0.0
+) -> Iterator[tuple[NoLeak, dict[str, float]]]:
+    """Of each check, verdict -> in what share of so many runs, the same ones for all checks."""
     random = np.random.default_rng(20)
-    found = Counter(
-        check.judge(Evidence(runs=(run_of(shape, random, n, sd, rho),)))[0].verdict for _ in range(times)
-    )
-    return {word: found[word] / times for word in ("pass", "fail", "undecided")}
+    found = {check: Counter[str]() for check in checks}
+    for _ in range(times):
+        evidence = Evidence(runs=(run_of(shape, random, n, sd, rho),))
+        for check, verdicts in found.items():
+            verdicts[check.judge(evidence)[0].verdict] += 1
+    for check, verdicts in found.items():
+        yield check, {word: verdicts[word] / times for word in ("pass", "fail", "undecided")}
 
 
 HEALTHY: dict[str, Shape] = {
@@ -151,16 +154,16 @@ def most_of(times: int, share: float) -> float:
 @pytest.mark.parametrize("name", HEALTHY)
 def test_what_rests_or_is_given_back_is_not_called_a_leak(name, times):
     """At most 2 %, whatever the limit."""
-    for check in CHECKS.values():
-        assert shares(HEALTHY[name], check, times)["fail"] <= most_of(times, 0.02), check
+    for check, found in shares(HEALTHY[name], CHECKS.values(), times):
+        assert found["fail"] <= most_of(times, 0.02), check
 
 
 @times
 @pytest.mark.parametrize("name", LEAKING)
 def test_a_leak_is_found(name, times):
     """In 95 % and more, by rate."""
-    for check in RATES:
-        assert shares(LEAKING[name], check, times)["fail"] >= 0.95, check
+    for check, found in shares(LEAKING[name], RATES, times):
+        assert found["fail"] >= 0.95, check
 
 
 @times
@@ -170,7 +173,8 @@ def test_a_leak_is_found(name, times):
 def test_a_small_leak_is_found_in_noise_of_5_mb(n, rho, mb, times):
     """2 MB per 1000 requests, with so many readings, alike by so much."""
     check = NoLeak(mb=mb, per="1000 requests")
-    assert shares(LEAKING["2 MB per 1000 requests"], check, times, n, rho=rho)["fail"] >= 0.95
+    ((_, found),) = shares(LEAKING["2 MB per 1000 requests"], [check], times, n, rho=rho)
+    assert found["fail"] >= 0.95
 
 
 @times
@@ -179,22 +183,25 @@ def test_a_leak_of_twice_the_limit_does_not_pass(sd, times):
     """At most 5 %."""
     for shape in (lambda r, x: 20 * x, lambda r, x: 140 * np.minimum(x / 0.2, 1) + 20 * x):
         check = NoLeak(mb=2, per="1000 requests")
-        assert shares(shape, check, times, sd=sd)["pass"] <= most_of(times, 0.05)
+        ((_, found),) = shares(shape, [check], times, sd=sd)
+        assert found["pass"] <= most_of(times, 0.05)
 
 
 @times
 @pytest.mark.parametrize("name", STAIRS)
 def test_a_staircase_over_the_limit_does_not_pass(name, times):
     """At most 5 %: one of two steps does, where one lies before the first reading or behind the last."""
-    for check in (NoLeak(mb=100), NoLeak(mb=20, per="1000 requests")):
-        assert shares(STAIRS[name], check, times, sd=2.0, rho=0.3)["pass"] <= most_of(times, 0.05), check
+    checks = (NoLeak(mb=100), NoLeak(mb=20, per="1000 requests"))
+    for check, found in shares(STAIRS[name], checks, times, sd=2.0, rho=0.3):
+        assert found["pass"] <= most_of(times, 0.05), check
 
 
 @times
 @pytest.mark.parametrize("rho", [0.0, 0.5])
 def test_a_leak_at_the_limit_is_seldom_accused_and_seldom_acquitted(rho, times):
     """Neither side errs in much over 5 %: 8 % where readings are alike, as that must be learned from them."""
-    found = shares(lambda r, x: 10 * x, NoLeak(mb=2, per="1000 requests"), times, rho=rho)
+    check = NoLeak(mb=2, per="1000 requests")
+    ((_, found),) = shares(lambda r, x: 10 * x, [check], times, rho=rho)
     assert max(found["fail"], found["pass"]) <= most_of(times, 0.08 if rho else 0.05)
 
 
@@ -216,8 +223,9 @@ def test_a_healthy_server_mostly_passes(name, times):
     Of two steps, one run in seven rests no longer than between them.
     """
     least = 0.75 if name == "two steps" else 0.8
-    for check in (NoLeak(mb=100), NoLeak(mb=1.5, per="1000 requests")):
-        assert shares(HEALTHY[name], check, times, sd=1.0)["pass"] >= least, check
+    checks = (NoLeak(mb=100), NoLeak(mb=1.5, per="1000 requests"))
+    for check, found in shares(HEALTHY[name], checks, times, sd=1.0):
+        assert found["pass"] >= least, check
 
 
 def test_a_verdict_takes_no_time():

@@ -57,6 +57,8 @@ class Behaviour:
     refuse_after: int = option(0, "accept no connection after N requests")
     die_after: int = option(0, "kill -9 of itself after N answers")
     slots: int = option(0, "answer so many requests at a time; the others wait, and their time with them")
+    repeat_mark: bool = option(False, "an answer begins with the last mark of its prompt")
+    swap_every: int = option(0, "with --repeat-mark: each Nth begins with the mark of the request before it")
     say: str = option("", "written to stderr as a line, and the request answered as ever")
     say_every: int = option(0, "by each Nth request")
     leak_kb: int = option(0, "kilobytes kept for ever at each request; of files and threads any number: one")
@@ -97,6 +99,7 @@ class Question:
     tokens: int
     finish_reason: str
     nonce: str | None
+    begins: str = ""
 
 
 def fault_in(behaviour: Behaviour, api: str, body: Any) -> str | None:
@@ -118,14 +121,15 @@ def question(behaviour: Behaviour, api: str, body: dict[str, Any]) -> Question:
     """Read a request's body that `fault_in` found none in."""
     wanted = _wanted(behaviour, body)
     tokens = 0 if behaviour.empty_answer else min(wanted, behaviour.tokens)
-    mark = NONCE.search(str(body.get("messages", body.get("prompt"))))
+    marks = NONCE.findall(str(body.get("messages", body.get("prompt"))))
     return Question(
         api=api,
         stream=bool(body.get("stream")) and api != "generate",
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         tokens=tokens,
         finish_reason="length" if wanted < behaviour.tokens else "stop",
-        nonce=mark[1] if mark else None,
+        nonce=marks[0] if marks else None,
+        begins=f"{marks[-1]} " if behaviour.repeat_mark and marks else "",
     )
 
 
@@ -145,7 +149,7 @@ def usage(tokens: int) -> dict[str, int]:
 def whole(behaviour: Behaviour, asked: Question) -> Piece:
     """The unstreamed answer, sent when its last token would have been."""
     due_ms = behaviour.ttft_ms + max(0, asked.tokens - 1) * behaviour.itl_ms
-    text = words(0, asked.tokens)
+    text = asked.begins + words(0, asked.tokens)
     if asked.api == "generate":
         return Piece(due_ms, wire.as_json({"response": text}), asked.tokens)
     choice: dict[str, Any] = {"index": 0, "finish_reason": asked.finish_reason}
@@ -167,7 +171,8 @@ def streamed(behaviour: Behaviour, asked: Question) -> list[Piece]:
     for first in range(0, asked.tokens, step):
         due_ms = behaviour.ttft_ms + first * behaviour.itl_ms
         count = min(step, asked.tokens - first)
-        pieces.append(Piece(due_ms, _event(behaviour, asked, words(first, count)), count))
+        text = words(first, count) if first else asked.begins + words(first, count)
+        pieces.append(Piece(due_ms, _event(behaviour, asked, text), count))
     pieces.append(Piece(due_ms, _event(behaviour, asked, "", finish=asked.finish_reason)))
     if asked.include_usage and not behaviour.no_usage:
         body = {**_envelope(behaviour, asked, ".chunk"), "choices": [], "usage": usage(asked.tokens)}

@@ -24,6 +24,7 @@ import signal
 import ssl
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -45,6 +46,7 @@ class MockServer:
         self.log = log
         self.started_ns = time.monotonic_ns()
         self.asked = 0
+        self.begun = ""
         self.idle: set[asyncio.StreamWriter] = set()
         self.listener: asyncio.Server | None = None
         self.slots = asyncio.Semaphore(behaviour.slots) if behaviour.slots else contextlib.nullcontext()
@@ -66,6 +68,13 @@ class MockServer:
             for writer in self.idle:
                 writer.close()
         return self.asked
+
+    def swapped(self, asked: answers.Question, number: int) -> answers.Question:
+        """The question, or one that is answered like the one before it."""
+        before, self.begun = self.begun, asked.begins
+        if not self.behaviour.swap_every or number % self.behaviour.swap_every:
+            return asked
+        return replace(asked, begins=before)
 
     def write_log(self, row: dict[str, Any]) -> None:
         if self.log:
@@ -158,7 +167,7 @@ class Exchange:
             return await self.plain(400, wire.error_body("the body is not JSON", 400))
         if fault := answers.fault_in(self.behaviour, api, body):
             return await self.plain(400, wire.error_body(fault, 400))
-        asked = answers.question(self.behaviour, api, body)
+        asked = self.server.swapped(answers.question(self.behaviour, api, body), number)
         self.row["nonce"] = asked.nonce
         late_ms = lateness(self.behaviour, number)
         if not asked.stream:

@@ -16,11 +16,9 @@ from pytest_llmserve.domain.disconnects import (
     Look,
     Together,
     Visit,
-    disconnects_of,
-    levels,
     rows_of,
-    wrong,
 )
+from pytest_llmserve.domain.disconnects_judged import disconnects_of, levels, wrong
 
 S = 1_000_000_000
 

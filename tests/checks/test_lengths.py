@@ -1,0 +1,98 @@
+"""Rows of a sweep, its cliff and its sentences, on literal records."""
+
+from __future__ import annotations
+
+import math
+
+from pytest_llmserve.checks.lengths import LengthLimit, LengthSweep, cliff_of, cut_at, row_of
+from pytest_llmserve.domain.record import RequestRecord
+
+MS = 1_000_000
+
+
+def record(number, ttft_ms, e2e_ms, ok=True):
+    return RequestRecord(
+        id=number,
+        scheduled_ns=0,
+        sent_ns=0,
+        first_byte_ns=ttft_ms * MS,
+        end_ns=e2e_ms * MS,
+        token_ns=(ttft_ms * MS,) if ok else (),
+        status=200,
+        outcome="ok" if ok else "timed_out",
+        error=None if ok else "no answer within 2 s",
+        input_chars=0,
+        output_chars=0,
+        output_tokens=1,
+        tokens_from=None,
+        finish_reason=None,
+    )
+
+
+def row(length, ttft_ms=10, e2e_ms=20, n=10, failed=0, tokens=None):
+    records = [record(number, ttft_ms, e2e_ms) for number in range(n - failed)]
+    return row_of(length, [*records, *(record(n, 1, 1, ok=False) for _ in range(failed))], tokens)
+
+
+def test_a_failed_request_of_a_length_is_infinitely_slow():
+    """As everywhere; one that was refused before the load is a row of one."""
+    found = row(80, failed=1)
+    assert (found.n, found.failed, found.error) == (10, 1, "no answer within 2 s")
+    assert (found.e2e_ms.p50, found.e2e_ms.p90, found.e2e_ms.p99) == (20, 20, math.inf)
+    refused = row_of(4000, [], error="400: too long")
+    assert (refused.n, refused.failed, refused.error) == (1, 1, "400: too long")
+    assert refused.e2e_ms.p50 == math.inf
+
+
+def test_the_cliff_is_that_of_the_whole_answer_else_of_the_first_token():
+    """A jump to three times as much above 60 characters."""
+    lengths = [20, 40, 60, 80, 100]
+    cliff, why = cliff_of([row(length, 10, 20 if length <= 60 else 60) for length in lengths])
+    assert (cliff.metric, cliff.below_chars, cliff.above_chars, why) == ("e2e_ms", 60, 80, None)
+    assert str(cliff).startswith(
+        "median e2e latency jumps from 20.0 ms at 60 characters to 60.0 ms at 80, where its growth explains"
+    )
+    cliff, why = cliff_of([row(length, 10 if length <= 60 else 60, 300) for length in lengths])
+    assert (cliff.metric, cliff.below_chars, cliff.above_chars, why) == ("ttft_ms", 60, 80, None)
+    assert cliff_of([row(length, 10, 20) for length in lengths]) == (None, None)
+
+
+def test_where_too_little_was_answered_no_cliff_is_denied():
+    """Lengths with less than five answers do not count."""
+    rows = [*(row(length) for length in (20, 40, 60)), row(80, failed=6), row_of(4000, [], error="400")]
+    assert cliff_of(rows) == (
+        None,
+        "3 of 5 lengths have 5 answers or more, and it takes 4 of them to tell a jump from growth:"
+        " give more lengths or requests",
+    )
+
+
+def test_an_input_that_is_cut_has_no_more_tokens():
+    """The length from which on they stay the same; growth to the end is none."""
+    assert cut_at([(100, 25), (200, 50), (400, 51), (800, 51)]) == 200
+    assert cut_at([(100, 25), (200, 50), (400, 100)]) is None
+    assert cut_at([(100, None), (200, 50)]) is None
+    assert cut_at([(100, 7), (200, 7), (400, 7)]) is None
+
+
+def test_a_table_says_all_of_it():
+    """Tokens that the server does not count are marked as an estimate; figures without end as such."""
+    rows = (row(80, tokens=None, failed=1), row(800, tokens=205), row_of(4000, [], error="400: too long"))
+    limit = LengthLimit(accepted_chars=1900, refused_chars=1990, status=400, error="400: too long")
+    found = LengthSweep(rows=rows, limit=limit, no_cliff="too few", cut_chars=800)
+    assert found.table().splitlines() == [
+        "chars  tokens   n  failed  TTFT p50   p90  e2e p50   p90   p99",
+        "   80     ~20  10       1      10.0  10.0     20.0  20.0     -",
+        "  800     205  10       0      10.0  10.0     20.0  20.0  20.0",
+        " 4000       -   1       1         -     -        -     -     -",
+        "no cliff: too few",
+        "limit: answered up to 1900 characters, refused from 1990 on: 400: too long",
+        "inputs are cut: of more than 800 characters no more tokens are counted",
+        "input tokens not told by the server: estimated at 4 characters each",
+    ]
+    told = found.as_json()
+    assert told["rows"][0]["e2e_ms"]["p99"] is None
+    assert told["limit"]["refused_chars"] == 1990
+    assert repr(LengthSweep(rows=rows[1:2])) == (
+        "LengthSweep(1 lengths; no cliff: no jump beyond chance and even growth)"
+    )

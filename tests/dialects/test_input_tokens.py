@@ -1,0 +1,26 @@
+"""Where servers tell how many tokens an input had."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmserve.dialects.input_tokens import input_tokens
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        (b'{"usage": {"prompt_tokens": 12, "completion_tokens": 3}}', 12),
+        (b'{"usage": {"input_tokens": 7}}', 7),
+        (b'{"prompt_eval_count": 9}', 9),
+        (b'{"usage": {"prompt_tokens": 0}}', None),
+        (b'{"usage": {"prompt_tokens": true}}', None),
+        (b'{"usage": null}', None),
+        (b"[1]", None),
+        (b"data: {}", None),
+        (b"", None),
+    ],
+)
+def test_the_servers_own_count_is_read(body, count):
+    """OpenAI's two places, and Ollama's; a count of 0 is none."""
+    assert input_tokens(body) == count
