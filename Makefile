@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV_VERSION := 0.13.8
 DEMO_REPORT := demo-report.json
 PROOF_SESSIONS := build/proof-sessions.json
+PROOF_FAULTS := build/proof-faults.json
 
 venv: $(READY)
 
@@ -47,8 +48,10 @@ types: venv
 layers: venv
 	$(BIN)/lint-imports
 
-proof: venv  ## The long proofs that `make test` leaves out: the wire under 20,000 damaged answers, verdicts.
-	@LLMSERVE_PROOF_SESSIONS=$(CURDIR)/$(PROOF_SESSIONS) $(BIN)/python -m pytest -m proof
+proof: venv  ## The long proofs that `make test` leaves out: the wire under 20,000 damaged answers, verdicts, faults.
+	@LLMSERVE_PROOF_SESSIONS=$(CURDIR)/$(PROOF_SESSIONS) LLMSERVE_PROOF_FAULTS=$(CURDIR)/$(PROOF_FAULTS) \
+	  $(BIN)/python -m pytest -m proof
+	$(BIN)/python tests/power/fault_page.py $(PROOF_FAULTS)
 	$(BIN)/python tests/power/table.py --write --sessions $(PROOF_SESSIONS)
 
 bench: venv  ## How exact and how cheap the load engine is; needs two quiet cores.

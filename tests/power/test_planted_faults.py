@@ -1,4 +1,4 @@
-"""One acceptance suite against servers with one fault each: the check for it fails, no other one does."""
+"""One acceptance suite against a server that is odd and one that is silent; test_fault_matrix.py has more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def test_acceptance(llm_load, llm_server):
 """
 
 HEALTHY = ["--ttft-ms", "4", "--itl-ms", "1", "--tokens", "5"]
-SLOW = ["--slow-every", "4", "--slow-ms", "200"]
 
 
 def run_suite(pytester: pytest.Pytester, url: str, *options: str) -> tuple[int, dict[str, str]]:
@@ -32,34 +31,19 @@ def run_suite(pytester: pytest.Pytester, url: str, *options: str) -> tuple[int, 
     return int(result.ret), {verdict["check"]: verdict["verdict"] for verdict in test["verdicts"]}
 
 
-def test_a_healthy_server_is_left_alone(pytester, mock_server):
-    status, verdicts = run_suite(pytester, mock_server(*HEALTHY).url)
-    assert status == 0
-    assert "fail" not in verdicts.values()
-    assert set(verdicts) == {"latency", "goodput", "error_rate", "no_leak", "resources"}
-
-
 def test_a_server_that_closes_idle_connections_is_left_alone(pytester, mock_server):
     status, verdicts = run_suite(pytester, mock_server(*HEALTHY, "--close-after-answer").url)
     assert status == 0
     assert verdicts["error_rate"] == "pass"
 
 
-@pytest.mark.parametrize(
-    ("fault", "found_by"),
-    [
-        (SLOW, {"latency", "goodput"}),
-        (["--fail-every", "4", "--healthy-first", "2"], {"latency", "goodput", "error_rate"}),
-        (["--truncate-after", "2", "--healthy-first", "2"], {"latency", "goodput", "error_rate"}),
-        (["--error-in-stream", "2", "--healthy-first", "2"], {"latency", "goodput", "error_rate"}),
-        (["--empty-answer", "--healthy-first", "2"], {"latency", "goodput", "error_rate"}),
-        (["--leak-kb", "100"], {"no_leak"}),
-    ],
-    ids=["slow tail", "failures", "truncated", "error in stream", "empty answers", "leak"],
-)
-def test_a_planted_fault_is_found_by_its_check_alone(pytester, mock_server, fault, found_by):
-    status, verdicts = run_suite(pytester, mock_server(*HEALTHY, *fault).url)
+def test_empty_answers_are_failures(pytester, mock_server):
+    """A 200 without a token breaks every promise on answers."""
+    status, verdicts = run_suite(
+        pytester, mock_server(*HEALTHY, "--empty-answer", "--healthy-first", "2").url
+    )
     assert status == 1
     failed = {check for check, verdict in verdicts.items() if verdict == "fail"}
     # A server that answers nothing right gives no evidence on its memory: that is not a pass either.
+    found_by = {"latency", "goodput", "error_rate"}
     assert found_by <= failed <= found_by | {"no_leak"}

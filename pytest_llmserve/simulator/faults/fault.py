@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
+import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 CRASH_STATUS = 139
 """Exit status of a server that is made to crash: as a shell tells of a segmentation fault."""
+FOR_EVER_MS = 1e9
+"""Later than any client waits: eleven days."""
 
 
 @dataclass
@@ -84,6 +89,10 @@ class Fault:
 
     seed: int = field(default=0, kw_only=True)
 
+    def chance(self, number: int, share: float) -> bool:
+        """True for this share of the requests; the same ones for the same seed."""
+        return random.Random(f"{self.seed} {number}").random() < share
+
     def asked(self, asked: Asked) -> None:
         """A request came, before it waits for a slot: change its answer, keep memory, or end the process."""
 
@@ -101,3 +110,9 @@ class Fault:
     def deadlocks(self, active: int) -> bool:  # noqa: ARG002
         """True when with so many requests under way nothing goes on any more, for ever."""
         return False
+
+
+def crash() -> NoReturn:
+    """End the process at once, as a fault of memory does: nothing is said, no connection is closed well."""
+    sys.stdout.flush()
+    os._exit(CRASH_STATUS)

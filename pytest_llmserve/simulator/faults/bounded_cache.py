@@ -1,0 +1,28 @@
+"""Memory that grows up to a bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_llmserve.simulator.faults.fault import Asked, Fault
+
+
+@dataclass
+class BoundedCache(Fault):
+    """Not a fault: a prompt cache with a bound grows until it is full, and no further.
+
+    Attributes:
+        entries: prompts that it holds; the oldest goes.
+        kb: kilobytes of each.
+    """
+
+    entries: int = 100
+    kb: int = 200
+
+    def __post_init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def asked(self, asked: Asked) -> None:
+        self._kept.setdefault(asked.prompt, b"x" * (self.kb * 1000))
+        if len(self._kept) > self.entries:
+            del self._kept[next(iter(self._kept))]

@@ -1,0 +1,36 @@
+"""An error inside a 200."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from pytest_llmserve.simulator.faults.events import up_to
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
+
+MESSAGE = "EngineCore encountered an issue. See stack trace (above) for the root cause."
+
+
+@dataclass
+class ErrorInStream(Fault):
+    """Some streams end in an error event inside a 200: "EngineCore encountered an issue" (vLLM).
+
+    Attributes:
+        every: how many requests there are to each that ends so.
+        after: so many tokens.
+    """
+
+    every: int = 10
+    after: int = 3
+
+    def streamed(self, asked: Asked, stream: Stream) -> None:
+        if asked.number % self.every == 0:
+            kept = up_to(stream.parts, self.after)
+            stream.parts[:] = [*kept, Part(kept[-1].due_ms if kept else 0.0, _event(asked.face))]
+
+
+def _event(face: str) -> bytes:
+    if face.startswith("ollama"):
+        return json.dumps({"error": MESSAGE}).encode() + b"\n"
+    error = {"message": MESSAGE, "type": "InternalServerError", "code": 500}
+    return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"

@@ -1,0 +1,46 @@
+"""Streams without an end mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_llmserve.simulator.faults.events import text_of, value_of, with_value
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
+
+
+@dataclass
+class MissingEndMark(Fault):
+    """Some streams end without finish_reason and "data: [DONE]": whether all was said, nobody knows.
+
+    Attributes:
+        every: how many requests there are to each that ends so.
+        finish_reason: is told all the same. Then it is not a fault: not every server sends "[DONE]".
+    """
+
+    every: int = 10
+    finish_reason: bool = False
+
+    def streamed(self, asked: Asked, stream: Stream) -> None:
+        if asked.number % self.every:
+            return
+        left = [part for part in stream.parts if b"[DONE]" not in part.data]
+        if not self.finish_reason:
+            left = [kept for part in left if (kept := _unfinished(part)) is not None]
+        stream.parts[:] = left
+
+
+def _unfinished(part: Part) -> Part | None:
+    """None for an event that only says that the answer is over."""
+    value = value_of(part)
+    if value is None:
+        return part
+    marked = value.get("done") is True
+    value.pop("done_reason", None)
+    if marked:
+        value["done"] = False
+    for choice in value.get("choices") or ():
+        marked = marked or choice.get("finish_reason") is not None
+        choice["finish_reason"] = None
+    if not marked:
+        return part
+    return with_value(part, value) if text_of(value) else None

@@ -1,0 +1,29 @@
+"""A silence in the middle of a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pytest_llmserve.simulator.faults.events import up_to
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream
+
+
+@dataclass
+class Stall(Fault):
+    """Some streams stop for long in the middle: preempted, their KV cache is computed again.
+
+    Attributes:
+        every: how many requests there are to each that stalls.
+        ms: how long it stops.
+        after: so many tokens.
+    """
+
+    every: int = 10
+    ms: float = 1000.0
+    after: int = 4
+
+    def streamed(self, asked: Asked, stream: Stream) -> None:
+        if asked.number % self.every == 0:
+            said = len(up_to(stream.parts, self.after))
+            late = [replace(part, due_ms=part.due_ms + self.ms) for part in stream.parts[said:]]
+            stream.parts[said:] = late

@@ -1,0 +1,12 @@
+"""Start the simulator with the faults that a file names, a line each: ``fault_server.py FILE PORT``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pytest_llmserve.simulator.cli import main
+
+planted = [word for fault in Path(sys.argv[1]).read_text().split() for word in ("--fault", fault)]
+sys.argv[1:] = ["--port", sys.argv[2], "--seed", "1", "--slots", "8", *planted]
+main()
