@@ -49,7 +49,7 @@ def keep(kind, shown, survival):
 
 @seed(SEED)
 @many
-@given(prompt=hostile.hostile_prompts(tokens=(500, 50_000)))
+@given(prompt=hostile.hostile_prompts(tokens=(200, 20_000)))
 def test_prompts(llm_endpoint, prompt):
     keep("prompts", repr(prompt), llm_endpoint.survives(prompt=prompt, max_tokens=4, timeout="60s"))
 
