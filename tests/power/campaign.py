@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SUITE = '''
+SUITE = """
 import json
 import os
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_params(llm_endpoint, params):
 def test_valid_params(llm_endpoint, params):
     params = {**params, "max_tokens": 4}
     keep("valid params", repr(params), llm_endpoint.survives(prompt="Say hi.", timeout="60s", **params))
-'''
+"""
 INI = "[pytest]\naddopts = -p no:cacheprovider -q\n"
 
 
