@@ -56,7 +56,7 @@ def port_of(file, process):
 
 @pytest.fixture
 def session(tmp_path):
-    """Run pytest in a folder, as a user would: ``session(folder, options...)`` -> (exit status, output, report)."""
+    """Run pytest in a folder: ``session(folder, options...)`` -> (exit status, output, report)."""
 
     def run(folder, *options):
         model_path()  # a missing model is told by name
