@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SLOW = frozenset({"latency", "goodput"})
-FAILING = frozenset({"error_rate", *SLOW})
+DISCONNECTS = "recovers_from_disconnects"
+ILL = frozenset({"survives", DISCONNECTS})
+"""Fail on a server that is not well by itself: its questions beside an input, and before clients leave, fail."""
+FAILING = frozenset({"error_rate", *SLOW, *ILL})
 ANSWERED_5XX = FAILING | {"no_log_errors"}
 """An access log tells of such answers too."""
 NOTHING: frozenset[str] = frozenset()
-DISCONNECTS = "recovers_from_disconnects"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ HEALTHY = Row((), None)
 
 ROWS = (
     _row("slow_tail:every=5,ms=450", "latency", SLOW),
-    _row("slow_decay:ms=1", "no_degradation", SLOW),
+    _row("slow_decay:ms=1", "no_degradation", FAILING),
     _row("startup_errors:seconds=60,share=0.3", "error_rate", ANSWERED_5XX),
     _row("error_bursts:every=50,length=15", "error_rate", ANSWERED_5XX | {"no_degradation"}),
     _row("stall:every=5,ms=450", "latency", SLOW),
@@ -61,7 +63,7 @@ ROWS = (
     _row("canary_bleed:share=0.1", "isolation", NOTHING, "isolation"),
     _row("canary_bleed:share=0.5,aborted=true", "isolation", NOTHING, "isolation"),
     _row("system_prompt_bleed:share=0.6", "isolation", NOTHING, "isolation"),
-    _row("slot_lost_on_disconnect", DISCONNECTS, NOTHING, "disconnects"),
+    _row("slot_lost_on_disconnect", DISCONNECTS, FAILING | {"isolation"}, "disconnects"),
     _row("hang_on_empty", "survives", NOTHING, "empty"),
     _row("error_500_on_nul", "survives", NOTHING, "signs"),
     _row("crash_on_oversize", "survives", NOTHING, "long"),
