@@ -111,7 +111,8 @@ class MixClaims:
         mix = self.mix
         if mix.like_alone is None:
             return None
-        pairs = [id_ for id_ in mix.right_alone if id_ in mix.right_together]
+        # A task that is never right answers as it pleases: its form tells nothing.
+        pairs = [id_ for each in self.working for id_ in each.pairs]
         together = [id_ for id_ in pairs if mix.like.get(id_) and not mix.like_alone.get(id_)]
         alone = [id_ for id_ in pairs if mix.like_alone.get(id_) and not mix.like.get(id_)]
         return _Forms(together, alone, len(pairs)) if together or alone else None

@@ -111,7 +111,7 @@ def disconnects_of(
         what = faults[0]
     elif faults:
         what = f"not as before within {duration_text(within_ns)} of the last of {who}: {'; '.join(faults)}"
-        what += _refused(visits)
+        what += _refused(visits) or _meanwhile(visits)
     else:
         what = f"as before {_time(after_ns)} after the last of {who}: {_figures(before, after)}"
         what += _meanwhile(visits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,14 +27,23 @@ class PromptSet:
 
 
 def in_turns(
-    prompts: Mapping[str, Sequence[Prompt]], manners: Mapping[str, Manner] | None = None
+    prompts: Mapping[str, Sequence[Prompt]],
+    manners: Mapping[str, Manner] | None = None,
+    seed: int | None = None,
 ) -> PromptSet:
     """One prompt of each task, then the next of each; tasks with fewer begin again, so all have as many.
 
-    Neighbours in a batch are so of unlike tasks.
+    Neighbours in a batch are so of unlike tasks. With a seed each turn but the first has an order of its
+    own: where as many requests wait as there are tasks, or a multiple, fixed turns bring like upon like.
     """
-    rounds = max(len(own) for own in prompts.values())
-    places = [(name, own[place % len(own)]) for place in range(rounds) for name, own in prompts.items()]
+    turns = max(len(own) for own in prompts.values())
+    chance = None if seed is None else random.Random(seed)
+    places = []
+    for turn in range(turns):
+        names = list(prompts)
+        if chance is not None and turn:
+            chance.shuffle(names)
+        places += [(name, prompts[name][turn % len(prompts[name])]) for name in names]
     return PromptSet([prompt for _, prompt in places], [name for name, _ in places], manners or {})
 
 

@@ -116,7 +116,7 @@ def mixed(
     manners = {task.name: task.manner for task in every if task.manner != Manner()}
     return Mix(
         tasks={task.name: task for task in every},
-        asked=in_turns({task.name: task.prompts for task in every}, manners),
+        asked=in_turns({task.name: task.prompts for task in every}, manners, plan.seed),
         together=plan,
         alone=_alone_plan(plan, len(every), ALONE if alone is True else alone),  # type: ignore[arg-type]
         repeatable=all(_certain({**plan.params, **task.manner.params}) for task in every),

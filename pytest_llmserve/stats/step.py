@@ -16,7 +16,7 @@ LEAST_JUMP = 0.25
 """Of what the law has: a smaller step is of no account, whatever its probability."""
 _LEAST_ERROR = 0.01  # of a median: no clock and no law is better
 _STEEPER = 2.0
-_RESAMPLES, _MEDIANS, _SEED = 400, 200, 20260
+_RESAMPLES, _MEDIANS, _SEED = 200, 200, 20260
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -67,10 +67,12 @@ def step_in(lengths: Sequence[float], values: Sequence[Sequence[float]], alpha: 
     if not _of_account(lengths, medians, at, expected):
         return None
     noise = draw.standard_t(min(map(len, groups)) - 1, (_RESAMPLES, len(groups))) * errors
-    beyond = sum(max(laws.gains(smooth + each)[1]) >= gains[at] for each in noise)
+    beyond, allowed = 0, alpha * (1 + _RESAMPLES) - 1
+    for each in noise:
+        beyond += max(laws.gains(smooth + each)[1]) >= gains[at]
+        if beyond > allowed:
+            return None
     p = (1 + beyond) / (1 + _RESAMPLES)
-    if p > alpha:
-        return None
     return Step(at, float(medians[at]), float(medians[at + 1]), expected, p)
 
 

@@ -41,7 +41,7 @@ def test_python_in_the_documents_runs(documents, document, mock_server, session,
         folder,
         f"--llm-endpoint={server.url}",
         f"--llm-server-log={server.output}",
-        "--llm-scale=0.1",
+        "--llm-scale=0.2",
         "--hypothesis-profile=llmserve",
     )
     assert done.exit == 0, done.text

@@ -106,7 +106,7 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     law = ("--itl-ms", 3, "--ttft-ms")
     usual, slow = mock_server(*law, 10), mock_server(*law, 60)
     folder = example("regression")
-    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.15")
+    kept = session(folder, f"--llm-endpoint={usual.url}", "--llm-save=main", "--llm-scale=0.3")
     assert kept.exit == 0, kept.text
     assert outcomes(kept) == {
         "test_it_is_no_slower_than_it_was": "passed",
@@ -114,7 +114,7 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     }
     assert "no_regression was not judged: give --llm-compare NAME" in kept.text
     monkeypatch.setenv("REFERENCE_URL", usual.url)
-    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.15")
+    found = session(folder, f"--llm-endpoint={slow.url}", "--llm-compare=main", "--llm-scale=0.3")
     assert found.exit == 1, found.text
     assert outcomes(found) == {
         "test_it_is_no_slower_than_it_was": "failed",

@@ -42,7 +42,7 @@ def test_the_failing_build_is_what_pytest_prints(readme, mock_server, session, t
     folder = tmp_path / "copied"
     folder.mkdir()
     (folder / "test_acceptance.py").write_text(readme.blocks("python")[0])
-    done = session(folder, f"--llm-endpoint={server.url}", "--llm-scale=0.5")
+    done = session(folder, f"--llm-endpoint={server.url}")
     assert done.exit == 1, done.text
     if done.report["tests"][0]["runs"][0]["generator"]["saturated"]:
         pytest.skip("this machine is too busy for a run that speaks of the server alone")

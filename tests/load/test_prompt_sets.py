@@ -12,6 +12,16 @@ def test_tasks_take_turns():
     assert found.tasks == ["a", "b", "c"] * 3
 
 
+def test_turns_with_a_seed_have_orders_of_their_own():
+    """Each task once in each turn, with its next prompt, and not always behind the same neighbour."""
+    own = {name: [f"{name}{number}" for number in range(30)] for name in "abc"}
+    found = in_turns(own, seed=5)
+    turns = [tuple(found.prompts[at : at + 3]) for at in range(0, 90, 3)]
+    assert all(sorted(turn) == [f"{name}{n}" for name in "abc"] for n, turn in enumerate(turns))
+    assert len({tuple(found.tasks[at : at + 3]) for at in range(0, 90, 3)}) == 6
+    assert in_turns(own, seed=5) == found != in_turns(own, seed=6)
+
+
 def test_a_dict_is_prompts_by_task_and_anything_else_has_no_tasks():
     assert as_prompt_set({"a": "one text", "b": [[{"role": "user", "content": "x"}]]}).tasks == ["a", "b"]
     assert (as_prompt_set(["x", "y"]).prompts, as_prompt_set("x").tasks) == (["x", "y"], ())

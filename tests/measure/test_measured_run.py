@@ -189,7 +189,7 @@ def test_a_stop_while_memory_settles_is_soon_heard_and_keeps_the_finished_run(me
     assert [(len(r.ok), r.memory, r.generator.ended) for r in kept] == [(5, None, "complete")]
 
 
-def test_a_run_whose_worker_dies_is_void(measure, monkeypatch):
+def test_a_run_whose_worker_dies_is_void(measure, monkeypatch, real_workers):
     """Nothing is kept: a smaller run would pass for a whole one."""
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")
     kept, raised = measure(LoadPlan(users=1, requests=5))

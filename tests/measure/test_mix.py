@@ -26,10 +26,11 @@ def changed(**fields):
     return msgspec.structs.replace(PLAN, **fields)
 
 
-def test_tasks_and_canaries_take_turns_in_their_order():
+def test_tasks_and_canaries_take_turns():
     """At temperature 0 where the server takes it; canaries with a short answer."""
     found = mix()
-    assert found.asked.tasks[:6] == ["a", "b", "canary"] * 2
+    assert found.asked.tasks[:3] == ["a", "b", "canary"]
+    assert all(sorted(found.asked.tasks[at : at + 3]) == ["a", "b", "canary"] for at in (3, 6))
     assert list(found.tasks) == ["a", "b", "canary"]
     assert (found.together.in_order, found.together.params) == (True, {"temperature": 0, "max_tokens": 64})
     assert found.asked.manners["b"].params == {"top_p": 1}

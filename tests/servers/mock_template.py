@@ -24,12 +24,15 @@ MADV_POPULATE_WRITE = 23  # Linux 5.14 and newer: as if each page were written t
 
 def own_every_page() -> None:
     """Share no memory with the template: what is read of it is what it is of a server started alone."""
-    gc.collect()  # where the system cannot do it, this writes to most of them
+    owned = False
     with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
         for place, access, *_ in map(str.split, maps.readlines()):
             if access == "rw-p":
                 start, stop = (int(end, 16) for end in place.split("-"))
-                LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), MADV_POPULATE_WRITE)
+                size = ctypes.c_size_t(stop - start)
+                owned = not LIBC.madvise(ctypes.c_void_p(start), size, MADV_POPULATE_WRITE) or owned
+    if not owned:  # where the system cannot do it, this writes to most of them
+        gc.collect()
 
 
 def run(order: dict[str, object]) -> NoReturn:
@@ -58,6 +61,7 @@ def run(order: dict[str, object]) -> NoReturn:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     running: set[int] = set()
+    gc.collect()
 
     def bury(*_: object) -> None:
         with contextlib.suppress(ChildProcessError):

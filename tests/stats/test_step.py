@@ -45,6 +45,17 @@ def test_growth_is_no_cliff(law, lengths):
     assert places(law, lengths).count(None) >= 19
 
 
+@pytest.mark.parametrize(("lengths", "cut"), [(EVEN, 60), (DOUBLED, 400)])
+def test_growth_that_ends_is_no_cliff(lengths, cut):
+    """As of a server that cuts its inputs: no smooth law fits that, a step would."""
+    assert places(lambda length: 20 + min(length, cut), lengths).count(None) >= 19
+
+
+def test_noise_is_no_cliff():
+    """Half of a figure up or down is nothing new to it."""
+    assert places(lambda _: 100.0, EVEN, sigma=0.5).count(None) >= 19
+
+
 @pytest.mark.parametrize(
     ("law", "lengths", "at"),
     [
