@@ -1,6 +1,6 @@
 """Thousands of hostile inputs against one server: what each did, and the smallest that did harm.
 
-``python tests/power/campaign.py --cases 2000 --endpoint embedded --out build/campaign.json``
+``python tests/power/campaign.py --bodies 800 --endpoint embedded --out build/campaign.json``
 
 Nothing fails here where a server is harmed: every harm is kept, by kind, with the smallest input that did it.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,13 +27,16 @@ from hypothesis import strategies as st
 
 from pytest_llmserve import strategies as hostile
 
-CASES, OUT = int(os.environ["CAMPAIGN_CASES"]), Path(os.environ["CAMPAIGN_OUT"])
+CASES, OUT = json.loads(os.environ["CAMPAIGN_CASES"]), Path(os.environ["CAMPAIGN_OUT"])
 SEED = int(os.environ["CAMPAIGN_SEED"])
 KINDS = {"prompts": {}, "bodies": {}, "params": {}, "valid params": {}}
-many = settings(
-    max_examples=CASES // 4, deadline=None, database=None, phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+
+
+def many(kind):
+    return settings(
+        max_examples=CASES[kind], deadline=None, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def keep(kind, shown, survival):
@@ -48,14 +52,16 @@ def keep(kind, shown, survival):
 
 
 @seed(SEED)
-@many
+@pytest.mark.skipif(not CASES["prompts"], reason="not asked for")
+@many("prompts")
 @given(prompt=hostile.hostile_prompts(tokens=(200, 20_000)))
 def test_prompts(llm_endpoint, prompt):
     keep("prompts", repr(prompt), llm_endpoint.survives(prompt=prompt, max_tokens=4, timeout="60s"))
 
 
 @seed(SEED)
-@many
+@pytest.mark.skipif(not CASES["bodies"], reason="not asked for")
+@many("bodies")
 @given(data=st.data())
 def test_bodies(llm_endpoint, data):
     body = data.draw(hostile.malformed_bodies(llm_endpoint.api, model=llm_endpoint.model))
@@ -63,7 +69,8 @@ def test_bodies(llm_endpoint, data):
 
 
 @seed(SEED)
-@many
+@pytest.mark.skipif(not CASES["params"], reason="not asked for")
+@many("params")
 @given(params=hostile.sampling_params(valid=False))
 def test_params(llm_endpoint, params):
     params = {"max_tokens": 4, **params}
@@ -71,7 +78,8 @@ def test_params(llm_endpoint, params):
 
 
 @seed(SEED)
-@many
+@pytest.mark.skipif(not CASES["valid params"], reason="not asked for")
+@many("valid params")
 @given(params=hostile.sampling_params(valid=True))
 def test_valid_params(llm_endpoint, params):
     params = {**params, "max_tokens": 4}
@@ -80,15 +88,13 @@ def test_valid_params(llm_endpoint, params):
 INI = "[pytest]\naddopts = -p no:cacheprovider -q\n"
 
 
-def campaign(cases: int, endpoint: str, seed: int, limit_s: float) -> tuple[int, dict[str, Any]]:
+def campaign(cases: dict[str, int], endpoint: str, seed: int, limit_s: float) -> tuple[int, dict[str, Any]]:
     """(exit status of the session, by kind of input: harm -> how many cases, the smallest input)."""
     with tempfile.TemporaryDirectory() as folder:
         suite, out = Path(folder) / "test_campaign.py", Path(folder) / "found.json"
         suite.write_text(SUITE)
         (Path(folder) / "pytest.ini").write_text(INI)
-        env = {"CAMPAIGN_CASES": str(cases), "CAMPAIGN_OUT": str(out), "CAMPAIGN_SEED": str(seed)}
-        import os
-
+        env = {"CAMPAIGN_CASES": json.dumps(cases), "CAMPAIGN_OUT": str(out), "CAMPAIGN_SEED": str(seed)}
         command = [sys.executable, "-m", "pytest", str(suite), f"--llm-endpoint={endpoint}"]
         done = subprocess.run(command, cwd=folder, env={**os.environ, **env}, timeout=limit_s, check=False)
         return done.returncode, json.loads(out.read_text()) if out.exists() else {}
@@ -98,13 +104,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--prompts", type=int, default=500, help="hostile prompts")
+    parser.add_argument("--bodies", type=int, default=800, help="malformed bodies")
+    parser.add_argument("--params", type=int, default=600, help="wrong sampling parameters")
+    parser.add_argument("--valid", type=int, default=300, help="right ones, which must be answered")
     parser.add_argument("--endpoint", default="embedded")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit-s", type=float, default=7200)
     parser.add_argument("--out", type=Path, default=Path("build/campaign.json"))
     options = parser.parse_args()
-    status, found = campaign(options.cases, options.endpoint, options.seed, options.limit_s)
+    cases = {
+        "prompts": options.prompts,
+        "bodies": options.bodies,
+        "params": options.params,
+        "valid params": options.valid,
+    }
+    status, found = campaign(cases, options.endpoint, options.seed, options.limit_s)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     for kind, rows in found.items():
