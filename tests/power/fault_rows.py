@@ -7,7 +7,7 @@ from dataclasses import dataclass
 SLOW = frozenset({"latency", "goodput"})
 DISCONNECTS = "recovers_from_disconnects"
 ILL = frozenset({"survives", DISCONNECTS})
-"""A server that is not well by itself fails the questions beside an input, and those before clients leave."""
+"""Fail on an ill server of themselves: their own questions beside an input, or before clients leave, fail."""
 FAILING = frozenset({"error_rate", *SLOW, *ILL})
 ANSWERED_5XX = FAILING | {"no_log_errors"}
 """An access log tells of such answers too."""
