@@ -35,11 +35,17 @@ def test_right_parameters_are_taken(llm_endpoint, params):
     assert reply.ok, reply.error
 
 
-# The API is known when the test runs, so the bodies of it are drawn there.
+# Faults that are known and not mended yet, by how they begin: passed over, so that the next one is found.
+# llama.cpp answers 500 to messages that it cannot parse. Empty it for a server of yours.
+KNOWN = ("it answered 500: Failed to parse messages",)
+
+
+# The API is known when the test runs, so bodies for it are drawn there.
 @given(data=st.data())
 def test_no_malformed_body_harms_the_server(llm_endpoint, data):
     body = data.draw(malformed_bodies(llm_endpoint.api, model=llm_endpoint.model))
-    assert llm_endpoint.survives(body)
+    found = llm_endpoint.survives(body)
+    assert found or all(fault.startswith(KNOWN) for fault in found.faults)
 
 
 # What a server of yours once fell over, a line each, so that it does not come back. What it still falls over
