@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
-TESTED = {"quickstart", "fastapi_app", "regression", "watching"}
+TESTED = {"quickstart", "fastapi_app", "regression", "robustness", "watching"}
 
 
 @pytest.fixture
@@ -123,3 +123,23 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     }
     too_busy = "not kept as main: the load generator was the bottleneck" in kept.text
     assert too_busy or 'p50 e2e latency against "main" +' in found.text, found.text
+
+
+def test_robustness_passes_against_a_sound_server_and_finds_a_parameter_that_ends_it(example, session):
+    """The simulator takes all of it, what llama.cpp is excused from too; with a fault the one test fails."""
+    folder = example("robustness")
+    done = session(folder, "--llm-endpoint=simulator", "--llm-scale=0.1")
+    assert done.exit == 0, done.text
+    found = outcomes(done)
+    assert len(found) == 12
+    excused = {name for name, outcome in found.items() if outcome == "xpassed"}
+    test = "test_no_known_body_harms_the_server"
+    assert excused == {f"{test}[no-role]", f"{test}[empty-tool-call]"}
+    assert {found[name] for name in found.keys() - excused} == {"passed"}
+    faulty = "python -m pytest_llmserve.simulator --port {port} --fault float_parameter_crash"
+    done = session(folder, f"--llm-serve={faulty}", "-k", "no_parameter")
+    assert done.exit == 1, done.text
+    failed = {name for name, outcome in outcomes(done).items() if outcome == "failed"}
+    assert failed == {"test_no_parameter_harms_the_server"}
+    assert "its process ended: exited with code 139" in done.text
+    assert "params={'top_k': 0.5}" in done.text
