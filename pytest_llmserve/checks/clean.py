@@ -11,13 +11,16 @@ from pytest_llmserve.dialects.framing import declared, framing, is_json, sniff
 from pytest_llmserve.domain.outcome import (
     CUT_OFF,
     OUTCOMES,
+    REFUSED,
     SERVER_ERROR_IN_STREAM,
     TIMED_OUT,
 )
 from pytest_llmserve.domain.survival import Answered
+from pytest_llmserve.domain.wrong_length import WrongLength
 
 NEVER_LOOKED_AT = frozenset({401, 403, 404, 405, 429})
 """Refusals for reasons that lie outside of the input's body."""
+_NOT_IMPLEMENTED = 501
 _SHOWN_CHARS = 60
 _WRONG_REQUEST = (
     *("invalid", "bad_request", "badrequest", "bad request", "validation"),
@@ -30,12 +33,26 @@ def answer_faults(answered: Answered, sent: bytes) -> tuple[str, ...]:
 
     Args:
         answered: the answer.
-        sent: the body of the request.
+        sent: the body of the request; to a lie about its length every end but an error of the server's
+            own is a clean one.
     """
-    faults = [] if (fault := _form_fault(answered)) is None else [fault]
+    form_fault = _own_error if isinstance(sent, WrongLength) else _form_fault
+    faults = [] if (fault := form_fault(answered)) is None else [fault]
     good = not faults and answered.status is not None and answered.status < 300
     shows = revealed(answered.body, sent, speech=good)
     return (*faults, *([] if shows is None else [f"its answer shows {shows}"]))
+
+
+def _own_error(answered: Answered) -> str | None:
+    """What is wrong with the end of a request that cannot be read as HTTP.
+
+    Mostly it is ended by what reads HTTP, which knows no JSON, or closes without a word. 501 is what a
+    Transfer-Encoding that the server does not know is to be answered with (RFC 9112, 6.1).
+    """
+    broken = answered.status is not None and answered.status >= 500 and answered.status != _NOT_IMPLEMENTED
+    if broken or answered.outcome in {REFUSED, SERVER_ERROR_IN_STREAM}:
+        return _form_fault(answered)
+    return None
 
 
 def _form_fault(answered: Answered) -> str | None:

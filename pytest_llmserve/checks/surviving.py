@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from pytest_llmserve.checks.clean import NEVER_LOOKED_AT, answer_faults
-from pytest_llmserve.domain.outcome import OK, SERVER_ERROR_IN_STREAM
+from pytest_llmserve.domain.outcome import OK, SERVER_ERROR_IN_STREAM, TIMED_OUT
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said, Survival
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, mb_text, ms_text
 
@@ -91,6 +91,9 @@ def _well(answered: Answered, beside: Beside, took_ms: float) -> str:
 
 
 def _did(answered: Answered) -> str:
+    if answered.status is None:  # no fault only where the head lied about the length of the body
+        silent = answered.outcome == TIMED_OUT
+        return "neither answered nor closed the connection" if silent else "closed the connection"
     if answered.status is not None and answered.status >= 400:
         return f"refused the input with {answered.status}"
     within = answered.outcome == SERVER_ERROR_IN_STREAM

@@ -7,6 +7,7 @@ import shlex
 
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.domain.wrong_length import WrongLength
 from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.wire import merged_headers
 
@@ -15,12 +16,16 @@ _LEFT_OUT = frozenset({"host", "accept-encoding", "user-agent"})
 
 
 def shown_request(target: Target, request: HttpRequest) -> str:
-    """A curl command, or, of a body that does not fit in one, its beginning, length and hash.
+    """A curl command, or, of a body that curl would not send so, its beginning, length and hash.
 
     Secrets of the target are hidden.
     """
     text = _printable(request.body)
     where = f"{request.method} {request.path}"
+    if isinstance(request.body, WrongLength):
+        told = ", ".join(f"{name}: {value!r}" for name, value in request.body.headers)
+        lie = told or "no Content-Length"
+        return f"{where} with {lie} before {redact(beginning(request.body), target)}"
     if text is None or len(text) > LONGEST_CHARS:
         return f"{where} {redact(beginning(request.body), target)}"
     headers = merged_headers(target, request, own_headers_win=True)

@@ -14,6 +14,7 @@ from pytest_llmserve.domain.outcome import Outcome
 from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
+from pytest_llmserve.domain.wrong_length import WrongLength
 from pytest_llmserve.serve.call import Body, Call, answered_of, raw_outcome, raw_request
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import redact
@@ -109,7 +110,8 @@ class Endpoint:
         """Send a raw body.
 
         Args:
-            body: bytes and str are sent as they are, anything else as JSON.
+            body: bytes and str are sent as they are, anything else as JSON; a `WrongLength` with the
+                Content-Length that it has, over a connection of its own.
             path: by default that of the API.
             headers: win over the target's; Content-Type is application/json by default.
             timeout: limit from the call to the last byte, in seconds or as "90s".
@@ -158,7 +160,12 @@ class Endpoint:
     def _exchanged(self, request: HttpRequest, sink: Body, limit_s: float, fresh: bool = False) -> Exchange:
         exchange = Exchange(request, sink, limit_s)
         exchange.own_headers_win, exchange.fresh = True, fresh
-        self._wire.perform(exchange)
+        if isinstance(request.body, WrongLength):
+            from pytest_llmserve.serve import lying
+
+            lying.perform(self.target, exchange, request.body)
+        else:
+            self._wire.perform(exchange)
         return exchange
 
     def is_alive(self, timeout: float | str = 5) -> bool:

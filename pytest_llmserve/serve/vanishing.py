@@ -27,12 +27,10 @@ from pytest_llmserve.domain.disconnects import (
 )
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
-from pytest_llmserve.domain.trust import tls_context
+from pytest_llmserve.serve.exact import connected, context_of, request_bytes
 from pytest_llmserve.serve.faults import reason
 from pytest_llmserve.serve.redact import redact
-from pytest_llmserve.serve.wire import merged_headers
 
-_CONNECT_LIMIT_S = 10.0
 _AFTER_SILENCE_S = 1.0
 """Once one client has waited in vain, those after it wait no longer than this."""
 _JOIN_S = 0.2
@@ -57,17 +55,6 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     request: HttpRequest
     delay_s: float = 0.0
     pieces: int = 1
-
-
-def request_bytes(target: Target, request: HttpRequest) -> tuple[bytes, bytes]:
-    """(head, body) as they go over the wire.
-
-    Raises:
-        SetupError: a header cannot be sent.
-    """
-    headers = [*merged_headers(target, request), ("Content-Length", str(len(request.body)))]
-    lines = [f"{request.method} {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode(), request.body
 
 
 def leave(target: Target, leavings: Sequence[Leaving], users: int, limit_s: float) -> list[Visit]:
@@ -104,7 +91,7 @@ class _Crowd:
     def __init__(self, target: Target, leavings: Sequence[Leaving], limit_s: float) -> None:
         self._target, self._limit_s = target, limit_s
         self._address: Address = addresses_of(target)[0]
-        self._context = tls_context(target.trust) if target.scheme == "https" else None
+        self._context = context_of(target)
         self._to_do: queue.SimpleQueue[tuple[Leaving, bytes, bytes]] = queue.SimpleQueue()
         for leaving in leavings:
             self._to_do.put((leaving, *request_bytes(target, leaving.request)))
@@ -149,7 +136,7 @@ class _Crowd:
     def _visit(self, leaving: Leaving, head: bytes, body: bytes) -> tuple[str, str | None]:
         """(what came of it, what was wrong)."""
         try:
-            sock = self._connect()
+            sock = connected(self._target, self._address, self._context, self._limit_s)
         except OSError as error:
             return NO_CONNECTION, reason(error)
         try:
@@ -164,21 +151,6 @@ class _Crowd:
             return SILENT, f"not a byte more within {self._limit_s:g} s"
         except (OSError, http.client.HTTPException) as error:
             return SILENT, reason(error)
-
-    def _connect(self) -> socket.socket:
-        family, sockaddr = self._address
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(min(_CONNECT_LIMIT_S, self._limit_s))
-            sock.connect(sockaddr)
-            if family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._context is not None:
-                return self._context.wrap_socket(sock, server_hostname=self._target.server_name)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
 
     @contextlib.contextmanager
     def _leaving(self, sock: socket.socket, by: str) -> Iterator[None]:

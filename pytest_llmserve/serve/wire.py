@@ -94,7 +94,7 @@ def merged_headers(
     if length and length != str(len(request.body)):
         raise SetupError(
             f"header Content-Length is {length!r} but the body has {len(request.body)} bytes:"
-            " leave the header out"
+            " leave the header out, or send WrongLength(body, content_length=...)"
         )
     return list(merged.values())
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SamplingParams,
         WrongSamplingParams,
     )
+    from pytest_llmserve.strategies.lengths import WrongLength
     from pytest_llmserve.strategies.markup import markup_prompts
     from pytest_llmserve.strategies.openapi import schema_of
     from pytest_llmserve.strategies.oversized import oversized_prompts
@@ -30,6 +31,7 @@ __all__ = [
     "HostilePrompt",
     "MalformedBody",
     "SamplingParams",
+    "WrongLength",
     "WrongSamplingParams",
     "empty_prompts",
     "hostile_prompts",
@@ -46,6 +48,7 @@ MODULES: dict[str, str] = {
     "HostilePrompt": "kinds",
     "MalformedBody": "kinds",
     "SamplingParams": "kinds",
+    "WrongLength": "lengths",
     "WrongSamplingParams": "kinds",
     "empty_prompts": "empty",
     "hostile_prompts": "hostile",

@@ -80,8 +80,8 @@ def malformed_bodies(
     """Bodies for `llm_endpoint.send` that are not what the API asks for.
 
     Wrong types, missing fields, NaN and huge numbers, deep nesting, duplicate keys, bad UTF-8 and other
-    encodings, JSON cut off, no JSON at all, wrong content. A lenient server may answer some of them. A
-    Content-Length that lies is not among them: `send` writes the right one.
+    encodings, JSON cut off, no JSON at all, wrong content, and a `WrongLength`, whose Content-Length lies
+    where `send` or `survives` sends it. A lenient server may answer some of them.
 
     Args:
         api: name of the API, as `llm_endpoint.api`; None = those of all APIs, and what is right for one

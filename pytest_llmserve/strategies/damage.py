@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_llmserve.strategies.json_text import opened, paths, replaced, value_at, without, written
+from pytest_llmserve.strategies.lengths import wrong_length
 from pytest_llmserve.strategies.long import LongBytes
 
 Body = Mapping[str, Any]
@@ -195,5 +196,6 @@ KINDS: dict[str, Damage] = {
     "bad strings": bad_strings,
     "not JSON": not_json,
     "wrong content": wrong_content,
+    "wrong length": wrong_length,
 }
 """Kind of damage -> its bodies. A new kind is one row."""

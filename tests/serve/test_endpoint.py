@@ -357,11 +357,14 @@ def test_send_tells_how_it_ended(endpoint_of, script, outcome, error):
 
 
 def test_send_with_a_false_length_is_the_users_fault(endpoint_of):
-    """A Content-Length that contradicts the body cannot be sent by this client."""
+    """A Content-Length that contradicts the body is hardly meant: one that is has a type of its own."""
     endpoint, server = endpoint_of(hello)
     with pytest.raises(SetupError) as caught:
         endpoint.send("abc", headers={"content-length": "1"})
-    assert str(caught.value) == "header Content-Length is '1' but the body has 3 bytes: leave the header out"
+    assert str(caught.value) == (
+        "header Content-Length is '1' but the body has 3 bytes: leave the header out,"
+        " or send WrongLength(body, content_length=...)"
+    )
     assert server.asked == []
 
 
