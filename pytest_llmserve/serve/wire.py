@@ -110,7 +110,7 @@ class Wire:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._clients: dict[bool, httpx.AsyncClient] = {}
-        self._starting = threading.Lock()
+        self._changing = threading.Lock()
         self.heard = Heard()
 
     def submit(self, exchange: Exchange) -> None:
@@ -120,7 +120,8 @@ class Wire:
             SetupError: a header cannot be sent.
         """
         headers = merged_headers(self._target, exchange.request, own_headers_win=exchange.own_headers_win)
-        self._running_loop().call_soon_threadsafe(self._begin, exchange, headers)
+        with self._changing:  # a loop that ends meanwhile would take it, and never begin
+            self._running_loop().call_soon_threadsafe(self._begin, exchange, headers)
 
     def cut(self, exchange: Exchange) -> None:
         """Close the connection of an exchange under way, and wait until that is done."""
@@ -168,8 +169,9 @@ class Wire:
 
     def close(self) -> None:
         """Close all connections and end the thread."""
-        loop, thread = self._loop, self._thread
-        self._loop = self._thread = None
+        with self._changing:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
         if loop is None or thread is None or not thread.is_alive():
             return
         asyncio.run_coroutine_threadsafe(self._shut(), loop).result(_CLOSE_LIMIT_S)
@@ -178,16 +180,16 @@ class Wire:
         loop.close()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            # A forked child has the object but not the thread.
-            if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._clients = {}
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="llmserve-endpoint", daemon=True
-                )
-                self._thread.start()
-            return self._loop
+        """The thread's loop; it is started where there is none."""
+        # A forked child has the object but not the thread.
+        if self._loop is None or self._thread is None or not self._thread.is_alive():
+            self._clients = {}
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._loop.run_forever, name="llmserve-endpoint", daemon=True
+            )
+            self._thread.start()
+        return self._loop
 
     async def _shut(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -13,11 +13,13 @@ from pytest_llmserve.domain.outcome import (
     HTTP_5XX,
     MALFORMED,
     OK,
+    REFUSED,
     RESET,
     SERVER_ERROR_IN_STREAM,
     TIMED_OUT,
 )
 from pytest_llmserve.domain.survival import Answered
+from pytest_llmserve.domain.wrong_length import WrongLength
 
 JSON, EVENTS = "application/json", "text/event-stream"
 SENT = b'{"prompt": "hi"}'
@@ -122,3 +124,39 @@ def test_a_refusal_that_shows_a_stack_is_not_clean():
     assert answer_faults(answered, SENT) == (
         'its answer shows a Python stack: \'File "/srv/own.py", line 1"}\'',
     )
+
+
+LIE = WrongLength(SENT, 100)
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        Answered(outcome=RESET, error="the server closed the connection"),
+        Answered(outcome=TIMED_OUT, error="neither an answer nor the end of the connection"),
+        Answered(outcome=MALFORMED, error="not HTTP"),
+        Answered(outcome=HTTP_4XX, status=400, content_type="text/plain", body=b"Invalid HTTP request"),
+        Answered(outcome=HTTP_5XX, status=501),
+        Answered(outcome=CUT_OFF, status=200, body=b"{", complete=False),
+        Answered(outcome=SERVER_ERROR_IN_STREAM, status=200, content_type=EVENTS, body=event({"code": 400})),
+    ],
+)
+def test_a_body_that_lies_about_its_length_may_be_ended_in_any_way(answered):
+    """What reads HTTP knows no JSON; of a body that tells the truth each would be a fault."""
+    assert answer_faults(answered, LIE) == ()
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        Answered(outcome=HTTP_5XX, status=500, error="500: oh no"),
+        Answered(outcome=REFUSED, error="connection refused"),
+        Answered(outcome=SERVER_ERROR_IN_STREAM, status=200, content_type=EVENTS, body=event({"code": 500})),
+        Answered(
+            outcome=HTTP_4XX, status=400, content_type=JSON, body=b'{"a": "File \\"/a/b.py\\", line 1"}'
+        ),
+    ],
+)
+def test_but_not_with_an_error_of_the_servers_own(answered):
+    """A 5xx, no connection, a stack: as for any other body, in the same words."""
+    assert answer_faults(answered, LIE) == answer_faults(answered, SENT) != ()

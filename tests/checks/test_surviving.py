@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmserve.checks.surviving import Beside, reference_of, survival_of
-from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OK, RESET
+from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OK, RESET, TIMED_OUT
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said
 from pytest_llmserve.domain.units import NS_PER_MS
+from pytest_llmserve.domain.wrong_length import WrongLength
 
 MS = NS_PER_MS
 SENT = b"{}"
@@ -48,6 +49,21 @@ def test_a_refusal_is_told_as_one_and_may_not_have_reached_the_model():
         "it refused the input with 401 in 3.00 ms"
         " (not seen: whether the input was looked at at all, as it was refused with 401)"
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "did"),
+    [(RESET, "closed the connection"), (TIMED_OUT, "neither answered nor closed the connection")],
+)
+def test_a_lie_about_the_length_may_get_no_answer_at_all(outcome, did):
+    """As long as the server is right afterwards."""
+    lie = WrongLength(b"{}", 100)
+    silent = Answered(outcome=outcome, begun_ns=0, end_ns=3 * MS)
+    found = survival_of(silent, beside(sent=lie))
+    assert found
+    assert found.what == f"it {did} in 3.00 ms, the probe was answered as before"
+    harmed = survival_of(silent, beside(sent=lie, probes=(Said(None, "no answer"),)))
+    assert harmed.faults == ("it did not answer the probe afterwards (no answer)",)
 
 
 @pytest.mark.parametrize(

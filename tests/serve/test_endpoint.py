@@ -13,6 +13,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.wire import Wire
 
 
 def event(**fields) -> str:
@@ -354,6 +355,25 @@ def test_send_tells_how_it_ended(endpoint_of, script, outcome, error):
     found = endpoint.send({"messages": []})
     assert found == outcome
     assert (found.error is None) if error is None else (error in found.error)
+
+
+def test_a_question_asked_while_the_connections_are_closed_ends_all_the_same(endpoint_of, monkeypatch):
+    """Either it is cut off, or it is asked over new ones; it never waits for a thread that has ended."""
+    endpoint, _ = endpoint_of(hello)
+    started, closing = Wire._running_loop, []
+
+    def just_before_it_closes(wire):
+        loop = started(wire)
+        closing.append(threading.Thread(target=endpoint.close))
+        closing[-1].start()
+        time.sleep(0.2)
+        return loop
+
+    monkeypatch.setattr(Wire, "_running_loop", just_before_it_closes)
+    began = time.monotonic()
+    assert endpoint.generate("hi", timeout=60).outcome in {"ok", "reset"}
+    closing[0].join(10)
+    assert time.monotonic() - began < 10
 
 
 def test_send_with_a_false_length_is_the_users_fault(endpoint_of):

@@ -6,7 +6,8 @@ By a word in the body: NUL (a zero byte, escaped) -> 500; a float top_k, "kill N
 itself; "leave" -> exit code 3; "traceback" -> 400 with a stack; "plain" -> 400 in text/plain; "cut" -> half
 an answer; "within" -> an error inside a 200 stream; "poison" -> from then on wrong answers; "neighbours" ->
 whoever is asking meanwhile gets a 500; "memory" -> 60 MB more are kept; "hang" -> from then on no answer to
-anybody. Standard library only.
+anybody. By its Content-Length: "\xb2" -> 500; 666 -> as "hang"; of one that is no number the connection is
+closed without a word, and a negative one is read to its end. Standard library only.
 """
 
 from __future__ import annotations
@@ -39,7 +40,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         global answer, hurt_until
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode("utf-8", "replace")
+        length = self.headers["Content-Length"]
+        if length == "\xb2":
+            return self.reply(500, {"error": {"message": "length is a digit and no number", "code": 500}})
+        while length == "666":
+            stuck.set()
+            time.sleep(1)
+        body = self.rfile.read(int(length)).decode("utf-8", "replace")
         if stuck.is_set():
             time.sleep(600)
         if "\\u0000" in body:
