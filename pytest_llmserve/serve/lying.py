@@ -7,12 +7,12 @@ told so by closing our half of the connection.
 from __future__ import annotations
 
 import contextlib
+import http.client
+import io
 import re
 import socket
-import ssl
 import time
-
-import httptools
+from typing import Any
 
 from pytest_llmserve.domain.addresses import addresses_of
 from pytest_llmserve.domain.errors import ServerUnusable, SetupError
@@ -35,7 +35,8 @@ FIRST_WAIT_S, UNCLEAR_WAIT_S = 0.25, 1.0
 LAST_WAIT_S = 2.0
 """And so long to answer or to close, once it knows that no more is coming."""
 _READ_BYTES = 65_536
-_LONGEST_HEAD = 65_536
+_CLOSED = "the server closed the connection"
+_SILENT = "neither an answer nor the end of the connection, though it was told that no more is coming"
 _PATH = re.compile(r"[!-~]+\Z")
 _OWN = ("content-length", "transfer-encoding")
 
@@ -81,122 +82,144 @@ def perform(target: Target, exchange: Exchange, body: WrongLength) -> None:
     else:
         with sock:
             exchange.stamps.connected = True
-            exchange.ending = _talk(sock, data, _Answer(exchange), first_wait_s(body), deadline)
+            first_s = first_wait_s(body)
+            left_s = deadline - time.monotonic()
+            first_until = deadline if first_s is None else time.monotonic() + min(first_s, left_s / 2)
+            exchange.ending = _talk(_Heard(sock, exchange, first_until, deadline), data)
     exchange.stamps.end_ns = time.monotonic_ns()
 
 
-def _talk(
-    sock: socket.socket, data: bytes, answer: _Answer, first_s: float | None, deadline: float
-) -> Ending:
+def _talk(heard: _Heard, data: bytes) -> Ending:
     """Send; wait for an answer; where none comes in time, close our half and wait once more."""
+    exchange = heard.exchange
+    reader = _Reader(heard)
     try:
-        _send(sock, data, answer.exchange, deadline)
-        until = deadline if first_s is None else min(deadline, time.monotonic() + first_s)
-        ending = _read(sock, answer, until, deadline)
-        if ending is None and answer.silent:
-            _halve(sock)
-            until = time.monotonic() + min(LAST_WAIT_S, answer.exchange.limit_s)
-            ending = _read(sock, answer, until, max(until, deadline))
+        _send(heard, data)
+        try:
+            answer = _begun(reader, exchange.request.method)
+        except TimeoutError:
+            if not heard.silent or heard.too_late:
+                raise
+            _halve(heard.sock)
+            heard.wait_again(LAST_WAIT_S)
+            answer = _begun(reader, exchange.request.method)
+        if heard.ended:  # within the head, which http.client takes for whole
+            return Ending(CLOSED_EARLY, _CLOSED)
+        exchange.status = answer.status
+        exchange.sink.begin(answer.status, [(name.lower(), value) for name, value in answer.getheaders()])
+        return _body(answer, exchange)
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead):
+        return Ending(CLOSED_EARLY, _CLOSED)
+    except http.client.HTTPException as error:
+        return Ending(NOT_HTTP, f"not HTTP: {error}")
+    except TimeoutError:
+        return Ending(TIME_LIMIT, heard.missing)
     except OSError as error:
-        return answer.ending or Ending(CONNECTION_RESET, reason(error))
-    return ending or Ending(TIME_LIMIT, answer.missing)
+        return Ending(CONNECTION_RESET, reason(error))
 
 
-def _send(sock: socket.socket, data: bytes, exchange: Exchange, deadline: float) -> None:
+def _send(heard: _Heard, data: bytes) -> None:
     """Send all that the server takes: one that refuses the head may close before the body."""
-    sock.settimeout(max(0.001, deadline - time.monotonic()))
-    exchange.stamps.sending_ns = time.monotonic_ns()
+    stamps = heard.exchange.stamps
+    heard.sock.settimeout(max(0.001, heard.until - time.monotonic()))
+    stamps.sending_ns = time.monotonic_ns()
     with contextlib.suppress(OSError):
-        sock.sendall(data)
-        exchange.stamps.sent_ns = time.monotonic_ns()
+        heard.sock.sendall(data)
+        stamps.sent_ns = time.monotonic_ns()
 
 
 def _halve(sock: socket.socket) -> None:
-    """Say that no more is coming, and go on listening."""
-    with contextlib.suppress(OSError):
-        if isinstance(sock, ssl.SSLSocket):
-            sock.setblocking(False)  # TLS's farewell is sent; that of the server is not waited for
-            sock.unwrap()
+    """Say that no more is coming, and go on listening.
+
+    Over TLS without its farewell, so to most servers the connection is broken, and they close their half:
+    Python's `unwrap` sends one, but drops an answer that comes at once.
+    """
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_WR)  # an SSLSocket's own would forget to decrypt
 
 
-def _read(sock: socket.socket, answer: _Answer, first_until: float, until: float) -> Ending | None:
-    """Take the answer; None = its first byte or its last did not come in time."""
-    while answer.ending is None:
-        left_s = (first_until if answer.silent else until) - time.monotonic()
-        if left_s <= 0:
-            return None
-        sock.settimeout(left_s)
+def _begun(reader: _Reader, method: str) -> http.client.HTTPResponse:
+    """The head of the answer, behind those that only announce it: 100 Continue, 103 Early Hints."""
+    while True:
+        answer = http.client.HTTPResponse(reader, method=method)  # type: ignore[arg-type]
         try:
-            data = sock.recv(_READ_BYTES)
-        except TimeoutError:
-            continue
+            answer.begin()
+        except BaseException:
+            answer.fp = None  # type: ignore[assignment]
+            raise
+        if answer.status >= 200:
+            return answer
+        answer.fp = None  # type: ignore[assignment]
+
+
+def _body(answer: http.client.HTTPResponse, exchange: Exchange) -> Ending:
+    """Hand on the body; what comes behind it belongs to the bytes behind the request."""
+    left = answer.length
+    while left is None or left > 0:
+        data = answer.read1(_READ_BYTES if left is None else min(left, _READ_BYTES))
         if not data:
-            return answer.closed()
-        answer.feed(data)
-    return answer.ending
+            return Ending(COMPLETE) if left is None else Ending(CLOSED_EARLY, _CLOSED)
+        exchange.sink.feed(time.monotonic_ns(), data)
+        left = None if left is None else left - len(data)
+    return Ending(COMPLETE)
 
 
-class _Answer:
-    """The first answer of a connection, told to an exchange as it comes. Mutable; httptools calls it."""
+class _Heard(io.RawIOBase):
+    """What comes from a server, each byte by its deadline. Mutable.
 
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        self.ending: Ending | None = None
-        self.silent = True
-        self._parser = httptools.HttpResponseParser(self)
-        self._headers: list[tuple[str, str]] = []
-        self._head_bytes = 0
+    Attributes:
+        silent: not a byte has come.
+        told: the server, that no more is coming.
+        ended: the server has closed the connection.
+        until: for all of it, monotonic clock, seconds.
+    """
+
+    def __init__(self, sock: socket.socket, exchange: Exchange, first_until: float, until: float) -> None:
+        self.sock, self.exchange = sock, exchange
+        self._first_until, self.until = first_until, until
+        self.silent, self.told, self.ended = True, False, False
+
+    @property
+    def too_late(self) -> bool:
+        """The time for all of it is over."""
+        return time.monotonic() >= self.until
 
     @property
     def missing(self) -> str:
         """What did not come in time."""
-        if self.silent:
-            return (
-                "neither an answer nor the end of the connection, though it was told that no more is coming"
-            )
-        return f"the answer has not ended within {self.exchange.limit_s:g} s"
+        if self.silent and self.told:
+            return _SILENT
+        return (
+            f"{'no answer' if self.silent else 'the answer has not ended'} within {self.exchange.limit_s:g} s"
+        )
 
-    def feed(self, data: bytes) -> None:
-        """Take what has come."""
-        if self.silent:
+    def wait_again(self, first_s: float) -> None:
+        """The server has been told; wait so long for a first byte, from now on."""
+        self.told, self._first_until = True, min(self.until, time.monotonic() + first_s)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Wait for the next bytes; raises TimeoutError."""
+        left_s = (self._first_until if self.silent else self.until) - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self.sock.settimeout(left_s)
+        count = self.sock.recv_into(buffer)
+        self.ended = not count
+        if count and self.silent:
             self.silent, self.exchange.stamps.first_byte_ns = False, time.monotonic_ns()
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.ending = self.ending or Ending(NOT_HTTP, f"not HTTP: {error}")
-        self._head_bytes += len(data)
-        if self.exchange.status is None and self.ending is None and self._head_bytes > _LONGEST_HEAD:
-            self.ending = Ending(NOT_HTTP, f"not HTTP: a header longer than {_LONGEST_HEAD} bytes")
+        return count
 
-    def closed(self) -> Ending:
-        """How it ended, now that the server has closed the connection."""
-        framed = any(name in _OWN for name, _ in self._headers)
-        if self.exchange.status is not None and not framed:
-            return Ending(COMPLETE)  # a body without length or chunks ends with the connection
-        return Ending(CLOSED_EARLY, "the server closed the connection")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Parser callback."""
-        if self.ending is None:
-            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+class _Reader:
+    """Stands where http.client wants a socket: several heads are read from one buffer."""
 
-    def on_headers_complete(self) -> None:
-        """Parser callback."""
-        if self.ending is None and (status := self._parser.get_status_code()) >= 200:
-            self.exchange.status = status
-            self.exchange.sink.begin(status, self._headers)
-            self.ending = Ending(COMPLETE) if self.exchange.request.method == "HEAD" else None
+    def __init__(self, heard: _Heard) -> None:
+        self._file = io.BufferedReader(heard)
 
-    def on_body(self, body: bytes) -> None:
-        """Parser callback."""
-        if self.ending is None:
-            self.exchange.sink.feed(time.monotonic_ns(), body)
-
-    def on_message_complete(self) -> None:
-        """Parser callback. What comes behind the answer belongs to the bytes behind the request."""
-        if self.exchange.status is None:  # 100 Continue, 103 Early Hints
-            self._headers = []
-        elif self.ending is None:
-            self.ending = Ending(COMPLETE)
+    def makefile(self, mode: str) -> io.BufferedReader[_Heard]:  # noqa: ARG002 - http.client's signature
+        """The one buffer."""
+        return self._file

@@ -93,7 +93,8 @@ def refuse(sock):
 def wait_for_the_rest(sock):
     """As a server does that believes the head; True once the client has closed its half."""
     left = sock.recv(65536) == b""
-    sock.sendall(REFUSAL)
+    with contextlib.suppress(ssl.SSLError):  # to TLS the connection is broken
+        sock.sendall(REFUSAL)
     return left
 
 
@@ -123,15 +124,16 @@ def test_it_is_sent_as_it_is(peer, lie, lines):
 
 @pytest.mark.parametrize("wire", ["plain", "tls", "unix"])
 def test_a_server_that_waits_for_the_rest_is_told_that_there_is_none(peer, tmp_path, wire, hasty, eventually):
-    """Over each wire; then it answers, and its answer is heard."""
+    """Over each wire; its answer is heard, but over TLS, where the end of one half is the end of both."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     wires = {"plain": {}, "tls": {"context": context}, "unix": {"path": str(tmp_path / "s")}}
     server, endpoint = peer(wait_for_the_rest, trust=Trust(ca=str(tmp_path / "ca.pem")), **wires[wire])
-    assert endpoint.send(WrongLength(b"{}", 100)) == "http_4xx"
+    assert endpoint.send(WrongLength(b"{}", 100)) == ("reset" if wire == "tls" else "http_4xx")
     assert eventually(lambda: server.ends == [True])
+    assert (server.got[0][:4], server.got[0][-2:]) == (b"POST", b"{}")
 
 
 def test_a_request_that_is_whole_by_its_head_is_waited_for_as_any_other(peer, hasty, eventually):
@@ -168,6 +170,14 @@ def half(sock):
     sock.sendall(REFUSAL[:-4])
 
 
+def cut_head(sock):
+    sock.sendall(b"HTTP/1.1 400 Bad\r\nA: b")
+
+
+def cut_chunk(sock):
+    sock.sendall(b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab")
+
+
 def unframed(sock):
     sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 400 Bad\r\nX: y\r\n\r\n{}")
 
@@ -194,6 +204,8 @@ def key(sock):
         (reset, "reset", None, "connection reset by peer"),
         (half, "http_4xx", 400, None),
         (unframed, "http_4xx", 400, None),
+        (cut_head, "reset", None, "the server closed the connection"),
+        (cut_chunk, "http_4xx", 400, None),
         (twice, "http_4xx", 400, "400: no"),
         (key, "http_4xx", 400, "400: *** is"),
         (lambda sock: sock.sendall(b"\0" * 10), "malformed", None, "not HTTP: "),
@@ -216,6 +228,16 @@ def test_an_answer_that_does_not_end_has_the_time_of_the_call(peer):
     found = endpoint.answered(endpoint.request(WrongLength(b"{}", 1)), timeout=0.3)
     assert (found.outcome, found.status, found.complete) == ("http_4xx", 400, False)
     assert 0.2e9 < found.end_ns - found.begun_ns < 1.9e9
+
+
+def test_the_time_of_the_call_holds_for_all_of_it(peer):
+    """A server that may wait for more is told within half of it; one that has all it wants is not."""
+    _, endpoint = peer(lambda sock: time.sleep(0.4))
+    began = time.monotonic()
+    for told, error in ((100, lying._SILENT), (1, "no answer within 0.3 s")):
+        found = endpoint.send(WrongLength(b"{}", told), timeout=0.3)
+        assert (found, found.error) == ("timed_out", error)
+    assert 0.6 <= time.monotonic() - began < 5
 
 
 def test_nobody_there(peer):
