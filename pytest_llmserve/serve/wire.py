@@ -111,6 +111,7 @@ class Wire:
         self._thread: threading.Thread | None = None
         self._clients: dict[bool, httpx.AsyncClient] = {}
         self._changing = threading.Lock()
+        self._under_way: set[asyncio.Task[None]] = set()
         self.heard = Heard()
 
     def submit(self, exchange: Exchange) -> None:
@@ -183,7 +184,7 @@ class Wire:
         """The thread's loop; it is started where there is none."""
         # A forked child has the object but not the thread.
         if self._loop is None or self._thread is None or not self._thread.is_alive():
-            self._clients = {}
+            self._clients, self._under_way = {}, set()
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=self._loop.run_forever, name="llmserve-endpoint", daemon=True
@@ -192,10 +193,10 @@ class Wire:
         return self._loop
 
     async def _shut(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        under_way = list(self._under_way)  # not the tasks that httpx makes: it ends those in its own order
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         for client in self._clients.values():
             await client.aclose()
         self._clients = {}
@@ -220,6 +221,8 @@ class Wire:
 
     def _begin(self, exchange: Exchange, headers: list[tuple[str, str]]) -> None:
         exchange.task = asyncio.get_running_loop().create_task(self._run(exchange, headers))
+        self._under_way.add(exchange.task)
+        exchange.task.add_done_callback(self._under_way.discard)
         exchange.task.add_done_callback(lambda task: _report(task, exchange.done))
 
     async def _run(self, exchange: Exchange, headers: list[tuple[str, str]]) -> None:
