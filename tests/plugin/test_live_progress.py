@@ -23,7 +23,7 @@ def test_before():
     pass
 
 def test_load(llm_load):
-    assert llm_load("Say hi.", users=2, duration="1100ms").ok
+    assert llm_load("Say hi.", users=2, duration="1100ms", think_time="20ms").ok
 
 def test_after():
     pass
@@ -41,8 +41,8 @@ class Screen:
         self._master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         command = [sys.executable, "-m", "pytest"]
-        for plugin in ("cacheprovider", "asyncio", "hypothesispytest"):  # slow to import
-            command += ["-p", f"no:{plugin}"]
+        for plugin in ("cacheprovider", "anyio", "asyncio", "hypothesispytest", "rerunfailures", "xdist"):
+            command += ["-p", f"no:{plugin}"]  # slow to import
         command += options
         unset = ("CI", "BUILD_NUMBER", "COLUMNS", "NO_COLOR", "TERM")
         given = {k: v for k, v in os.environ.items() if k not in unset}
