@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from pytest_llmserve.observe.tcp_listeners import tcp_listeners
+
 # They listen for a server in a container or another namespace; their own figures say nothing of it.
 FORWARDERS = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "pasta", "passt"})
 
@@ -42,11 +44,11 @@ def pid_listening_on(host: str, port: int) -> Owner:
     if not any(map(_is_loopback, addresses)) and not addresses & _own_addresses():
         return Owner(None, f"{host} is not this machine")
     try:
-        connections = psutil.net_connections(kind="tcp")
+        listeners = tcp_listeners(port)
     except psutil.AccessDenied:
         return Owner(None, f"the system does not tell who listens on port {port}: run as root, or {WAY_OUT}")
     listens: Listens = lambda connection: _listens(connection, addresses, port)  # noqa: E731
-    found = [c.pid for c in connections if listens(c)]
+    found = [each.pid for each in listeners if _is_at(each.ip, addresses)]
     if not found:
         return Owner(None, f"nothing on this machine listens on {host} port {port}")
     if None in found:
@@ -106,7 +108,11 @@ def _plain(address: str) -> str:
 def _listens(connection: Any, addresses: set[str], port: int) -> bool:
     if connection.status != "LISTEN" or connection.laddr.port != port:
         return False
-    return _plain(connection.laddr.ip) in addresses | {"0.0.0.0", "::"}
+    return _is_at(connection.laddr.ip, addresses)
+
+
+def _is_at(ip: str, addresses: set[str]) -> bool:
+    return _plain(ip) in addresses | {"0.0.0.0", "::"}
 
 
 def _top_most(pids: set[int], kind: str, listens: Listens) -> set[int]:

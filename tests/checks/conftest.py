@@ -92,7 +92,7 @@ def memory(before_mb: list[float], after_mb: list[float], **changes) -> MemoryCh
     return MemoryChange(**fields | changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The makers of this file."""
     return SimpleNamespace(

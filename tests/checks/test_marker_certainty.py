@@ -39,7 +39,7 @@ def test_the_true_quantile_of_the_sum():
     assert math.exp(-ERLANG_P90) * (1 + ERLANG_P90) == pytest.approx(0.1, abs=1e-7)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def runs(make):
     """Of independent answers of two tokens: TTFT and the time of the second exponential, of mean 100 ms."""
     source = random.Random(20)

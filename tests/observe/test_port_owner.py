@@ -13,7 +13,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from pytest_llmserve.observe import port_owner
 from pytest_llmserve.observe.port_owner import Owner, pid_listening_at, pid_listening_on
+from pytest_llmserve.observe.tcp_listeners import TcpListener
 
 LISTEN = """
 import os, socket, sys
@@ -117,36 +119,43 @@ def test_a_name_that_does_not_resolve_is_said_so(monkeypatch):
 
 
 def test_a_system_that_does_not_tell_is_said_so(monkeypatch):
-    def refuse(kind):
+    def refuse(port):
         raise psutil.AccessDenied
 
-    monkeypatch.setattr(psutil, "net_connections", refuse)
+    monkeypatch.setattr(port_owner, "tcp_listeners", refuse)
     assert pid_listening_on("127.0.0.1", 8000) == Owner(
         None, "the system does not tell who listens on port 8000: run as root, or give --llm-server-pid"
     )
 
 
-def connection(pid: int | None) -> SimpleNamespace:
-    return SimpleNamespace(status="LISTEN", pid=pid, laddr=SimpleNamespace(ip="127.0.0.1", port=8000))
+@pytest.fixture
+def listener(monkeypatch):
+    """``listener(pid)``: so the system tells who listens."""
+
+    def told(pid: int | None) -> None:
+        found = [TcpListener("127.0.0.1", pid)]
+        monkeypatch.setattr(port_owner, "tcp_listeners", lambda port: found)
+
+    return told
 
 
-def test_another_users_process_is_said_to_be_one(monkeypatch):
-    monkeypatch.setattr(psutil, "net_connections", lambda kind: [connection(None)])
+def test_another_users_process_is_said_to_be_one(listener):
+    listener(None)
     assert pid_listening_on("127.0.0.1", 8000) == Owner(
         None, "another user's process listens on port 8000: run as that user, or give --llm-server-pid"
     )
 
 
-def test_a_listener_that_ends_meanwhile_is_said_to_have(monkeypatch):
+def test_a_listener_that_ends_meanwhile_is_said_to_have(listener):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait(timeout=20)
-    monkeypatch.setattr(psutil, "net_connections", lambda kind: [connection(ended.pid)])
+    listener(ended.pid)
     assert pid_listening_on("127.0.0.1", 8000) == Owner(None, "the process that listened on port 8000 ended")
 
 
-def test_a_forwarder_is_not_taken_for_the_server(monkeypatch):
+def test_a_forwarder_is_not_taken_for_the_server(listener, monkeypatch):
     """Docker's proxy listens for the container; its memory says nothing of the server's."""
-    monkeypatch.setattr(psutil, "net_connections", lambda kind: [connection(os.getpid())])
+    listener(os.getpid())
     monkeypatch.setattr(psutil.Process, "name", lambda self: "docker-proxy")
     assert pid_listening_on("127.0.0.1", 8000) == Owner(
         None,

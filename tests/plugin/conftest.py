@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import pkgutil
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,16 @@ for _name in (
 ):
     importlib.import_module(_name)
 
+
+class Installed(importlib.metadata.PathDistribution):
+    """A distribution whose files are read once: pytest and pluggy read those of all for each session."""
+
+    entry_points = cached_property(lambda self: super().entry_points)
+    files = cached_property(lambda self: super().files)
+    metadata = cached_property(lambda self: super().metadata)
+
+
+INSTALLED = [Installed(each._path) for each in importlib.metadata.distributions()]  # type: ignore[attr-defined]
 BUSY = "the load generator was the bottleneck"
 
 
@@ -137,6 +149,7 @@ class Suite:
             with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
                 warnings.simplefilter("default", LlmServeWarning)
                 patch.setattr(sys, "dont_write_bytecode", True)
+                patch.setattr(importlib.metadata, "distributions", lambda: INSTALLED)
                 return self.pytester.runpytest_inprocess(*arguments, plugins=[keeper])
         finally:
             keeper.put_back()

@@ -23,7 +23,7 @@ def test_before():
     pass
 
 def test_load(llm_load):
-    assert llm_load("Say hi.", users=2, duration="1100ms").ok
+    assert llm_load("Say hi.", users=2, duration="1100ms", think_time="20ms").ok
 
 def test_after():
     pass
@@ -41,8 +41,8 @@ class Screen:
         self._master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         command = [sys.executable, "-m", "pytest"]
-        for plugin in ("cacheprovider", "asyncio", "hypothesispytest"):  # slow to import
-            command += ["-p", f"no:{plugin}"]
+        for plugin in ("cacheprovider", "anyio", "asyncio", "hypothesispytest", "rerunfailures", "xdist"):
+            command += ["-p", f"no:{plugin}"]  # slow to import
         command += options
         unset = ("CI", "BUILD_NUMBER", "COLUMNS", "NO_COLOR", "TERM")
         given = {k: v for k, v in os.environ.items() if k not in unset}
@@ -338,7 +338,7 @@ def test_a_log_has_a_line_once_in_a_while(suite, quick):
 
 def test_a_short_load_prints_nothing(suite, quick):
     """The default is a line each 15 s."""
-    run = suite(LOAD.replace("1100ms", "600ms"), f"--llm-endpoint={quick.url}", apart=True)
+    run = suite(LOAD.replace("1100ms", "600ms"), f"--llm-endpoint={quick.url}")
     assert not PLAIN.search(run.text)
 
 
@@ -346,7 +346,7 @@ def test_a_short_load_prints_nothing(suite, quick):
 def test_a_log_is_kept_silent(options, suite, quick):
     """With -q, in xdist's workers, which have no terminal, without pytest's terminal, and when told to."""
     every = [] if options[0] == "-o" else ["-o", "llm_progress=100ms"]
-    run = suite(LOAD.replace("1100ms", "600ms"), f"--llm-endpoint={quick.url}", *every, *options, apart=True)
+    run = suite(LOAD.replace("1100ms", "600ms"), f"--llm-endpoint={quick.url}", *every, *options)
     assert run.exit == 0
     assert not PLAIN.search(run.text)
     assert len(run.tests) == 1

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import ChainMap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ HERE = Path(__file__).parent
 sys.path.append(str(HERE))
 rows = importlib.import_module("fault_rows")
 QUICK = (*rows.ROWS, *rows.TOGETHER)
+AT_ONCE = 3
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +27,10 @@ def matrix(proof):
 
 @pytest.fixture(scope="module")
 def sessions(matrix, tmp_path_factory):
-    """What was seen of each row: only the tests that it needs, in two sessions at the same time."""
-    halves = [(matrix, tmp_path_factory.mktemp("matrix"), QUICK[start::2]) for start in (0, 1)]
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(session, *zip(*halves, strict=True))
-    return first | second
+    """What was seen of each row: only the tests that it needs, in sessions side by side: they mostly wait."""
+    parts = [(matrix, tmp_path_factory.mktemp("matrix"), QUICK[start::AT_ONCE]) for start in range(AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(ChainMap(*pool.map(session, *zip(*parts, strict=True))))
 
 
 def session(matrix, folder, asked):

@@ -9,11 +9,11 @@ import pytest
 SUITE = """
 import pytest
 
-@pytest.mark.load(users=4, requests=400, timeout="3s")
+@pytest.mark.load(users=4, requests=120, timeout="3s")
 @pytest.mark.latency(p90_ms=150)
 @pytest.mark.goodput(min=0.85, ttft_ms=120, e2e_ms=150)
 @pytest.mark.error_rate(max=0.05)
-@pytest.mark.no_leak(mb=12, settle="1s")
+@pytest.mark.no_leak(mb=12, settle="200ms")
 @pytest.mark.resources(rss_mb=2000)
 def test_acceptance(llm_load, llm_server):
     llm_load()
