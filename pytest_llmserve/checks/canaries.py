@@ -132,7 +132,11 @@ def _told(batch: Batch, own: str | None, repeated: bool, crowded: bool) -> list[
     if batch.alone:
         return ["answers"]
     marks = {"together": crowded, "marked": own is not None, "repeated": repeated}
-    return ["answers", *(name for name, holds in marks.items() if holds), *["beside"] * (repeated and crowded)]
+    return [
+        "answers",
+        *(name for name, holds in marks.items() if holds),
+        *["beside"] * (repeated and crowded),
+    ]
 
 
 def _p_chance(carried: Sequence[Carried], strangers: set[str], issued: _Issued) -> float:

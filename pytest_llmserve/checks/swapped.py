@@ -20,9 +20,9 @@ _LEAST_COPIES = 2
 def swapped(mix: TaskMix, number: int) -> list[Carried]:
     """Answers that belong to another request of the mix, each with its owner.
 
-    Proof are requests that got each other's answers (two, or more in a ring), and two or more different answers
-    given out to others by tasks whose prompts have each an answer of its own. One answer alone is not told from
-    a phrase that the model says now and then.
+    Proof are requests that got each other's answers (two, or more in a ring), and two or more different
+    answers given out to others by tasks whose prompts have each an answer of its own. One answer alone is not
+    told from a phrase that the model says now and then.
 
     Args:
         mix: whose requests were asked alone too, for answers without chance.

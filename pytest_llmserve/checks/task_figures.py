@@ -22,7 +22,7 @@ class TaskFigures:
         right: of the task's own check, request id -> it held, together; empty without a check.
         right_alone: the same of the requests asked alone.
         alike: of requests answered both times, request id -> with the same words.
-        beside: requests that were answered while another one was under way: only they are compared; None = all.
+        beside: requests answered while another one was under way: only they are compared; None = all.
         told_once: requests of which each tells something of its own; None = all do.
         strata: alone against those that were asked together only, prompt by prompt; where prompts are known.
         prompts: how many different ones the requests asked alone had; None = not known.
