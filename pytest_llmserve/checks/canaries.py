@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from pytest_llmserve.checks.company import company
 from pytest_llmserve.domain.isolation import Asked, Carried
 from pytest_llmserve.domain.marks import DIGITS, nonce, request_behind
 from pytest_llmserve.domain.mix import Aborted
@@ -66,7 +68,9 @@ class Found:
 
     Attributes:
         answers: number of them, not empty.
+        together: of the runs' answers, those given while another request was under way.
         repeated: of the runs' answers, those that carry their own request's mark.
+        beside: of these, the ones given while another request was under way: only they can show anything.
         marked: of the runs' answers, those to a request with a mark.
         not_kept: answers that could not be read.
         carried: one for each answer with a mark of another request, in the order of reading.
@@ -75,7 +79,9 @@ class Found:
     """
 
     answers: int = 0
+    together: int = 0
     repeated: int = 0
+    beside: int = 0
     marked: int = 0
     not_kept: int = 0
     carried: tuple[Carried, ...] = ()
@@ -97,30 +103,40 @@ def carried_marks(batches: Sequence[Batch], aborted: Sequence[Aborted], quoted: 
         GeneratorError: answers are no longer there.
     """
     issued = _Issued(batches, aborted)
-    answers = repeated = marked = not_kept = 0
+    counts: Counter[str] = Counter()
     strangers: set[str] = set()
     carried: list[Carried] = []
     for batch in batches:
+        crowd = frozenset() if batch.alone else company(batch.run, aborted)
         for record in batch.run.everything:
             if record.text_at == NOT_KEPT:
-                not_kept += 1
+                counts["not_kept"] += 1
                 continue
             text = record.text
             if not text:
                 continue
-            answers += 1
             own = None if batch.salt is None else nonce(batch.salt, record.id)
             words = {match.group(): match.start() for match in _MARK.finditer(text)}
-            if not batch.alone:
-                marked += own is not None
-                repeated += own in words
+            counts.update(_told(batch, own, own in words, record.id in crowd))
             words.pop(own or "", None)
             strangers.update(words)
             found = _first(batch, record, words, issued)
             if found is not None:
                 at = words[found.mark or ""]
                 carried.append(_with_excerpt(found, text, at) if quoted else found)
-    return Found(answers, repeated, marked, not_kept, tuple(carried), _p_chance(carried, strangers, issued))
+    return Found(**counts, carried=tuple(carried), p_chance=_p_chance(carried, strangers, issued))
+
+
+def _told(batch: Batch, own: str | None, repeated: bool, crowded: bool) -> list[str]:
+    """As what an answer counts."""
+    if batch.alone:
+        return ["answers"]
+    marks = {"together": crowded, "marked": own is not None, "repeated": repeated}
+    return [
+        "answers",
+        *(name for name, holds in marks.items() if holds),
+        *["beside"] * (repeated and crowded),
+    ]
 
 
 def _p_chance(carried: Sequence[Carried], strangers: set[str], issued: _Issued) -> float:

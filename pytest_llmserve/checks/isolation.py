@@ -19,12 +19,11 @@ from pytest_llmserve.checks.wording import failures, percent, sureness
 from pytest_llmserve.domain.isolation import MOST_TOLD, Carried, CarriedAnswers
 from pytest_llmserve.domain.keywords import keyword, share
 from pytest_llmserve.domain.mix import CANARY, Aborted
-from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.verdict import FAIL, PASS, UNDECIDED, Verdict
 from pytest_llmserve.stats.binomial import upper_bound
 
 LEAST_REPEATED = 30
-"""Answers that repeat their own mark, before their silence on others counts."""
+"""Answers that repeat their own mark beside others, before their silence on others counts."""
 _ASK = "ask through llm_tasks, or ask for the code in brackets that stands before each prompt"
 
 
@@ -123,16 +122,18 @@ def _silence(evidence: Evidence, found: Found, claims: Sequence[MixClaims]) -> F
     for run in evidence.runs:
         if run.tried and not run.ok:
             return _finding(found, FAIL, f"{NAME}: {failures(run.tried)}", estimate=math.inf)
+    head = f"{NAME}: no answer carried another request's mark"
+    if not found.together and (found.repeated or claims):
+        told = f"{found.repeated} of {found.marked} repeated their own"
+        alone = "no two requests were under way at once: give users=2 or more"
+        return _finding(found, UNDECIDED, head, told, doubt=alone)
     tasks = [figures.task for each in claims for figures in each.working if figures.task != CANARY]
     if found.repeated == 0 and not tasks:
         return no_evidence(NAME, NAME, 0.0, _why_silent(evidence, found))
-    head = f"{NAME}: no answer carried another request's mark"
-    told = f"{found.repeated} of {found.marked} repeated their own"
-    if not any(map(_side_by_side, evidence.runs)):
-        alone = "no two requests were under way at once: give users=2 or more"
-        return _finding(found, UNDECIDED, head, told, doubt=alone)
-    if found.repeated >= LEAST_REPEATED:
-        seen = percent(upper_bound(0, found.repeated, CONFIDENCE))
+    told = f"{found.beside} of {found.marked} repeated their own"
+    told += " while another request was under way" if found.beside < found.repeated else ""
+    if found.beside >= LEAST_REPEATED:
+        seen = percent(upper_bound(0, found.beside, CONFIDENCE))
         worth = f"so a swap in {seen}% of the requests would have been seen at {sureness(CONFIDENCE)}"
         return _finding(found, PASS, head, f"{told}, {worth}")
     if tasks:
@@ -179,19 +180,6 @@ def _by_chance(found: Found) -> str:
 
 def _not_read(found: Found) -> str:
     return f"{found.not_kept} answers were one too many to be kept, and not read" if found.not_kept else ""
-
-
-def _side_by_side(run: LoadResult) -> bool:
-    """Two requests of a run were under way at the same time."""
-    spans = sorted(
-        (r.sent_ns, r.end_ns) for r in run.everything if r.sent_ns is not None and r.end_ns is not None
-    )
-    latest_ns = -math.inf
-    for sent_ns, end_ns in spans:
-        if sent_ns < latest_ns:
-            return True
-        latest_ns = max(latest_ns, end_ns)
-    return False
 
 
 def _with_gone(finding: Finding | Verdict, evidence: Evidence) -> Finding | Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping
 
 from pytest_llmserve.checks.canaries import Batch, apart_s
@@ -20,9 +20,9 @@ _LEAST_COPIES = 2
 def swapped(mix: TaskMix, number: int) -> list[Carried]:
     """Answers that belong to another request of the mix, each with its owner.
 
-    Known by answers that came once alone, of 20 characters at least, of a request with another prompt. Where
-    the owner did not get its answer this time it is a swap; where it did, it is a copy, and one copied answer
-    alone is not told from a phrase that the model says now and then.
+    Proof are requests that got each other's answers (two, or more in a ring), and two or more different
+    answers given out to others by tasks whose prompts have each an answer of its own. One answer alone is not
+    told from a phrase that the model says now and then.
 
     Args:
         mix: whose requests were asked alone too, for answers without chance.
@@ -30,17 +30,59 @@ def swapped(mix: TaskMix, number: int) -> list[Carried]:
     """
     if mix.alone is None or not mix.repeatable:
         return []
+    records = _Records(mix, number)
     lone, now = texts_of(mix.alone), texts_of(mix.together)
+    owner_of = _strange(mix, records, lone, now)
+    proof = _in_rings(owner_of)
+    few_words = _of_few_words(records, lone)
+    others = {i for i, owner in owner_of.items() if i not in proof and records.task(owner) not in few_words}
+    if len({owner_of[id_] for id_ in others}) >= _LEAST_COPIES or (proof and others):
+        proof |= others
+    return [records.carried(id_, owner) for id_, owner in owner_of.items() if id_ in proof]
+
+
+def _strange(
+    mix: TaskMix, records: _Records, lone: Mapping[int, str], now: Mapping[int, str]
+) -> dict[int, int]:
+    """Request id -> whose answer it got, of those that were answered otherwise alone and are wrong now.
+
+    An answer belongs to a request where it is long, came once alone, and nobody but these two ever got it.
+    """
     counts = Counter(lone.values())
     owners = {text: id_ for id_, text in lone.items() if counts[text] == 1 and len(text) >= LEAST_CHARS}
-    strange = [(id_, owners[text]) for id_, text in now.items() if owners.get(text, id_) != id_]
-    records = _Records(mix, number)
-    found = [(id_, owner) for id_, owner in strange if records.unlike(id_, owner)]
-    if any(now.get(owner) == lone[owner] for _, owner in found):
-        copied = {owner for _, owner in found if now.get(owner) == lone[owner]}
-        if len(copied) < _LEAST_COPIES:
-            found = [(id_, owner) for id_, owner in found if owner not in copied]
-    return [records.carried(id_, owner) for id_, owner in found]
+    said_to: defaultdict[str, set[int]] = defaultdict(set)
+    for id_, text in (*lone.items(), *now.items()):
+        said_to[text].add(records.prompt(id_))
+    found = {}
+    for id_, text in now.items():
+        owner = owners.get(text, id_)
+        if owner == id_ or id_ not in lone or mix.right_together.get(id_) or not records.unlike(id_, owner):
+            continue
+        if said_to[text] <= {records.prompt(id_), records.prompt(owner)}:
+            found[id_] = owner
+    return found
+
+
+def _in_rings(owner_of: Mapping[int, int]) -> set[int]:
+    """Requests that, from owner to owner, lead back to themselves: their answers changed places."""
+    found = set()
+    for start in owner_of:
+        at = owner_of[start]
+        for _ in owner_of:
+            if at == start or at not in owner_of:
+                break
+            at = owner_of[at]
+        if at == start:
+            found.add(start)
+    return found
+
+
+def _of_few_words(records: _Records, lone: Mapping[int, str]) -> set[str | None]:
+    """Tasks in which prompts share an answer, as labels are shared: one that came once tells nothing."""
+    prompts: defaultdict[tuple[str | None, str], set[int]] = defaultdict(set)
+    for id_, text in lone.items():
+        prompts[records.task(id_), text].add(records.prompt(id_))
+    return {task for (task, text), known in prompts.items() if len(known) > 1 and len(text) >= LEAST_CHARS}
 
 
 def texts_of(run: LoadResult, only: Container[int] | None = None) -> dict[int, str]:
@@ -58,6 +100,14 @@ class _Records:
         self._together, self._alone = Batch(number, mix.together), Batch(number, mix.alone, alone=True)
         self._now: Mapping[int, RequestRecord] = {r.id: r for r in mix.together.everything}
         self._lone: Mapping[int, RequestRecord] = {r.id: r for r in mix.alone.everything}
+
+    def prompt(self, id_: int) -> int:
+        """Number of its prompt; where it is not known, one of its own."""
+        return self._mix.prompt_of.get(id_, -1 - id_)
+
+    def task(self, id_: int) -> str | None:
+        """Of a request that was asked alone."""
+        return self._lone[id_].task
 
     def unlike(self, one: int, other: int) -> bool:
         """Two requests are known to carry different prompts: so two of different tasks do."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_llmserve.checks.company import company
 from pytest_llmserve.checks.swapped import texts_of
 from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.stats.paired import Stratum
@@ -21,8 +22,10 @@ class TaskFigures:
         right: of the task's own check, request id -> it held, together; empty without a check.
         right_alone: the same of the requests asked alone.
         alike: of requests answered both times, request id -> with the same words.
+        beside: requests answered while another one was under way: only they are compared; None = all.
         told_once: requests of which each tells something of its own; None = all do.
         strata: alone against those that were asked together only, prompt by prompt; where prompts are known.
+        prompts: how many different ones the requests asked alone had; None = not known.
     """
 
     task: str
@@ -30,13 +33,17 @@ class TaskFigures:
     right: Mapping[int, bool]
     right_alone: Mapping[int, bool]
     alike: Mapping[int, bool]
+    beside: frozenset[int] | None = None
     told_once: frozenset[int] | None = None
     strata: Sequence[Stratum] = ()
+    prompts: int | None = None
 
     @property
     def pairs(self) -> list[int]:
-        """Requests judged both times."""
+        """Requests judged both times, the second time beside others."""
         both = (id_ for id_ in self.right_alone if id_ in self.right)
+        if self.beside is not None:
+            both = (id_ for id_ in both if id_ in self.beside)
         return [id_ for id_ in both if self.told_once is None or id_ in self.told_once]
 
     @property
@@ -65,15 +72,17 @@ def task_figures(mix: TaskMix) -> list[TaskFigures]:
     task_of = {r.id: r.task for r in mix.together.everything}
     if mix.alone is not None:
         task_of |= {r.id: r.task for r in mix.alone.everything}
-    same, once = same_words(mix), _told_once(mix)
+    same, once, beside = same_words(mix), _told_once(mix), company(mix.together, mix.aborted)
     found = []
     for task in mix.tasks:
         right = _of(mix.right_together, task_of, task)
         alone = _of(mix.right_alone, task_of, task)
         alike = _of(same, task_of, task)
         answered = sum(1 for r in mix.together.ok if r.task == task)
-        strata = _strata(right, alone, mix.prompt_of) if once is None else []
-        found.append(TaskFigures(task, answered, right, alone, alike, once, strata))
+        crowded = {id_: mark for id_, mark in right.items() if id_ in beside}
+        strata = _strata(crowded, alone, mix.prompt_of) if once is None else []
+        prompts = len({mix.prompt_of[i] for i in alone if i in mix.prompt_of}) or None
+        found.append(TaskFigures(task, answered, right, alone, alike, beside, once, strata, prompts))
     return found
 
 

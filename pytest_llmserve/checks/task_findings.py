@@ -10,15 +10,14 @@ from functools import cached_property
 
 from pytest_llmserve.checks.finding import ALPHA, Finding, interval_basis, no_evidence
 from pytest_llmserve.checks.shares import share_of
+from pytest_llmserve.checks.task_drop import CHANCE, MOST_UNSEEN, TaskDrop
 from pytest_llmserve.checks.task_figures import TaskFigures, task_figures
 from pytest_llmserve.checks.wording import compared, percent, spread
 from pytest_llmserve.domain.mix import CANARY, TaskMix
 from pytest_llmserve.domain.verdict import Verdict
-from pytest_llmserve.stats.paired import least_lost, p_of_drop, p_of_drop_within
+from pytest_llmserve.stats.paired import p_of_drop
 
 NAME = "isolation"
-MOST_UNSEEN = 0.5
-"""A task passes where a drop by half of its answers would have been seen."""
 _IDS = 4
 _SMALL_P = 1e-4
 
@@ -80,28 +79,23 @@ class MixClaims:
         missing = _missing(figures)
         if missing is not None:
             return no_evidence(NAME, what, 0.0, missing)
-        n, lost, gained = len(figures.pairs), len(figures.lost), len(figures.gained)
-        right = sum(figures.right_alone[id_] for id_ in figures.pairs)
-        tests = 2 if figures.strata else 1
-        p = min(1.0, tests * min(p_of_drop(lost, gained), p_of_drop_within(figures.strata)))
-        least = least_lost(gained, level / tests)
-        seen = (least - gained) / n if least <= right else math.inf
-        alone, together = (f"{percent(k / n)}%" for k in (right, right - lost + gained))
+        drop = TaskDrop(figures, level)
+        right = (drop.right, drop.right - drop.lost + drop.gained)
+        alone, together = (f"{percent(k / drop.n)}%" for k in right)
+        passes = not drop.doubtful and drop.seen <= MOST_UNSEEN
         return Finding(
             check=NAME,
             what=what,
             limit=0.0,
-            estimate=(lost - gained) / n,
-            n=n,
-            holds=p > level,
-            p_within=0.0 if p > ALPHA and seen <= MOST_UNSEEN else 1.0,
-            p_beyond=p,
+            estimate=(drop.lost - drop.gained) / drop.n,
+            n=drop.n,
+            holds=drop.p > level or not drop.shown,
+            p_within=0.0 if passes else 1.0,
+            p_beyond=drop.p if drop.shown else 1.0,
             head=f"{figures.task}{self.label}: {alone} right alone, {together} {self.when}",
-            basis=f"n={n} alike, {p_text(p)}",
-            note=_note(figures, seen if p > ALPHA else None),
-            doubt=_CHANCE
-            if p <= ALPHA
-            else _too_few(seen, max((least - gained) / MOST_UNSEEN, least * n / right)),
+            basis=f"{drop.sample}, {p_text(drop.p)}",
+            note=_note(figures, drop.seen if passes else None),
+            doubt=drop.doubt,
             gone=self.mix.together.generator.server_gone,
         )
 
@@ -132,7 +126,7 @@ class MixClaims:
             head=f"wrong answers that the check of another task holds for{self.label}: {counts}",
             basis=f"n={forms.n} alike, {p_text(p)}",
             note=self._named(forms.together),
-            doubt=_CHANCE,
+            doubt=CHANCE,
             gone=self.mix.together.generator.server_gone,
         )
 
@@ -183,9 +177,6 @@ class _Forms:
     n: int
 
 
-_CHANCE = "where several claims are judged, one of them shows as much by chance"
-
-
 def p_text(p: float) -> str:
     """A p-value with its sign: "p=0.0003", "p<0.0001"."""
     return f"p={p:.1g}" if p >= _SMALL_P else f"p<{_SMALL_P:.4f}"
@@ -200,6 +191,8 @@ def ids_text(ids: Iterable[int]) -> str:
 
 def _missing(figures: TaskFigures) -> str | None:
     """Why a task tells nothing, and what to do."""
+    if not figures.pairs and figures.right and figures.right.keys().isdisjoint(figures.beside or ()):
+        return "no answer was given while another request was under way: give users=2 or more"
     if not figures.pairs:
         return "none of its requests was answered both alone and together: ask more of them alone"
     if not figures.share_alone:
@@ -214,13 +207,6 @@ def _note(figures: TaskFigures, seen: float | None) -> str:
         n = sum(each.n_after for each in figures.strata)
         share = percent(sum(each.right_after for each in figures.strata) / n)
         parts.append(f"of {n} further answers to the same prompts {share}% right")
-    if seen is not None and seen <= MOST_UNSEEN:
+    if seen is not None:
         parts.append(f"a drop by {math.ceil(100 * seen)} points would have been seen")
     return "; ".join(parts)
-
-
-def _too_few(seen: float, enough: float) -> str:
-    ask = f"ask {math.ceil(enough)} or more of them alone"
-    if not math.isfinite(seen):
-        return f"no drop could have been seen: {ask}"
-    return f"only a drop by {math.ceil(100 * seen)} points would have been seen: {ask}"

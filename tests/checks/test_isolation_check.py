@@ -45,7 +45,8 @@ def run(make):
         for number, text in texts.items() if isinstance(texts, dict) else enumerate(texts):
             said = {"text_at": 0, "texts": Said(text)} if text else {"text_at": None}
             said |= {"task": more["task_of"](number)} if "task_of" in more else {}
-            said["sent_ns"] = (start_ms + number * every_ms) * MS
+            apart_ms = every_ms(number) if callable(every_ms) else every_ms
+            said["sent_ns"] = (start_ms + number * apart_ms) * MS
             records.append(make.record(number, "http_5xx" if text is None else 35.0, **said))
         health = GeneratorHealth(**more.get("health", {}))
         return make.run(records, plan=LoadPlan(users=users, salt=salt), healthy=health)
@@ -170,6 +171,12 @@ def test_what_chance_gives_among_words_of_hex_digits_does_not_accuse(run):
         ),
         (
             own(40),
+            {"every_ms": lambda number: 10 if number < 2 else 40},
+            "isolation: no answer carried another request's mark, undecided: 2 of 40 repeated their own while"
+            f" another request was under way; 30 or more are needed: {ASK}",
+        ),
+        (
+            own(40),
             {"every_ms": 40},
             "isolation: no answer carried another request's mark, undecided: 40 of 40 repeated their own;"
             " no two requests were under way at once: give users=2 or more",
@@ -269,7 +276,48 @@ def test_a_drop_that_chance_gives_where_several_are_judged_is_undecided(mix):
     assert (red.verdict, red.fails(strict=False), red.fails(strict=True)) == (UNDECIDED, False, True)
     assert red.sentence == (
         "red: 100% right alone, 90% at 8 users, undecided (n=50 alike, p=0.03): wrong only together:"
-        " id 0, 2, 4, 6 and 1 more; where several claims are judged, one of them shows as much by chance"
+        " id 0, 2, 4, 6 and 1 more; where several claims are judged, one of them shows as much by chance:"
+        " ask 56 or more of them alone"
+    )
+
+
+def test_a_drop_that_chance_gives_seldom_is_no_pass(mix):
+    """4 lost of 20 are 6 % by chance, 3 are 12 %: it passes with a warning that says what would decide."""
+    _, red, blue = judge_mix(mix(answers(40), answers(40, wrong=[0, 2, 4, 6, 1, 3, 5])))
+    assert (red.verdict, red.fails(strict=False), red.fails(strict=True)) == (UNDECIDED, False, True)
+    assert red.sentence == (
+        "red: 100% right alone, 80% at 8 users, undecided (n=20 alike, p=0.06): wrong only together:"
+        " id 0, 2, 4, 6; as much is chance once in 16 times: ask 33 or more of them alone"
+    )
+    assert blue.verdict == PASS
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(16, UNDECIDED), (48, FAIL)])
+def test_of_few_prompts_only_a_drop_by_half_is_shown(mix, wrong, verdict):
+    """What a batch does to one prompt it may do to all answers to it: those are one observation, not 40."""
+    lost, prompt_of = answers(80, wrong=range(0, wrong, 2)), {i: i % 4 for i in range(80)}
+    _, red, blue = judge_mix(mix(answers(80), lost, prompt_of=prompt_of))
+    assert (red.verdict, red.fails(strict=False)) == (verdict, verdict == FAIL)
+    assert "(n=40 alike, of 2 prompts only, p" in red.sentence
+    why = "it rests on 2 prompts only, and a batch may shift all answers to one: give 5 or more"
+    assert (why in red.sentence) == (verdict == UNDECIDED)
+    assert (blue.verdict, blue.sentence) == (
+        PASS,
+        "blue: 100% right alone, 100% at 8 users (n=40 alike, of 2 prompts only, p=1):"
+        " a drop by 15 points would have been seen",
+    )
+
+
+def test_answers_that_had_no_company_are_not_held_against_those_alone(mix, run):
+    """A task asked together by one user shows nothing, whatever its check says."""
+    made = mix(answers(60), answers(60))
+    lonely = run(["-"] * 60, task_of=lambda number: ("red", "blue")[number % 2], every_ms=40, users=1)
+    silent, red, _ = judge_mix(TaskMix(**{**vars(made), "together": lonely}))
+    assert (silent.verdict, red.verdict) == (UNDECIDED, UNDECIDED)
+    assert silent.sentence.endswith("; no two requests were under way at once: give users=2 or more")
+    assert red.sentence == (
+        "right answers of red: no evidence, no answer was given while another request was under way:"
+        " give users=2 or more"
     )
 
 
@@ -308,10 +356,10 @@ def test_a_task_that_could_have_shown_nothing_does_not_pass(mix, alone, together
 
 
 def test_further_answers_to_the_same_prompts_show_a_drop_that_pairs_do_not(mix):
-    """Two prompts a task, 20 times each alone; together 80 times more, and then 25 points worse."""
+    """Eight prompts a task, 5 times each alone; together 20 times more, and then 25 points worse."""
     alone, together = answers(80), answers(400, wrong=range(80, 400, 8))
     assert judge_mix(mix(alone, together))[1].verdict == PASS
-    verdicts = judge_mix(mix(alone, together, prompt_of={i: i % 4 for i in range(400)}))
+    verdicts = judge_mix(mix(alone, together, prompt_of={i: i % 16 for i in range(400)}))
     _, red, blue = verdicts
     assert (red.verdict, blue.verdict) == (FAIL, PASS)
     assert red.sentence == (
@@ -324,7 +372,7 @@ def test_two_ways_to_see_a_drop_are_corrected_for_their_number(mix):
     """6 lost answers are 1.6 % by chance: enough for one test of two tasks, not for two of each."""
     alone, together = answers(100), answers(200, wrong=range(0, 12, 2))
     assert judge_mix(mix(alone, together))[1].verdict == FAIL
-    assert judge_mix(mix(alone, together, prompt_of={i: i % 2 for i in range(200)}))[1].verdict == UNDECIDED
+    assert judge_mix(mix(alone, together, prompt_of={i: i % 20 for i in range(200)}))[1].verdict == UNDECIDED
 
 
 def test_requests_without_a_mark_tell_once_for_each_prompt(mix):
@@ -353,51 +401,74 @@ def test_answers_in_the_form_of_another_task_are_named(mix):
 LONG = "The answer to question {} is long enough."
 
 
-def words(n, **changed):
-    said = {i: LONG.format(i) for i in range(n)}
-    return said | {int(i.removeprefix("_")): LONG.format(j) for i, j in changed.items()}
+def words(n):
+    return {i: LONG.format(i) for i in range(n)}
 
 
-def test_two_answers_that_changed_places_are_a_swap(mix):
+@pytest.fixture
+def changed(mix):
+    """``changed(_6=9, ...)``: the sentence where request 6 got what 9 was answered alone, and is wrong."""
+
+    def said(more=None, lone=None, *, unasked=(), right=None, **places):
+        alone = lone or words(60)
+        wrong = [int(place.removeprefix("_")) for place in places]
+        now = alone | {i: alone[owner] for i, owner in zip(wrong, places.values(), strict=True)}
+        known = {i: text for i, text in alone.items() if i not in unasked}
+        judged = dict.fromkeys(known, True), right or answers(60, wrong)
+        return judge_mix(mix(*judged, lone_words=known, words=now, **{"repeatable": True, **(more or {})}))[0]
+
+    return said
+
+
+SWAPPED = "isolation: 2 of 120 answers were another request's, letter by letter"
+
+
+def test_two_answers_that_changed_places_are_a_swap(changed):
     """Known by the answers when asked alone, where no answer repeats a mark."""
-    right = answers(60)
-    made = mix(right, right, lone_words=words(60), words=words(60, _6=9, _9=6), repeatable=True)
-    verdict, *_ = judge_mix(made)
-    assert verdict.verdict == FAIL
-    assert verdict.sentence == "isolation: 2 of 120 answers were another request's, letter by letter"
+    verdict = changed(_6=9, _9=6)
+    assert (verdict.verdict, verdict.sentence) == (FAIL, SWAPPED)
     one = verdict.answers.carried[0]
     assert (one.answer.id, one.owner.id, one.mark, one.apart_s) == (6, 9, None, 0.0)
 
 
+def test_answers_that_went_round_are_a_swap(changed):
+    """Also where other prompts of the task share answers, as labels do."""
+    labels = words(60) | dict.fromkeys(range(20, 60), "The label of many prompts.")
+    prompt_of = {i: i for i in range(60)}
+    assert changed({"prompt_of": prompt_of}, labels, _3=4, _4=7, _7=3).sentence == (
+        "isolation: 3 of 120 answers were another request's, letter by letter"
+    )
+
+
+def test_two_answers_given_out_twice_are_no_phrase(changed):
+    assert changed(_6=9, _10=13).sentence == SWAPPED
+
+
 @pytest.mark.parametrize(
-    ("changed", "more"),
+    ("places", "more"),
     [
         ({"_6": 8, "_8": 6}, {}),  # of one task: the prompts may be the same
         ({"_6": 9, "_9": 6}, {"prompt_of": dict.fromkeys(range(60), 0)}),
         ({"_6": 9}, {}),  # a phrase that the model says now and then
+        ({"_6": 9, "_10": 9, "_12": 3, "_14": 3}, {}),  # and two such phrases
         ({"_6": 9, "_9": 6}, {"repeatable": False}),
+        ({"_6": 9, "_10": 13, "unasked": (6, 10)}, {}),  # nobody knows what they are answered alone
+        ({"_6": 9, "_9": 6, "right": answers(60)}, {}),  # what its check holds for is its own
     ],
 )
-def test_answers_that_may_be_the_same_by_themselves_are_no_swap(mix, changed, more):
-    right = answers(60)
-    fields = {"repeatable": True} | more
-    verdict, *_ = judge_mix(mix(right, right, lone_words=words(60), words=words(60, **changed), **fields))
-    assert verdict.verdict == PASS
+def test_answers_that_may_be_the_same_by_themselves_are_no_swap(changed, places, more):
+    assert changed(more, **places).verdict == PASS
 
 
-def test_short_answers_that_changed_places_are_no_swap(mix):
+def test_answers_of_few_words_given_out_twice_are_no_swap(changed):
+    """One label shared by two prompts, and others that came once are labels too."""
+    labels = words(60) | {31: LONG.format(33), 30: LONG.format(32), 32: LONG.format(32), 33: LONG.format(33)}
+    assert changed({"prompt_of": {i: i for i in range(60)}}, labels, _6=9, _10=13).verdict == PASS
+
+
+def test_short_answers_that_changed_places_are_no_swap(changed):
     """Many requests may be answered so."""
-    right, said = answers(60), {i: f"It is {i} miles." for i in range(60)}
-    made = mix(right, right, lone_words=said, words=said | {6: said[9], 9: said[6]}, repeatable=True)
-    assert judge_mix(made)[0].verdict == PASS
-
-
-def test_two_answers_given_out_twice_are_no_phrase(mix):
-    right = answers(60)
-    made = mix(right, right, lone_words=words(60), words=words(60, _6=9, _10=13), repeatable=True)
-    assert (
-        judge_mix(made)[0].sentence == "isolation: 2 of 120 answers were another request's, letter by letter"
-    )
+    assert changed(lone={i: f"It is {i} miles." for i in range(60)}, _6=9, _9=6).verdict == PASS
 
 
 def test_same_answers_are_judged_where_they_are_asked_for(mix):
