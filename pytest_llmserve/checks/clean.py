@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_llmserve.checks.revealed import revealed
+from pytest_llmserve.checks.spoken import beside_words
 from pytest_llmserve.dialects.framing import declared, framing, is_json, sniff
 from pytest_llmserve.domain.outcome import (
     CUT_OFF,
@@ -38,8 +39,7 @@ def answer_faults(answered: Answered, sent: bytes) -> tuple[str, ...]:
     """
     form_fault = _own_error if isinstance(sent, WrongLength) else _form_fault
     faults = [] if (fault := form_fault(answered)) is None else [fault]
-    good = not faults and answered.status is not None and answered.status < 300
-    shows = revealed(answered.body, sent, speech=good)
+    shows = revealed(_own_words(answered), sent)
     return (*faults, *([] if shows is None else [f"its answer shows {shows}"]))
 
 
@@ -53,6 +53,15 @@ def _own_error(answered: Answered) -> str | None:
     if broken or answered.outcome in {REFUSED, SERVER_ERROR_IN_STREAM}:
         return _form_fault(answered)
     return None
+
+
+def _own_words(answered: Answered) -> bytes:
+    """What of an answer no model has made up: of a 2xx all but the answer in it."""
+    if answered.status is None or not 200 <= answered.status < 300:
+        return answered.body
+    kind = _kind(answered)
+    parts = () if kind is None else _parts(answered.body, kind)
+    return beside_words(parts, answered.text, answered.complete)
 
 
 def _form_fault(answered: Answered) -> str | None:

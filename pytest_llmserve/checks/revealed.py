@@ -18,24 +18,20 @@ class Sign:
     Attributes:
         name: of its kind, for people.
         regex: that finds it.
-        in_speech: a model does not say it by itself: it counts in a good answer too.
     """
 
     name: str
     regex: re.Pattern[str]
-    in_speech: bool = False
 
 
 SIGNS: tuple[Sign, ...] = (
-    Sign("a Python traceback", re.compile(r"Traceback \(most recent call last\)"), in_speech=True),
-    Sign("a Python stack", re.compile(r'File "[^"\n]{1,300}", line \d+'), in_speech=True),
-    Sign(
-        "a Go panic", re.compile(r"goroutine \d+ \[\w|\bpanic: runtime error|\.go:\d+ \+0x"), in_speech=True
-    ),
+    Sign("a Python traceback", re.compile(r"Traceback \(most recent call last\)")),
+    Sign("a Python stack", re.compile(r'File "[^"\n]{1,300}", line \d+')),
+    Sign("a Go panic", re.compile(r"goroutine \d+ \[\w|\bpanic: runtime error|\.go:\d+ \+0x")),
     Sign("a Java stack", re.compile(r"\bat [\w.$]{3,200}\([\w$]{1,100}\.(?:java|kt|scala):\d+\)")),
     Sign("a .NET stack", re.compile(r"\bat [\w.`<>]{3,200}\([^)\n]{0,200}\) in [^\n]{1,200}:line \d+")),
     Sign("a C++ exception", re.compile(r"terminate called after throwing|\bwhat\(\):\s+\S")),
-    Sign("a Rust panic", re.compile(r"panicked at [^\n]{0,200}\.rs:\d+"), in_speech=True),
+    Sign("a Rust panic", re.compile(r"panicked at [^\n]{0,200}\.rs:\d+")),
     Sign("a Node.js stack", re.compile(r"\bat [^\n(]{0,200}\(?(?:node:|file://|/)[^\s()]{1,200}:\d+:\d+\)?")),
     Sign("a Ruby stack", re.compile(r"\.rb:\d+:in [`']")),
     Sign("a place in C or C++ code", re.compile(r"/[\w.+-]+\.(?:c|cc|cpp|cu|cuh|h|hpp):\d+")),
@@ -49,18 +45,15 @@ SIGNS: tuple[Sign, ...] = (
 )
 
 
-def revealed(answer: bytes, sent: bytes, speech: bool) -> str | None:
+def revealed(answer: bytes, sent: bytes) -> str | None:
     """Say what an answer lets out that the input had not in it; None = nothing.
 
     Args:
-        answer: its body.
+        answer: its body, without the words that a model has made up.
         sent: the body of the request: what an answer repeats of it is not the server's.
-        speech: it is a good answer, whose text a model has made up.
     """
     text, said = plain(answer[:LONGEST_CHARS]), plain(sent)
     for sign in SIGNS:
-        if speech and not sign.in_speech:
-            continue
         for found in sign.regex.finditer(text):
             if found[0] not in said:
                 return f"{sign.name}: {_shown(text[found.start() :])}"

@@ -19,6 +19,8 @@ _NAMED = 3
 _LATER, _LATER_MS = 3.0, 1000.0
 """A neighbour that took so many times what was usual, and so much longer, is told."""
 _TOO_MANY = 429
+_TRIES = 7
+"""The probe is asked so often at most where it is answered otherwise than before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +82,7 @@ def survival_of(answered: Answered, beside: Beside) -> Survival:
 def _well(answered: Answered, beside: Beside, took_ms: float) -> str:
     parts = [f"it {_did(answered)} in {ms_text(took_ms)}"]
     if beside.probes:
-        known = beside.reference.unknown is None
-        tries = "" if len(beside.probes) == 1 else f" at try {len(beside.probes)}"
-        parts.append(f"the probe was answered {'as before' if known else 'afterwards'}{tries}")
+        parts.append(_probe_told(beside.reference, beside.probes))
     if beside.jump_bytes is not None:
         parts.append(f"its memory rose by {mb_text(max(0, beside.jump_bytes))}")
     if beside.neighbours:
@@ -103,28 +103,30 @@ def _did(answered: Answered) -> str:
 # -- the probe
 
 
-def reference_of(params: Mapping[str, Any], said: Sequence[Said]) -> Reference:
+def reference_of(params: Mapping[str, Any], alone: Sequence[Said], beside: Sequence[Said] = ()) -> Reference:
     """What the probe's answers are held against from now on.
 
-    Where one failed, so may the next. Two answers that came once only tell of more that have not come yet:
-    then they are no measure.
+    Where one failed, so may the next. Two answers that came once only, with nobody beside, tell of more that
+    have not come yet: then they are no measure.
 
     Args:
         params: fields of the request that the server took.
-        said: its answers before the first case.
+        alone: its answers before the first case, with nobody beside.
+        beside: those in the company of neighbours.
     """
-    there = Counter(each.text for each in said if each.text is not None)
+    said = [*alone, *beside]
     failed = [each.error for each in said if each.text is None]
     if failed:
         times = _count(len(said), "time")
         why = f"the probe failed {len(failed)} of {times} before the first case ({failed[0]})"
         return Reference(params=dict(params), unknown=why, answers=False)
-    known = frozenset(text for text in there if text is not None)
+    there = Counter(each.text for each in alone)
     unknown = None
     if sum(count == 1 for count in there.values()) > 1:
-        times = _count(sum(there.values()), "time")
+        times = _count(len(alone), "time")
         unknown = f"the probe's text, {len(there)} different answers when it was asked {times} before"
-    return Reference(params=dict(params), texts=known, unknown=unknown)
+    texts = frozenset(each.text for each in said if each.text is not None)
+    return Reference(params=dict(params), texts=texts, alike=len(there) == 1, unknown=unknown)
 
 
 def is_right(reference: Reference, said: Said) -> bool:
@@ -134,15 +136,45 @@ def is_right(reference: Reference, said: Said) -> bool:
     return said.text is not None and (reference.unknown is not None or said.text in reference.texts)
 
 
+def is_decided(reference: Reference, probes: Sequence[Said]) -> bool:
+    """The probe has not to be asked again: it was right at once, or right or wrong often enough."""
+    right = sum(is_right(reference, each) for each in probes)
+    wrong = len(probes) - right
+    if wrong == 0 or probes[-1].text is None:
+        return True
+    if not reference.alike:
+        return right > 0 or wrong == _TRIES
+    return max(right, wrong) > _TRIES // 2
+
+
 def probe_fault(reference: Reference, probes: Sequence[Said]) -> str | None:
-    """What is wrong with the answers to the probe after a case; one right answer will do."""
-    if not probes or is_right(reference, probes[-1]):
+    """What is wrong with the answers to the probe after a case.
+
+    Where it was answered alike before, most of them must be right; where it was not, one.
+    """
+    wrong = [each for each in probes if not is_right(reference, each)]
+    if not wrong:
         return None
-    last = probes[-1]
-    if last.text is None:
-        return f"it did not answer the probe afterwards ({last.error})"
-    before = sorted(reference.texts)[0]
-    return f"it answers the probe otherwise than before: {_shown(last.text)} instead of {_shown(before)}"
+    if wrong[-1].text is None:
+        return f"it did not answer the probe afterwards ({wrong[-1].error})"
+    right = len(probes) - len(wrong)
+    if right >= len(wrong) or (right and not reference.alike):
+        return None
+    often = f", {len(wrong)} of {len(probes)} times" if right else ""
+    return f"it answers the probe otherwise than before{often}: {_instead(reference, wrong[-1].text)}"
+
+
+def _probe_told(reference: Reference, probes: Sequence[Said]) -> str:
+    """Answers to the probe that are no fault."""
+    other = [each.text for each in probes if each.text is not None and not is_right(reference, each)]
+    if other:
+        often = f"{len(other)} of {_count(len(probes), 'time')}"
+        return f"the probe was answered otherwise than before {often} ({_instead(reference, other[-1])})"
+    return f"the probe was answered {'as before' if reference.unknown is None else 'afterwards'}"
+
+
+def _instead(reference: Reference, text: str) -> str:
+    return f"{_shown(text)} instead of {_shown(sorted(reference.texts)[0])}"
 
 
 # -- the neighbours

@@ -56,6 +56,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         error: the decoder's sentence, without secrets.
         content_type: the header; empty where there is none.
         body: unpacked.
+        text: the answer in it, as far as the API's decoder knows it.
         tokens: pieces of an answer in it.
         complete: it came to its end.
         begun_ns, end_ns: monotonic clock.
@@ -66,6 +67,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     content_type: str = ""
     body: bytes = b""
+    text: str = ""
     tokens: int = 0
     complete: bool = True
     begun_ns: int = 0
@@ -85,12 +87,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         params: fields of the request that it took.
         texts: its answers: several, where the company of others changes them.
+        alike: those that came without company were one text.
         unknown: why they are no measure, a clause; None = they are.
         answers: it was answered each time, whatever was said.
     """
 
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     texts: frozenset[str] = frozenset()
+    alike: bool = True
     unknown: str | None = None
     answers: bool = True
 

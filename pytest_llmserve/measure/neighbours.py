@@ -25,6 +25,7 @@ class Neighbours:
     """Asks from a thread of its own, over connections of its own. Mutable.
 
     The thread begins with the first `call`, and ends with `stop`, or after five seconds without a `call`.
+    Between `rest` and the next `call` nothing is asked.
 
     Args:
         target: the server.
@@ -38,7 +39,7 @@ class Neighbours:
         self.limit_s = limit_s
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._stopping = self._called = False
+        self._stopping = self._called = self._resting = False
         self._called_at = 0.0
         self._under_way: Neighbour | None = None
         self._ended: deque[Neighbour] = deque(maxlen=_KEPT)
@@ -49,6 +50,7 @@ class Neighbours:
         """See to it that a question is under way now, which may take so long."""
         with self._changed:
             self.limit_s = limit_s
+            self._resting = False
             self._called_at = time.monotonic()
             if self._thread is None and not self._stopping:
                 self._thread = threading.Thread(target=self._run, name="llmserve-neighbours", daemon=True)
@@ -56,6 +58,12 @@ class Neighbours:
             self._called = self._under_way is None
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._called or self.lost is not None, _BEGIN_LIMIT_S)
+
+    def rest(self) -> None:
+        """Ask nothing until the next `call`; waits for the end of what is under way."""
+        with self._changed:
+            self._resting = True
+            self._changed.wait_for(lambda: self._under_way is None or self._stopping, self.limit_s)
 
     def over(self, until_ns: int) -> tuple[Neighbour, ...]:
         """All that are over, once those begun before `until_ns` are; one that takes too long is added."""
@@ -85,23 +93,36 @@ class Neighbours:
                 self._ask()
         except LlmServeError as error:  # our own fault: told where the case is judged
             self.lost = str(error)
-        with self._changed:
+        finally:
+            with self._changed:
+                self._leave()
+
+    def _leave(self) -> None:
+        """This thread asks no more; told in the lock of that decision, or a `call` would wait in vain."""
+        if self._thread is threading.current_thread():  # else the next one has begun already
             self._thread, self._called = None, False
             self._changed.notify_all()
 
     def _begin(self) -> bool:
         """Wait for the time of the next question; False when there is to be none."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._called, _GAP_S)
-            idle = not self._called and time.monotonic() - self._called_at > _IDLE_S
-            if self._stopping or idle:
-                self._thread = None
+            self._changed.wait_for(self._is_due, _GAP_S)
+            while self._resting and not self._is_due() and not self._is_idle():
+                self._changed.wait_for(self._is_due, _GAP_S)
+            if self._stopping or self._is_idle():
+                self._leave()
                 return False
             self._number += 1
             self._under_way = Neighbour(id=self._number, begun_ns=time.monotonic_ns())
             self._called = False
             self._changed.notify_all()
             return True
+
+    def _is_due(self) -> bool:
+        return self._stopping or self._called
+
+    def _is_idle(self) -> bool:
+        return not self._called and time.monotonic() - self._called_at > _IDLE_S
 
     def _ask(self) -> None:
         begun = self._under_way

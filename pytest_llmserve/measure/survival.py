@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from pytest_llmserve.checks.surviving import Beside, is_right, reference_of, survival_of, usual_ms
+from pytest_llmserve.checks.surviving import Beside, is_decided, is_right, reference_of, survival_of, usual_ms
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.outcome import HTTP_4XX, OK
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said, Survival
@@ -23,8 +23,6 @@ from pytest_llmserve.serve.endpoint import Endpoint
 
 _ASKED = 3
 """The probe is asked so often before the first case, alone and once more in company."""
-_TRIES = 4
-"""So many answers may be other than before, with a right one among them: company may change a text."""
 _END_LIMIT_S = 1.0
 _LOOK_S = 0.02
 
@@ -71,13 +69,13 @@ class Around:
         if self._neighbours is not None:
             self._neighbours.stop()
 
-    def accompany(self, case: Case, reference: Reference) -> None:
-        """See to it that a neighbour's question is under way, where neighbours are wanted."""
+    def accompany(self, case: Case, reference: Reference) -> bool:
+        """See to it that a neighbour's question is under way, where one is wanted; False = none is."""
         if not case.neighbours or self._sick is not None:
-            return
+            return False
         if self._neighbours is not None:
             self._neighbours.call(case.timeout_s)
-            return
+            return self._neighbours.lost is None
         self._neighbours = Neighbours(self._opened.endpoint.target, reference.params, case.timeout_s)
         self._neighbours.call(case.timeout_s)
         first = [*self._neighbours.over(time.monotonic_ns()), None][0]
@@ -85,8 +83,14 @@ class Around:
             why = self._neighbours.lost or "it was not answered" if first is None else first.error
             self._sick = f"neighbours, as the first one failed before any case ({why})"
             self._neighbours.stop()
-            return
+            return False
         self._neighbours.call(case.timeout_s)
+        return self._neighbours.lost is None
+
+    def leave_alone(self) -> None:
+        """Let no neighbour ask until the next case."""
+        if self._neighbours is not None and self._sick is None:
+            self._neighbours.rest()
 
     def begin(self) -> None:
         """A case is about to begin: what its memory is now."""
@@ -174,8 +178,6 @@ class Trials:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._said: list[Said] = []
-        self._in_company = False
         self.reference: Reference | None = None
 
     def put(self, case: Case, around: Around) -> Survival:
@@ -188,9 +190,9 @@ class Trials:
         around.begin()
         around.accompany(case, reference)
         answered = self._endpoint.answered(case.request, case.timeout_s)
-        probes = self._probed(case.timeout_s, reference) if case.probe or answered.status is None else ()
+        asks = case.probe or answered.status is None
+        probes = self._probed(case.timeout_s, reference, around) if asks else ()
         beside = around.seen(case, answered, reference, probes)
-        self._learn_more(probes, reference)
         return self._shown(survival_of(answered, beside), case)
 
     def is_right(self, limit_s: float) -> bool:
@@ -199,21 +201,19 @@ class Trials:
         return is_right(reference, self._ask(limit_s, reference))
 
     def _learnt(self, case: Case, around: Around) -> Reference:
-        """What the probe is answered before any case, alone, and in company where there is to be some."""
+        """What the probe is answered before any case, alone, and in company where the first is to have some.
+
+        Nothing is learnt later: an answer that comes after a case may be its doing.
+        """
         if self.reference is None:
             params, first = self._introduced(case.timeout_s)
-            self._said = [first]
-            self.reference = Reference(params=params)
+            known = Reference(params=params)
+            alone, beside = [first], list[Said]()
             if first.text is not None:
-                self._said += [self._ask(case.timeout_s, self.reference) for _ in range(_ASKED - 1)]
-        elif self._in_company or not case.neighbours:
-            return self.reference
-        if case.neighbours and self._said[0].text is not None:
-            for _ in range(_ASKED):
-                around.accompany(case, self.reference)
-                self._said.append(self._ask(case.timeout_s, self.reference))
-        self._in_company = case.neighbours
-        self.reference = reference_of(self.reference.params, self._said)
+                alone += [self._ask(case.timeout_s, known) for _ in range(_ASKED - 1)]
+                while len(beside) < _ASKED and around.accompany(case, known):
+                    beside.append(self._ask(case.timeout_s, known))
+            self.reference = reference_of(params, alone, beside)
         return self.reference
 
     def _introduced(self, limit_s: float) -> tuple[dict[str, object], Said]:
@@ -228,20 +228,14 @@ class Trials:
         reply = self._endpoint.generate(PROBE, timeout=limit_s, **reference.params)
         return Said(reply.text if reply.ok else None, reply.error)
 
-    def _probed(self, limit_s: float, reference: Reference) -> tuple[Said, ...]:
-        """Ask until an answer is as before; one that does not come is not asked for again."""
-        said: list[Said] = []
-        while len(said) < _TRIES:
+    def _probed(self, limit_s: float, reference: Reference, around: Around) -> tuple[Said, ...]:
+        """Ask, and where the answer is none of those before, ask on with nobody beside."""
+        said = [self._ask(limit_s, reference)]
+        if not is_decided(reference, said):
+            around.leave_alone()  # company may change a word
+        while not is_decided(reference, said):
             said.append(self._ask(limit_s, reference))
-            if said[-1].text is None or is_right(reference, said[-1]):
-                break
         return tuple(said)
-
-    def _learn_more(self, probes: tuple[Said, ...], reference: Reference) -> None:
-        """Other texts with a right one behind them are among its answers from now on."""
-        if len(probes) > 1 and is_right(reference, probes[-1]):
-            texts = reference.texts | {each.text for each in probes if each.text is not None}
-            self.reference = structs.replace(reference, texts=texts)
 
     def _shown(self, survival: Survival, case: Case) -> Survival:
         """With the input beside it, and without secrets."""

@@ -143,6 +143,7 @@ def answered_of(
         error=None if good or decoded.error is None else redact(decoded.error, target),
         content_type=body.content_type,
         body=raw,
+        text=decoded.text,
         tokens=len(decoded.token_ns),
         complete=exchange.complete,
         begun_ns=exchange.stamps.started_ns,

@@ -83,8 +83,12 @@ _port = _whole(0, 65535, "0 to 65535")
 
 
 def _cliff(text: str) -> tuple[int, float]:
-    tokens, _, late_ms = text.partition(":")
-    return _at_least_one(tokens), _measure(late_ms)
+    tokens, colon, late_ms = text.partition(":")
+    try:
+        return _at_least_one(tokens), _measure(late_ms)
+    except argparse.ArgumentTypeError as error:
+        why = f" ({error})" if colon else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is not TOKENS:MS, such as 4000:250{why}") from None
 
 
 def settings_from(options: argparse.Namespace) -> Settings:

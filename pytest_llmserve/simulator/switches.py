@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
@@ -49,7 +50,7 @@ def make_fault(text: str, seed: int, table: Mapping[str, str] = FAULTS) -> Fault
         key, equals, value = (part.strip() for part in pair.partition("="))
         if key not in keys or not equals:
             raise UnknownFault(f"fault {name}: no key {key!r}; its keys: {_listed(kind)}")
-        given[key] = _value(f"fault {name}: {key}", hints[key], value)
+        given[key] = _value(f"fault {name}: {key}", keys[key].metadata, hints[key], value)
     missing = [key for key, field in keys.items() if _needed(field) and key not in given]
     if missing:
         raise UnknownFault(f"fault {name}: {', '.join(missing)} is not given; its keys: {_listed(kind)}")
@@ -99,13 +100,23 @@ def _plain(hint: Any) -> type:
     return found
 
 
-def _value(where: str, hint: Any, text: str) -> Any:
+def _value(where: str, bounds: Mapping[str, float], hint: Any, text: str) -> Any:
     if get_origin(hint) is Literal:
         if text not in map(str, get_args(hint)):
             raise UnknownFault(f"{where}={text}: give {' or '.join(map(str, get_args(hint)))}")
         return next(value for value in get_args(hint) if str(value) == text)
     kind = _plain(hint)
     try:
-        return _TRUTHS[text.lower()] if kind is bool else kind(text)
+        value = _TRUTHS[text.lower()] if kind is bool else kind(text)
+        if bounds and not bounds["least"] <= value <= bounds["most"]:  # nor is NaN
+            raise ValueError(text)
     except (ValueError, KeyError):
-        raise UnknownFault(f"{where}={text}: give {_WANTED[kind]}") from None
+        raise UnknownFault(f"{where}={text}: give {_WANTED[kind]}{_within(bounds)}") from None
+    return value
+
+
+def _within(bounds: Mapping[str, float]) -> str:
+    if not bounds:
+        return ""
+    most = bounds["most"]
+    return f", {bounds['least']:.10g} " + ("or more" if math.isinf(most) else f"to {most:.10g}")

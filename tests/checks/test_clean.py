@@ -160,3 +160,55 @@ def test_a_body_that_lies_about_its_length_may_be_ended_in_any_way(answered):
 def test_but_not_with_an_error_of_the_servers_own(answered):
     """A 5xx, no connection, a stack: as for any other body, in the same words."""
     assert answer_faults(answered, LIE) == answer_faults(answered, SENT) != ()
+
+
+TRACE = 'Traceback (most recent call last):\n  File "demo.py", line 3'
+CHAT = {"choices": [{"message": {"content": TRACE, "tool_calls": [{"arguments": {"error": TRACE}}]}}]}
+DELTA = {"choices": [{"delta": {"content": TRACE}}]}
+EVENTS_OF_WORDS = b"data: " + json.dumps(DELTA).encode() + b"\n\n"
+
+
+def good(body, content_type=JSON, **more):
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answered(outcome=OK, status=200, content_type=content_type, body=body, **more)
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        good(CHAT),
+        good(EVENTS_OF_WORDS, EVENTS),
+        good({"choices": [{"text": TRACE}]}),
+        good({"message": {"content": TRACE, "thinking": TRACE}}),
+        good([{"generated_text": TRACE}]),
+        good(TRACE),
+        good({"out": {"mine": TRACE}}, text=f"See: {TRACE}"),
+        good(TRACE.encode(), "text/plain"),
+    ],
+)
+def test_a_model_may_say_what_it_likes(answered):
+    """An example of a traceback is a good answer to a question about one, in whatever API."""
+    assert answer_faults(answered, SENT) == ()
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        good({"response": "hi", "error": TRACE}, text="hi"),
+        good({"response": TRACE, "error": TRACE}, text=TRACE),
+        good({"choices": [{"message": {"content": "hi"}, "error": {"data": TRACE}}]}),
+        good({"response": "hi", "log": ["fine", TRACE]}),
+        good(EVENTS_OF_WORDS + event({"code": 400, "message": TRACE}), EVENTS),
+    ],
+)
+def test_beside_the_model_s_words_a_good_answer_shows_nothing_of_the_inside(answered):
+    [fault] = answer_faults(answered, SENT)
+    assert fault.startswith("its answer shows a Python traceback: 'Traceback (most recent call last): File ")
+
+
+def test_words_that_were_cut_off_are_a_model_s_still():
+    """And what is no JSON in an answer that is whole is not."""
+    cut = b'{"response": "' + TRACE.encode()
+    for complete, shows in ((False, False), (True, True)):
+        faults = answer_faults(good(cut, complete=complete), SENT)
+        assert any("shows a Python traceback" in fault for fault in faults) is shows

@@ -31,17 +31,17 @@ def test_there_is_an_example_of_each_sign():
 def test_each_sign_is_found_in_text_json_and_html_and_not_where_the_input_has_it(name):
     text = SHOWN[name]
     for answer in (text, json.dumps({"error": text}), "<pre>" + text.replace('"', "&quot;") + "</pre>"):
-        found = revealed(answer.encode(), b'{"prompt": "hi"}', speech=False)
+        found = revealed(answer.encode(), b'{"prompt": "hi"}')
         assert found is not None
         assert found.startswith(f"{name}: ")
         repeated = json.dumps({"prompt": f"explain {text}"}).encode()
-        assert revealed(answer.encode(), repeated, speech=False) is None
+        assert revealed(answer.encode(), repeated) is None
 
 
 def test_an_answer_with_more_than_the_input_had_is_found():
     """A server that repeats a traceback and adds its own."""
     sent, own = SHOWN["a Python stack"], 'File "/srv/own.py", line 1'
-    found = revealed(f"{sent}\n{own}".encode(), sent.encode(), speech=False)
+    found = revealed(f"{sent}\n{own}".encode(), sent.encode())
     assert found == "a Python stack: 'File \"/srv/own.py\", line 1'"
 
 
@@ -55,11 +55,4 @@ def test_an_answer_with_more_than_the_input_had_is_found():
     ],
 )
 def test_healthy_words_are_none(text):
-    assert revealed(text.encode(), b"", speech=False) is None
-
-
-def test_what_a_model_may_say_by_itself_counts_only_in_errors():
-    """A path is an answer to a question about paths; a traceback is no answer."""
-    path, stack = SHOWN["a path of the server's code"], SHOWN["a Python traceback"]
-    assert revealed(path.encode(), b"", speech=True) is None
-    assert revealed(stack.encode(), b"", speech=True) is not None
+    assert revealed(text.encode(), b"") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmserve.checks.surviving import Beside, reference_of, survival_of
+from pytest_llmserve.checks.surviving import Beside, is_decided, reference_of, survival_of
 from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OK, RESET, TIMED_OUT
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said
 from pytest_llmserve.domain.units import NS_PER_MS
@@ -144,25 +144,69 @@ def test_a_neighbour_that_only_waits_or_is_sent_away_for_want_of_room_is_no_faul
     assert found.what.endswith(", a neighbour waited 2410 ms instead of 30.0 ms")
 
 
-def test_one_right_answer_among_others_will_do_and_is_told():
-    """Company may change an answer."""
-    found = survival_of(FINE, beside(probes=(Said("HI"), Said("hi"))))
-    assert found
-    assert "the probe was answered as before at try 2" in found.what
-
-
-def test_answers_that_came_more_than_once_are_the_measure():
-    known = reference_of(
-        {"max_tokens": 16}, [Said("a"), Said("a"), Said("a"), Said("a"), Said("b"), Said("a")]
+@pytest.mark.parametrize(
+    ("alike", "heard", "asked", "fault"),
+    [
+        (True, "hi", 1, None),
+        (True, "HO hi hi hi hi", 5, None),
+        (True, "HO HO HO hi hi hi hi", 7, None),
+        (True, "HO HO HO HO", 4, "it answers the probe otherwise than before: 'HO' instead of 'hi'"),
+        (
+            True,
+            "HO hi HO hi HI HO",
+            6,
+            "it answers the probe otherwise than before, 4 of 6 times: 'HO' instead of 'hi'",
+        ),
+        (False, "HO HO HO HO HO HO hi", 7, None),
+        (
+            False,
+            "HO HO HO HO HO HO HO",
+            7,
+            "it answers the probe otherwise than before: 'HO' instead of 'hi'",
+        ),
+    ],
+)
+def test_most_answers_must_be_right_where_they_were_alike_before_and_one_where_they_were_not(
+    alike, heard, asked, fault
+):
+    """It is asked until that is decided, and no longer."""
+    known = Reference(texts=frozenset({"hi"}), alike=alike)
+    said = [Said(text) for text in [*heard.split(), *["never asked"] * 3]]
+    probes = next(said[:n] for n in range(1, 10) if is_decided(known, said[:n]))
+    assert len(probes) == asked
+    assert survival_of(FINE, beside(reference=known, probes=tuple(probes))).faults == (
+        () if fault is None else (fault,)
     )
-    assert known.texts == {"a", "b"}
-    assert known.unknown is None
+
+
+def test_other_answers_that_are_no_fault_are_told():
+    said = tuple(map(Said, ("HI", "hi", "hi", "hi", "hi")))
+    found = survival_of(FINE, beside(probes=said))
+    assert found
+    assert "the probe was answered otherwise than before 1 of 5 times ('HI' instead of 'hi')" in found.what
+
+
+def test_a_probe_that_is_not_answered_is_not_asked_again():
+    probes = (Said("HI"), Said(None, "reset"))
+    assert is_decided(KNOWN, probes)
+    assert survival_of(FINE, beside(probes=probes)).faults == (
+        "it did not answer the probe afterwards (reset)",
+    )
+
+
+def test_answers_alone_are_the_measure_and_those_in_company_are_known_too():
+    """A text that company changes makes nothing unknown; one that was not alike alone is told apart."""
+    said = {text: Said(text) for text in "abcd"}
+    known = reference_of({"max_tokens": 16}, [said["a"]] * 3, [said[text] for text in "bcd"])
+    assert (known.texts, known.alike, known.unknown) == ({"a", "b", "c", "d"}, True, None)
     assert known.params == {"max_tokens": 16}
+    known = reference_of({}, [said["b"], said["a"], said["a"]])
+    assert (known.texts, known.alike, known.unknown) == ({"a", "b"}, False, None)
 
 
 def test_a_server_that_never_answers_twice_alike_is_only_asked_to_answer():
-    varied = reference_of({}, [Said("a"), Said("b"), Said("c"), Said("a")])
-    assert varied.unknown == "the probe's text, 3 different answers when it was asked 4 times before"
+    varied = reference_of({}, [Said("a"), Said("b"), Said("c")], [Said("a")])
+    assert varied.unknown == "the probe's text, 3 different answers when it was asked 3 times before"
     found = survival_of(FINE, beside(reference=varied, probes=(Said("d"),)))
     assert found
     assert "the probe was answered afterwards" in found.what

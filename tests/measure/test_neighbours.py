@@ -57,6 +57,47 @@ def test_stop_ends_the_thread_at_once_whatever_is_under_way(beside):
     assert not [t for t in threading.enumerate() if t.name == "llmserve-neighbours" and t.is_alive()]
 
 
+def test_at_rest_nothing_is_asked_until_the_next_call(beside):
+    neighbours = beside("--ttft-ms", 20)
+    neighbours.call(10.0)
+    neighbours.rest()
+    asked = len(neighbours.over(time.monotonic_ns()))
+    time.sleep(0.6)  # more than twice the time from question to question
+    assert len(neighbours.over(time.monotonic_ns())) == asked == 1
+    neighbours.call(10.0)
+    assert len(neighbours.over(time.monotonic_ns())) == 2
+
+
+class Tardy(Neighbours):
+    """Its thread loses the processor just after it has decided to end."""
+
+    def _begin(self):
+        goes_on = super()._begin()
+        if not goes_on:
+            time.sleep(0.6)
+        return goes_on
+
+
+def test_a_call_at_the_very_end_of_a_thread_begins_another_and_only_one(beside, monkeypatch):
+    """And `stop` knows of it."""
+    neighbours = beside("--ttft-ms", 1)
+    neighbours.__class__ = Tardy
+    monkeypatch.setattr("pytest_llmserve.measure.neighbours._IDLE_S", 0.1)
+    neighbours.call(10.0)
+    first = neighbours._thread
+    deadline = time.monotonic() + 5
+    while neighbours._thread is first and time.monotonic() < deadline:
+        time.sleep(0.005)
+    monkeypatch.undo()
+    neighbours.call(10.0)
+    assert first.is_alive()
+    first.join(5)
+    neighbours.call(10.0)
+    assert [t.name for t in threading.enumerate()].count("llmserve-neighbours") == 1
+    neighbours.stop()
+    assert not [t for t in threading.enumerate() if t.name == "llmserve-neighbours" and t.is_alive()]
+
+
 def test_those_under_way_are_told_from_those_before_and_after():
     """The very instants count as meeting; one without an end is under way still."""
     times = {1: (0, 9), 2: (0, 10), 3: (20, 30), 4: (21, 30), 5: (5, None)}

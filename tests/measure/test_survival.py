@@ -7,7 +7,10 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from pytest_llmserve.checks.surviving import Beside
 from pytest_llmserve.domain.exchange import HttpRequest
+from pytest_llmserve.domain.outcome import OK
+from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.measure.survival import Around, Case, Trials
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -80,12 +83,57 @@ def test_a_worker_that_ends_with_a_case_is_a_fault_of_that_case_alone(put_to, mo
     ]
 
 
-def test_answers_in_company_are_learnt_when_company_is_first_wanted(put_to, mock_server):
-    """The probe is asked three times alone, and three times more then, but once."""
-    server = mock_server("--tokens", 1)
-    put = put_to(server)
-    put(neighbours=False)
-    assert len(put.trials._said) == 3
-    put()
-    put()
-    assert len(put.trials._said) == 6
+class Scripted:
+    """A server that answers the probe as `say(in company)` has it, and whatever is around a case."""
+
+    api, target, redact = "json", target_from_url("http://127.0.0.1:1"), staticmethod(str)
+
+    def __init__(self, say):
+        self._say, self._company, self.asked = say, False, []
+        self.trials = Trials(self)
+
+    def put(self, **wishes):
+        return self.trials.put(Case(request=NOWHERE, timeout_s=1, memory_bytes=0, **wishes), self)
+
+    def generate(self, prompt, timeout):
+        self.asked.append(self._company)
+        return SimpleNamespace(ok=True, outcome=OK, error=None, text=self._say(self._company))
+
+    def answered(self, request, limit_s):
+        return Answered(outcome=OK, status=200, content_type="application/json", body=b"{}")
+
+    def begin(self):
+        pass
+
+    def accompany(self, case, reference):
+        self._company = case.neighbours
+        return self._company
+
+    def leave_alone(self):
+        self._company = False
+
+    def seen(self, case, answered, reference, probes):
+        return Beside(sent=b"", reference=reference, probes=probes)
+
+
+def test_a_word_that_company_changes_later_is_told_and_no_fault():
+    """As the answers that decide are asked with nobody beside."""
+    server = Scripted(lambda company: "HI" if company and len(server.asked) > 6 else "hi")
+    for _ in range(2):
+        found = server.put()
+        assert found
+        assert "otherwise than before 1 of 5 times ('HI' instead of 'hi')" in found.what
+    assert server.asked == [False] * 3 + [True] * 3 + 2 * ([True] + [False] * 4)
+
+
+def test_what_an_input_has_spoilt_is_never_learnt_as_right():
+    """A server that answers wrong two times of three, then always: every case that met it says so."""
+    server = Scripted(lambda company: "hi" if len(server.asked) in learnt else "GARBAGE")
+    learnt = [*range(1, 4), 5, 8]
+    found = [server.put(neighbours=n) for n in (False, True, True)]
+    assert [each.faults for each in found] == [
+        ("it answers the probe otherwise than before, 4 of 6 times: 'GARBAGE' instead of 'hi'",),
+        ("it answers the probe otherwise than before: 'GARBAGE' instead of 'hi'",),
+        ("it answers the probe otherwise than before: 'GARBAGE' instead of 'hi'",),
+    ]
+    assert server.trials.reference.texts == {"hi"}

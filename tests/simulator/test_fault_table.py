@@ -34,6 +34,16 @@ def test_a_fault_says_what_it_is(faults, name):
     assert all(isinstance(getattr(fault, key), (int, float, str)) for key in keys)
 
 
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_number_of_a_fault_has_bounds(faults, name):
+    """And its default keeps them: no value that can be given breaks the simulator itself."""
+    numbers = [
+        each for each in fields(faults.make(name)) if each.type in {"int", "float"} and each.name != "seed"
+    ]
+    for each in numbers:
+        assert each.metadata["least"] <= each.default <= each.metadata["most"], each.name
+
+
 def test_chance_is_the_seeds(faults):
     """The same requests for the same seed, others for another, about the share that was asked for."""
     hits = [

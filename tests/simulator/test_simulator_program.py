@@ -101,7 +101,15 @@ def test_it_needs_nothing_but_python():
         (["--itl-ms", "nan"], "error: argument --itl-ms: 'nan' is not a number, 0 or more"),
         (["--tokens", "0"], "error: argument --tokens: '0' is not a whole number, 1 or more"),
         (["--port", "65536"], "error: argument --port: '65536' is not a whole number, 0 to 65535"),
-        (["--cliff", "5"], "error: argument --cliff: '' is not a number, 0 or more"),
+        (["--cliff", "5"], "error: argument --cliff: '5' is not TOKENS:MS, such as 4000:250\n"),
+        (
+            ["--cliff", "5:x"],
+            "--cliff: '5:x' is not TOKENS:MS, such as 4000:250 ('x' is not a number, 0 or more)",
+        ),
+        (
+            ["--fault", "slow_tail:every=0"],
+            "error: --fault: fault slow_tail: every=0: give a whole number, 1 or more",
+        ),
     ],
 )
 def test_a_wrong_option_is_told_before_anything_starts(options, message):

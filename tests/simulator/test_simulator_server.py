@@ -292,7 +292,7 @@ def test_a_bug_is_told_in_the_log_and_never_to_the_client(capsys):
 
 
 def test_a_request_may_bring_its_own_faults(monkeypatch):
-    """By a header, for itself alone; one that is not there is refused."""
+    """By a header, for itself alone; one that is not there, or cannot be so, is refused."""
     monkeypatch.setitem(FAULTS, "meddling", f"{__name__}:Meddling")
 
     async def run():
@@ -300,14 +300,15 @@ def test_a_request_may_bring_its_own_faults(monkeypatch):
             header = "X-Simulator-Fault: meddling:then=cut"
             assert (await ask(port, STREAM, header))[1].endswith(b"2\r\ncd\r\n")
             assert (await ask(port, STREAM))[1].endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
-            status, said = await ask(port, STREAM, "X-Simulator-Fault: medling")
-            return status, json.loads(said)["error"]["message"]
+            wrong = ("medling", "leak:kb=-5")
+            return [await ask(port, STREAM, f"X-Simulator-Fault: {each}") for each in wrong]
 
-    status, message = asyncio.run(run())
-    assert status == 400
-    assert message.startswith(
+    told = [(status, json.loads(said)["error"]["message"]) for status, said in asyncio.run(run())]
+    assert [status for status, _ in told] == [400, 400]
+    assert told[0][1].startswith(
         "header x-simulator-fault: no fault 'medling'; did you mean meddling? there are: "
     )
+    assert told[1][1] == ("header x-simulator-fault: fault leak: kb=-5: give a whole number, 0 to 1000000")
 
 
 def test_one_slot_for_two_makes_the_second_wait():

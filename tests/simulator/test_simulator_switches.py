@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from pytest_llmserve.simulator.faults.fault import Fault
+from pytest_llmserve.simulator.faults.fault import Fault, within
 from pytest_llmserve.simulator.switches import UnknownFault, listing, make_fault
 
 
@@ -19,7 +19,7 @@ class Planted(Fault):
     """
 
     every: int
-    ms: float = 2.5
+    ms: float = within(2.5, 0, 100)
     hard: bool = False
     how: Literal["cut", "reset"] = "cut"
     only: int | None = None
@@ -45,7 +45,9 @@ def test_values_have_the_types_of_their_fields():
         ("planted:evry=1", f"fault planted: no key 'evry'; its keys: {KEYS}"),
         ("planted:every", f"fault planted: no key 'every'; its keys: {KEYS}"),
         ("planted:every=1.5", "fault planted: every=1.5: give a whole number"),
-        ("planted:every=1,ms=x", "fault planted: ms=x: give a number"),
+        ("planted:every=1,ms=x", "fault planted: ms=x: give a number, 0 to 100"),
+        ("planted:every=1,ms=nan", "fault planted: ms=nan: give a number, 0 to 100"),
+        ("planted:every=1,ms=100.1", "fault planted: ms=100.1: give a number, 0 to 100"),
         ("planted:every=1,hard=maybe", "fault planted: hard=maybe: give true or false"),
         ("planted:every=1,how=x", "fault planted: how=x: give cut or reset"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import MOST_KB, Asked, Fault, within
 
 
 @dataclass
@@ -16,8 +16,8 @@ class BoundedCache(Fault):
         kb: kilobytes of each.
     """
 
-    entries: int = 100
-    kb: int = 200
+    entries: int = within(100, 1)
+    kb: int = within(200, 0, MOST_KB)
 
     def __post_init__(self) -> None:
         self._kept: dict[str, bytes] = {}

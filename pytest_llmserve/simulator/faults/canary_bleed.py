@@ -6,7 +6,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, within
 
 MARK = re.compile(rb"\[[0-9a-f]{8}\]")
 
@@ -23,9 +23,9 @@ class CanaryBleed(Fault):
         lately: so many requests are remembered.
     """
 
-    share: float = 0.05
+    share: float = within(0.05, 0, 1)
     aborted: bool = False
-    lately: int = 8
+    lately: int = within(8, 1, 10**6)
 
     def __post_init__(self) -> None:
         self._marks: deque[str] = deque(maxlen=self.lately)

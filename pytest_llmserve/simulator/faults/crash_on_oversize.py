@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, crash
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, crash, within
 
 
 @dataclass
@@ -15,7 +15,7 @@ class CrashOnOversize(Fault):
         chars: the longest prompt that it survives.
     """
 
-    chars: int = 8000
+    chars: int = within(8000, 0)
 
     def asked(self, asked: Asked) -> None:
         if len(asked.prompt) > self.chars:

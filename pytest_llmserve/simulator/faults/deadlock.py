@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Fault
+from pytest_llmserve.simulator.faults.fault import Fault, within
 
 
 @dataclass
@@ -15,7 +15,7 @@ class Deadlock(Fault):
         at: so many.
     """
 
-    at: int = 8
+    at: int = within(8, 1)
 
     def deadlocks(self, active: int) -> bool:
         return active >= self.at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pytest_llmserve.simulator.faults.events import value_of, with_text, with_value
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream, within
 
 
 @dataclass
@@ -16,7 +16,7 @@ class EmptyRoleChunk(Fault):
         count: of such events.
     """
 
-    count: int = 2
+    count: int = within(2, 0, 1000)
 
     def streamed(self, asked: Asked, stream: Stream) -> None:  # noqa: ARG002
         first = next((part for part in stream.parts if part.tokens), None)

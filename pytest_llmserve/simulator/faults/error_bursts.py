@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, within
 
 
 @dataclass
@@ -17,9 +17,9 @@ class ErrorBursts(Fault):
         status: that they are answered by.
     """
 
-    every: int = 50
-    length: int = 10
-    status: int = 500
+    every: int = within(50, 1)
+    length: int = within(10, 0)
+    status: int = within(500, 400, 599)
 
     def asked(self, asked: Asked) -> None:
         if (asked.number - 1) % self.every >= self.every - self.length:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from pytest_llmserve.simulator.faults.events import up_to
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream, within
 
 MESSAGE = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
@@ -20,8 +20,8 @@ class ErrorInStream(Fault):
         after: so many tokens.
     """
 
-    every: int = 10
-    after: int = 3
+    every: int = within(10, 1)
+    after: int = within(3, 0)
 
     def streamed(self, asked: Asked, stream: Stream) -> None:
         if asked.number % self.every == 0:

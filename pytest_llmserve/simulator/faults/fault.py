@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sys
@@ -12,6 +13,8 @@ CRASH_STATUS = 139
 """Exit status of a server that is made to crash: as a shell tells of a segmentation fault."""
 FOR_EVER_MS = 1e9
 """Later than any client waits: eleven days."""
+MOST_KB = 10**6
+"""What a fault may keep at a time: a gigabyte."""
 
 
 @dataclass
@@ -77,6 +80,11 @@ class Stream:
     parts: list[Part]
     then: str = "end"
     length: int | None = None
+
+
+def within(default: float, least: float, most: float = math.inf) -> Any:
+    """A field of a fault that is a number with bounds: those of the values that can be given for it."""
+    return field(default=default, metadata={"least": least, "most": most})
 
 
 @dataclass

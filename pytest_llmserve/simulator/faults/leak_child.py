@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import MOST_KB, Asked, Fault, within
 
 CHILD = "import sys\nkept = []\nfor line in sys.stdin:\n    kept.append(b'x' * int(line))\n"
 """Ends with the server: nobody holds the other end of its input then."""
@@ -20,7 +20,7 @@ class LeakChild(Fault):
         kb: kilobytes kept there for ever at each request.
     """
 
-    kb: int = 100
+    kb: int = within(100, 0, MOST_KB)
 
     def __post_init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import MOST_KB, Asked, Fault, within
 
 
 @dataclass
@@ -15,7 +15,7 @@ class LeakPrompts(Fault):
         kb: kilobytes kept for ever for each.
     """
 
-    kb: int = 100
+    kb: int = within(100, 0, MOST_KB)
 
     def __post_init__(self) -> None:
         self._kept: dict[str, bytes] = {}

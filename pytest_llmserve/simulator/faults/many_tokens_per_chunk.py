@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_llmserve.simulator.faults.events import text_of, value_of, with_text, with_value
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream, within
 
 
 @dataclass
@@ -16,7 +16,7 @@ class ManyTokensPerChunk(Fault):
         tokens: in each event.
     """
 
-    tokens: int = 4
+    tokens: int = within(4, 1)
 
     def streamed(self, asked: Asked, stream: Stream) -> None:  # noqa: ARG002
         merged: list[Part] = []

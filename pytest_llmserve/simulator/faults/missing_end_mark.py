@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_llmserve.simulator.faults.events import text_of, value_of, with_value
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream, within
 
 
 @dataclass
@@ -17,7 +17,7 @@ class MissingEndMark(Fault):
         finish_reason: is told all the same. Then it is not a fault: not every server sends "[DONE]".
     """
 
-    every: int = 10
+    every: int = within(10, 1)
     finish_reason: bool = False
 
     def streamed(self, asked: Asked, stream: Stream) -> None:

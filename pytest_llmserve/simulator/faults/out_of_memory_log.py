@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, within
 
 LINE = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
 
@@ -18,7 +18,7 @@ class OutOfMemoryLog(Fault):
         every: how many requests there are to each such line.
     """
 
-    every: int = 100
+    every: int = within(100, 1)
 
     def asked(self, asked: Asked) -> None:
         if asked.number % self.every == 0:

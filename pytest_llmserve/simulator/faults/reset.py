@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_llmserve.simulator.faults.events import up_to
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream, within
 
 
 @dataclass
@@ -17,8 +17,8 @@ class Reset(Fault):
         after: so many tokens.
     """
 
-    every: int = 10
-    after: int = 1
+    every: int = within(10, 1)
+    after: int = within(1, 0)
 
     def streamed(self, asked: Asked, stream: Stream) -> None:
         if asked.number % self.every == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, within
 
 
 @dataclass
@@ -15,7 +15,7 @@ class SlotLost(Fault):
         every: how many clients that leave there are to each lost slot.
     """
 
-    every: int = 1
+    every: int = within(1, 1)
 
     def __post_init__(self) -> None:
         self._left = 0

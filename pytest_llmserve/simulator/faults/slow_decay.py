@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import FOR_EVER_MS, Asked, Fault, within
 
 
 @dataclass
@@ -17,8 +17,8 @@ class SlowDecay(Fault):
         spread: sigma of a lognormal law around that, as no real server gets slower evenly.
     """
 
-    ms: float = 1.0
-    spread: float = 0.5
+    ms: float = within(1.0, 0, FOR_EVER_MS)
+    spread: float = within(0.5, 0, 10)
 
     def asked(self, asked: Asked) -> None:
         drawn = random.Random(f"{self.seed} {asked.number}").lognormvariate(0.0, self.spread)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import FOR_EVER_MS, Asked, Fault, within
 
 
 @dataclass
@@ -16,8 +16,8 @@ class SlowTail(Fault):
         ms: how much longer it waits.
     """
 
-    every: int = 20
-    ms: float = 800.0
+    every: int = within(20, 1)
+    ms: float = within(800.0, 0, FOR_EVER_MS)
 
     def asked(self, asked: Asked) -> None:
         if asked.number % self.every == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pytest_llmserve.simulator.faults.events import up_to
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream
+from pytest_llmserve.simulator.faults.fault import FOR_EVER_MS, Asked, Fault, Stream, within
 
 
 @dataclass
@@ -18,9 +18,9 @@ class Stall(Fault):
         after: so many tokens.
     """
 
-    every: int = 10
-    ms: float = 1000.0
-    after: int = 4
+    every: int = within(10, 1)
+    ms: float = within(1000.0, 0, FOR_EVER_MS)
+    after: int = within(4, 0)
 
     def streamed(self, asked: Asked, stream: Stream) -> None:
         if asked.number % self.every == 0:

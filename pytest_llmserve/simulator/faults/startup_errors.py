@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, within
 
 
 @dataclass
@@ -18,9 +18,9 @@ class StartupErrors(Fault):
         status: that they are answered by.
     """
 
-    seconds: float = 5.0
-    share: float = 0.3
-    status: int = 503
+    seconds: float = within(5.0, 0)
+    share: float = within(0.3, 0, 1)
+    status: int = within(503, 400, 599)
 
     def asked(self, asked: Asked) -> None:
         if asked.since_s < self.seconds and self.chance(asked.number, self.share):

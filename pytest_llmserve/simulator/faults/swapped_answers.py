@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream, within
 
 
 @dataclass
@@ -19,7 +19,7 @@ class SwappedAnswers(Fault):
         share: of the requests whose answer is exchanged, if there is another one to exchange it with.
     """
 
-    share: float = 0.05
+    share: float = within(0.05, 0, 1)
 
     def __post_init__(self) -> None:
         self._last: Asked | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, within
 
 
 @dataclass
@@ -18,7 +18,7 @@ class SystemPromptBleed(Fault):
         share: of the answers that do, where two of different system prompts are under way.
     """
 
-    share: float = 0.5
+    share: float = within(0.5, 0, 1)
 
     def __post_init__(self) -> None:
         self._systems: deque[str] = deque(maxlen=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream
+from pytest_llmserve.simulator.faults.fault import Asked, Fault, Stream, within
 
 
 @dataclass
@@ -16,8 +16,8 @@ class WrongLength(Fault):
         by: bytes that are promised beyond those sent; below 0 it promises fewer.
     """
 
-    every: int = 10
-    by: int = 100
+    every: int = within(10, 1)
+    by: int = within(100, -(10**9), 10**9)
 
     def streamed(self, asked: Asked, stream: Stream) -> None:
         if asked.number % self.every == 0:
