@@ -58,6 +58,14 @@ class _Awaiting:
     def __init__(self, state: State) -> None:
         self._state = state
 
+    def _now(self, place: str, act: Callable[[TestRun], T]) -> T:
+        test = current_test(self._state, self._fixture)
+        try:
+            return act(test)
+        except LlmServeError as error:
+            fault = told(error)
+        pytest.fail(f"{place}: {fault}", pytrace=False)
+
     async def _awaited(self, place: str, act: Callable[[TestRun, threading.Event], T]) -> T:
         test = current_test(self._state, self._fixture)
         stop = threading.Event()
@@ -91,12 +99,7 @@ class LoadFace(_Awaiting):
         died: the run is void, and the message says that it was not the server.
         """
         place = _caller(self._state)
-        test = current_test(self._state, "llm_load")
-        try:
-            return test.load(prompts, keywords, on_progress=on_progress)
-        except LlmServeError as error:
-            fault = told(error)
-        pytest.fail(f"{place}: {fault}", pytrace=False)
+        return self._now(place, lambda test: test.load(prompts, keywords, on_progress=on_progress))
 
     def arun(
         self, prompts: object = None, *, on_progress: OnProgress | None = None, **keywords: Any
@@ -135,12 +138,9 @@ class LoadFace(_Awaiting):
         Faults end the test as those of a call do; a server that cannot be used is named.
         """
         place = _caller(self._state)
-        test = current_test(self._state, "llm_load")
-        try:
-            return test.compare((a, b), prompts, keywords, rounds, on_progress=on_progress)
-        except LlmServeError as error:
-            fault = told(error)
-        pytest.fail(f"{place}: {fault}", pytrace=False)
+        return self._now(
+            place, lambda test: test.compare((a, b), prompts, keywords, rounds, on_progress=on_progress)
+        )
 
     def acompare(
         self,
@@ -186,12 +186,12 @@ class LoadFace(_Awaiting):
         Faults end the test as those of a call do.
         """
         place = _caller(self._state)
-        test = current_test(self._state, "llm_load")
-        try:
-            return sweep(test, lengths, requests, users, unit, prompt, keywords, on_progress=on_progress)
-        except LlmServeError as error:
-            fault = told(error)
-        pytest.fail(f"{place}: {fault}", pytrace=False)
+        return self._now(
+            place,
+            lambda test: sweep(
+                test, lengths, requests, users, unit, prompt, keywords, on_progress=on_progress
+            ),
+        )
 
     def asweep(
         self,
@@ -243,13 +243,8 @@ class TasksFace(_Awaiting):
         Faults end the test as those of `llm_load` do; so does a check that raises.
         """
         place = _caller(self._state)
-        test = current_test(self._state, self._fixture)
         call = MixCall(tasks, keywords, alone, canaries, aborts)
-        try:
-            return run_tasks(test, call, on_progress=on_progress)
-        except LlmServeError as error:
-            fault = told(error)
-        pytest.fail(f"{place}: {fault}", pytrace=False)
+        return self._now(place, lambda test: run_tasks(test, call, on_progress=on_progress))
 
     def arun(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,8 +21,7 @@ from pytest_llmserve.simulator.fields import (
     shown,
     stop_texts,
 )
-
-STREAM_TYPE = "application/x-ndjson"
+from pytest_llmserve.simulator.question import Question
 
 FIELDS: dict[str, Check] = {"model": TEXT, "stream": TRUTH, "options": OBJECT}
 
@@ -90,15 +89,30 @@ def ending(answer: Answer) -> dict[str, Any]:
     }
 
 
-def lines(answer: Answer, said: Callable[[str], dict[str, Any]]) -> list[Part]:
-    """The lines of a streamed answer; `said` makes one of a token."""
-    parts = []
-    for due_ms, token in zip(answer.dues_ms, answer.tokens, strict=True):
-        parts.append(Part(due_ms, wire.as_json(said(token) | {"done": False}) + b"\n", 1))
-    parts.append(Part(answer.last_ms, wire.as_json(said("") | ending(answer)) + b"\n"))
-    return parts
+class Lines(ABC):
+    """What both answer with: one object, or a line a token and one with the counts."""
 
+    stream_type = "application/x-ndjson"
 
-def error(message: str) -> bytes:
-    """An error as Ollama words it."""
-    return wire.as_json({"error": message})
+    @abstractmethod
+    def said(self, text: str) -> dict[str, Any]:
+        """The field that holds the text of an answer, or of a part of it."""
+
+    def whole(self, answer: Answer) -> bytes:
+        """The body of an unstreamed answer."""
+        return wire.as_json(self._line(answer, answer.text) | ending(answer))
+
+    def parts(self, question: Question, answer: Answer) -> list[Part]:  # noqa: ARG002
+        """The lines of a streamed one."""
+        parts = []
+        for due_ms, token in zip(answer.dues_ms, answer.tokens, strict=True):
+            parts.append(Part(due_ms, wire.as_json(self._line(answer, token) | {"done": False}) + b"\n", 1))
+        parts.append(Part(answer.last_ms, wire.as_json(self._line(answer, "") | ending(answer)) + b"\n"))
+        return parts
+
+    def error(self, message: str, status: int) -> bytes:  # noqa: ARG002
+        """The body of an error."""
+        return wire.as_json({"error": message})
+
+    def _line(self, answer: Answer, text: str) -> dict[str, Any]:
+        return {"model": answer.model, "created_at": created_at(answer)} | self.said(text)
