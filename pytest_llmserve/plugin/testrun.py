@@ -255,6 +255,7 @@ class TestRun:
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
         keep_text = bool(value(self.state.config, "--llm-keep-text"))
         evidence = replace(evidence, server=self._server_then, mixes=self.mixes, keep_text=keep_text)
+        evidence = replace(evidence, clean=self.redacted)
         no_run = self._no_run or (ONLY_SWEPT if SWEEPS in self.noted else None)
         if no_run is not None:
             evidence = replace(evidence, no_run=no_run)
