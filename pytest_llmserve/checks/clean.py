@@ -30,9 +30,7 @@ _WRONG_REQUEST = (
 )
 
 
-def answer_faults(
-    answered: Answered, sent: bytes, clean: Callable[[str], str] = str
-) -> tuple[str, ...]:
+def answer_faults(answered: Answered, sent: bytes, clean: Callable[[str], str] = str) -> tuple[str, ...]:
     """What is wrong with an answer, a clause each; empty = it is whole and readable, or a clean refusal.
 
     Args:

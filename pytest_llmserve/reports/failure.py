@@ -16,6 +16,8 @@ from pytest_llmserve.reports.figures import peak_lines
 from pytest_llmserve.reports.isolation import carried_lines
 
 _SLOWEST = 5
+_BY_ID = "isolation"
+"""The check whose sentences name single requests."""
 _SHOWN_ERRORS = 4
 
 
@@ -29,6 +31,7 @@ def failure_text(
     diagnosis: Sequence[Diagnosis] = (),
     log: Sequence[str] = (),
     stacks: Sequence[str] = (),
+    request_log: str | None = None,
 ) -> str:
     """All that failed, then what it rests on.
 
@@ -42,6 +45,7 @@ def failure_text(
         diagnosis: what ran short, what explains most first.
         log: lines that show what its log told of errors.
         stacks: lines on what it did meanwhile.
+        request_log: where each request stands with its texts; None = nowhere.
     """
     failed = [v for v in verdicts if v.fails(strict is not None)]
     broken = [v for v in failed if not v.kept_until_then]
@@ -56,6 +60,8 @@ def failure_text(
         lines.append(f"undecided counts as failed ({strict})")
     carried = carried_lines(verdicts, len(runs))
     lines += ["", *carried] if carried else []
+    if request_log is not None and any(v.check == _BY_ID for v in failed):
+        lines += ["", f"these requests with their texts, by ID= and RUN=: {request_log}"]
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
     lines += ["", *log] if log else []
