@@ -58,10 +58,8 @@ def failure_text(
         ended = None
     if strict is not None and any(v.verdict == "undecided" for v in failed):
         lines.append(f"undecided counts as failed ({strict})")
-    carried = carried_lines(verdicts, len(runs))
+    carried = [*carried_lines(verdicts, len(runs)), *_where_told(failed, request_log)]
     lines += ["", *carried] if carried else []
-    if request_log is not None and any(v.check == _BY_ID for v in failed):
-        lines += ["", f"these requests with their texts, by ID= and RUN=: {request_log}"]
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
     lines += ["", *log] if log else []
@@ -102,6 +100,12 @@ def evidence_text(
 
 def _diagnosis_lines(diagnosis: Sequence[Diagnosis]) -> list[str]:
     return ["diagnosis:", *(f"  {short}" for short in diagnosis)] if diagnosis else []
+
+
+def _where_told(failed: Sequence[Verdict], request_log: str | None) -> list[str]:
+    if request_log is None or all(v.check != _BY_ID for v in failed):
+        return []
+    return [f"all requests with their texts, each with ID= and RUN=: {request_log}"]
 
 
 def _run_lines(run: LoadResult, title: str) -> list[str]:
