@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -88,7 +88,9 @@ class Found:
     p_chance: float = 1.0
 
 
-def carried_marks(batches: Sequence[Batch], aborted: Sequence[Aborted], quoted: bool) -> Found:
+def carried_marks(
+    batches: Sequence[Batch], aborted: Sequence[Aborted], quoted: bool, clean: Callable[[str], str] = str
+) -> Found:
     """Read every answer once.
 
     A mark counts where it was issued by a request other than the answer's, sent before that answer was over:
@@ -98,6 +100,7 @@ def carried_marks(batches: Sequence[Batch], aborted: Sequence[Aborted], quoted: 
         batches: runs, and requests asked alone.
         aborted: requests that left no record.
         quoted: the answers' words may be shown.
+        clean: takes secrets out of these, before they are cut.
 
     Raises:
         GeneratorError: answers are no longer there.
@@ -123,7 +126,7 @@ def carried_marks(batches: Sequence[Batch], aborted: Sequence[Aborted], quoted: 
             found = _first(batch, record, words, issued)
             if found is not None:
                 at = words[found.mark or ""]
-                carried.append(_with_excerpt(found, text, at) if quoted else found)
+                carried.append(_with_excerpt(found, text, at, clean) if quoted else found)
     return Found(**counts, carried=tuple(carried), p_chance=_p_chance(carried, strangers, issued))
 
 
@@ -168,8 +171,9 @@ def apart_s(record: RequestRecord, sent_ns: int | None, end_ns: int | None) -> f
     return 0.0 if end_ns is None else max(0, record.sent_ns - end_ns) / NS_PER_S
 
 
-def _with_excerpt(found: Carried, text: str, at: int) -> Carried:
-    around = text[max(0, at - _AROUND) : at + DIGITS + _AROUND]
+def _with_excerpt(found: Carried, text: str, at: int, clean: Callable[[str], str]) -> Carried:
+    before, behind = clean(text[:at]), clean(text[at + DIGITS :])
+    around = before[max(0, len(before) - _AROUND) :] + text[at : at + DIGITS] + behind[:_AROUND]
     return msgspec.structs.replace(found, excerpt=around)
 
 

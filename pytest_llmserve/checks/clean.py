@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pytest_llmserve.checks.revealed import revealed
@@ -23,27 +23,29 @@ NEVER_LOOKED_AT = frozenset({401, 403, 404, 405, 429})
 """Refusals for reasons that lie outside of the input's body."""
 _NOT_IMPLEMENTED = 501
 _SHOWN_CHARS = 60
+_LOOKED_AT_BYTES = 65_536
 _WRONG_REQUEST = (
     *("invalid", "bad_request", "badrequest", "bad request", "validation"),
     *("unprocessable", "context_length", "exceed_context"),
 )
 
 
-def answer_faults(answered: Answered, sent: bytes) -> tuple[str, ...]:
+def answer_faults(answered: Answered, sent: bytes, clean: Callable[[str], str] = str) -> tuple[str, ...]:
     """What is wrong with an answer, a clause each; empty = it is whole and readable, or a clean refusal.
 
     Args:
         answered: the answer.
         sent: the body of the request; to a lie about its length every end but an error of the server's
             own is a clean one.
+        clean: takes secrets out of a text that is shown, before it is cut.
     """
     form_fault = _own_error if isinstance(sent, WrongLength) else _form_fault
-    faults = [] if (fault := form_fault(answered)) is None else [fault]
-    shows = revealed(_own_words(answered), sent)
+    faults = [] if (fault := form_fault(answered, clean)) is None else [fault]
+    shows = revealed(_own_words(answered), sent, clean)
     return (*faults, *([] if shows is None else [f"its answer shows {shows}"]))
 
 
-def _own_error(answered: Answered) -> str | None:
+def _own_error(answered: Answered, clean: Callable[[str], str]) -> str | None:
     """What is wrong with the end of a request that cannot be read as HTTP.
 
     Mostly it is ended by what reads HTTP, which knows no JSON, or closes without a word. 501 is what a
@@ -51,7 +53,7 @@ def _own_error(answered: Answered) -> str | None:
     """
     broken = answered.status is not None and answered.status >= 500 and answered.status != _NOT_IMPLEMENTED
     if broken or answered.outcome in {REFUSED, SERVER_ERROR_IN_STREAM}:
-        return _form_fault(answered)
+        return _form_fault(answered, clean)
     return None
 
 
@@ -64,7 +66,7 @@ def _own_words(answered: Answered) -> bytes:
     return beside_words(parts, answered.text, answered.complete)
 
 
-def _form_fault(answered: Answered) -> str | None:
+def _form_fault(answered: Answered, clean: Callable[[str], str]) -> str | None:
     status, outcome = answered.status, answered.outcome
     why = f" ({answered.error})" if answered.error else ""
     if status is None:
@@ -74,25 +76,25 @@ def _form_fault(answered: Answered) -> str | None:
     if outcome in {TIMED_OUT, CUT_OFF} or not answered.complete:
         return f"its answer {status} was not whole{why}"
     if status >= 400:
-        return _refusal_fault(answered)
+        return _refusal_fault(answered, clean)
     if not 200 <= status < 300:
         return f"it answered {status}, neither 2xx nor 4xx"
     if outcome == SERVER_ERROR_IN_STREAM:
         return None if refused_within(answered) else f"an error inside its {status} answer{why}"
-    return _unreadable(answered)
+    return _unreadable(answered, clean)
 
 
-def _refusal_fault(answered: Answered) -> str | None:
+def _refusal_fault(answered: Answered, clean: Callable[[str], str]) -> str | None:
     """A clean refusal tells its reason as JSON, or a program could not read it."""
     if not answered.body.strip():
         return f"it refused with {answered.status} and no body, which is no JSON"
     if _is_json(answered.body):
         return None
     kind = answered.content_type.partition(";")[0].strip() or "no Content-Type"
-    return f"it refused with {answered.status} in {kind}, which is no JSON: {_shown(answered.body)}"
+    return f"it refused with {answered.status} in {kind}, which is no JSON: {_shown(answered.body, clean)}"
 
 
-def _unreadable(answered: Answered) -> str | None:
+def _unreadable(answered: Answered, clean: Callable[[str], str]) -> str | None:
     """Why a 2xx answer cannot be read: each of its parts is JSON, or it does not claim to be."""
     status, body, kind = answered.status, answered.body, _kind(answered)
     if status == 204:
@@ -100,10 +102,10 @@ def _unreadable(answered: Answered) -> str | None:
     if not body.strip():
         return f"it answered {status} without a body"
     if kind is None:
-        return None if _is_text(body) else f"its answer {status} is not UTF-8: {_shown(body)}"
+        return None if _is_text(body) else f"its answer {status} is not UTF-8: {_shown(body, clean)}"
     for part in _parts(body, kind):
         if part.strip() not in {b"", b"[DONE]"} and not _is_json(part):
-            return f"its answer {status} holds no valid JSON: {_shown(part)}"
+            return f"its answer {status} holds no valid JSON: {_shown(part, clean)}"
     return None
 
 
@@ -180,6 +182,6 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def _shown(data: bytes) -> str:
-    text = " ".join(data[: 4 * _SHOWN_CHARS].decode("utf-8", "replace").split())
+def _shown(data: bytes, clean: Callable[[str], str]) -> str:
+    text = " ".join(clean(data[:_LOOKED_AT_BYTES].decode("utf-8", "replace")).split())
     return repr(text[:_SHOWN_CHARS]) + ("..." if len(text) > _SHOWN_CHARS else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class Evidence:
         log: what the server's log told through the whole test.
         mixes: of the runs that were a mix of tasks, by their place among `runs`.
         keep_text: what was asked and answered may be shown in what outlives the session.
+        clean: takes secrets out of a text.
         environment, server: where the runs were measured, and of whom, as a `Measurement` has them.
     """
 
@@ -40,6 +41,7 @@ class Evidence:
     log: LogWindow = field(default_factory=lambda: LogWindow(missing="the server's log was not followed"))
     mixes: Mapping[int, TaskMix] = field(default_factory=dict)
     keep_text: bool = False
+    clean: Callable[[str], str] = str
     environment: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
 

@@ -51,7 +51,7 @@ class Isolation:
         if missing is not None:
             return [missing]
         claims = self._claims(evidence)
-        found = carried_marks(_batches(evidence), _aborted(evidence), evidence.keep_text)
+        found = carried_marks(_batches(evidence), _aborted(evidence), evidence.keep_text, evidence.clean)
         copies = [one for place, mix in evidence.mixes.items() for one in swapped(mix, place + 1)]
         carried, settled = _proof(found, copies)
         judged: list[Finding | Verdict] = [settled or _silence(evidence, found, claims)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LONGEST_CHARS = 262_144
@@ -45,18 +46,19 @@ SIGNS: tuple[Sign, ...] = (
 )
 
 
-def revealed(answer: bytes, sent: bytes) -> str | None:
+def revealed(answer: bytes, sent: bytes, clean: Callable[[str], str] = str) -> str | None:
     """Say what an answer lets out that the input had not in it; None = nothing.
 
     Args:
         answer: its body, without the words that a model has made up.
         sent: the body of the request: what an answer repeats of it is not the server's.
+        clean: takes secrets out of what is shown, before it is cut.
     """
     text, said = plain(answer[:LONGEST_CHARS]), plain(sent)
     for sign in SIGNS:
         for found in sign.regex.finditer(text):
             if found[0] not in said:
-                return f"{sign.name}: {_shown(text[found.start() :])}"
+                return f"{sign.name}: {_shown(clean(text[found.start() :]))}"
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -14,6 +14,7 @@ from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, mb_text, ms_text
 
 _SHOWN_CHARS = 40
+_LOOKED_AT_BYTES = 65_536
 _NAMED = 3
 """So many neighbours are named."""
 _LATER, _LATER_MS = 3.0, 1000.0
@@ -29,6 +30,7 @@ class Beside:
 
     Attributes:
         sent: the body of the request.
+        clean: takes secrets out of what the server said, before it is cut.
         reference: what the probe's answers are held against.
         probes: its answers after the case, the last one decides; empty = it was not asked.
         ended: what became of the server's process, a clause; None = it is the same, or not known.
@@ -40,6 +42,7 @@ class Beside:
     """
 
     sent: bytes
+    clean: Callable[[str], str] = str
     reference: Reference = field(default_factory=Reference)
     probes: tuple[Said, ...] = ()
     ended: str | None = None
@@ -63,7 +66,7 @@ def survival_of(answered: Answered, beside: Beside) -> Survival:
         if fault is not None
     ]
     ended = () if beside.ended is None else (beside.ended,)
-    faults = (*ended, *answer_faults(answered, beside.sent), *after)
+    faults = (*ended, *answer_faults(answered, beside.sent, beside.clean), *after)
     not_seen = (*beside.not_seen, *_never_looked_at(answered))
     lost = beside.ended or probe_fault(beside.reference, beside.probes)
     what = "; ".join(faults) if faults else _well(answered, beside, took_ms)
@@ -75,7 +78,7 @@ def survival_of(answered: Answered, beside: Beside) -> Survival:
         took_ms=took_ms,
         not_seen=not_seen,
         unusable=lost,
-        evidence=(_told(answered, took_ms), *_evidence(beside, answered.begun_ns)),
+        evidence=(_told(answered, took_ms, beside.clean), *_evidence(beside, answered.begun_ns)),
     )
 
 
@@ -231,12 +234,12 @@ def _never_looked_at(answered: Answered) -> list[str]:
     return [f"whether the input was looked at at all, as it was refused with {answered.status}"]
 
 
-def _told(answered: Answered, took_ms: float) -> str:
+def _told(answered: Answered, took_ms: float, clean: Callable[[str], str] = str) -> str:
     """The answer to the case in a line."""
     if answered.status is None:
         return f"answer: none within {ms_text(took_ms)}, {answered.error or answered.outcome}"
     kind = answered.content_type or "no Content-Type"
-    text = " ".join(answered.body[:800].decode("utf-8", "replace").split())[:200]
+    text = " ".join(clean(answered.body[:_LOOKED_AT_BYTES].decode("utf-8", "replace")).split())[:200]
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return f"answer: {answered.status} in {ms_text(took_ms)}, {kind}, {len(answered.body)} bytes: {shown}"
 

@@ -10,7 +10,7 @@ import msgspec
 
 from pytest_llmserve.dialects.json_generic import DEFAULT_REQUEST
 from pytest_llmserve.dialects.openai import CHAT, COMPLETIONS, split_path
-from pytest_llmserve.dialects.openapi import JsonPost, find_endpoint, find_json_posts
+from pytest_llmserve.dialects.openapi import JsonPost, find_endpoint, find_json_posts, post_paths
 from pytest_llmserve.dialects.piece import UNPARSABLE
 from pytest_llmserve.domain.errors import ServerUnusable
 
@@ -185,6 +185,12 @@ def _unknown(answers: Mapping[str, ProbeAnswer]) -> str:
             text += f"; POST {post.path} takes {post.field!r} but also wants {wants}: give --llm-json-request"
             break
     return text
+
+
+def posts_in(answer: ProbeAnswer) -> tuple[str, ...]:
+    """The path of every POST in an OpenAPI document; empty where the answer is none."""
+    document = _json(answer)
+    return post_paths(document) if isinstance(document, dict) else ()
 
 
 def _json(answer: ProbeAnswer) -> Any:

@@ -50,6 +50,11 @@ def find_json_posts(document: dict[str, Any]) -> list[JsonPost]:
     return sorted(posts, key=_unlikeliness)
 
 
+def post_paths(document: dict[str, Any]) -> tuple[str, ...]:
+    """The path of every POST, in the document's order. Paths with parameters do not count."""
+    return tuple(path for path in _posts(document) if isinstance(path, str) and "{" not in path)
+
+
 def _posts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     paths = document.get("paths")
     return {

@@ -237,7 +237,7 @@ class _Asker:
             replies = [stream.reply for stream in opened]
             asked += users
             errors += [reply.error or str(reply.outcome) for reply in replies if not reply.ok]
-            texts += [reply.text for reply in replies if reply.ok]
+            texts += [self._endpoint.redact(reply.text) for reply in replies if reply.ok]
             first_ms += [reply.ttft_ms for reply in replies if reply.ttft_ms is not None]
             if not errors:
                 slowest.append(max(reply.e2e_ms or 0.0 for reply in replies))

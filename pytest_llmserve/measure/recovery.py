@@ -34,7 +34,7 @@ def before_of(endpoint: Endpoint) -> Before:
             return Before(params=params, unknown=f"it did not answer before ({first.error})")
         second = endpoint.generate(PROBE, timeout=ASK_LIMIT_S, **params)
         if second.ok and second.text == first.text:
-            return Before(params=params, text=first.text)
+            return Before(params=params, text=endpoint.redact(first.text))
         return Before(params=params, unknown="it did not answer the same question twice alike before")
     return Before(unknown="it refused the question before")
 
@@ -67,8 +67,8 @@ def wait_recovered(
     while (left_s := (deadline_ns - time.monotonic_ns()) / NS_PER_S) > 0 and tries < _WRONG_ANSWERS:
         reply = endpoint.generate(PROBE, timeout=max(_PAUSE_S, left_s), **before.params)
         now_ns = time.monotonic_ns() - end_ns
-        if reply.ok and before.text in {None, reply.text}:
-            return recovery_of(before, within_ns, down_ns, now_ns, reply.text, "")
+        if reply.ok and before.text in {None, endpoint.redact(reply.text)}:
+            return recovery_of(before, within_ns, down_ns, now_ns, endpoint.redact(reply.text), "")
         if reply.ok:
             tries, wrong = tries + 1, wrong or (now_ns, reply)
         last = reply.error or str(reply.outcome)
@@ -77,7 +77,7 @@ def wait_recovered(
             last = f"it ended again: {gone}"
             break
         time.sleep(_PAUSE_S)
-    answered_ns, said = (None, None) if wrong is None else (wrong[0], wrong[1].text)
+    answered_ns, said = (None, None) if wrong is None else (wrong[0], endpoint.redact(wrong[1].text))
     return recovery_of(before, within_ns, down_ns, answered_ns, said, last, since)
 
 

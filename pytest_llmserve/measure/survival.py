@@ -20,6 +20,7 @@ from pytest_llmserve.measure.recovery import PROBE, manners
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.serve.curl import shown_request
 from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.reply import Reply
 
 _ASKED = 3
 """The probe is asked so often before the first case, alone and once more in company."""
@@ -107,6 +108,7 @@ class Around:
         jump = None if self._jump is None or ended is not None else self._jump.after(case.memory_bytes)
         return Beside(
             sent=case.request.body,
+            clean=self._opened.endpoint.redact,
             reference=reference,
             probes=probes,
             ended=ended,
@@ -222,11 +224,14 @@ class Trials:
             reply = self._endpoint.generate(PROBE, timeout=limit_s, **params)
             if reply.outcome != HTTP_4XX:
                 break
-        return params, Said(reply.text if reply.ok else None, reply.error)
+        return params, self._said_in(reply)
 
     def _ask(self, limit_s: float, reference: Reference) -> Said:
-        reply = self._endpoint.generate(PROBE, timeout=limit_s, **reference.params)
-        return Said(reply.text if reply.ok else None, reply.error)
+        return self._said_in(self._endpoint.generate(PROBE, timeout=limit_s, **reference.params))
+
+    def _said_in(self, reply: Reply) -> Said:
+        # Without secrets from the beginning: what is shown of it is cut.
+        return Said(self._endpoint.redact(reply.text) if reply.ok else None, reply.error)
 
     def _probed(self, limit_s: float, reference: Reference, around: Around) -> tuple[Said, ...]:
         """Ask, and where the answer is none of those before, ask on with nobody beside."""

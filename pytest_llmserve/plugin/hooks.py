@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llmserve.plugin.collected import Collected
+from pytest_llmserve.plugin.deadline import lift_deadline
 from pytest_llmserve.plugin.options import (
     add_options,
     given_here,
@@ -128,6 +129,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not _is_ours(item):
         return
     require_server(item.config)
+    lift_deadline(item)
     _state(item.config).begin_test(item)
 
 

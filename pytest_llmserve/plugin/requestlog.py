@@ -45,6 +45,34 @@ def request_log(config: pytest.Config) -> Path | None:
     return path
 
 
+def check_request_log(config: pytest.Config) -> None:
+    """Open the file for writing and leave it as it is: a load should not run for a log that cannot be.
+
+    Under pytest-xdist once, before its workers begin.
+
+    Raises:
+        SetupError: no file can be written there.
+    """
+    path = request_log(config)
+    if path is None or hasattr(config, "workerinput"):
+        return
+    there = path.exists()
+    if there and stat.S_ISFIFO(path.stat().st_mode):  # it cannot be opened before somebody reads it
+        return
+    try:
+        with path.open("ab", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                file.write(b"\n")  # a device such as /dev/full tells only then
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> SetupError:
+    return SetupError(f"{FLAG} {path}: cannot be written: {error.strerror}; name a file that can be")
+
+
 @contextmanager
 def logged(test: TestRun, asked: PromptSet, runs: list[LoadResult], name: str) -> Iterator[None]:
     """Write the requests of the runs that are kept meanwhile, also when the load is interrupted.
@@ -84,8 +112,7 @@ def _write(test: TestRun, path: Path, asked: PromptSet, runs: list[LoadResult], 
                 ):
                     file.write(f"{line}\n".encode())
     except OSError as error:
-        why = f"{error.strerror}; name a file that can be"
-        raise SetupError(f"{FLAG} {path}: cannot be written: {why}") from None
+        raise _unwritable(path, error) from None
 
 
 def _begin(test: TestRun, descriptor: int) -> None:

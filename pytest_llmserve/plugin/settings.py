@@ -26,7 +26,7 @@ from pytest_llmserve.plugin.options import (
     named_server,
     value,
 )
-from pytest_llmserve.plugin.requestlog import request_log
+from pytest_llmserve.plugin.requestlog import check_request_log
 from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
 
 _READY_URL_NS = 30 * NS_PER_S
@@ -54,7 +54,7 @@ def check_options(config: pytest.Config) -> None:
         progress_every_ns,
         server_logs,
         _check_reports,
-        request_log,
+        check_request_log,
         kept_as,
         compared_with,
         partial(profile_file, nodeid="", run=1),

@@ -24,14 +24,23 @@ def document_of(test: TestRun) -> dict[str, Any]:
         "attempt": test.attempt,
         "server": opened.document if opened is not None else None,
         "runs": [_without_secrets(test, run) for run in runs],
-        "verdicts": verdict_documents(test.verdicts),
+        "verdicts": _clean(test, verdict_documents(test.verdicts)),
         "not_judged": test.not_judged,
         "diagnosis": [],
         "resources": watched_document(test.window(), started_ns),
         "log": test.log.document(keep_text),
         **test.vigil.document(),
-        **test.noted,
+        **_clean(test, test.noted),
     }
+
+
+def _clean(test: TestRun, value: Any) -> Any:
+    """The same plain data, without secrets in any of its texts."""
+    if isinstance(value, str):
+        return test.redacted(value)
+    if isinstance(value, dict):
+        return {key: _clean(test, each) for key, each in value.items()}
+    return [_clean(test, each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _without_secrets(test: TestRun, run: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
 from pytest_llmserve.plugin.properties import with_figures
-from pytest_llmserve.plugin.requestlog import logged
+from pytest_llmserve.plugin.requestlog import logged, request_log
 from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.settings import profile_file
 from pytest_llmserve.plugin.sweeping import ONLY_SWEPT, SWEEPS
@@ -254,7 +254,8 @@ class TestRun:
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
         evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
         keep_text = bool(value(self.state.config, "--llm-keep-text"))
-        evidence = replace(evidence, server=self._server_then, mixes=self.mixes, keep_text=keep_text)
+        evidence = replace(evidence, server=self._server_then, mixes=self.mixes)
+        evidence = replace(evidence, keep_text=keep_text, clean=self.redacted)
         no_run = self._no_run or (ONLY_SWEPT if SWEEPS in self.noted else None)
         if no_run is not None:
             evidence = replace(evidence, no_run=no_run)
@@ -276,7 +277,7 @@ class TestRun:
         return None if all(told) else self._failure_text(AS_ERRORS)
 
     def _failure_text(self, strict: str | None) -> str:
-        runs, window = self.runs, self.window()
+        runs, window, asked = self.runs, self.window(), request_log(self.state.config)
         text = failure_text(
             self.verdicts,
             runs,
@@ -287,6 +288,7 @@ class TestRun:
             diagnosis=diagnosed(self),
             log=self.log.told(runs),
             stacks=self.vigil.stack_lines(),
+            request_log=None if asked is None else str(asked),
         )
         return self.redacted(text)
 

@@ -16,6 +16,8 @@ from pytest_llmserve.reports.figures import peak_lines
 from pytest_llmserve.reports.isolation import carried_lines
 
 _SLOWEST = 5
+_BY_ID = "isolation"
+"""The check whose sentences name single requests."""
 _SHOWN_ERRORS = 4
 
 
@@ -29,6 +31,7 @@ def failure_text(
     diagnosis: Sequence[Diagnosis] = (),
     log: Sequence[str] = (),
     stacks: Sequence[str] = (),
+    request_log: str | None = None,
 ) -> str:
     """All that failed, then what it rests on.
 
@@ -42,6 +45,7 @@ def failure_text(
         diagnosis: what ran short, what explains most first.
         log: lines that show what its log told of errors.
         stacks: lines on what it did meanwhile.
+        request_log: where each request stands with its texts; None = nowhere.
     """
     failed = [v for v in verdicts if v.fails(strict is not None)]
     broken = [v for v in failed if not v.kept_until_then]
@@ -54,7 +58,7 @@ def failure_text(
         ended = None
     if strict is not None and any(v.verdict == "undecided" for v in failed):
         lines.append(f"undecided counts as failed ({strict})")
-    carried = carried_lines(verdicts, len(runs))
+    carried = [*carried_lines(verdicts, len(runs)), *_where_told(failed, request_log)]
     lines += ["", *carried] if carried else []
     for number, run in enumerate(runs, 1):
         lines += ["", *_run_lines(run, f"run {number}" if len(runs) > 1 else "run")]
@@ -96,6 +100,12 @@ def evidence_text(
 
 def _diagnosis_lines(diagnosis: Sequence[Diagnosis]) -> list[str]:
     return ["diagnosis:", *(f"  {short}" for short in diagnosis)] if diagnosis else []
+
+
+def _where_told(failed: Sequence[Verdict], request_log: str | None) -> list[str]:
+    if request_log is None or all(v.check != _BY_ID for v in failed):
+        return []
+    return [f"all requests with their texts, each with ID= and RUN=: {request_log}"]
 
 
 def _run_lines(run: LoadResult, title: str) -> list[str]:

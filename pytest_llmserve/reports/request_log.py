@@ -51,7 +51,7 @@ def log_lines(
             *_facts(record, redact, wall_ns),
             f"INPUT_SHA={_fingerprint(prompt_text(asked(record.id)))}",
             f"OUTPUT_SHA={'-' if answer is None else _fingerprint(answer)}",
-            f"RUN={name} TEST={quoted(nodeid)}",
+            f"ID={record.id} RUN={name} TEST={quoted(nodeid)}",
         ]
         yield " ".join(parts)
 

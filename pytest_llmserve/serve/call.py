@@ -63,7 +63,7 @@ class Call:
         decoded = self._finished
         error = None if decoded.error is None else redact(decoded.error, self._target)
         record = make_record(request_id, self._prompt, exchange.stamps, exchange.status, decoded, error)
-        return Reply(record, decoded.text)
+        return Reply(record, decoded.text, redact(decoded.text, self._target))
 
 
 class Body:
@@ -107,7 +107,7 @@ def raw_outcome(dialect: Dialect, target: Target, exchange: Exchange, body: Body
         judged = {HTTP_4XX, HTTP_5XX, SERVER_ERROR_IN_STREAM}
         if 200 <= status < 300 and exchange.complete and decoded.outcome not in judged:
             return Outcome(OK, status=status, body=body.raw)
-    error = None if decoded.error is None else redact(decoded.error, target)
+    error = None if decoded.error is None else redact(decoded.error, target, exchange.request.headers)
     return Outcome(decoded.outcome, status=status, error=error, body=body.raw)
 
 
@@ -140,7 +140,9 @@ def answered_of(
     return Answered(
         outcome=OK if good else decoded.outcome,
         status=status,
-        error=None if good or decoded.error is None else redact(decoded.error, target),
+        error=None
+        if good or decoded.error is None
+        else redact(decoded.error, target, exchange.request.headers),
         content_type=body.content_type,
         body=raw,
         text=decoded.text,

@@ -17,11 +17,12 @@ from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.domain.wrong_length import WrongLength
 from pytest_llmserve.serve.call import Body, Call, answered_of, raw_outcome, raw_request
 from pytest_llmserve.serve.heard import Heard
-from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.redact import is_secret, redact
 from pytest_llmserve.serve.reply import Reply
 from pytest_llmserve.serve.stream import AsyncStream, MakeCall, Stream
 from pytest_llmserve.serve.wire import Exchange, Wire
 
+_KEPT_KEYS = 20
 _SIGNS_OF_LIFE = ("/health", "/v1/models", "/")
 
 
@@ -45,6 +46,7 @@ class Endpoint:
         self._dialect = dialect(target.api)
         self._wire = wire or Wire(target)
         self._ids = itertools.count(1)
+        self._keys: dict[tuple[str, str], None] = {}
 
     @property
     def url(self) -> str:
@@ -160,6 +162,7 @@ class Endpoint:
     def _exchanged(self, request: HttpRequest, sink: Body, limit_s: float, fresh: bool = False) -> Exchange:
         exchange = Exchange(request, sink, limit_s)
         exchange.own_headers_win, exchange.fresh = True, fresh
+        self._remember(request)
         if isinstance(request.body, WrongLength):
             from pytest_llmserve.serve import lying
 
@@ -167,6 +170,15 @@ class Endpoint:
         else:
             self._wire.perform(exchange)
         return exchange
+
+    def _remember(self, request: HttpRequest) -> None:
+        """Its secrets: a server may repeat them later, in its log as well."""
+        for name, value in request.headers:
+            if is_secret(name, self.target):
+                self._keys.pop((name, value), None)
+                self._keys[name, value] = None
+        while len(self._keys) > _KEPT_KEYS:
+            del self._keys[next(iter(self._keys))]
 
     def is_alive(self, timeout: float | str = 5) -> bool:
         """True when the server answers a plain GET in time with a status below 500.
@@ -191,8 +203,8 @@ class Endpoint:
         self._wire.close()
 
     def redact(self, text: str) -> str:
-        """The text without the secrets that this endpoint sends."""
-        return redact(text, self.target)
+        """The text without the secrets that this endpoint sends, or has sent of late with `headers=`."""
+        return redact(text, self.target, tuple(self._keys))
 
     def _call(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> Call:
         return Call(self._dialect, self.target, prompt, params, _seconds(timeout))

@@ -20,6 +20,7 @@ _NOT_FOUND = frozenset({404, 405})
 _KEY_WANTED = frozenset({401, 403})
 _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
 _LOADING = frozenset({502, 503, 504})
+_NAMED_PATHS = 8
 _SEE_LOG = "see the server's log"
 
 
@@ -77,7 +78,25 @@ def next_manner(tried: Manner, reply: Reply, fallback_api: str | None, stream: b
     return None
 
 
-def refusal(url: str, replies: Sequence[Reply]) -> str:
+class Paths(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a server's paths.
+
+    Attributes:
+        asked: at which each prompt was sent, in order.
+        posts: that its OpenAPI document has for POST; empty = it has no such document.
+        base: its URL without a path.
+        named: the user may name another path than the one asked; else the API has its own.
+        started: by `--llm-serve`, which takes no path.
+    """
+
+    asked: tuple[str, ...]
+    posts: tuple[str, ...] = ()
+    base: str = ""
+    named: bool = False
+    started: bool = False
+
+
+def refusal(url: str, replies: Sequence[Reply], paths: Paths) -> str:
     """Why the server is unusable, from the answers to all manners tried; the last one failed."""
     # A last 404 comes from the fallback API: what the wanted one said tells more.
     told = replies[0] if replies[-1].status in _NOT_FOUND else replies[-1]
@@ -87,11 +106,27 @@ def refusal(url: str, replies: Sequence[Reply]) -> str:
             f"{url} answered {told.status} to a one-line prompt{said}; give the environment variable that"
             " holds a valid key with --llm-api-key-env VAR"
         )
+    if told.status in _NOT_FOUND:
+        path = paths.asked[0 if told is replies[0] else -1]
+        return f"{url} answered {told.status} to a one-line prompt, POST {path}{said}; {_todo(path, paths)}"
     if told.outcome in {HTTP_4XX, HTTP_5XX}:
         return f"{url} answered {told.status} to a one-line prompt{said}; {_SEE_LOG}"
     if told.outcome == TIMED_OUT:
         return f"{url} did not answer a one-line prompt in time{said}; {_SEE_LOG}"
     return f"{url} failed on a one-line prompt, {OUTCOMES[told.outcome]}{said}; {_SEE_LOG}"
+
+
+def _todo(path: str, paths: Paths) -> str:
+    """What to do where there is nothing at this path."""
+    if not paths.named or path in paths.posts:
+        return _SEE_LOG
+    there = ", ".join(paths.posts[:_NAMED_PATHS]) + (", ..." if len(paths.posts) > _NAMED_PATHS else "")
+    found = f"its /openapi.json has POST {there}: " if there else "is it the right path? "
+    wanted = f"{'http://127.0.0.1:PORT' if paths.started else paths.base}{(*paths.posts, '/PATH')[0]}"
+    how = (
+        "start the server yourself, as --llm-serve takes no path, and name it" if paths.started else "name it"
+    )
+    return f"{found}{how} in the URL, such as --llm-endpoint={wanted}; else {_SEE_LOG}"
 
 
 def is_loading(status: int | None) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from pytest_llmserve.dialects import dialect
-from pytest_llmserve.dialects.detect import Choice, ProbeAnswer, choose, probe_paths
+from pytest_llmserve.dialects.detect import Choice, ProbeAnswer, choose, posts_in, probe_paths
 from pytest_llmserve.domain.addresses import Address, addresses_of, attempts, resolve
 from pytest_llmserve.domain.errors import ServerUnusable
 from pytest_llmserve.domain.exchange import Ending, HttpRequest
@@ -21,6 +21,7 @@ from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.faults import NOT_CONNECTED, TLS
 from pytest_llmserve.serve.opening import (
     FIRST_PROMPT,
+    Paths,
     first_manner,
     hopeless,
     is_loading,
@@ -36,6 +37,7 @@ from pytest_llmserve.serve.wire import Exchange, Wire
 
 __all__ = ["local_address", "resolve", "wait_ready"]
 
+_OPENAPI = "/openapi.json"
 _PAUSE_S = 0.1
 _TRY_LIMIT_S = 10.0
 _FIRST_ANSWER_LIMIT_S = 60.0
@@ -45,7 +47,11 @@ _CRASH_NEWS_S = 1.0
 Death = Callable[[], str | None]
 
 
-def wait_ready(target: Target, *, limit_ns: int, alive: Death = lambda: None) -> Endpoint:
+def _not_known() -> str | None:
+    return None
+
+
+def wait_ready(target: Target, *, limit_ns: int, alive: Death = _not_known) -> Endpoint:
     """Wait for the server, decide dialect and model, and have one real question answered.
 
     Args:
@@ -80,6 +86,7 @@ class _Opening:
         self.addresses = addresses
         self.limit_ns = limit_ns
         self.alive = alive
+        self.started = alive is not _not_known
         self.wire = Wire(target)
         self.deadline = time.monotonic() + limit_ns / NS_PER_S
 
@@ -166,10 +173,12 @@ class _Opening:
         target = self._with_model(choice)
         manner = first_manner(choice.api, target.stream)
         replies: list[Reply] = []
+        asked_at: list[str] = []
         while True:
             asked = manner.apply(target)
             endpoint = Endpoint(asked, wire=self.wire)
             limit_s = self.left_s(_FIRST_ANSWER_LIMIT_S)
+            asked_at.append(endpoint.encoded(FIRST_PROMPT, manner.params).path)
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
             if replies[-1].ok:
                 because = f"{choice.because}; a one-line prompt was answered {pieces(replies[-1])}"
@@ -177,8 +186,20 @@ class _Opening:
             following = next_manner(manner, replies[-1], choice.fallback_api, target.stream)
             if following is None:
                 self.check_death_after(replies[-1])
-                raise ServerUnusable(refusal(target.url, replies))
+                paths = self._paths(tuple(asked_at), named=choice.api == "json")
+                raise ServerUnusable(refusal(target.url, replies, paths))
             manner = following
+
+    def _paths(self, asked: tuple[str, ...], *, named: bool) -> Paths:
+        """What the server's OpenAPI document says of its paths, where the user may name one."""
+        target = self.target
+        return Paths(
+            asked=asked,
+            posts=posts_in(self._probe(_OPENAPI)) if named else (),
+            base=target.url.removesuffix(target.path),
+            named=named,
+            started=self.started,
+        )
 
     def _with_model(self, choice: Choice) -> Target:
         target = self.target

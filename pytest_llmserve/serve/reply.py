@@ -28,10 +28,12 @@ class Reply(msgspec.Struct, frozen=True):
     Attributes:
         record: stamps, counts and outcome, as a load run records them.
         text: the answer, or what came of it.
+        clean: the text without secrets, where it is another one; it is what a failed assert shows.
     """
 
     record: RequestRecord
     text: str
+    clean: str | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -87,7 +89,8 @@ class Reply(msgspec.Struct, frozen=True):
         parts = [f"{self.record.outcome}"]
         if not self.ok:
             parts += [f"status={self.status}", f"error={self.error!r}"]
-        shown = self.text if len(self.text) <= _SHOWN_CHARS else self.text[:_SHOWN_CHARS] + "..."
+        shown = self.text if self.clean is None else self.clean
+        shown = shown if len(shown) <= _SHOWN_CHARS else shown[:_SHOWN_CHARS] + "..."
         if self.ok or shown:
             parts.append(f"text={shown!r}")
         if self.output_tokens is not None:

@@ -41,6 +41,7 @@ def _register_profile() -> None:
       and a failure is found again without a database; the blob replays it alone.
     - Shrinking stays: "fails from 4097 characters on" is what a report is for, and long inputs are drawn as
       (unit, count), which takes some dozens of requests. Hypothesis ends it after 5 minutes or 500 steps.
+    - One failure is reported: after the first one a server may be gone, and that is no fault of other inputs.
     - No explaining: that sends many more requests after the shortest failing one is found.
     """
     from hypothesis import HealthCheck, Phase, settings
@@ -52,6 +53,7 @@ def _register_profile() -> None:
         deadline=None,
         derandomize=True,
         print_blob=True,
+        report_multiple_bugs=False,
         phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink),
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
     )

@@ -80,6 +80,15 @@ WRONG: dict[str, tuple[Any, ...]] = {
 }
 """Parameter -> values out of its range, of another type, or too small to divide by."""
 
+ENDED_SERVERS: tuple[dict[str, Any], ...] = (
+    {"top_k": 0.5},
+    {"n": 0},
+    {"max_tokens": -1},
+    {"temperature": math.nan},
+    {"max_tokens": 999_999},
+)
+"""What is known to have ended servers, one field each: a server refuses the first wrong field it reads."""
+
 
 def sampling_params(*, valid: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     """Fields for a request, to be given as ``llm_endpoint.generate(prompt, **params)``.
@@ -87,7 +96,8 @@ def sampling_params(*, valid: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     Args:
         valid: True = in range, of the fields that nearly every server knows, with max_tokens of 1 to 64.
             False = one to three fields that are out of range or of the wrong type; nulls and nonsense that
-            some servers take for a default are among them.
+            some servers take for a default are among them. Two of three are of `ENDED_SERVERS`, until all
+            of these have been drawn.
     """
     return (
         _in_range()
@@ -120,5 +130,8 @@ def _twentieths(least: float, most: float) -> st.SearchStrategy[float]:
 
 @st.composite
 def _out_of_range(draw: st.DrawFn, wrong: dict[str, st.SearchStrategy[Any]]) -> dict[str, Any]:
+    # hypothesis draws nothing twice that it can tell: of few alternatives all come soon.
+    if draw(st.integers(0, 3)) < 3:
+        return dict(draw(st.sampled_from(ENDED_SERVERS)))
     names = draw(st.lists(st.sampled_from(list(wrong)), min_size=1, max_size=3, unique=True))
     return {name: draw(wrong[name]) for name in names}
