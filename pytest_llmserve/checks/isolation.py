@@ -139,7 +139,8 @@ def _silence(evidence: Evidence, found: Found, claims: Sequence[MixClaims]) -> F
     if tasks:
         rests = f"this rests on the right answers of {', '.join(dict.fromkeys(tasks))}"
         return _finding(found, PASS, head, f"only {told}, so {rests}")
-    return _finding(found, UNDECIDED, head, told, doubt=f"{LEAST_REPEATED} or more are needed: {_ASK}")
+    ask = "give more users=" if found.repeated >= LEAST_REPEATED else _ASK
+    return _finding(found, UNDECIDED, head, told, doubt=f"{LEAST_REPEATED} or more are needed: {ask}")
 
 
 def _finding(

@@ -21,8 +21,8 @@ def swapped(mix: TaskMix, number: int) -> list[Carried]:
     """Answers that belong to another request of the mix, each with its owner.
 
     Proof are requests that got each other's answers (two, or more in a ring), and two or more different
-    answers given out to others by tasks whose prompts have each an answer of its own. One answer alone is not
-    told from a phrase that the model says now and then.
+    answers given out to others, of tasks whose prompts have each an answer of its own, where half of the
+    answers that changed are such. One alone is not told from a phrase that the model says now and then.
 
     Args:
         mix: whose requests were asked alone too, for answers without chance.
@@ -35,9 +35,10 @@ def swapped(mix: TaskMix, number: int) -> list[Carried]:
     owner_of = _strange(mix, records, lone, now)
     proof = _in_rings(owner_of)
     few_words = _of_few_words(records, lone)
-    others = {i for i, owner in owner_of.items() if i not in proof and records.task(owner) not in few_words}
-    if len({owner_of[id_] for id_ in others}) >= _LEAST_COPIES or (proof and others):
-        proof |= others
+    copies = {i for i, owner in owner_of.items() if i not in proof and records.task(owner) not in few_words}
+    changed = sum(now.get(id_, text) != text for id_, text in lone.items())
+    if len({owner_of[id_] for id_ in copies}) >= _LEAST_COPIES and 2 * len(copies) >= changed - len(proof):
+        proof |= copies
     return [records.carried(id_, owner) for id_, owner in owner_of.items() if id_ in proof]
 
 
@@ -79,10 +80,11 @@ def _in_rings(owner_of: Mapping[int, int]) -> set[int]:
 
 def _of_few_words(records: _Records, lone: Mapping[int, str]) -> set[str | None]:
     """Tasks in which prompts share an answer, as labels are shared: one that came once tells nothing."""
-    prompts: defaultdict[tuple[str | None, str], set[int]] = defaultdict(set)
+    said_to: defaultdict[str, set[int]] = defaultdict(set)
     for id_, text in lone.items():
-        prompts[records.task(id_), text].add(records.prompt(id_))
-    return {task for (task, text), known in prompts.items() if len(known) > 1 and len(text) >= LEAST_CHARS}
+        said_to[text].add(records.prompt(id_))
+    shared = {text for text, prompts in said_to.items() if len(prompts) > 1 and len(text) >= LEAST_CHARS}
+    return {records.task(id_) for id_, text in lone.items() if text in shared}
 
 
 def texts_of(run: LoadResult, only: Container[int] | None = None) -> dict[int, str]:

@@ -16,7 +16,9 @@ MOST_UNSEEN = 0.5
 DOUBTFUL = 0.1
 """A drop that chance gives so seldom, by the better of the two tests, is no pass."""
 LEAST_PROMPTS = 5
-"""A batch may shift all answers to one prompt together. Of fewer prompts only a drop by half is shown."""
+"""A batch may shift all answers to one prompt together, so those to fewer prompts show only a great drop."""
+MOST_SHIFTED = 2 / 3
+"""Of the right answers to few prompts: a loss up to that is not told from such a shift."""
 _SMALLEST_P = 1e-12
 
 
@@ -78,7 +80,7 @@ class TaskDrop:
         if self.few_prompts is None:
             return True
         before, after = self.figures.share_alone or 0.0, self.figures.share or 0.0
-        return before - after > MOST_UNSEEN * before
+        return before - after > MOST_SHIFTED * before
 
     @property
     def doubtful(self) -> bool:

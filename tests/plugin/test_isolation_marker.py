@@ -63,7 +63,8 @@ def test_a_mix_of_tasks_is_judged_and_told_by_task(suite, mock_server):
         "isolation: no answer carried another request's mark: 120 of 120 repeated their own,"
         " so a swap in 2.5% of the requests would have been seen at 95%"
     )
-    assert says["sentence"].startswith("says: 100% right alone, 100% at 3 users (n=20 alike, p=1): ")
+    alike = "100% right alone, 100% at 3 users (n=20 alike, of 2 prompts only, p=1)"
+    assert says["sentence"].startswith(f"says: {alike}: ")
     assert silent["sentence"] == (
         "right answers of silent: no evidence, none of its 20 answers was right alone:"
         " its check or its prompts are wrong"

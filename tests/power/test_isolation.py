@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -83,4 +84,90 @@ def test_a_drop_by_a_third_of_fifty_answers_is_found(noise):
     """From 90 % right alone to 60 % together, in at least 95 % of 200 mixes of three tasks."""
     rng = np.random.default_rng(7)
     found = sum(failed(rng, asked=150, beside=150, noise=noise, spoiled=1 / 3) for _ in range(200))
+    assert found >= 190
+
+
+class Said:
+    """Where an answer lies."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def read(self, at: int) -> str:
+        return self.text
+
+
+def answered(texts: list[str]) -> LoadResult:
+    records = [
+        msgspec.structs.replace(RECORDS[number], text_at=0, texts=Said(text))
+        for number, text in enumerate(texts)
+    ]
+    return LoadResult(LoadPlan(users=8, salt="00000001"), records, GeneratorHealth())
+
+
+def called_swapped(lone: list[str], now: list[str], prompts: int) -> bool:
+    """Whether answers without marks, and without checks, were called another request's."""
+    mix = TaskMix(
+        tasks=TASKS,
+        together=answered(now),
+        alone=answered(lone),
+        prompt_of={number: number % prompts for number in range(len(now))},
+        repeatable=True,
+    )
+    (verdict,) = Isolation().judge(Evidence(runs=(mix.together,), mixes={0: mix}))
+    return verdict.verdict == FAIL
+
+
+def own_answers(n: int) -> list[str]:
+    return [f"A long answer to question {number} alone." for number in range(n)]
+
+
+@pytest.mark.parametrize("phrases", [1, 3, 20])
+def test_a_model_that_refuses_now_and_then_swaps_nothing(phrases):
+    """A twentieth of its prompts is refused half of the time, in so many forms: accused in 1 % at most."""
+    rng = np.random.default_rng(7)
+
+    def drawn(marginal):
+        refused = marginal & (rng.random(198) < 0.5)
+        forms = rng.integers(phrases, size=198)
+        own = own_answers(198)
+        return [f"I cannot help with that, form {forms[i]}." if refused[i] else own[i] for i in range(198)]
+
+    accused = 0
+    for _ in range(500):
+        marginal = rng.random(198) < 0.05
+        accused += called_swapped(drawn(marginal)[:60], drawn(marginal), 198)
+    assert accused <= binom.ppf(0.999, 500, 0.01)
+
+
+@pytest.mark.parametrize("labels", [6, 28, 200])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_classifier_swaps_nothing(labels, noise):
+    """However many labels come once alone: without noise never accused, with a little in 1 % at most."""
+    rng = np.random.default_rng(7)
+    accused = 0
+    for _ in range(250):
+        first, second = rng.integers(labels, size=(2, 60))
+        unsure = rng.random(60) < noise
+
+        def drawn(n, first=first, second=second, unsure=unsure):
+            other = unsure[np.arange(n) % 60] & (rng.random(n) < 0.5)
+            chosen = np.where(other, second[np.arange(n) % 60], first[np.arange(n) % 60])
+            return [f'{{"emotion": "label{label:04}"}}' for label in chosen]
+
+        accused += called_swapped(drawn(20), drawn(66), 60)
+    assert accused <= (binom.ppf(0.999, 250, 0.01) if noise else 0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_a_twentieth_of_answers_that_change_places_is_found(noise):
+    """Of 150 requests asked alone, in 95 % of 200 mixes; also where batches change a tenth of the answers."""
+    rng = np.random.default_rng(7)
+    found = 0
+    for _ in range(200):
+        lone = own_answers(150)
+        now = [f"Changed: {said}" if rng.random() < noise else said for said in lone]
+        for first in np.flatnonzero(rng.random(149) < 0.025).tolist():
+            now[first], now[first + 1] = now[first + 1], now[first]
+        found += called_swapped(lone, now, 150)
     assert found >= 190
