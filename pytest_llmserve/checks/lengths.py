@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,12 +13,16 @@ from pytest_llmserve.domain.metrics import Distribution, distribution
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import ms_text
-from pytest_llmserve.stats.step import LEAST_LENGTHS, LEAST_VALUES, Step, step_in
+from pytest_llmserve.stats.paired import Stratum, p_of_drop_within
+from pytest_llmserve.stats.step import LEAST_LENGTHS, LEAST_VALUES, TIMES, Step, least_seen, step_in
 
 CHARS_A_TOKEN = 4
 """An estimate for English, where a server does not count."""
 LATENCIES = {"e2e_ms": "e2e latency", "ttft_ms": "TTFT"}
 _NEARLY, _LONGER = 1.05, 1.2
+_FAILING = 0.25
+"""Share of a length's requests: with more, half of the middle half never came."""
+_ALPHA = 0.01
 _COLUMNS = ("chars", "tokens", "n", "failed", "TTFT p50", "p90", "e2e p50", "p90", "p99")
 
 
@@ -30,6 +35,7 @@ class LengthRow(msgspec.Struct, frozen=True, kw_only=True):
         n, failed: requests, and how many of them failed.
         ttft_ms, e2e_ms: distributions; a failed request counts as infinitely slow.
         error: the first that was wrong with one of them, or None.
+        outcome: how most of the failed ones ended, a word of `domain.outcome`, or None.
     """
 
     length_chars: int
@@ -39,17 +45,30 @@ class LengthRow(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: Distribution
     e2e_ms: Distribution
     error: str | None = None
+    outcome: str | None = None
+
+    @property
+    def fails(self) -> bool:
+        """So many failed that the latency of the others tells nothing."""
+        return self.failed > 0 and self.failed >= _FAILING * self.n
+
+    @property
+    def told(self) -> str:
+        """How many failed and how: "6 of 6 of 3200 characters failed (timed_out)"."""
+        return f"{self.failed} of {self.n} of {self.length_chars} characters failed ({self.outcome})"
 
 
 class Cliff(msgspec.Struct, frozen=True, kw_only=True):
-    """Between two lengths latency jumps more than its growth explains.
+    """Between two lengths latency jumps more than its growth explains, or requests begin to fail.
 
     Attributes:
         metric: "e2e_ms" or "ttft_ms".
         below_chars, above_chars: the lengths.
-        below_ms, above_ms: medians there.
-        expected_ms: median above, as the growth up to there has it.
+        below_ms, above_ms: medians there; of failed requests infinite.
+        expected_ms: what is usual above, as the growth up to there has it; NaN where requests fail.
         p: how often chance alone would make such a step.
+        outcome: how most of the requests from `above_chars` on failed; None = they are answered, but late.
+        failed, n: of the requests from `above_chars` on; 0 where they are answered.
     """
 
     metric: str
@@ -59,8 +78,16 @@ class Cliff(msgspec.Struct, frozen=True, kw_only=True):
     above_ms: float
     expected_ms: float
     p: float
+    outcome: str | None = None
+    failed: int = 0
+    n: int = 0
 
     def __str__(self) -> str:
+        if self.outcome is not None:
+            return (
+                f"from {self.above_chars} characters on {self.failed} of {self.n} requests failed"
+                f" ({self.outcome}), up to {self.below_chars} they are answered (p = {self.p:.2g})"
+            )
         return (
             f"median {LATENCIES[self.metric]} jumps from {ms_text(self.below_ms)} at {self.below_chars}"
             f" characters to {ms_text(self.above_ms)} at {self.above_chars}, where its growth explains"
@@ -72,21 +99,37 @@ class LengthLimit(msgspec.Struct, frozen=True, kw_only=True):
     """The length from which on the server refuses inputs.
 
     Attributes:
-        accepted_chars, refused_chars: the longest seen to be answered, the shortest seen to be refused.
+        accepted_chars: the longest below it that was answered in full; None = none was.
+        refused_chars: the shortest seen to be refused.
         status: of the refusal.
         error: its text.
+        between: what came of a length between the two that was neither answered nor refused, or None.
     """
 
-    accepted_chars: int
+    accepted_chars: int | None
     refused_chars: int
     status: int | None
     error: str
+    between: str | None = None
 
     def __str__(self) -> str:
-        return (
-            f"answered up to {self.accepted_chars} characters, refused from {self.refused_chars} on:"
-            f" {self.error}"
+        upto = "never answered" if self.accepted_chars is None else f"answered up to {self.accepted_chars}"
+        between = "" if self.between is None else f"; between them requests fail: {self.between}"
+        return f"{upto} characters, refused from {self.refused_chars} on: {self.error}{between}".replace(
+            "never answered characters", "never answered"
         )
+
+
+class LeastJump(msgspec.Struct, frozen=True, kw_only=True):
+    """How large a jump had to be to be found.
+
+    Attributes:
+        above_chars: the first length behind it.
+        times: what was measured there, so many times, is found in 4 of 5 cases; None = ten times is not.
+    """
+
+    above_chars: int
+    times: float | None
 
 
 class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +140,7 @@ class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
         cliff: the greatest, or None: there is none, or `no_cliff` says why none could be seen.
         limit: where the server refuses inputs for their length; None = nowhere up to the longest.
         no_cliff: why a cliff could not be looked for; None = it was.
+        least_jumps: of end-to-end latency, behind each length, where a cliff was looked for and none found.
         cut_chars: from this length on the server counts no more input tokens: it cuts inputs; or None.
         run: the load, all lengths together.
     """
@@ -105,6 +149,7 @@ class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
     cliff: Cliff | None = None
     limit: LengthLimit | None = None
     no_cliff: str | None = None
+    least_jumps: tuple[LeastJump, ...] = ()
     cut_chars: int | None = None
     run: LoadResult | None = None
 
@@ -121,7 +166,7 @@ class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
         """Sentences on the rows."""
         found = [f"cliff: {self.cliff}"] if self.cliff is not None else []
         if self.cliff is None:
-            why = self.no_cliff or "no jump beyond chance and even growth"
+            why = self.no_cliff or f"no jump beyond chance and even growth{self._would_see()}"
             found.append(f"no cliff: {why}")
         if self.limit is not None:
             found.append(f"limit: {self.limit}")
@@ -133,12 +178,24 @@ class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
             found.append(f"input tokens not told by the server: estimated at {CHARS_A_TOKEN} characters each")
         return found
 
+    def _would_see(self) -> str:
+        """The smallest jump that would have been found, told apart where the last length takes a larger one."""
+        if not self.least_jumps:
+            return ""
+        *inner, last = [math.inf if jump.times is None else jump.times for jump in self.least_jumps]
+        upto, end = max([1.0, *inner]), self.least_jumps[-1].above_chars
+        parts = [(max(upto, last), "at any length")]
+        if last > upto:
+            parts = [(upto, f"below {end} characters"), (last, f"at {end}")]
+        return "; " + ", ".join(f"{_times(times)} {where}" for times, where in parts)
+
     def as_json(self) -> dict[str, Any]:
         """For the report."""
         return {
             "rows": [_row_json(row) for row in self.rows],
-            "cliff": None if self.cliff is None else msgspec.to_builtins(self.cliff),
+            "cliff": None if self.cliff is None else _finite(msgspec.to_builtins(self.cliff)),
             "no_cliff": self.no_cliff,
+            "least_jumps": msgspec.to_builtins(self.least_jumps),
             "limit": None if self.limit is None else msgspec.to_builtins(self.limit),
             "cut_chars": self.cut_chars,
             "said": self.said(),
@@ -162,6 +219,7 @@ def row_of(
     failed = sum(not record.ok for record in records)
     refused = error is not None and not records
     first = next((record.error for record in records if not record.ok), error)
+    ends = Counter(str(record.outcome) for record in records if not record.ok)
     return LengthRow(
         length_chars=length,
         input_tokens=input_tokens,
@@ -170,28 +228,90 @@ def row_of(
         ttft_ms=distribution((r.ttft_ms for r in records if r.ok), failed or int(refused)),
         e2e_ms=distribution((r.e2e_ms for r in records if r.ok), failed or int(refused)),
         error=first,
+        outcome=ends.most_common(1)[0][0] if ends else None,
     )
 
 
 def cliff_of(rows: Sequence[LengthRow]) -> tuple[Cliff | None, str | None]:
-    """(the cliff of end-to-end latency, else of TTFT; why none could be looked for).
+    """(where requests begin to fail, else the cliff of end-to-end latency, else of TTFT; why none was judged).
 
-    Lengths at which too few requests were answered are left out.
+    Args:
+        rows: of lengths that were sent in the load, ascending.
     """
-    seen = [row for row in rows if len(row.e2e_ms.values_ms) >= LEAST_VALUES]
+    failing = _failing_from(rows)
+    if failing is not None:
+        return failing, None
+    seen = _judged(rows)
+    if len(seen) >= LEAST_LENGTHS:
+        for metric in LATENCIES:
+            step = step_in([row.length_chars for row in seen], [_values(row, metric) for row in seen], _ALPHA)
+            if step is not None:
+                return _cliff(metric, [row.length_chars for row in seen], step), None
+    if any(row.fails for row in rows):
+        return None, f"not judged: {', '.join(row.told for row in rows if row.fails)}"
     if len(seen) < LEAST_LENGTHS:
         return None, (
-            f"{len(seen)} of {len(rows)} lengths have {LEAST_VALUES} answers or more,"
+            f"{len(seen)} of {len(rows)} lengths have {LEAST_VALUES} requests or more,"
             f" and it takes {LEAST_LENGTHS} of them to tell a jump from growth: give more lengths or requests"
         )
-    lengths = [row.length_chars for row in seen]
-    for metric in LATENCIES:
-        values = [getattr(row, metric).values_ms for row in seen]
-        if min(map(len, values)) >= LEAST_VALUES:
-            step = step_in(lengths, values)
-            if step is not None:
-                return _cliff(metric, lengths, step), None
     return None, None
+
+
+def least_jumps_of(rows: Sequence[LengthRow]) -> tuple[LeastJump, ...]:
+    """How large a jump of end-to-end latency would have been found, where `cliff_of` has looked for one."""
+    seen = _judged(rows)
+    found = least_seen([row.length_chars for row in seen], [_values(row, "e2e_ms") for row in seen], _ALPHA)
+    return tuple(
+        LeastJump(above_chars=row.length_chars, times=times if math.isfinite(times) else None)
+        for row, times in zip(seen[1:], found, strict=True)
+    )
+
+
+def _judged(rows: Sequence[LengthRow]) -> list[LengthRow]:
+    return [row for row in rows if row.n >= LEAST_VALUES and not row.fails]
+
+
+def _values(row: LengthRow, metric: str) -> list[float]:
+    """A failed request is infinitely slow."""
+    figure: Distribution = getattr(row, metric)
+    return [*figure.values_ms, *[math.inf] * figure.failed]
+
+
+def _failing_from(rows: Sequence[LengthRow]) -> Cliff | None:
+    """The length from which on requests fail, all lengths to the longest, beyond chance; else None.
+
+    Fisher's exact test of the requests below and above, times the places where it could have been.
+    """
+    found = []
+    for at in range(1, len(rows)):
+        below, above = rows[:at], rows[at:]
+        if not all(row.fails for row in above) or rows[at - 1].fails:
+            continue
+        asked, failed = sum(row.n for row in above), sum(row.failed for row in above)
+        before = sum(row.n for row in below)
+        answered = before - sum(row.failed for row in below)
+        p = (len(rows) - 1) * p_of_drop_within([Stratum(answered, before, asked - failed, asked)])
+        if p <= _ALPHA:
+            found.append(_failure(rows[at - 1], above, p))
+    return found[0] if found else None
+
+
+def _failure(below: LengthRow, above: Sequence[LengthRow], p: float) -> Cliff:
+    ends = Counter[str]()
+    for row in above:
+        ends[str(row.outcome)] += row.failed
+    return Cliff(
+        metric="e2e_ms",
+        below_chars=below.length_chars,
+        above_chars=above[0].length_chars,
+        below_ms=below.e2e_ms.p50,
+        above_ms=above[0].e2e_ms.p50,
+        expected_ms=math.nan,
+        p=p,
+        outcome=ends.most_common(1)[0][0],
+        failed=sum(row.failed for row in above),
+        n=sum(row.n for row in above),
+    )
 
 
 def _cliff(metric: str, lengths: Sequence[int], step: Step) -> Cliff:
@@ -229,11 +349,25 @@ def _cells(row: LengthRow) -> tuple[str, ...]:
     return (str(row.length_chars), told, str(row.n), str(row.failed), *map(_ms, figures))
 
 
+def _times(times: float) -> str:
+    if math.isinf(times):
+        return f"not even one to {TIMES[-1]:g} times as much would surely have been seen"
+    return f"one to {times:g} times as much would have been seen"
+
+
+def _finite(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no other numbers."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
+
+
 def _ms(value: float) -> str:
     return ms_text(value).removesuffix(" ms") if math.isfinite(value) else "-"
 
 
 def _row_json(row: LengthRow) -> dict[str, Any]:
     figures = {name: getattr(row, name).summary() for name in ("ttft_ms", "e2e_ms")}
-    plain = {name: getattr(row, name) for name in ("length_chars", "input_tokens", "n", "failed", "error")}
+    plain = {
+        name: getattr(row, name)
+        for name in ("length_chars", "input_tokens", "n", "failed", "error", "outcome")
+    }
     return plain | figures

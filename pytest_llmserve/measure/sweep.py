@@ -10,13 +10,23 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_llmserve.checks.lengths import CHARS_A_TOKEN, LengthLimit, LengthSweep, cliff_of, cut_at, row_of
+from pytest_llmserve.checks.lengths import (
+    CHARS_A_TOKEN,
+    LengthLimit,
+    LengthRow,
+    LengthSweep,
+    cliff_of,
+    cut_at,
+    least_jumps_of,
+    row_of,
+)
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.input_tokens import input_tokens
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.marks import salt_after
-from pytest_llmserve.domain.outcome import HTTP_4XX, Outcome
+from pytest_llmserve.domain.outcome import HTTP_4XX, TIMED_OUT, Outcome
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.engine import Progress
@@ -128,9 +138,23 @@ def swept(
             for length in chars
         )
         limit = scout.limit(chars)
-    cliff, no_cliff = cliff_of(rows)
-    cut = cut_at([(row.length_chars, row.input_tokens) for row in rows])
-    return LengthSweep(rows=rows, cliff=cliff, limit=limit, no_cliff=no_cliff, cut_chars=cut, run=run)
+    return _found(rows, [row for row in rows if row.length_chars in of], limit, run)
+
+
+def _found(
+    rows: tuple[LengthRow, ...], sent: list[LengthRow], limit: LengthLimit | None, run: LoadResult
+) -> LengthSweep:
+    """What the rows tell; those that were refused before the load tell of the limit alone."""
+    cliff, no_cliff = cliff_of(sent)
+    return LengthSweep(
+        rows=rows,
+        cliff=cliff,
+        limit=limit,
+        no_cliff=no_cliff,
+        least_jumps=least_jumps_of(sent) if cliff is None and no_cliff is None else (),
+        cut_chars=cut_at([(row.length_chars, row.input_tokens) for row in rows]),
+        run=run,
+    )
 
 
 def mark_chars(plan: LoadPlan) -> int:
@@ -185,6 +209,8 @@ class _Scout:
             self.params["max_tokens"] = MAX_TOKENS
         self.counts: dict[int, int | None] = {}
         self.refused: dict[int, Outcome] = {}
+        self._answered: list[int] = []
+        self._failing: dict[int, Outcome] = {}
         self.least_chars = self._room + len(front) + 1
 
     def close(self) -> None:
@@ -194,11 +220,20 @@ class _Scout:
     def look_at(self, lengths: list[int]) -> None:
         """Ask each length once; a warm-up of the server, too."""
         for length in lengths:
-            answer = self.ask(length)
-            if self._refuses(answer):
-                self.refused[length] = answer
-            else:
+            answer = self._sorted(length)
+            if not self._refuses(answer):
                 self.counts[length] = input_tokens(answer.body) if answer.ok else None
+
+    def _sorted(self, length: int) -> Outcome:
+        """Ask a length, and note whether it was answered, refused, or neither."""
+        answer = self.ask(length)
+        if self._refuses(answer):
+            self.refused[length] = answer
+        elif answer.ok:
+            self._answered.append(length)
+        else:
+            self._failing[length] = answer
+        return answer
 
     def ask(self, length: int) -> Outcome:
         """Send one prompt of so many characters; the first one again without max_tokens if it is refused.
@@ -233,28 +268,44 @@ class _Scout:
     def error_at(self, length: int) -> str | None:
         """Why a length was refused, or None."""
         answer = self.refused.get(length)
-        return None if answer is None else answer.error or str(answer)
+        return None if answer is None else _error(answer)
 
     def limit(self, lengths: list[int]) -> LengthLimit | None:
-        """Where refusals begin, within a twentieth; None where the longest is answered."""
-        if not self.refused or lengths[-1] not in self.refused:
+        """Where refusals begin, within a twentieth; None where the longest is not refused."""
+        if lengths[-1] not in self.refused:
             return None
-        accepted = max(length for length in lengths if length not in self.refused)
-        refused = min(length for length in self.refused if length > accepted)
-        last = self.refused[refused]
-        while refused - accepted > max(1, _WITHIN * refused):
-            middle = (accepted + refused) // 2
-            answer = self.ask(middle)
+        taken = max(length for length in lengths if length not in self.refused)
+        refused = min(length for length in self.refused if length > taken)
+        while refused - taken > max(1, _WITHIN * refused):
+            middle = (taken + refused) // 2
+            answer = self._sorted(middle)
             if self._refuses(answer):
-                refused, last = middle, answer
-            elif answer.ok:
-                accepted = middle
-            else:  # it neither takes nor refuses this one: what is known stands
+                refused = middle
+            elif answer == TIMED_OUT:  # each further one may take as long: what is known stands
                 break
+            else:
+                taken = middle
+        accepted = max((length for length in self._answered if length < refused), default=None)
+        last = self.refused[refused]
         return LengthLimit(
-            accepted_chars=accepted, refused_chars=refused, status=last.status, error=last.error or str(last)
+            accepted_chars=accepted,
+            refused_chars=refused,
+            status=last.status,
+            error=_error(last),
+            between=self._between(accepted or 0, refused),
         )
+
+    def _between(self, accepted: int, refused: int) -> str | None:
+        """What came of the shortest length that was neither answered nor refused."""
+        length = min((each for each in self._failing if accepted < each < refused), default=None)
+        if length is None:
+            return None
+        return f"{length} characters: {_error(self._failing[length])} ({self._failing[length]!s})"
 
     @staticmethod
     def _refuses(answer: Outcome) -> bool:
         return answer == HTTP_4XX and answer.status in _REFUSALS
+
+
+def _error(answer: Outcome) -> str:
+    return answer.error or str(answer)
