@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from pytest_llmserve.domain.disconnects import (
     NO_CONNECTION,
@@ -93,21 +94,25 @@ def too_busy(before: Look, after: Look) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _too_slow(was: Together, now: Together, held_up: Sequence[float] = ()) -> bool:
-    """Even the fastest round is over what is let pass, and without such shares of the rounds."""
+def _too_slow(was: Together, now: Together) -> bool:
+    """Even the fastest round is over what is let pass."""
     if was.usual_ms is None or not now.slowest_ms:
         return False
-    shares = held_up or [0.0] * len(now.slowest_ms)
-    fastest_ms = min(ms * (1 - share) for ms, share in zip(now.slowest_ms, shares, strict=True))
-    return fastest_ms > RATIO * was.usual_ms + GRACE_MS
+    return min(now.slowest_ms) > RATIO * was.usual_ms + GRACE_MS
 
 
 def _held_up(was: Together, now: Together) -> bool:
-    """Without the time that was taken from this process a round was fast enough.
+    """Without the time that was taken from this process, then and now, a round was fast enough.
 
     A server on the same machine is held up as well; one elsewhere is not, but its answers are read late.
     """
-    return not _too_slow(was, now, now.held_up)
+    mine_ms, usual_ms = _less(now), _less(was)
+    return bool(mine_ms and usual_ms) and min(mine_ms) <= RATIO * median(usual_ms) + GRACE_MS
+
+
+def _less(asked: Together) -> list[float]:
+    """Times of the rounds, less the share in which this process was kept from running; where it is known."""
+    return [ms * (1 - share) for ms, share in zip(asked.slowest_ms, asked.held_up, strict=False)]
 
 
 def disconnects_of(

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from pytest_llmserve.domain.units import NS_PER_S
+
 _EVERY_NS = 2_000_000
 _SLACK_NS = 500_000
 """A timer on a quiet machine is late by less; Linux takes 50 us of slack by itself."""
@@ -19,16 +21,23 @@ class HeldUp:
     def __init__(self) -> None:
         self._over = threading.Event()
         self._ns = 0
+        self._asleep_ns = time.monotonic_ns()
         self._thread = threading.Thread(target=self._run, name="llmserve-held-up", daemon=True)
 
     def lap(self) -> Callable[[], float]:
         """Begin to count; what is returned tells the share of the time since then that was lost, 0 to 1."""
-        began_ns, lost_ns = time.monotonic_ns(), self._ns
+        began_ns, lost_ns = time.monotonic_ns(), self._lost_ns(time.monotonic_ns())
 
         def share() -> float:
-            return min(1.0, (self._ns - lost_ns) / max(1, time.monotonic_ns() - began_ns))
+            now_ns = time.monotonic_ns()
+            lost = (self._lost_ns(now_ns) - lost_ns) / max(1, now_ns - began_ns)
+            return min(1.0, max(0.0, lost))
 
         return share
+
+    def _lost_ns(self, now_ns: int) -> int:
+        """With a delay that has not ended."""
+        return self._ns + delay_ns(self._asleep_ns, now_ns)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -39,11 +48,11 @@ class HeldUp:
         self._thread.join(_END_LIMIT_S)
 
     def _run(self) -> None:
-        began_ns = time.monotonic_ns()
-        while not self._over.wait(_EVERY_NS / 1e9):
+        self._asleep_ns = time.monotonic_ns()
+        while not self._over.wait(_EVERY_NS / NS_PER_S):
             now_ns = time.monotonic_ns()
-            self._ns += delay_ns(began_ns, now_ns)
-            began_ns = now_ns
+            self._ns += delay_ns(self._asleep_ns, now_ns)
+            self._asleep_ns = now_ns
 
 
 def delay_ns(began_ns: int, woken_ns: int) -> int:
