@@ -48,11 +48,12 @@ types: venv
 layers: venv
 	$(BIN)/lint-imports
 
+# `make proof RESUME=--resume` goes on with the faults where an earlier one was interrupted.
 proof: venv  ## The long proofs that `make test` leaves out: the wire under 20,000 damaged answers, verdicts, faults.
-	@LLMSERVE_PROOF_SESSIONS=$(CURDIR)/$(PROOF_SESSIONS) LLMSERVE_PROOF_FAULTS=$(CURDIR)/$(PROOF_FAULTS) \
-	  $(BIN)/python -m pytest -m proof
-	$(BIN)/python tests/power/fault_page.py $(PROOF_FAULTS)
+	@LLMSERVE_PROOF_SESSIONS=$(CURDIR)/$(PROOF_SESSIONS) $(BIN)/python -m pytest -m proof
 	$(BIN)/python tests/power/table.py --write --sessions $(PROOF_SESSIONS)
+	@$(BIN)/python tests/power/fault_matrix.py --jobs 2 --left $(PROOF_FAULTS) $(RESUME); status=$$?; \
+	if [ $$status -le 1 ]; then $(BIN)/python tests/power/fault_page.py $(PROOF_FAULTS); fi; exit $$status
 
 bench: venv  ## How exact and how cheap the load engine is; needs two quiet cores.
 	$(BIN)/python benchmarks/bench.py --write

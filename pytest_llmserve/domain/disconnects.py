@@ -64,6 +64,7 @@ class Together(msgspec.Struct, frozen=True, kw_only=True):
         users: as many at once.
         asked: in all rounds together.
         slowest_ms: of each round that was answered, until its last answer.
+        held_up: of each of these rounds, the share of its time in which this process was kept from running.
         errors: of the questions that were not answered, a line each.
         texts: the answers.
     """
@@ -71,6 +72,7 @@ class Together(msgspec.Struct, frozen=True, kw_only=True):
     users: int
     asked: int = 0
     slowest_ms: tuple[float, ...] = ()
+    held_up: tuple[float, ...] = ()
     errors: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from pytest_llmserve.domain.disconnects import (
     NO_CONNECTION,
@@ -67,16 +68,51 @@ def _worse(was: Together, now: Together, known: set[str]) -> list[str]:
     if now.errors:
         return [f"{now}: {len(now.errors)} of {now.asked} not answered ({now.errors[0]})"]
     found = []
-    usual_ms, before_ms = now.usual_ms, was.usual_ms
-    if usual_ms is not None and before_ms is not None and usual_ms > RATIO * before_ms + GRACE_MS:
+    if _too_slow(was, now) and not _held_up(was, now):
         takes = "takes" if now.users == 1 else "take"
-        found.append(f"{now} {takes} {ms_text(usual_ms)}, {ms_text(before_ms)} before")
+        best, before = ms_text(min(now.slowest_ms)), ms_text(was.usual_ms or 0.0)
+        found.append(f"{now} {takes} {best} at best, {before} before")
     # Asked together, a right server may word it otherwise: sums run in another order.
     if now.users == 1 and len(set(was.texts)) == 1 and now.texts and not known & set(now.texts):
         found.append(
             f"it answers otherwise than before: {_shown(now.texts[0])} instead of {_shown(was.texts[0])}"
         )
     return found
+
+
+def too_busy(before: Look, after: Look) -> tuple[str, ...]:
+    """Clauses on questions that took too long while this process was kept from running."""
+    found = []
+    for was, now in zip(before.together, after.together, strict=False):
+        if not now.errors and _too_slow(was, now) and _held_up(was, now):
+            took, usual = ms_text(min(now.slowest_ms)), ms_text(was.usual_ms or 0.0)
+            share = f"for {100 * max(now.held_up):.0f}% of the time our own process was kept from running"
+            found.append(
+                f"how fast it is: this machine was too busy to tell ({now}: {took} at best, {usual} before;"
+                f" {share})"
+            )
+    return tuple(found)
+
+
+def _too_slow(was: Together, now: Together) -> bool:
+    """Even the fastest round is over what is let pass."""
+    if was.usual_ms is None or not now.slowest_ms:
+        return False
+    return min(now.slowest_ms) > RATIO * was.usual_ms + GRACE_MS
+
+
+def _held_up(was: Together, now: Together) -> bool:
+    """Without the time that was taken from this process, then and now, a round was fast enough.
+
+    A server on the same machine is held up as well; one elsewhere is not, but its answers are read late.
+    """
+    mine_ms, usual_ms = _less(now), _less(was)
+    return bool(mine_ms and usual_ms) and min(mine_ms) <= RATIO * median(usual_ms) + GRACE_MS
+
+
+def _less(asked: Together) -> list[float]:
+    """Times of the rounds, less the share in which this process was kept from running; where it is known."""
+    return [ms * (1 - share) for ms, share in zip(asked.slowest_ms, asked.held_up, strict=False)]
 
 
 def disconnects_of(
@@ -98,7 +134,8 @@ def disconnects_of(
         left_out: clauses on what was not tried.
     """
     rows = rows_of(visits)
-    not_seen = (*left_out, *before.unseen, *_never(rows))
+    busy = () if after is None else too_busy(before, after)
+    not_seen = (*left_out, *before.unseen, *_never(rows), *busy)
     if after is None:
         ill = tuple(f"{asked}: {asked.errors[0]}" for asked in before.together if asked.errors)
         what = f"nothing was tried, as the server was not well before: {'; '.join(ill)}"
@@ -116,7 +153,7 @@ def disconnects_of(
         what = f"as before {_time(after_ns)} after the last of {who}: {_figures(before, after)}"
         what += _meanwhile(visits)
     what += f"; not seen: {'; '.join(not_seen)}" if not_seen else ""
-    recovered_ms = None if faults else after_ns / NS_PER_MS
+    recovered_ms = None if faults or busy else after_ns / NS_PER_MS
     return Disconnects(
         what=what,
         faults=faults,

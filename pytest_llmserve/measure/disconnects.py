@@ -6,9 +6,11 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec import structs
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.disconnects import (
@@ -22,13 +24,20 @@ from pytest_llmserve.domain.disconnects import (
     Look,
     Together,
 )
-from pytest_llmserve.domain.disconnects_judged import disconnects_of, files_allowed, levels, wrong
+from pytest_llmserve.domain.disconnects_judged import (
+    disconnects_of,
+    files_allowed,
+    levels,
+    too_busy,
+    wrong,
+)
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.recovery import Before
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.prompts import with_nonce
 from pytest_llmserve.measure.at_rest import AtRest
+from pytest_llmserve.measure.held_up import HeldUp
 from pytest_llmserve.measure.opening import OpenServer
 from pytest_llmserve.measure.recovery import ASK_LIMIT_S, PROBE, before_of
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -43,6 +52,7 @@ _UPLOAD_PAUSE_S = 0.05
 _MOST_PIECES = 5
 _SHARE_OF_TTFT = 0.8
 _PAUSE_S = 0.1
+_LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,8 @@ def disconnects(opened: OpenServer, wish: Leave) -> Disconnects:
         ServerUnusable: the host's name is not known.
     """
     where, left_out = _places(opened, wish)
-    with contextlib.closing(Endpoint(opened.endpoint.target)) as endpoint:
-        asker = _Asker(endpoint, AtRest(opened), levels(wish.users))
+    with contextlib.closing(Endpoint(opened.endpoint.target)) as endpoint, HeldUp() as held_up:
+        asker = _Asker(endpoint, AtRest(opened), levels(wish.users), held_up)
         before, ttft_s = asker.before()
         fault = asker.refused(wish) if not _ill(before) else None
         if fault is not None:
@@ -156,11 +166,15 @@ def _leavings(
 
 
 class _Asker:
-    """Asks short questions, alone and together. Mutable: what the server takes, learnt by `before`."""
+    """Asks short questions, alone and together.
 
-    def __init__(self, endpoint: Endpoint, rest: AtRest, at_once: Sequence[int]) -> None:
-        self._endpoint, self._rest, self._at_once = endpoint, rest, at_once
+    Mutable: what the server takes, learnt by `before`; of each number at once the fastest look of `after`.
+    """
+
+    def __init__(self, endpoint: Endpoint, rest: AtRest, at_once: Sequence[int], held_up: HeldUp) -> None:
+        self._endpoint, self._rest, self._at_once, self._held_up = endpoint, rest, at_once, held_up
         self._known = Before()
+        self._fastest: dict[int, Together] = {}
 
     def before(self) -> tuple[Look, float]:
         """(the server at rest, its usual time to the first token in s)."""
@@ -198,34 +212,46 @@ class _Asker:
 
     def after(self, before: Look, clients: int, within_ns: int) -> tuple[Look, int]:
         """(the last look, when it began): looks until all is as before, the last of them begun in time."""
-        began_ns = time.monotonic_ns()
+        began_ns, held_up = time.monotonic_ns(), self._held_up.lap()
         while True:
             at_ns = time.monotonic_ns() - began_ns
-            look = self._look(before, clients, (within_ns - at_ns) / NS_PER_S)
+            look = self._look(before, clients, (within_ns - at_ns) / NS_PER_S, held_up)
             over = time.monotonic_ns() - began_ns + _PAUSE_S * NS_PER_S >= within_ns
-            if over or look.gone is not None or not wrong(before, look, clients):
+            if over or look.gone is not None or not (wrong(before, look, clients) or too_busy(before, look)):
                 return look, at_ns
             time.sleep(_PAUSE_S)
 
-    def _look(self, before: Look, clients: int, left_s: float) -> Look:
+    def _look(self, before: Look, clients: int, left_s: float, held_up: Callable[[], float]) -> Look:
         """Asks as before, up to the first level at which something is wrong."""
         asked: list[Together] = []
         for was in before.together:
             if self._rest.gone() is None:
-                usual_s = max(was.slowest_ms) / 1000
-                asked.append(self._together(was.users, round(max(left_s, 2 * usual_s + 1), 1))[0])
+                # A machine that keeps us from running keeps answers too.
+                least_s = (2 * max(was.slowest_ms) / 1000 + 1) / max(_LEAST_SHARE, 1 - held_up())
+                now, _ = self._together(was.users, round(max(left_s, least_s), 1))
+                asked.append(self._at_best(now))
             if self._rest.gone() is not None or wrong(before, Look(together=tuple(asked)), clients):
                 break
         enough = None if before.open_files is None else before.open_files + files_allowed(clients)
         return self._rest.look(asked, self._endpoint, enough)
 
+    def _at_best(self, now: Together) -> Together:
+        """With the times of the fastest look so far: what a server could do once, it has not lost."""
+        if now.errors:
+            return now
+        best = min(self._fastest.get(now.users, now), now, key=lambda each: min(each.slowest_ms))
+        self._fastest[now.users] = best
+        return structs.replace(now, slowest_ms=best.slowest_ms, held_up=best.held_up)
+
     def _together(self, users: int, limit_s: float) -> tuple[Together, list[float]]:
         """(so many questions at once in several rounds, times to their first tokens in ms)."""
         slowest: list[float] = []
+        held_up: list[float] = []
         errors: list[str] = []
         texts, first_ms = [], []
         asked = 0
         while len(slowest) < ROUNDS and not errors:
+            lap = self._held_up.lap()
             with contextlib.ExitStack() as streams:
                 opened = [
                     streams.enter_context(self._endpoint.stream(PROBE, timeout=limit_s, **self._known.params))
@@ -241,7 +267,13 @@ class _Asker:
             first_ms += [reply.ttft_ms for reply in replies if reply.ttft_ms is not None]
             if not errors:
                 slowest.append(max(reply.e2e_ms or 0.0 for reply in replies))
+                held_up.append(lap())
         found = Together(
-            users=users, asked=asked, slowest_ms=tuple(slowest), errors=tuple(errors), texts=tuple(texts)
+            users=users,
+            asked=asked,
+            slowest_ms=tuple(slowest),
+            held_up=tuple(held_up),
+            errors=tuple(errors),
+            texts=tuple(texts),
         )
         return found, first_ms

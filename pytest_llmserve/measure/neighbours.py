@@ -155,3 +155,13 @@ def overlapping(neighbours: tuple[Neighbour, ...], begun_ns: int, end_ns: int) -
 def ended_before(neighbours: tuple[Neighbour, ...], begun_ns: int) -> tuple[Neighbour, ...]:
     """Those that were over by then."""
     return tuple(n for n in neighbours if n.end_ns is not None and n.end_ns < begun_ns)
+
+
+def why_failed(neighbour: Neighbour | None, limit_s: float) -> str:
+    """What came of a question that was not answered as it should, in words; None = it was never asked."""
+    if neighbour is None:
+        return "it was never asked"
+    if neighbour.outcome is None:
+        return f"no answer within {limit_s:g} s"
+    status = "" if neighbour.status is None else f", status {neighbour.status}"
+    return neighbour.error or f"{neighbour.outcome}{status}"

@@ -14,7 +14,7 @@ from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.outcome import HTTP_4XX, OK
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said, Survival
 from pytest_llmserve.measure.jump import Jump
-from pytest_llmserve.measure.neighbours import Neighbours, ended_before, overlapping
+from pytest_llmserve.measure.neighbours import Neighbours, ended_before, overlapping, why_failed
 from pytest_llmserve.measure.opening import OpenServer
 from pytest_llmserve.measure.recovery import PROBE, manners
 from pytest_llmserve.measure.watch import Watch
@@ -81,7 +81,7 @@ class Around:
         self._neighbours.call(case.timeout_s)
         first = [*self._neighbours.over(time.monotonic_ns()), None][0]
         if first is None or first.outcome != OK:
-            why = self._neighbours.lost or "it was not answered" if first is None else first.error
+            why = self._neighbours.lost or why_failed(first, case.timeout_s)
             self._sick = f"neighbours, as the first one failed before any case ({why})"
             self._neighbours.stop()
             return False

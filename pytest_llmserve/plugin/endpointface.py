@@ -10,9 +10,9 @@ from pytest_llmserve.domain.disconnects import PLACES
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.survival import Survival
-from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_S, duration_ns
+from pytest_llmserve.domain.units import BYTES_PER_MB, duration_ns
 from pytest_llmserve.plugin.faces import current_test
-from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.endpoint import Endpoint, limit_s
 
 if TYPE_CHECKING:
     from pytest_llmserve.domain.disconnects import Disconnects
@@ -89,7 +89,7 @@ class EndpointFace(Endpoint):
         _ = self._test  # outside of a test nothing is looked at
         case = Case(
             request=self._hostile(body, prompt, params, path, headers),
-            timeout_s=_seconds(timeout),
+            timeout_s=limit_s(timeout, "survives: timeout"),
             memory_bytes=_bytes(memory_mb),
             neighbours=neighbours,
             probe=probe,
@@ -186,16 +186,6 @@ class EndpointFace(Endpoint):
             body=request.body,
             headers=(*request.headers, *(headers or {}).items()),
         )
-
-
-def _seconds(timeout: float | str) -> float:
-    try:
-        limit_ns = duration_ns(timeout)
-    except ValueError as error:
-        raise SetupError(f"survives: timeout: {error}") from None
-    if limit_ns == 0:
-        raise SetupError("survives: timeout: 0 leaves no time to answer")
-    return limit_ns / NS_PER_S
 
 
 def _bytes(memory_mb: float) -> int:

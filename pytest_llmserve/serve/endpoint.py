@@ -124,7 +124,7 @@ class Endpoint:
             `.body` beside it.
         """
         request, sink = self.request(body, path=path, headers=headers, method=method), Body()
-        exchange = self._exchanged(request, sink, _seconds(timeout))
+        exchange = self._exchanged(request, sink, limit_s(timeout))
         return raw_outcome(self._dialect, self.target, exchange, sink)
 
     def request(
@@ -155,7 +155,7 @@ class Endpoint:
             SetupError: the request cannot be sent as HTTP.
         """
         sink = Body()
-        exchange = self._exchanged(request, sink, _seconds(timeout), fresh=True)
+        exchange = self._exchanged(request, sink, limit_s(timeout), fresh=True)
         spoken = request.path == self.encoded("", {}).path
         return answered_of(self._dialect, self.target, exchange, sink, spoken)
 
@@ -185,7 +185,7 @@ class Endpoint:
 
         Nothing that a server does makes it raise.
         """
-        deadline = time.monotonic() + _seconds(timeout)
+        deadline = time.monotonic() + limit_s(timeout)
         for path in _SIGNS_OF_LIFE:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
@@ -207,21 +207,26 @@ class Endpoint:
         return redact(text, self.target, tuple(self._keys))
 
     def _call(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> Call:
-        return Call(self._dialect, self.target, prompt, params, _seconds(timeout))
+        return Call(self._dialect, self.target, prompt, params, limit_s(timeout))
 
     def _call_maker(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> MakeCall:
-        limit_s = _seconds(timeout)
-        return lambda on_text: Call(self._dialect, self.target, prompt, params, limit_s, on_text)
+        most_s = limit_s(timeout)
+        return lambda on_text: Call(self._dialect, self.target, prompt, params, most_s, on_text)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url}, api={self.api}, model={self.model})"
 
 
-def _seconds(timeout: float | str) -> float:
+def limit_s(timeout: float | str, name: str = "timeout") -> float:
+    """A time limit in s, of 5 or "5s".
+
+    Raises:
+        SetupError: it is none, in words that begin with its name.
+    """
     try:
         limit_ns = duration_ns(timeout)
     except ValueError as error:
-        raise SetupError(f"timeout: {error}") from None
+        raise SetupError(f"{name}: {error}") from None
     if limit_ns == 0:
-        raise SetupError("timeout: 0 leaves no time to answer")
+        raise SetupError(f"{name}: 0 leaves no time to answer")
     return limit_ns / NS_PER_S

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_llmserve.domain.survival import Neighbour
 from pytest_llmserve.domain.target import target_from_url
-from pytest_llmserve.measure.neighbours import Neighbours, ended_before, overlapping
+from pytest_llmserve.measure.neighbours import Neighbours, ended_before, overlapping, why_failed
 
 
 @pytest.fixture
@@ -107,3 +107,16 @@ def test_those_under_way_are_told_from_those_before_and_after():
     )
     assert [each.id for each in overlapping(all_of, 10, 20)] == [2, 3, 5]
     assert [each.id for each in ended_before(all_of, 10)] == [1]
+
+
+def test_what_failed_is_said_in_words():
+    """Its error, or else its outcome and status; or that there was none in time."""
+    said = [
+        why_failed(None, 2.0),
+        why_failed(Neighbour(id=1, begun_ns=0), 2.0),
+        why_failed(
+            Neighbour(id=1, begun_ns=0, end_ns=1, outcome="http_5xx", status=500, error="500: oh"), 2.0
+        ),
+        why_failed(Neighbour(id=1, begun_ns=0, end_ns=1, outcome="http_5xx", status=500), 2.0),
+    ]
+    assert said == ["it was never asked", "no answer within 2 s", "500: oh", "http_5xx, status 500"]

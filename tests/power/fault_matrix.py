@@ -1,33 +1,35 @@
 """Every planted fault against one acceptance suite: what finds it, and what else fails.
 
-``python tests/power/fault_matrix.py [--seeds 20] [--healthy 100] [--jobs 2] [--only leak] [--left FILE]``
+``python tests/power/fault_matrix.py [--jobs 2] [--only leak] [--left FILE [--resume]]``
 
-Each row is a pytest session of its own against the simulator, started by `--llm-serve`.
-Exit status 1: a fault was not found, or a check failed that has no cause to.
+Whether a fault is found is counted with the tests that its row needs, `--seeds` times; false alarms with the
+whole suite, `--whole` times a row, and `--healthy` times against a server without a fault.
+Each is a pytest session of its own against the simulator, started by `--llm-serve`. Ctrl-C and SIGTERM end
+those under way; what was counted stays in FILE, which `--resume` goes on with.
+Exit status 1: a fault was not found, or a check failed that has no cause to; 130: it was interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fault_left import Left
 from fault_rows import HEALTHY, LEGAL, ROWS, Row
+from fault_sessions import Interrupted, Sessions
 
 SUITE = Path(__file__).with_name("fault_suite.py.txt")
-SESSION_LIMIT_S = 300
 JOBS = max(1, (os.cpu_count() or 2) // 2)
 """Sessions at a time: more would be in each other's way."""
 
@@ -70,8 +72,12 @@ def told(report: Path, seed: int) -> list[str]:
     return [f"--llm-report={report}", f"--hypothesis-seed={seed}", "-p", "no:cacheprovider", "-q"]
 
 
-def session(row: Row, seed: int, needs: Sequence[str] = ()) -> Seen:
-    """Run the suite in a process of its own."""
+def session(sessions: Sessions, row: Row, seed: int, needs: Sequence[str] = ()) -> Seen:
+    """Run the suite in a process of its own.
+
+    Raises:
+        Interrupted: it was ended before its end.
+    """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "test_suite.py").write_text(SUITE.read_text())
@@ -79,11 +85,8 @@ def session(row: Row, seed: int, needs: Sequence[str] = ()) -> Seen:
         report = place / "report.json"
         begun = time.monotonic()
         command = [sys.executable, "-m", "pytest", *arguments(row, seed, report, needs)]
-        done = subprocess.run(
-            command, cwd=place, capture_output=True, text=True, timeout=SESSION_LIMIT_S, check=False
-        )
-        seconds = time.monotonic() - begun
-        return seen(done.returncode, report, done.stdout + done.stderr, seconds)
+        status, text = sessions.run(command, place)
+        return seen(status, report, text, time.monotonic() - begun)
 
 
 def seen(status: int, report: Path, text: str, seconds: float = 0.0) -> Seen:
@@ -131,25 +134,45 @@ def red_of(test: dict[str, Any]) -> str:
     return f"{test['nodeid'].rpartition('::')[2]}: {'; '.join(undecided) or test['outcome']}"
 
 
+class Asked(NamedTuple):
+    """One session: a row, a seed, and whether with the whole suite or with the tests that the row needs."""
+
+    row: Row
+    seed: int
+    whole: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.row.name} seed {self.seed} {'whole' if self.whole else 'own'}"
+
+
 @dataclass
 class Count:
-    """Sessions of one row, counted."""
+    """Sessions of one row, counted.
+
+    Attributes:
+        sessions, found: with the tests that the row needs, and in how many of them the fault was found.
+        whole: sessions with the whole suite.
+        alarms, red: of both.
+    """
 
     row: Row
     sessions: int = 0
     found: int = 0
+    whole: int = 0
     alarms: Counter[str] = field(default_factory=Counter)
     red: Counter[str] = field(default_factory=Counter)
     sentence: str = ""
     seconds: float = 0.0
 
-    def add(self, one: Seen) -> list[str]:
+    def add(self, one: Seen, whole: bool = False) -> list[str]:
         """Count a session; returns what is wrong with it, in words."""
         row = self.row
-        self.sessions += 1
+        self.whole += whole
+        self.sessions += not whole
         self.seconds += one.seconds
         if row.found_by is not None and row.found_by in one.failed:
-            self.found += 1
+            self.found += not whole
             self.sentence = self.sentence or one.sentences[row.found_by]
         alarms = sorted(one.failed - row.also - {row.found_by})
         self.alarms.update(alarms)
@@ -157,7 +180,7 @@ class Count:
         wrong = [f"{check}: {one.sentences[check]}" for check in alarms]
         if row.found_by is None:  # a fault that is found may take the evidence from other tests
             wrong += one.red
-        if row.found_by is not None and row.found_by not in one.failed:
+        elif row.found_by not in one.failed and not whole:  # tests before it may have used the fault up
             wrong.append(f"{row.found_by} did not fail")
         return wrong
 
@@ -170,45 +193,80 @@ class Count:
 
     def as_json(self) -> dict[str, Any]:
         row = self.row
-        counted = {"sessions": self.sessions, "found": self.found, "alarms": dict(self.alarms)}
-        return {"name": row.name, "found_by": row.found_by, **counted, "sentence": self.sentence}
+        counted = {"sessions": self.sessions, "found": self.found, "whole": self.whole}
+        return {"name": row.name, "found_by": row.found_by, **counted, "alarms": dict(self.alarms)} | {
+            "sentence": self.sentence
+        }
 
     def told(self) -> str:
-        found = f"found {self.found}" if self.row.found_by else "nothing to find"
+        own = f"found {self.found} of {self.sessions}" if self.row.found_by else "nothing to find"
         alarms = ", ".join(f"{check} {times}" for check, times in self.alarms.items()) or "none"
-        each_s = self.seconds / max(1, self.sessions)
+        both = self.sessions + self.whole
         return (
-            f"{self.row.name:32} {self.sessions:4} sessions  {found:16} false alarms: {alarms}"
-            f"  red without a verdict: {sum(self.red.values())}  {each_s:.1f} s each"
+            f"{self.row.name:32} {own:18} false alarms: {alarms} in {both}, {self.whole} of them whole"
+            f"  red without a verdict: {sum(self.red.values())}  {self.seconds / max(1, both):.1f} s each"
         )
 
 
-def all_sessions(seeds: int, healthy: int, only: str = "") -> list[tuple[Row, int]]:
-    """Row and seed of each session, one of each row after the other; rows with `only` in their name."""
-    rows = [(row, seeds) for row in (*ROWS, *LEGAL)] + [(HEALTHY, healthy)]
-    asked = [(row, seed) for row, times in rows if only in row.name for seed in range(1, times + 1)]
-    return sorted(asked, key=lambda one: one[1])
+def all_sessions(seeds: int, whole: int, healthy: int, only: str = "") -> list[Asked]:
+    """All that is to be run, one of each row after the other; rows with `only` in their name."""
+    found = [Asked(row, seed, False) for row in ROWS for seed in range(1, seeds + 1)]
+    found += [Asked(row, seed, True) for row in (*ROWS, *LEGAL) for seed in range(1, whole + 1)]
+    found += [Asked(HEALTHY, seed, True) for seed in range(1, healthy + 1)]
+    return sorted((one for one in found if only in one.row.name), key=lambda one: one.seed)
 
 
-def judged(asked: Iterable[tuple[Row, int]], jobs: int, needs_only: bool = False) -> list[Count]:
-    """All sessions, some at a time, each told as it comes; Ctrl-C leaves out those not yet begun."""
+def judged(asked: Iterable[Asked], jobs: int, left: Left) -> tuple[list[Count], bool]:
+    """(all that was counted, whether to the end); some sessions at a time, each told and left as it comes.
+
+    Ctrl-C ends those under way and leaves out those not yet begun.
+    """
     counts: dict[str, Count] = {}
+    to_do = []
+    for one in asked:
+        count = counts.setdefault(one.row.name, Count(one.row))
+        before = left.sessions.get(one.key)
+        if before is None:
+            to_do.append(one)
+        else:
+            count.add(of_json(before), one.whole)
+    sessions, over = Sessions(), False
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [(r, s, pool.submit(session, r, s, r.needs if needs_only else ())) for r, s in asked]
         try:
-            for row, seed, future in futures:
-                tell(row, seed, counts.setdefault(row.name, Count(row)), future.result())
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-    return [count for count in counts.values() if count.sessions]
+            futures = {
+                pool.submit(session, sessions, o.row, o.seed, () if o.whole else o.row.needs): o
+                for o in to_do
+            }
+            for future in as_completed(futures):
+                take(futures[future], future, counts, left)
+            over = True
+        except (KeyboardInterrupt, Interrupted):
+            pool.shutdown(wait=False, cancel_futures=True)
+        finally:
+            sessions.end()
+    return [count for count in counts.values() if count.sessions + count.whole], over
 
 
-def tell(row: Row, seed: int, count: Count, one: Seen) -> None:
-    """Count a session, and print what it showed."""
-    wrong = count.add(one)
-    print(
-        f"{row.name} (seed {seed}): {'; '.join(wrong) or 'as it should be'}, {one.seconds:.0f} s", flush=True
-    )
+def take(one: Asked, future: Future[Seen], counts: dict[str, Count], left: Left) -> None:
+    """Count a session, print what it showed, and leave both."""
+    found = future.result()
+    count = counts[one.row.name]
+    tell(one, count.add(found, one.whole), found)
+    left.add(one.key, as_json(found), [each.as_json() for each in counts.values()])
+
+
+def as_json(one: Seen) -> dict[str, Any]:
+    """What `of_json` makes the same of again, but for the text."""
+    return {"exit": one.exit, "red": one.red, "sentences": one.sentences, "seconds": round(one.seconds, 1)}
+
+
+def of_json(told: dict[str, Any]) -> Seen:
+    failed = frozenset(told["sentences"])
+    return Seen(told["exit"], failed, tuple(told["red"]), told["sentences"], "", told["seconds"])
+
+
+def tell(asked: Asked, wrong: Sequence[str], one: Seen) -> None:
+    print(f"{asked.key}: {'; '.join(wrong) or 'as it should be'}, {one.seconds:.0f} s", flush=True)
     for word in one.red:
         print(f"    without a verdict: {word}", flush=True)
     if any(word.endswith(": error") for word in one.red):
@@ -217,26 +275,23 @@ def tell(row: Row, seed: int, count: Count, one: Seen) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Which check finds which planted fault.")
-    parser.add_argument("--seeds", type=int, default=20, help="sessions of each fault")
-    parser.add_argument("--healthy", type=int, default=100, help="sessions against a healthy server")
-    parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--seeds", type=int, default=20, help="sessions of each fault with its own tests")
+    parser.add_argument("--whole", type=int, default=2, help="sessions of each row with the whole suite")
+    parser.add_argument("--healthy", type=int, default=100, help="the same against a healthy server")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="sessions at a time")
     parser.add_argument("--only", default="", help="rows with this in their name")
-    parser.add_argument("--quick", action="store_true", help="only the tests that a row needs")
     parser.add_argument("--left", type=Path, help="counts are left here, for tests/power/fault_page.py")
+    parser.add_argument("--resume", action="store_true", help="leave out what is counted there")
     asked = parser.parse_args()
-    found = judged(all_sessions(asked.seeds, asked.healthy, asked.only), asked.jobs, asked.quick)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    wanted = all_sessions(asked.seeds, asked.whole, asked.healthy, asked.only)
+    found, over = judged(wanted, asked.jobs, Left(asked.left, asked.resume))
     for count in found:
         print(count.told())
-    if asked.left:
-        leave(found, asked.left)
+    if not over:
+        print("interrupted" + (f": --resume goes on from {asked.left}" if asked.left else ""))
+        return 130
     return 1 if any(count.wrong for count in found) else 0
-
-
-def leave(found: Sequence[Count], place: Path) -> None:
-    machine = f"{platform.system()} with {os.cpu_count()} cores, Python {platform.python_version()}"
-    where = {"date": datetime.date.today().isoformat(), "machine": machine}
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(where | {"rows": [count.as_json() for count in found]}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ from pytest_llmserve.simulator.faults import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 HARMLESS = "Not a fault: "
+HOW = (
+    "Found: of the sessions with those tests alone that the row is for. False alarms: of these and of those"
+    " with the whole suite."
+)
 
 
 def line(words: Iterable[object]) -> str:
@@ -51,9 +55,9 @@ def count_table(found: dict[str, Any]) -> str:
         alarms = ", ".join(f"{check} {times}" for check, times in row["alarms"].items())
         sentence = f"`{row['sentence']}`" if row["sentence"] else ""
         by = f"`{row['found_by']}`" if row["found_by"] else "nothing"
-        told = f"{alarms or 0} in {row['sessions']}"
+        told = f"{alarms or 0} in {row['sessions'] + row['whole']} ({row['whole']} whole)"
         text += line([f"`{row['name']}`", by, how_often, told, sentence])
-    return f"Counted on {found['date']}, on {found['machine']}.\n\n{text}"
+    return f"Counted on {found['date']}, on {found['machine']}. {HOW}\n\n{text}"
 
 
 def rewritten(text: str, block: str, table: str) -> str:

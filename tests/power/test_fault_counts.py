@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from pytest_llmserve.simulator.faults import FAULTS
+
+LONG = """
+import os, sys, signal, time
+sys.path.append(sys.argv[1])
+import fault_matrix, fault_rows
+from fault_left import Left
+
+WRITE = "open(p + 'x', 'w').write(str(os.getpid())); os.replace(p + 'x', p); time.sleep(60)"
+NEVER = f"import os, time; p = {sys.argv[2]!r}; " + WRITE
+fault_matrix.arguments = lambda *_: []
+class Slow(fault_matrix.Sessions):
+    def run(self, command, folder):
+        return super().run([sys.executable, "-c", NEVER], folder)
+fault_matrix.Sessions = Slow
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+found, over = fault_matrix.judged(fault_matrix.all_sessions(1, 0, 1), 1, Left(None))
+print(found, over, "ended")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +62,8 @@ def test_every_fault_has_a_row(rows):
     found = set().union(*(row.kinds for row in rows.ROWS))
     harmless = set().union(*(row.kinds for row in rows.LEGAL))
     assert found | harmless == set(FAULTS)
-    assert found & harmless == {"missing_end_mark"}  # by whether it tells a finish_reason
+    # By whether it tells a finish_reason; by startup_grace; beside a late first token.
+    assert found & harmless == {"missing_end_mark", "startup_errors", "empty_role_chunk"}
 
 
 def test_a_fault_counts_as_found_by_its_own_check_alone(matrix, rows):
@@ -97,18 +123,69 @@ def test_the_page_tells_of_every_row(page, rows):
     assert missing == []
 
 
-def test_counts_become_a_table(matrix, rows, page, tmp_path):
-    """Of a fault that was found once and of a healthy server that was accused once."""
+@pytest.fixture
+def kept(matrix, rows, proof, tmp_path, monkeypatch):
+    """``kept(1)`` -> counts of three sessions, of which one ends before Ctrl-C."""
     leak = next(row for row in rows.ROWS if row.kinds == {"leak"})
-    first, _ = counted(matrix, leak, reported(("no_leak", "fail")))
-    second, _ = counted(matrix, rows.HEALTHY, reported(("latency", "fail")))
-    matrix.leave([first, second], tmp_path / "build" / "counts.json")
-    table = page.count_table(page.read(tmp_path / "build" / "counts.json")).splitlines()
+    asked = [matrix.Asked(leak, 1, False), matrix.Asked(leak, 1, True), matrix.Asked(rows.HEALTHY, 1, True)]
+    said = {
+        ("leak", True): [("no_leak", "fail")],
+        ("leak", False): [],
+        ("healthy", False): [("latency", "fail")],
+    }
+    ran = []
+
+    def session(sessions, row, seed, needs):
+        if len(ran) == session.stop_after:
+            raise KeyboardInterrupt
+        ran.append((row.name, bool(needs)))
+        return matrix.of_tests([reported(*said[ran[-1]])], 1, "")
+
+    def run(stop_after=3):
+        session.stop_after = len(ran) + stop_after
+        left = proof("fault_left").Left(tmp_path / "build" / "counts.json", resume=True)
+        return matrix.judged(asked, 1, left)
+
+    monkeypatch.setattr(matrix, "session", session)
+    run.ran, run.place = ran, tmp_path / "build" / "counts.json"
+    return run
+
+
+def test_counts_outlive_an_interruption_and_become_a_table(kept, page):
+    """Nothing is run twice; what the whole suite does not find is no miss of the row's own tests."""
+    (count,), over = kept(1)
+    assert (count.found, count.sessions, count.whole, over) == (1, 1, 0, False)
+    assert page.count_table(page.read(kept.place)).count("\n") == 5
+    counts, over = kept()
+    assert kept.ran == [("leak", True), ("leak", False), ("healthy", False)]
+    assert over
+    assert [count.wrong for count in counts] == [False, True]
+    table = page.count_table(page.read(kept.place)).splitlines()
     assert table[0].startswith("Counted on 20")
     assert table[4:] == [
-        "| `leak` | `no_leak` | 1 of 1 | 0 in 1 | `no_leak said fail` |",
-        "| `healthy` | nothing |  | latency 1 in 1 |  |",
+        "| `leak` | `no_leak` | 1 of 1 | 0 in 2 (1 whole) | `no_leak said fail` |",
+        "| `healthy` | nothing |  | latency 1 in 1 (1 whole) |  |",
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_the_runner_ends_its_sessions(matrix, number, tmp_path):
+    """Nothing is left of them, and what was counted so far is told."""
+    script = tmp_path / "sessions.py"
+    script.write_text(LONG)
+    command = [sys.executable, str(script), str(Path(matrix.__file__).parent), str(tmp_path / "pid")]
+    runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        session = int((tmp_path / "pid").read_text())
+        runner.send_signal(number)
+        assert runner.communicate(timeout=60)[0].endswith("ended\n")
+    finally:
+        runner.kill()
+    with pytest.raises(ProcessLookupError):
+        os.kill(session, 0)
 
 
 def test_the_page_has_a_place_for_both_tables(page):
