@@ -113,11 +113,10 @@ class LengthLimit(msgspec.Struct, frozen=True, kw_only=True):
     between: str | None = None
 
     def __str__(self) -> str:
-        upto = "never answered" if self.accepted_chars is None else f"answered up to {self.accepted_chars}"
+        chars = self.accepted_chars
+        upto = "never answered" if chars is None else f"answered up to {chars} characters"
         between = "" if self.between is None else f"; between them requests fail: {self.between}"
-        return f"{upto} characters, refused from {self.refused_chars} on: {self.error}{between}".replace(
-            "never answered characters", "never answered"
-        )
+        return f"{upto}, refused from {self.refused_chars} on: {self.error}{between}"
 
 
 class LeastJump(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +178,7 @@ class LengthSweep(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def _would_see(self) -> str:
-        """The smallest jump that would have been found, told apart where the last length takes a larger one."""
+        """The smallest jump that would have been found; that at the last length apart where it is larger."""
         if not self.least_jumps:
             return ""
         *inner, last = [math.inf if jump.times is None else jump.times for jump in self.least_jumps]
@@ -233,7 +232,7 @@ def row_of(
 
 
 def cliff_of(rows: Sequence[LengthRow]) -> tuple[Cliff | None, str | None]:
-    """(where requests begin to fail, else the cliff of end-to-end latency, else of TTFT; why none was judged).
+    """(where requests begin to fail, else the cliff of e2e latency, else of TTFT; why none was judged).
 
     Args:
         rows: of lengths that were sent in the load, ascending.

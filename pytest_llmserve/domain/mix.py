@@ -43,7 +43,7 @@ class TaskMix:
         prompt_of: request id -> number of its prompt in the mix, where it is known: answers to one prompt can
             be held together.
         repeatable: the requests asked for answers without chance (temperature 0 where the server takes it).
-        aborted: requests that were left in the middle meanwhile.
+        aborted: requests that were left in the middle; most of them while the load ran.
     """
 
     tasks: tuple[str, ...]
@@ -66,6 +66,16 @@ class TaskMix:
         judged = [right for name in self.tasks if name != CANARY for right in self._judged(name, "together")]
         return _share(judged)
 
+    @property
+    def left_meanwhile(self) -> tuple[Aborted, ...]:
+        """Those of `aborted` that were left between the first request of the load and its last answer."""
+        asked = self.together.everything
+        begun = min((record.sent_ns for record in asked if record.sent_ns), default=None)
+        ended = max((record.end_ns for record in asked if record.end_ns), default=None)
+        if begun is None or ended is None:
+            return ()
+        return tuple(one for one in self.aborted if begun <= one.left_ns <= ended)
+
     def share_right(self, task: str, *, alone: bool = False) -> float:
         """Share of right answers of one task, at full concurrency, or alone; NaN when none was judged.
 
@@ -86,7 +96,8 @@ class TaskMix:
     def __repr__(self) -> str:
         parts = [f"{len(self.together.requests)} requests, {len(self.together.failed)} failed"]
         parts += [part for name in self.tasks if (part := self._told(name))]
-        parts += [f"{len(self.aborted)} left in the middle"] if self.aborted else []
+        left = len(self.left_meanwhile)
+        parts += [f"{left} left in the middle"] if left else []
         return f"TaskMix({self.together.plan.load_text}: {'; '.join(parts)})"
 
     def _told(self, task: str) -> str:

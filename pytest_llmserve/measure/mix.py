@@ -31,6 +31,7 @@ from pytest_llmserve.serve.endpoint import Endpoint
 ALONE = 20
 """Requests of each task that are asked alone first."""
 ABORTED_SHARE = 0.1
+_MOST_LEAVING = 32
 
 _TEMPERATURE = "temperature"
 _MOST_TOKENS = ("max_completion_tokens", "max_tokens")
@@ -67,10 +68,19 @@ class Mix:
             asked,
             plan.params,
             salt=plan.salt,
-            clients=max(1, round(plan.users * self.leaving)),
+            clients=leaving_clients(plan, self.leaving),
             most=None if plan.requests is None else math.ceil(plan.requests * self.leaving),
+            share=self.leaving,
             limit_s=plan.timeout_ns / NS_PER_S,
         )
+
+
+def leaving_clients(plan: LoadPlan, share: float) -> int:
+    """How many clients leave at a time: a share of the users at their fullest, or of a second's requests."""
+    if plan.is_open:
+        rates = [plan.rate or 0.0, *(max(stage.begin, stage.end) for stage in plan.rate_stages)]
+        return min(_MOST_LEAVING, max(1, round(max(rates) * share)))
+    return max(1, round(plan.most_users * share))
 
 
 def taken_by(endpoint: Endpoint) -> dict[str, Any]:

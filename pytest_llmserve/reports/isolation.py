@@ -40,7 +40,7 @@ def mix_document(mix: TaskMix) -> dict[str, Any]:
         "tasks": [_task_document(each) for each in task_figures(mix)],
         "repeatable": mix.repeatable,
         "asked_alone": None if mix.alone is None else len(mix.alone.requests),
-        "aborted": len(mix.aborted),
+        "aborted": len(mix.left_meanwhile),
     }
 
 

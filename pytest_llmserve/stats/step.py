@@ -86,7 +86,9 @@ def least_seen(
     them. Infinite where not even the greatest would be found.
 
     Args:
-        lengths, values, alpha: as of `step_in`, that finds nothing in them.
+        lengths: as of `step_in`.
+        values: in which it finds nothing.
+        alpha: its own.
     """
     sample = _Sample(lengths, values)
     return [

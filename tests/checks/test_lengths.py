@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-from pytest_llmserve.checks.lengths import LengthLimit, LengthSweep, cliff_of, cut_at, row_of
+from pytest_llmserve.checks.lengths import (
+    LeastJump,
+    LengthLimit,
+    LengthSweep,
+    cliff_of,
+    cut_at,
+    least_jumps_of,
+    row_of,
+)
 from pytest_llmserve.domain.record import RequestRecord
 
 MS = 1_000_000
@@ -58,12 +66,58 @@ def test_the_cliff_is_that_of_the_whole_answer_else_of_the_first_token():
 
 
 def test_where_too_little_was_answered_no_cliff_is_denied():
-    """Lengths with less than five answers do not count."""
-    rows = [*(row(length) for length in (20, 40, 60)), row(80, failed=6), row_of(4000, [], error="400")]
-    assert cliff_of(rows) == (
+    """Too few lengths; one in the middle whose requests failed; and failures that chance may have made."""
+    assert cliff_of([*(row(length) for length in (20, 40, 60)), row(80, n=4)]) == (
         None,
-        "3 of 5 lengths have 5 answers or more, and it takes 4 of them to tell a jump from growth:"
+        "3 of 4 lengths have 5 requests or more, and it takes 4 of them to tell a jump from growth:"
         " give more lengths or requests",
+    )
+    rows = [row(length, failed=6 * (length == 60)) for length in (20, 40, 60, 80, 100)]
+    assert cliff_of(rows) == (None, "not judged: 6 of 10 of 60 characters failed (timed_out)")
+    few = [*(row(length) for length in (20, 40)), row(60, n=1, failed=1)]
+    assert cliff_of(few) == (None, "not judged: 1 of 1 of 60 characters failed (timed_out)")
+
+
+def test_a_length_from_which_on_requests_fail_is_a_cliff():
+    """Though the latency of those that were answered tells of none; figures without end are null in JSON."""
+    rows = (*(row(length) for length in (20, 40, 60)), row(80, failed=6), row(100, failed=10))
+    cliff, why = cliff_of(rows)
+    assert (cliff.below_chars, cliff.above_chars, cliff.above_ms, why) == (60, 80, math.inf, None)
+    assert (cliff.outcome, cliff.failed, cliff.n) == ("timed_out", 16, 20)
+    assert str(cliff).startswith(
+        "from 80 characters on 16 of 20 requests failed (timed_out), up to 60 they are answered (p = "
+    )
+    told = LengthSweep(rows=rows, cliff=cliff).as_json()
+    assert (told["cliff"]["above_ms"], told["cliff"]["expected_ms"]) == (None, None)
+    assert told["rows"][-1]["outcome"] == "timed_out"
+
+
+def test_where_no_cliff_is_the_least_that_would_have_been_seen_is_told():
+    """That of the last length apart where it is larger."""
+    rows = tuple(row(length) for length in (20, 40, 60, 80, 100))
+    assert [jump.above_chars for jump in least_jumps_of(rows)] == [40, 60, 80, 100]
+
+    def told(*times):
+        jumps = tuple(LeastJump(above_chars=10 * n, times=each) for n, each in enumerate(times, 1))
+        return LengthSweep(rows=rows, least_jumps=jumps).said()[0]
+
+    start = "no cliff: no jump beyond chance and even growth; "
+    assert told(1.5, 2, 2) == f"{start}one to 2 times as much would have been seen at any length"
+    assert told(1.5, 2, None) == (
+        f"{start}one to 2 times as much would have been seen below 30 characters,"
+        " not even one to 10 times as much would surely have been seen at 30"
+    )
+
+
+def test_a_limit_says_what_was_answered():
+    """And what came of lengths that were neither answered nor refused."""
+    fields = {"refused_chars": 4000, "status": 400, "error": "400: too long"}
+    assert str(LengthLimit(accepted_chars=None, **fields)) == (
+        "never answered, refused from 4000 on: 400: too long"
+    )
+    assert str(LengthLimit(accepted_chars=600, between="2000 characters: 500", **fields)) == (
+        "answered up to 600 characters, refused from 4000 on: 400: too long;"
+        " between them requests fail: 2000 characters: 500"
     )
 
 

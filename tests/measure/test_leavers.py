@@ -12,9 +12,10 @@ from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.task import Manner
 from pytest_llmserve.measure import leaving
-from pytest_llmserve.measure.leaving import Leavers, is_over
+from pytest_llmserve.measure.leaving import Leavers, Pace, is_over
 
 SALT = "5eed0000"
+BEGUN = LoadProgress(elapsed_ns=1)
 
 
 ASKED = [("Say something.", Manner())]
@@ -34,6 +35,7 @@ def test_each_leaves_in_the_middle_of_its_answer(mock_server):
     server = mock_server("--ttft-ms", 2, "--itl-ms", 20, "--tokens", 50)
     asked = [("one", Manner()), ("two", Manner({"max_tokens": 40}))]
     with leavers(server.url, asked, clients=2, most=6) as crowd:
+        crowd.hear(BEGUN)
         deadline = time.monotonic() + 20
         while len(crowd.left) < 6 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -50,6 +52,10 @@ def test_its_end_cuts_what_is_under_way(mock_server):
     """A server that says nothing does not hold up the end of a load; nobody comes after the load's end."""
     server = mock_server("--hang")
     with leavers(server.url, clients=2) as crowd:
+        crowd.hear(LoadProgress(elapsed_ns=0))
+        time.sleep(0.1)
+        assert not server.log_rows(), "before the load"
+        crowd.hear(BEGUN)
         time.sleep(0.1)
         begun = time.monotonic()
     assert time.monotonic() - begun < 4
@@ -64,6 +70,7 @@ def test_a_task_of_another_path_is_asked_there(mock_server):
     """As the load asks it."""
     server = mock_server("--ttft-ms", 1)
     with leavers(server.url, [("one", Manner(path="/v1/nowhere"))], most=1) as crowd:
+        crowd.hear(BEGUN)
         deadline = time.monotonic() + 10
         while not crowd.left and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -75,10 +82,23 @@ def test_a_fault_of_ours_is_told_as_one(monkeypatch, mock_server):
     server = mock_server()
     monkeypatch.setattr(leaving, "with_mark", lambda prompt, mark: 1 / 0)
     crowd = leavers(server.url, most=1).__enter__()
+    crowd.hear(BEGUN)
     time.sleep(0.1)
     with pytest.raises(GeneratorError, match=r"^a client that was to leave failed: division by zero$"):
         crowd.__exit__(None)
     crowd.__exit__(KeyboardInterrupt)
+
+
+def test_they_ask_their_share_of_what_the_load_has_sent():
+    """A few at first; then as many as its pace makes due, but for silence that lasts too long."""
+    pace, second = Pace(0.1, first=3), 1_000_000_000
+    assert pace.due(5) == 3
+    pace.hear(LoadProgress(elapsed_ns=second, sent=100), 7 * second)
+    pace.hear(LoadProgress(elapsed_ns=second, sent=100), 8 * second)
+    assert pace.due(7 * second) == pytest.approx(10)
+    assert pace.due(7 * second + second // 2) == pytest.approx(15)
+    assert pace.due(60 * second) == pytest.approx(20)
+    assert Pace(None, first=3).due(0) == float("inf")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """What a mix sends, and how its answers are judged."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from pytest_llmserve import Task
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.marks import nonce
-from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.mix import Aborted
+from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
-from pytest_llmserve.measure.mix import judged, mixed
+from pytest_llmserve.measure.mix import judged, leaving_clients, mixed
 from pytest_llmserve.measure.tasks import ready
 from pytest_llmserve.serve.reply import OneText
 
@@ -83,6 +86,30 @@ def test_clients_leave_where_answers_are_streamed():
     assert mix().leaving == 0.1
     assert mix(streams=False).leaving == mix(plan=changed(stream=False)).leaving == 0
     assert (mix(aborts=0.5).leaving, mix(aborts=0).leaving) == (0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("plan", "clients"),
+    [
+        ({"users": 8}, 4),
+        ({"users": 1}, 1),
+        ({"stages": (Stage(2, 2, 9), Stage(2, 40, 9))}, 20),
+        ({"users": 1, "rate": 12.0}, 6),
+        ({"users": 1, "rate": 5000.0}, 32),
+    ],
+)
+def test_the_load_says_how_many_clients_leave_at_a_time(plan, clients):
+    """A share of its users at the fullest, or of the requests of a second."""
+    assert leaving_clients(changed(**plan), 0.5) == clients
+
+
+def test_only_those_that_left_while_the_load_ran_are_counted():
+    """Whose marks count all the same."""
+    together = result(record(100, "a", "red"), record(200, "a", "red"))
+    gone = tuple(Aborted(mark="f" * 8, sent_ns=1, left_ns=at) for at in (50, 150, 202, 203))
+    found = replace(judged(mix(), None, together, None), aborted=gone)
+    assert [one.left_ns for one in found.left_meanwhile] == [150, 202]
+    assert "2 left in the middle" in repr(found)
 
 
 def test_all_faults_of_a_call_are_told_at_once():

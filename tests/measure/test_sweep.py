@@ -30,6 +30,9 @@ class Lengthy(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         text = asked["messages"][0]["content"]
         self.server.asked.append((text, asked))
+        if self.server.fails_from < len(text) <= LIMIT_CHARS:
+            self.reply(500, {"error": {"message": "out of memory"}})
+            return
         if len(text) > LIMIT_CHARS or ("max_tokens" in asked and self.server.strict):
             why = "unknown field" if len(text) <= LIMIT_CHARS else f"{len(text)} characters are too many"
             self.reply(400, {"error": {"message": why}})
@@ -53,7 +56,7 @@ class Lengthy(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(serving):
     with serving(Lengthy) as found:
-        found.strict = False
+        found.strict, found.fails_from = False, LIMIT_CHARS
         yield found
 
 
@@ -91,6 +94,17 @@ def test_cliff_and_limit_are_found(server, sweep):
     assert {body["max_tokens"] for _, body in server.asked} == {16}
 
 
+def test_a_length_that_gives_errors_is_not_answered(server, sweep):
+    """Neither by the limit, which tells of what is between; nor by the cliff."""
+    server.fails_from = 1000
+    found = sweep([100, 200, 300, 350, 2000, 6000])
+    assert (found.cliff.below_chars, found.cliff.above_chars) == (350, 2000)
+    assert (found.cliff.outcome, found.cliff.failed, found.cliff.n) == ("http_5xx", 5, 5)
+    assert found.limit.accepted_chars == 350
+    assert found.limit.between == "2000 characters: 500: out of memory (http_5xx)"
+    assert LIMIT_CHARS < found.limit.refused_chars <= 1.06 * LIMIT_CHARS
+
+
 def test_lengths_in_tokens_are_what_the_server_counts(server, sweep):
     """Within one; a field it does not take is left out; the prompt begins with what was given."""
     server.strict = True
@@ -98,7 +112,7 @@ def test_lengths_in_tokens_are_what_the_server_counts(server, sweep):
     assert [row.input_tokens for row in found.rows] == pytest.approx([40, 80], abs=1)
     assert all(not row.failed for row in found.rows)
     assert all(text[11:].startswith("Sum up: ") for text, _ in server.asked)
-    assert found.no_cliff.startswith("0 of 2 lengths have 5 answers or more")
+    assert found.no_cliff.startswith("0 of 2 lengths have 5 requests or more")
 
 
 def test_what_cannot_be_swept_is_refused(sweep):

@@ -41,4 +41,4 @@ def test_wrong(llm_load):
     assert found["rows"][0]["e2e_ms"]["p50"] > 0
     assert "  lengths by turns: 1 user, 20 requests" in run.text
     assert any(line.split()[:1] == ["800"] for line in run.result.outlines)
-    assert "  no cliff: 0 of 1 lengths have 5 answers or more, and it takes 4 of them" in run.text
+    assert "  no cliff: 0 of 1 lengths have 5 requests or more, and it takes 4 of them" in run.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_llmserve.stats.step import step_in
+from pytest_llmserve.stats.step import TIMES, least_seen, step_in
 
 EVEN = [20, 40, 60, 80, 100, 120]
 DOUBLED = [50, 100, 200, 400, 800, 1600, 3200]
@@ -67,8 +67,45 @@ def test_noise_is_no_cliff():
     ids=["middle", "last", "over growth", "first"],
 )
 def test_a_step_is_found_at_its_place(law, lengths, at):
-    """In 20 of 20."""
-    assert places(law, lengths) == [at] * 20
+    """In 16 of 20, though one request in twenty takes four times as long, and else nowhere."""
+    found = places(law, lengths)
+    assert found.count(at) >= 16
+    assert set(found) <= {at, None}
+
+
+@pytest.mark.parametrize(("values", "slow"), [(5, 1.6), (5, 3.0), (10, 2.0)])
+def test_two_speeds_are_no_cliff(values, slow):
+    """Requests that are fast or slow, one as often as the other: 1 in 100 is accused, with luck 5 in 150."""
+    draw, accused = np.random.default_rng(5), 0
+    for _ in range(150):
+        groups = [
+            (20 + 0.02 * length)
+            * np.where(draw.random(values) < 0.5, 1, slow)
+            * np.exp(draw.normal(0, 0.05, values))
+            for length in DOUBLED[:6]
+        ]
+        accused += step_in(DOUBLED[:6], groups) is not None
+    assert accused <= 5
+
+
+def test_the_least_jump_that_would_have_been_seen_is_told():
+    """More noise, a larger one; what it says is found in three cases of four or more."""
+    quiet, loud = (values_of(lambda _: 100.0, DOUBLED[:6], 3, sigma) for sigma in (0.05, 0.4))
+    least = least_seen(DOUBLED[:6], quiet)
+    assert all(a <= b for a, b in zip(least, least_seen(DOUBLED[:6], loud), strict=True))
+    assert set(least) <= set(TIMES)
+    for at, times in enumerate(least):
+        jumps = places(
+            lambda n, at=at, times=times: 100.0 * (times if n > DOUBLED[at] else 1), DOUBLED[:6], 0.05
+        )
+        assert jumps.count(at) >= 15
+
+
+def test_a_request_that_never_came_is_as_slow_as_the_slowest():
+    """One of ten at each length moves nothing."""
+    groups = [[*group[:9], np.inf] for group in values_of(lambda _: 100.0, EVEN, 1)]
+    assert step_in(EVEN, groups) is None
+    assert step_in(EVEN, [*groups[:3], *([3 * each for each in group] for group in groups[3:])]).at == 2
 
 
 def test_a_step_is_told_with_what_growth_explains():
