@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 TESTS = """
-from hypothesis import given, settings
+from hypothesis import example, given, settings, strategies as st
 from pytest_llmserve.strategies import (
     HostilePrompt, MalformedBody, SamplingParams, hostile_prompts, malformed_bodies, oversized_prompts
 )
@@ -30,6 +30,12 @@ def test_annotations_are_enough(
 @pytest.mark.asyncio(loop_scope="session")
 async def test_async(llm_endpoint, prompt):
     assert (await llm_endpoint.agenerate(prompt)).status == 200
+
+@given(n=st.just(1))
+@example(n=1)
+@example(n=2)
+def test_the_first_input_that_does_harm_is_the_only_one_told(llm_endpoint, n):
+    assert not llm_endpoint
 
 @given(prompt=oversized_prompts())
 def test_a_server_that_fails_on_length(prompt):
@@ -55,7 +61,46 @@ def entry_point(tmp_path, monkeypatch):
 def test_strategies_and_profile_work_with_the_plugin(suite, quick, entry_point):
     """`--hypothesis-profile=llmserve`: settings, annotations, async tests, a report that names the length."""
     run = suite(TESTS, "--hypothesis-profile=llmserve", "--llm-endpoint", quick.url, apart=True)
-    run.assert_outcomes(passed=3, failed=1)
+    run.assert_outcomes(passed=3, failed=2)
+    assert run.text.count("Failing explicit example") == 1
     assert "prompt='a' * 4097," in run.text
     assert "@reproduce_failure(" in run.text
     assert max(map(len, run.result.outlines)) < 1_000
+
+
+NO_PROFILE = """
+import time
+from hypothesis import given, settings, strategies as st
+
+def slow():
+    time.sleep(0.3)
+
+@settings(max_examples=1)
+@given(n=st.none())
+def test_lifted(llm_endpoint, n):
+    slow()
+
+class TestClass:
+    @settings(max_examples=1)
+    @given(n=st.none())
+    def test_lifted(self, llm_endpoint, n):
+        slow()
+
+@settings(max_examples=1, deadline=100)
+@given(n=st.none())
+def test_of_his_own(llm_endpoint, n):
+    slow()
+
+@settings(max_examples=1)
+@given(n=st.none())
+def test_of_another_kind(n):
+    slow()
+"""
+
+
+def test_hypothesis_own_deadline_is_lifted_where_a_server_is_asked(suite, quick):
+    """Not one that the author has set, nor that of a test without our fixtures."""
+    run = suite(NO_PROFILE, "--llm-endpoint", quick.url)
+    run.assert_outcomes(passed=2, failed=2)
+    assert "exceeds the deadline of 100.00ms" in run.text
+    assert "exceeds the deadline of 200.00ms" in run.text

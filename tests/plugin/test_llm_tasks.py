@@ -162,6 +162,11 @@ def test_it(llm_load):
     [
         (".", "{folder}: is a folder; name a file"),
         ("gone/a.log", "{folder}/gone/a.log: there is no folder {folder}/gone; check the path"),
+        ("/dev/full", "/dev/full: cannot be written: No space left on device; name a file that can be"),
+        (
+            "/proc/a.log",
+            "/proc/a.log: cannot be written: No such file or directory; name a file that can be",
+        ),
     ],
 )
 def test_a_log_that_cannot_be_is_told_at_the_start(suite, path, fault):
@@ -176,12 +181,17 @@ def test_a_log_that_cannot_be_is_told_at_the_start(suite, path, fault):
 def test_a_log_that_cannot_be_written_fails_the_test(suite, quick):
     """It was asked for; a session that is green without it would hide that."""
     run = suite(
-        "def test_it(llm_load):\n    llm_load('x', requests=1)",
+        """
+import os
+def test_it(llm_load):
+    os.symlink('/dev/full', 'a.log')
+    llm_load('x', requests=1)
+""",
         f"--llm-endpoint={quick.url}",
-        "--llm-request-log=/dev/full",
+        "--llm-request-log=a.log",
     )
     assert run.exit == 1
     assert run.failure("test_it") == [
-        "test_suite.py:4: --llm-request-log /dev/full: cannot be written: No space left on device; name a"
-        " file that can be"
+        f"test_suite.py:7: --llm-request-log {suite.pytester.path}/a.log: cannot be written: No space left on"
+        " device; name a file that can be"
     ]

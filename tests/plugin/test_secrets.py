@@ -34,6 +34,7 @@ class Recorder:
     def __init__(self) -> None:
         self.heads: list[str] = []
         self.spared = 0  # prompts still to be answered well
+        self.talks = False  # it repeats the head of each request, in answers and in errors
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
@@ -60,6 +61,14 @@ class Recorder:
             self.spared -= 1
             status = "200 OK"
             body = b'{"choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}]}'
+        if head.startswith("POST") and self.talks:
+            bad = b'"n"' in await reader.readexactly(
+                int(head.lower().split("content-length: ")[1].split()[0])
+            )
+            status = "500 Server Error" if bad else "200 OK"
+            said = f"You are {' and '.join(sorted(sent))}"
+            choice = {"message": {"content": said}, "finish_reason": "stop"}
+            body = json.dumps({"error": said} if bad else {"choices": [choice]}).encode()
         answer = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n"
         writer.write(f"{answer}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
@@ -132,3 +141,42 @@ def test_the_repeat_command_names_variable_and_header_only(suite, quick, key):
         f"repeat: pytest test_suite.py::test_slow --llm-endpoint={quick.url}"
         " '--llm-header=X-Api-Key: ***' --llm-api-key-env=MY_LLM_KEY"
     )
+
+
+OWN_KEY = "bk-77d0-a-third-secret"
+TOKEN = "tok-1f-of-no-secret-name"
+
+
+def test_no_trace_of_a_hostile_input_holds_a_key_not_even_a_part_of_one(suite, echoing, key, monkeypatch):
+    """A server that repeats all headers; the key of the session, that of the request, any --llm-header."""
+    monkeypatch.setenv("OWN_KEY", OWN_KEY)
+    echoing.talks = True
+    options = [
+        "--llm-api=openai-chat",
+        "--llm-model=m",
+        "--llm-keep-text",
+        f"--llm-header=Authorization-Of: {TOKEN}",
+    ]
+    run = suite(
+        """
+import os
+
+def test_own_key(llm_endpoint):
+    headers = {"X-Api-Key": os.environ["OWN_KEY"]}
+    assert llm_endpoint.survives({"n": 0}, headers=headers)
+
+def test_prompt(llm_endpoint):
+    llm_endpoint.assert_survives(prompt="x" * 180, n=0)
+""",
+        "--llm-endpoint",
+        echoing.url,
+        *options,
+        *key,
+    )
+    run.assert_outcomes(failed=2)
+    assert "probe afterwards: 'You are Authorization-Of: *** and Autho..." in run.text
+    assert "You are Authorization-Of: *** and Authorization: *** and X-Api-Key: ***" in run.text
+    assert any(OWN_KEY in head for head in echoing.heads)
+    for secret in (KEY, HEADER_SECRET, OWN_KEY, TOKEN):
+        assert secret[:7] not in run.text
+        assert secret[:7] not in run.report.read_text()

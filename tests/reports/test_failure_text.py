@@ -171,3 +171,12 @@ def test_the_diagnosis_stands_after_the_evidence(make):
         "\n\ndiagnosis:\n  queueing: requests wait: send less\n\nrepeat: pytest test_a.py::test_it"
     )
     assert "diagnosis" not in text(make, [make.verdict()])
+
+
+def test_a_request_log_is_named_where_single_requests_are_accused(make):
+    """By a failed check of isolation alone: its sentences name ids."""
+    verdict = msgspec.structs.replace(make.verdict(sentence="carried"), check="isolation")
+    line = "all requests with their texts, each with ID= and RUN=: /tmp/a.log"
+    assert line in text(make, [verdict], request_log="/tmp/a.log").split("\n")
+    assert line not in text(make, [make.verdict()], request_log="/tmp/a.log")
+    assert "/tmp" not in text(make, [verdict])

@@ -40,8 +40,8 @@ def test_a_line_tells_what_was_asked_and_answered(make):
     warm_up, first, failed, dropped = told
     assert first == (
         '[REQ-46e5] TASK=emotion INPUT="[494a46e5] I am so happy" -> OUTPUT="joy\\n\\"***\\"" OUTCOME=ok'
-        " STATUS=200 MS=100.0 AT=2023-11-14T22:13:21.000Z INPUT_SHA=f52b2187 OUTPUT_SHA=82117d89 RUN=2"
-        ' TEST="test_a.py::test_it"'
+        " STATUS=200 MS=100.0 AT=2023-11-14T22:13:21.000Z INPUT_SHA=f52b2187 OUTPUT_SHA=82117d89 ID=1"
+        ' RUN=2 TEST="test_a.py::test_it"'
     )
     assert warm_up.startswith('[REQ-c096] TASK=- INPUT="[e781c096] I am so sad, ***" -> OUTPUT=null OUT')
     assert " MS=55.2 AT=2023-11-14T22:13:22.000Z ATTEMPT=2 WARM_UP=true INPUT_SHA=" in warm_up

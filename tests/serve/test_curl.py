@@ -42,3 +42,16 @@ def test_what_no_command_can_carry_is_shown_by_its_beginning_length_and_hash(bod
     digest = hashlib.sha256(body).hexdigest()[:16]
     assert found.endswith(f"({len(body)} bytes, sha256 {digest})")
     assert len(found) < 300
+
+
+def test_secrets_of_the_request_are_hidden_and_before_the_text_is_cut():
+    """By their names, or where the target has such a header; others are needed to send it again."""
+    target = msgspec.structs.replace(TARGET, headers=(*TARGET.headers, ("X-Tok", "of-the-target")))
+    headers = (("X-Api-Key", "second-key"), ("X-Tok", "ab"), ("X-Trace", "seen"))
+    found = shown_request(target, HttpRequest("POST", "/p", b"second-key", headers))
+    assert found == (
+        "curl http://127.0.0.1:8000/p -H 'Authorization: ***' -H 'X-Tok: ***' -H 'X-Api-Key: ***'"
+        " -H 'X-Trace: seen' --data-binary '***'"
+    )
+    body = b"x" * 195 + b"second-key" + b"y" * 9
+    assert "x***yy'..." in shown_request(target, HttpRequest("POST", "/p", body, headers))

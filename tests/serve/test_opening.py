@@ -17,6 +17,7 @@ from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.faults import NOT_CONNECTED
 from pytest_llmserve.serve.opening import (
     Manner,
+    Paths,
     first_manner,
     hopeless,
     next_manner,
@@ -115,7 +116,8 @@ def test_json_servers_have_one_manner():
         ),
         (
             [answered(404, "model m is not here"), answered(404, "no such path")],
-            f"{URL} answered 404 to a one-line prompt: model m is not here; see the server's log",
+            f"{URL} answered 404 to a one-line prompt, POST /v1/chat/completions: model m is not here;"
+            " see the server's log",
         ),
         (
             [answered(400, "no stream_options"), answered(500, "crash")],
@@ -133,7 +135,43 @@ def test_json_servers_have_one_manner():
 )
 def test_refusal_says_what_was_seen_and_what_to_do(replies, message):
     """Each way to fail the first question has its sentence."""
-    assert refusal(URL, replies) == message
+    assert refusal(URL, replies, Paths(asked=("/v1/chat/completions", "/v1/completions"))) == message
+
+
+@pytest.mark.parametrize(
+    ("posts", "started", "todo"),
+    [
+        ((), False, f"is it the right path? name it in the URL, such as --llm-endpoint={URL}/PATH; else"),
+        (("/generate", "/chat"), False, ""),
+        (
+            ("/feel", "/chat"),
+            False,
+            "its /openapi.json has POST /feel, /chat: name it in the URL, such as"
+            f" --llm-endpoint={URL}/feel; else",
+        ),
+        (
+            ("/feel",),
+            True,
+            "its /openapi.json has POST /feel: start the server yourself, as --llm-serve takes no path, and"
+            " name it in the URL, such as --llm-endpoint=http://127.0.0.1:PORT/feel; else",
+        ),
+        (
+            tuple(f"/{number}" for number in range(9)),
+            False,
+            "its /openapi.json has POST /0, /1, /2, /3, /4, /5, /6, /7, ...: name it in the URL, such as"
+            f" --llm-endpoint={URL}/0; else",
+        ),
+    ],
+)
+def test_a_path_that_is_not_there_is_told_with_those_that_are(posts, started, todo):
+    """Where the path is the user's to name, and how; one that is there and answers 404 has its reason."""
+    paths = Paths(asked=("/generate",), posts=posts, base=URL, named=True, started=started)
+    seen = f"{URL} answered 404 to a one-line prompt, POST /generate: Not Found;"
+    assert refusal(URL, [answered(404, "Not Found")], paths).split() == [
+        *seen.split(),
+        *todo.split(),
+        *("see", "the", "server's", "log"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def test_the_profile_suits_a_slow_server():
     assert profile.max_examples == 20
     assert profile.derandomize
     assert profile.print_blob
+    assert not profile.report_multiple_bugs
     assert Phase.shrink in profile.phases
     assert Phase.explain not in profile.phases
     assert HealthCheck.function_scoped_fixture not in profile.suppress_health_check
