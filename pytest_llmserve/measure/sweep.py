@@ -10,14 +10,13 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_llmserve.checks.length_cliff import cliff_of, least_jumps_of
 from pytest_llmserve.checks.lengths import (
     CHARS_A_TOKEN,
     LengthLimit,
     LengthRow,
     LengthSweep,
-    cliff_of,
     cut_at,
-    least_jumps_of,
     row_of,
 )
 from pytest_llmserve.dialects import dialect

@@ -22,7 +22,7 @@ POWER = 0.8
 _STEEPER = 2.0
 _DRAWS, _TRIALS, _SEED = 200, 50, 20260
 _NEGATIVE, _SAME = -1e-9, 1 - 1e-9
-_FITS, _WIDER = 2, 4
+_FITS, _WIDER, _LEAST_WIDER = 2, 4, 0.4
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -50,12 +50,12 @@ def step_in(lengths: Sequence[float], values: Sequence[Sequence[float]], alpha: 
     is fitted to the middle of each length's values: the mean of the logarithms of their middle half, which a
     few slow requests do not move, and which does not leap between the two speeds of a server that has two,
     as a median does. A step is judged by how much better the law fits with it, the greatest over all places,
-    than around the law without it, where the values have changed lengths by chance: what each is, as a
-    multiple of the law with the step (permutation of residuals: Freedman and Lane, J. Business & Economic
-    Statistics 1, 1983; those of the full model: ter Braak 1992). The fit has gone after the values, so what
-    is left is widened by the root of 1 + 4/n, with which simulated servers of one speed and of two are
-    accused as often as `alpha` says. It has to be a quarter of the law's own value, and twice as steep as the
-    growth beside it.
+    than around the law without it, where what the values are as multiples of the law with it has changed
+    lengths by chance (permutation of residuals; against the law without it a great step would hide behind
+    itself). The fit has gone after the values, so what is left of them is widened by the root of 1 + 4/n, or
+    of 1.4 if that is more: with it simulated servers of one speed and of two are accused about as often
+    as `alpha` says. It has to be a quarter of the law's own value, and twice as steep as the growth beside
+    it.
 
     Args:
         lengths: ascending, all different.
@@ -128,7 +128,7 @@ class _Sample:
 
         law = self._smooth if at is None else self.laws.stepped(self.middles, at)
         rest = [
-            (group - np.log(usual)) * math.sqrt(1 + _WIDER / len(group))
+            (group - np.log(usual)) * math.sqrt(1 + max(_WIDER / len(group), _LEAST_WIDER))
             for group, usual in zip(self._logs, law, strict=True)
         ]
         pool = self._draw.permuted(np.tile(np.concatenate(rest), (draws, 1)), axis=1)
@@ -236,10 +236,12 @@ class _NonNegative:
         import numpy as np
 
         count = columns.shape[1]
-        sets = np.array(list(itertools.product((0.0, 1.0), repeat=count)))
+        sets = np.array(
+            [each for each in itertools.product((0.0, 1.0), repeat=count) if sum(each) <= len(columns)]
+        )
         squares = sets[:, :, None] * (columns.T @ columns) * sets[:, None, :]
         empty = np.eye(count) * (1 - sets)[:, :, None]
-        self._solved = np.linalg.solve(squares + empty, sets[:, :, None] * columns.T)
+        self._solved = np.linalg.pinv(squares + empty, hermitian=True) @ (sets[:, :, None] * columns.T)
         self._fitted = columns @ self._solved
 
     def fit(self, rows: ndarray[Any, Any]) -> tuple[ndarray[Any, Any], ndarray[Any, Any]]:

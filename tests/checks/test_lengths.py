@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import math
 
-from pytest_llmserve.checks.lengths import (
-    LeastJump,
-    LengthLimit,
-    LengthSweep,
-    cliff_of,
-    cut_at,
-    least_jumps_of,
-    row_of,
-)
+from pytest_llmserve.checks.length_cliff import cliff_of, least_jumps_of
+from pytest_llmserve.checks.lengths import LeastJump, LengthLimit, LengthSweep, cut_at, row_of
 from pytest_llmserve.domain.record import RequestRecord
 
 MS = 1_000_000
