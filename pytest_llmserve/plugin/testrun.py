@@ -45,16 +45,12 @@ from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.settings import profile_file
 from pytest_llmserve.plugin.sweeping import ONLY_SWEPT, SWEEPS
 from pytest_llmserve.plugin.testdocument import document_of
-from pytest_llmserve.plugin.warned import LET_PASS, warned
+from pytest_llmserve.plugin.warned import AS_ERRORS, NOT_BEGUN, warned
 from pytest_llmserve.reports.failure import failure_text
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
 
-AS_ERRORS = f"warnings are errors here: let it pass with {LET_PASS}"
-NOT_BEGUN = (
-    f"the load was not begun, as warnings are errors here: send more requests, or let it run with {LET_PASS}"
-)
 OnProgress = Callable[[LoadProgress], object]
 
 

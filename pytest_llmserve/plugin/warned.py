@@ -11,6 +11,10 @@ from pytest_llmserve.plugin.markers import marker_place
 
 LET_PASS = "-W default::pytest_llmserve.LlmServeWarning"
 """The way out where a user's filter turns every warning into an error."""
+AS_ERRORS = f"warnings are errors here: let it pass with {LET_PASS}"
+NOT_BEGUN = (
+    f"the load was not begun, as warnings are errors here: send more requests, or let it run with {LET_PASS}"
+)
 
 
 def warned(item: pytest.Item, marker: str, text: str) -> bool:
