@@ -96,7 +96,7 @@ def sampling_params(*, valid: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     Args:
         valid: True = in range, of the fields that nearly every server knows, with max_tokens of 1 to 64.
             False = one to three fields that are out of range or of the wrong type; nulls and nonsense that
-            some servers take for a default are among them. Two of three are of `ENDED_SERVERS`, until all
+            some servers take for a default are among them. Three of four are of `ENDED_SERVERS`, until all
             of these have been drawn.
     """
     return (

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = """
 from hypothesis import example, given, settings, strategies as st
 from pytest_llmserve.strategies import (
-    HostilePrompt, MalformedBody, SamplingParams, hostile_prompts, malformed_bodies, oversized_prompts
+    HostilePrompt, MalformedBody, SamplingParams, WrongLength, hostile_prompts, oversized_prompts
 )
 
 def test_the_profile_is_in_force():
@@ -24,7 +24,7 @@ def test_annotations_are_enough(
     llm_endpoint, prompt: HostilePrompt, params: SamplingParams, body: MalformedBody
 ):
     assert llm_endpoint.generate(prompt, **params).status == 200
-    assert llm_endpoint.send(body).status is not None
+    assert llm_endpoint.send(body).status is not None or isinstance(body, WrongLength)
 
 @given(prompt=hostile_prompts(tokens=(10, 1_000)))
 @pytest.mark.asyncio(loop_scope="session")

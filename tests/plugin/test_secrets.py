@@ -163,7 +163,7 @@ import os
 
 def test_own_key(llm_endpoint):
     headers = {"X-Api-Key": os.environ["OWN_KEY"]}
-    assert llm_endpoint.survives({"n": 0}, headers=headers)
+    llm_endpoint.assert_survives({"n": 0}, headers=headers)
 
 def test_prompt(llm_endpoint):
     llm_endpoint.assert_survives(prompt="x" * 180, n=0)
@@ -174,7 +174,7 @@ def test_prompt(llm_endpoint):
         *key,
     )
     run.assert_outcomes(failed=2)
-    assert "probe afterwards: 'You are Authorization-Of: *** and Autho..." in run.text
+    assert "probe afterwards: 'You are Authorization-Of: *** and Author..." in run.text
     assert "You are Authorization-Of: *** and Authorization: *** and X-Api-Key: ***" in run.text
     assert any(OWN_KEY in head for head in echoing.heads)
     for secret in (KEY, HEADER_SECRET, OWN_KEY, TOKEN):
