@@ -11,6 +11,7 @@ from pytest_llmserve.checks.spoken import beside_words
 from pytest_llmserve.dialects.framing import declared, framing, is_json, sniff
 from pytest_llmserve.domain.outcome import (
     CUT_OFF,
+    OK,
     OUTCOMES,
     REFUSED,
     SERVER_ERROR_IN_STREAM,
@@ -41,7 +42,8 @@ def answer_faults(answered: Answered, sent: bytes, clean: Callable[[str], str] =
     """
     form_fault = _own_error if isinstance(sent, WrongLength) else _form_fault
     faults = [] if (fault := form_fault(answered, clean)) is None else [fault]
-    shows = revealed(_own_words(answered), sent, clean)
+    good = not faults and answered.outcome == OK
+    shows = revealed(_own_words(answered), sent, clean, named=answered.named, good=good)
     return (*faults, *([] if shows is None else [f"its answer shows {shows}"]))
 
 
@@ -81,7 +83,10 @@ def _form_fault(answered: Answered, clean: Callable[[str], str]) -> str | None:
         return f"it answered {status}, neither 2xx nor 4xx"
     if outcome == SERVER_ERROR_IN_STREAM:
         return None if refused_within(answered) else f"an error inside its {status} answer{why}"
-    return _unreadable(answered, clean)
+    unread = _unreadable(answered, clean)
+    if unread is None and answered.no_answer is not None:
+        return f"it answered {status} with what is no answer ({answered.no_answer})"
+    return unread
 
 
 def _refusal_fault(answered: Answered, clean: Callable[[str], str]) -> str | None:

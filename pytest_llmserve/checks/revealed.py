@@ -19,11 +19,32 @@ class Sign:
     Attributes:
         name: of its kind, for people.
         regex: that finds it.
+        in_errors: it counts in no good answer.
     """
 
     name: str
     regex: re.Pattern[str]
+    in_errors: bool = False
 
+
+# An absolute path: behind none of what makes a part of a URL, a route, a pattern or a tag of it.
+_PATH = r"(?:(?<![\w:/.#<}~%*-])|(?<=file://))"
+_PART = r"(?:/[\w.+@~-]*\w)"
+_ROOTS = (
+    *(r"/home/[\w.-]+", "/root", "/tmp", "/workspace", "/Users/[\\w.-]+", r"/mnt/[\w.-]+", r"/opt/[\w.-]+"),
+    *(
+        "/usr/(?:local|lib\\w*|share|s?bin|src|include)",
+        "/var/(?:lib|log|run|www|cache|tmp|opt|folders|task)",
+    ),
+    *("/private/(?:var|tmp)", "/dev/shm", "/etc"),
+)
+_APP = r"/(?:app|srv|code|data)(?!/(?:api|v\d+)\b)"
+"""May as well be the beginning of a route: a path only with a file's ending, or several folders deep."""
+_EXCEPTIONS = (
+    "(?:Key|Type|Value|Attribute|Index|Runtime|Assertion|Name|OS|IO|FileNotFound|ZeroDivision|Overflow"
+    "|Arithmetic|Lookup|Unicode(?:De|En)code|Recursion|Memory|NotImplemented|Import|ModuleNotFound"
+    "|UnboundLocal|JSONDecode|Reference|Range)Error"
+)
 
 SIGNS: tuple[Sign, ...] = (
     Sign("a Python traceback", re.compile(r"Traceback \(most recent call last\)")),
@@ -43,19 +64,39 @@ SIGNS: tuple[Sign, ...] = (
             r"|\b[A-Z]:\\(?:[\w .+@-]+\\){1,20}[\w.+@-]+\.(?:py|pyx|dll|exe)\b"
         ),
     ),
+    Sign(
+        "a path of its machine",
+        re.compile(
+            rf"{_PATH}(?:(?:{'|'.join(_ROOTS)}){_PART}{{1,20}}"
+            rf"|{_APP}(?:{_PART}{{0,20}}/[\w.+@~-]*\w\.[A-Za-z]\w{{0,7}}\b|{_PART}{{2,20}}))"
+            r"|(?<![A-Za-z])[A-Z]:(?:\\[\w .+@~-]+\\|/(?:Users|Windows|Program Files)/)[\w.+@~-]+"
+        ),
+        in_errors=True,
+    ),
+    Sign(
+        "an exception of its code",
+        # Not where a validator lists its findings, 'error': ValueError(...): the text has to begin with it.
+        re.compile(rf"(?:\A|(?<=[\"'\n>(])|(?<=\w )|(?<=\w: ))(?:\w+\.)*\b{_EXCEPTIONS}(?:\(['\"\d)]|: ?\S)"),
+    ),
 )
 
 
-def revealed(answer: bytes, sent: bytes, clean: Callable[[str], str] = str) -> str | None:
+def revealed(
+    answer: bytes, sent: bytes, clean: Callable[[str], str] = str, *, named: str = "", good: bool = False
+) -> str | None:
     """Say what an answer lets out that the input had not in it; None = nothing.
 
     Args:
         answer: its body, without the words that a model has made up.
         sent: the body of the request: what an answer repeats of it is not the server's.
         clean: takes secrets out of what is shown, before it is cut.
+        named: what the client had named beside the body, such as the path.
+        good: it is a good answer, in which a server may well name the file of its model.
     """
-    text, said = plain(answer[:LONGEST_CHARS]), plain(sent)
+    text, said = plain(answer[:LONGEST_CHARS]), f"{plain(sent)} {named}"
     for sign in SIGNS:
+        if good and sign.in_errors:
+            continue
         for found in sign.regex.finditer(text):
             if found[0] not in said:
                 return f"{sign.name}: {_shown(clean(text[found.start() :]))}"

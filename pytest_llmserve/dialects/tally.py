@@ -37,6 +37,7 @@ class Tally(msgspec.Struct):
         usage: the server's last count of output tokens, or None.
         server_error, fault, torn, missed: the first sentence of its kind: an error the server
             reported, bytes the API does not allow, data that stops in the middle, no answer found.
+        misses: pieces in which no answer was found.
     """
 
     status: int
@@ -52,6 +53,7 @@ class Tally(msgspec.Struct):
     fault: str | None = None
     torn: str | None = None
     missed: str | None = None
+    misses: int = 0
     texts: list[str] = []
     token_ns: list[int] = []
 
@@ -73,6 +75,7 @@ class Tally(msgspec.Struct):
             self.server_error = self.server_error or piece.error
         if piece.missed is not None:
             self.missed = self.missed or piece.missed
+            self.misses += 1
         if piece.text:
             self.texts.append(piece.text)
         return piece.text
@@ -101,7 +104,13 @@ class Tally(msgspec.Struct):
             output_tokens=tokens,
             tokens_from=source,
             finish_reason=self.finish_reason,
+            says_nothing=outcome == MALFORMED and self._has_form(),
         )
+
+    def _has_form(self) -> bool:
+        """Something was read, and where an answer belongs there was a place for it."""
+        pieces = self.frames - self.done  # [DONE] is no piece
+        return self.fault is None and self.frames > 0 and (not self.misses or self.misses < pieces)
 
     def _output_tokens(self) -> tuple[int | None, str | None]:
         # Some servers fill usage with zeros whatever they generate: no count at all.

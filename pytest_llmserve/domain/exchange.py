@@ -44,6 +44,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
         token_ns: the stamp of every chunk with non-empty content, reasoning or tool-call text.
         output_tokens: from the server's usage field, else the number of token chunks, else None.
         tokens_from: "usage", "estimated" or None.
+        says_nothing: malformed for that alone: it has the form of an answer, and no text in it.
     """
 
     outcome: str
@@ -53,6 +54,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None = None
     tokens_from: str | None = None
     finish_reason: str | None = None
+    says_nothing: bool = False
 
 
 class Decoder(Protocol):

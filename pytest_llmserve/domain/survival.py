@@ -54,6 +54,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         outcome: as the API's own decoder has it, a word of `domain.outcome`.
         status: HTTP status; None = not a word came.
         error: the decoder's sentence, without secrets.
+        no_answer: why a whole 2xx is no answer to the question that was asked; None = it is one, though
+            it may say nothing, or what was sent was no question.
+        named: what the client had named beside the body: the path and the model.
         content_type: the header; empty where there is none.
         body: unpacked.
         text: the answer in it, as far as the API's decoder knows it.
@@ -65,6 +68,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     status: int | None = None
     error: str | None = None
+    no_answer: str | None = None
+    named: str = ""
     content_type: str = ""
     body: bytes = b""
     text: str = ""

@@ -38,6 +38,7 @@ class Case:
         memory_bytes: what the server's memory may rise by, beyond what the input itself weighs.
         neighbours: look at these too.
         probe: ask it, even where the case was answered.
+        asked: the request is a question of the API, so that a 2xx has to be an answer.
     """
 
     request: HttpRequest
@@ -45,6 +46,7 @@ class Case:
     memory_bytes: int
     neighbours: bool = True
     probe: bool = True
+    asked: bool = False
 
 
 class Around:
@@ -191,7 +193,7 @@ class Trials:
         reference = self._learnt(case, around)
         around.begin()
         around.accompany(case, reference)
-        answered = self._endpoint.answered(case.request, case.timeout_s)
+        answered = self._endpoint.answered(case.request, case.timeout_s, asked=case.asked)
         asks = case.probe or answered.status is None
         probes = self._probed(case.timeout_s, reference, around) if asks else ()
         beside = around.seen(case, answered, reference, probes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmserve.plugin.diagnosed import diagnosed
+from pytest_llmserve.plugin.raised import harmed_lines
 from pytest_llmserve.reports.failure import evidence_text
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 TITLE = "llmserve"
 
 
-def show_beside(report: pytest.TestReport, test: TestRun) -> None:
+def show_beside(
+    report: pytest.TestReport, test: TestRun, raised: pytest.ExceptionInfo[BaseException] | None
+) -> None:
     """Add what is known of the server to a test that failed by itself, once: a failure text of ours has it.
 
     It is a section of the failure, not of the report: to pytest those are captured output, which JUnit's
@@ -30,7 +33,8 @@ def show_beside(report: pytest.TestReport, test: TestRun) -> None:
         test.vigil.stack_lines(),
         diagnosed(test),
     )
-    text = "\n".join(filter(None, [*test.beside, text]))
+    inputs = harmed_lines(None if raised is None else raised.value, test.harmed)
+    text = "\n".join(filter(None, [*inputs, text]))
     opened = test.state.opened
     if not text or opened is None:
         return

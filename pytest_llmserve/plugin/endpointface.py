@@ -93,6 +93,7 @@ class EndpointFace(Endpoint):
             memory_bytes=_bytes(memory_mb),
             neighbours=neighbours,
             probe=probe,
+            asked=prompt is not None and path is None and _wants_an_answer(params),
         )
         if self._survivals is None:
             self._survivals = Survivals(self._state, self)
@@ -103,7 +104,6 @@ class EndpointFace(Endpoint):
         __tracebackhide__ = True
         survival = self.survives(body, **keywords)
         if not survival:
-            self._test.beside = []  # it is in the error
             raise AssertionError("\n".join(survival.lines))
         return survival
 
@@ -186,6 +186,11 @@ class EndpointFace(Endpoint):
             body=request.body,
             headers=(*request.headers, *(headers or {}).items()),
         )
+
+
+def _wants_an_answer(params: dict[str, Any]) -> bool:
+    """Not of a question for no answers at all: n=0."""
+    return bool(params.get("n", 1) != 0)
 
 
 def _bytes(memory_mb: float) -> int:

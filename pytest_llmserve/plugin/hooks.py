@@ -167,7 +167,7 @@ def pytest_runtest_makereport(
             from pytest_llmserve.plugin.beside import show_beside
 
             test.attach(report)
-            show_beside(report, test)
+            show_beside(report, test, call.excinfo)
     if value(item.config, "--llm-save") and _is_ours(item) and has_server(item.config):
         test = _state(item.config).test_of(item)
         if test is not None:

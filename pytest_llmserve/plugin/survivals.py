@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,38 @@ if TYPE_CHECKING:
 REPORTED = 20
 """So many inputs that were not survived are in the report of a test."""
 _RETURN_LIMIT_S, _LOOK_S, _PROBE_LIMIT_S = 10.0, 0.2, 5.0
+_NOTHING = {"cases": 0, "survived": 0, "restarts": 0, "restart_s": 0.0}
+_TODO = (
+    "let --llm-serve 'CMD --port {port}' start it, and it is started again after such an input;"
+    " or start it again by hand"
+)
+
+
+@dataclass(frozen=True)
+class _Gone:
+    """A server that is of no use any more.
+
+    Attributes:
+        url: of it.
+        nodeid: of the test with the input that has ended it.
+        why: it was not started again, a clause.
+        survival: of that input.
+    """
+
+    url: str
+    nodeid: str
+    why: str
+    survival: Survival
+
+    def told_in(self, nodeid: str) -> str:
+        """All of it in the test that has done it, and one line in every other."""
+        since = (
+            f"no further input can be judged: the server at {self.url} is of no use since an input of"
+            f" {self.nodeid} ({self.survival.unusable})"
+        )
+        if nodeid != self.nodeid:
+            return f"{since}; that test tells the input"
+        return "\n".join([f"{since}, and {self.why}: {_TODO}. That input:", *self.survival.lines])
 
 
 class Survivals:
@@ -38,7 +71,7 @@ class Survivals:
         self._state = state
         self._trials = Trials(endpoint)
         self._around: tuple[TestRun, Around] | None = None
-        self._gone: str | None = None
+        self._gone: _Gone | None = None
         self._waited = False
         self._turn = threading.Lock()
 
@@ -58,7 +91,7 @@ class Survivals:
         test = self._state.current
         assert test is not None
         if self._gone is not None and not self._is_back():
-            raise ServerGone(self._gone)
+            raise ServerGone(self._gone.told_in(test.item.nodeid))
         survival = self._trials.put(case, self._around_of(test))
         self._count(test, survival)
         if survival.unusable is not None:
@@ -77,12 +110,12 @@ class Survivals:
         return self._around[1]
 
     def _count(self, test: TestRun, survival: Survival) -> None:
-        found = test.noted.setdefault("survival", {"cases": 0, "survived": 0, "faults": []})
+        found = test.noted.setdefault("survival", dict(_NOTHING) | {"faults": []})
         found["cases"] += 1
         found["survived"] += bool(survival)
         if survival:
             return
-        test.beside = survival.lines
+        test.harmed = survival
         if len(found["faults"]) < REPORTED:
             keep_text = bool(value(self._state.config, "--llm-keep-text"))
             found["faults"].append(_row(survival, keep_text))
@@ -93,9 +126,7 @@ class Survivals:
         face, why = self._own(), "it was not started by this test run"
         if face is not None and restart:
             try:
-                if face.alive:
-                    face.stop()
-                face.recovers(server_wish(self._state.config).ready_ns / NS_PER_S)
+                self._start_again(face, test)
             except (LlmServeError, pytest.fail.Exception) as error:
                 why = f"it could not be started again: {error}"
             else:
@@ -103,18 +134,18 @@ class Survivals:
         elif face is not None:
             why = "it was not started again, as restart=False"
         self._waited = False
-        self._gone = "\n".join([self._since(test, survival, why), *survival.lines])
-
-    def _since(self, test: TestRun, survival: Survival, why: str) -> str:
-        todo = (
-            "let --llm-serve 'CMD --port {port}' start it, and it is started again after such an input;"
-            " or start it again by hand"
-        )
         url = test.redacted(self._state.open().endpoint.url)
-        return (
-            f"no further input can be judged: the server at {url} is of no use since an input of"
-            f" {test.item.nodeid} ({survival.unusable}), and {why}: {todo}. That input:"
-        )
+        self._gone = _Gone(url, test.item.nodeid, why, survival)
+
+    def _start_again(self, face: ServerFace, test: TestRun) -> None:
+        """The time of a restart belongs to the test whose input has made it necessary."""
+        begun = time.monotonic()
+        if face.alive:
+            face.stop()
+        face.recovers(server_wish(self._state.config).ready_ns / NS_PER_S)
+        found = test.noted["survival"]
+        found["restarts"] += 1
+        found["restart_s"] = round(found["restart_s"] + time.monotonic() - begun, 3)
 
     def _own(self) -> ServerFace | None:
         """The server, where it was started here."""

@@ -21,6 +21,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.domain.survival import Survival
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.load.prompt_sets import PromptSet
 from pytest_llmserve.load.spec import overridden
@@ -69,7 +70,7 @@ class TestRun:
 
     Attributes:
         noted: further keys of its document, such as "survival"; plain data.
-        beside: lines on what the test has seen go wrong, shown where its own code fails.
+        harmed: what became of the last input that was not survived.
         closing: what is to be ended with the test's own code.
     """
 
@@ -92,7 +93,7 @@ class TestRun:
         self.mixes: dict[int, TaskMix] = {}
         self.not_judged: str | None = None
         self.noted: dict[str, Any] = {}
-        self.beside: list[str] = []
+        self.harmed: Survival | None = None
         self.closing = ExitStack()
 
     def start(self) -> None:

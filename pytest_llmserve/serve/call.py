@@ -112,7 +112,12 @@ def raw_outcome(dialect: Dialect, target: Target, exchange: Exchange, body: Body
 
 
 def answered_of(
-    dialect: Dialect, target: Target, exchange: Exchange, body: Body, spoken: bool = True
+    dialect: Dialect,
+    target: Target,
+    exchange: Exchange,
+    body: Body,
+    spoken: bool = True,
+    asked: bool = False,
 ) -> Answered:
     """All of a raw answer, with its body unpacked, or as it came where that cannot be.
 
@@ -124,6 +129,7 @@ def answered_of(
         exchange: that is over.
         body: what came.
         spoken: it is an answer of this API, whose end mark is known.
+        asked: the request was a question of this API, so that a 2xx has to be an answer.
     """
     status, raw = exchange.status, body.raw
     if status is None:
@@ -134,15 +140,17 @@ def answered_of(
         decoded = decoder.finish(exchange.ending)
     judged = {HTTP_4XX, HTTP_5XX, SERVER_ERROR_IN_STREAM, *([CUT_OFF] if spoken else [])}
     good = status is not None and 200 <= status < 300 and exchange.complete and decoded.outcome not in judged
+    answers = not asked or decoded.outcome == OK or decoded.says_nothing
+    error = None if decoded.error is None else redact(decoded.error, target, exchange.request.headers)
     with contextlib.suppress(Unreadable):
         packed = unpacker(every(body.headers, "content-encoding"))
         raw = raw if packed is None else packed.feed(raw)
     return Answered(
         outcome=OK if good else decoded.outcome,
         status=status,
-        error=None
-        if good or decoded.error is None
-        else redact(decoded.error, target, exchange.request.headers),
+        error=None if good else error,
+        no_answer=None if not good or answers else error or decoded.outcome,
+        named=f"{exchange.request.path} {target.model or ''}",
         content_type=body.content_type,
         body=raw,
         text=decoded.text,

@@ -148,8 +148,13 @@ class Endpoint:
         """
         return self._dialect.encode(self.target, prompt, params)
 
-    def answered(self, request: HttpRequest, timeout: float | str = 30) -> Answered:
+    def answered(self, request: HttpRequest, timeout: float | str = 30, *, asked: bool = False) -> Answered:
         """Send a request as it is, once, and tell all of its answer; its headers win over the target's.
+
+        Args:
+            request: sent as it is.
+            timeout: limit from the call to the last byte, in seconds or as "90s".
+            asked: it is a question of this API, so that a 2xx has to be an answer.
 
         Raises:
             SetupError: the request cannot be sent as HTTP.
@@ -157,7 +162,7 @@ class Endpoint:
         sink = Body()
         exchange = self._exchanged(request, sink, limit_s(timeout), fresh=True)
         spoken = request.path == self.encoded("", {}).path
-        return answered_of(self._dialect, self.target, exchange, sink, spoken)
+        return answered_of(self._dialect, self.target, exchange, sink, spoken, asked)
 
     def _exchanged(self, request: HttpRequest, sink: Body, limit_s: float, fresh: bool = False) -> Exchange:
         exchange = Exchange(request, sink, limit_s)

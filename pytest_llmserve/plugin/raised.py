@@ -1,0 +1,51 @@
+"""Which inputs the failure of a test is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+from pytest_llmserve.domain.survival import Survival
+
+LAST = "the last input that was not survived:"
+
+
+def harmed_lines(error: BaseException | None, last: Survival | None) -> list[str]:
+    """The evidence of the inputs that an error is about; what the error says itself is left out.
+
+    The frames that it went through hold what they were about. hypothesis puts many inputs, and reports
+    one of them or a group, in an order of its own. Where no frame holds one, that of the last is told.
+
+    Args:
+        error: that the test ended with; None = not known.
+        last: of the inputs that were not survived; None = there was none.
+    """
+    errors = [] if error is None else list(_single(error))
+    found = {id(held): held for each in errors for held in _held(each.__traceback__)}
+    titled: list[tuple[str, Survival]] = [("", each) for each in found.values()]
+    if not found and last is not None:
+        titled = [(LAST, last)]
+    said = [str(each) for each in errors]
+    lines = []
+    for title, survival in titled:
+        if not any("\n".join(survival.lines) in text for text in said):
+            lines += [*([title] if title else []), *survival.lines]
+    return lines
+
+
+def _single(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group, however deep."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for each in error.exceptions:
+        yield from _single(each)
+
+
+def _held(traceback: TracebackType | None) -> Iterator[Survival]:
+    """What was not survived, by the variables of the frames; an assertion's own are among them."""
+    while traceback is not None:
+        for value in traceback.tb_frame.f_locals.values():
+            if isinstance(value, Survival) and not value:
+                yield value
+        traceback = traceback.tb_next
