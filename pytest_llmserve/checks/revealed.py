@@ -77,6 +77,7 @@ SIGNS: tuple[Sign, ...] = (
         "an exception of its code",
         # Not where a validator lists its findings, 'error': ValueError(...): the text has to begin with it.
         re.compile(rf"(?:\A|(?<=[\"'\n>(])|(?<=\w )|(?<=\w: ))(?:\w+\.)*\b{_EXCEPTIONS}(?:\(['\"\d)]|: ?\S)"),
+        in_errors=True,
     ),
 )
 

@@ -9,7 +9,15 @@ from statistics import median
 from typing import Any
 
 from pytest_llmserve.checks.clean import NEVER_LOOKED_AT, answer_faults
-from pytest_llmserve.domain.outcome import OK, SERVER_ERROR_IN_STREAM, TIMED_OUT
+from pytest_llmserve.domain.outcome import (
+    CUT_OFF,
+    MALFORMED,
+    OK,
+    REFUSED,
+    RESET,
+    SERVER_ERROR_IN_STREAM,
+    TIMED_OUT,
+)
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said, Survival
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, mb_text, ms_text
 
@@ -184,22 +192,40 @@ def _instead(reference: Reference, text: str) -> str:
 
 
 def neighbours_fault(neighbours: Sequence[Neighbour], begun_ns: int) -> str | None:
-    """The neighbours that failed or were not answered, named; None = there are none."""
+    """The questions of others that failed or were not answered, the first few told; None = there are none."""
     harmed = [each for each in neighbours if each.outcome != OK and each.status != _TOO_MANY]
     if not harmed:
         return None
-    named = [_named(each, begun_ns) for each in harmed[:_NAMED]]
-    more = f" and {len(harmed) - _NAMED} more" if len(harmed) > _NAMED else ""
-    return f"{_count(len(harmed), 'neighbour')} harmed: {', '.join(named)}{more}"
+    told = [f"{_asked(each, begun_ns)} the input {_fared(each)}" for each in harmed[:_NAMED]]
+    if len(harmed) == 1:
+        return f"a question {told[0]}"
+    more = f", and {len(harmed) - _NAMED} more" if len(harmed) > _NAMED else ""
+    return f"{len(harmed)} questions of others were harmed: {', '.join(f'one {each}' for each in told)}{more}"
 
 
-def _named(neighbour: Neighbour, begun_ns: int) -> str:
+def _asked(neighbour: Neighbour, begun_ns: int) -> str:
     away_ms = (neighbour.begun_ns - begun_ns) / NS_PER_MS
-    when = f"asked {ms_text(abs(away_ms))} {'after' if away_ms >= 0 else 'before'} it"
-    if neighbour.outcome is None:
-        return f"no. {neighbour.id} ({when}) unanswered"
-    why = f": {neighbour.error}" if neighbour.error else ""
-    return f"no. {neighbour.id} ({when}) {neighbour.outcome}{why}"
+    return f"asked {max(1, round(abs(away_ms)))} ms {'after' if away_ms >= 0 else 'before'}"
+
+
+_FATES = {
+    None: "was not answered",
+    OK: "was answered",
+    REFUSED: "found no server any more",
+    RESET: "lost its connection",
+    TIMED_OUT: "was not answered in time",
+    CUT_OFF: "got half an answer",
+    MALFORMED: "got what is no answer",
+    SERVER_ERROR_IN_STREAM: "got an error inside its answer",
+}
+
+
+def _fared(neighbour: Neighbour) -> str:
+    """What became of a question, as the one who asked it sees it."""
+    fate = _FATES.get(neighbour.outcome)
+    if fate is None:
+        return f"was answered {neighbour.error or neighbour.status}"
+    return f"{fate} ({neighbour.error})" if neighbour.error else fate
 
 
 def _later(beside: Beside) -> list[str]:
@@ -250,8 +276,8 @@ def _evidence(beside: Beside, begun_ns: int) -> list[str]:
         said = [_shown(each.text) if each.text is not None else each.error or "" for each in beside.probes]
         lines.append(f"probe afterwards: {', then '.join(said)}")
     if beside.neighbours:
-        named = ", ".join(_named(each, begun_ns) for each in beside.neighbours[:_NAMED])
-        lines.append(f"neighbours: {len(beside.neighbours)} under way: {named}")
+        told = [f"one {_asked(each, begun_ns)} it {_fared(each)}" for each in beside.neighbours[:_NAMED]]
+        lines.append(f"neighbours: {len(beside.neighbours)} under way: {', '.join(told)}")
     if beside.jump_bytes is not None:
         lines.append(f"memory: {beside.jump_bytes / BYTES_PER_MB:+.1f} MB")
     return [*lines, *(f"not seen: {each}" for each in beside.not_seen)]

@@ -165,6 +165,17 @@ def disconnects_of(
     )
 
 
+def interrupted_of(clients: int, visits: Sequence[Visit]) -> Disconnects:
+    """What is to be said where somebody has ended it before the server was looked at again.
+
+    Args:
+        clients: that were to leave.
+        visits: of those that have come.
+    """
+    what = f"interrupted after {len(visits)} of {clients} clients: nobody has seen whether it recovers"
+    return Disconnects(what=what, faults=(what,), leavers=rows_of(visits), before=Look())
+
+
 def _never(rows: Sequence[Leavers]) -> list[str]:
     """Places where no client left, and why."""
     found = []

@@ -23,6 +23,7 @@ from pytest_llmserve.domain.disconnects import (
     Disconnects,
     Look,
     Together,
+    Visit,
 )
 from pytest_llmserve.domain.disconnects_judged import (
     disconnects_of,
@@ -99,8 +100,13 @@ def checked(wish: Leave) -> Leave:
     return wish
 
 
-def disconnects(opened: OpenServer, wish: Leave) -> Disconnects:
+def disconnects(opened: OpenServer, wish: Leave, visits: list[Visit] | None = None) -> Disconnects:
     """Look at the server, let clients leave it, and look again until it is as before or the time is over.
+
+    Args:
+        opened: the server.
+        wish: what the clients do.
+        visits: filled on the way, for who is interrupted.
 
     Raises:
         SetupError: nothing that was asked for can be tried with this API, or a request cannot be sent.
@@ -118,9 +124,9 @@ def disconnects(opened: OpenServer, wish: Leave) -> Disconnects:
         endpoint.close()  # a connection that is kept would be served by a server that takes no other
         leavings = _leavings(endpoint, wish, where, asker.fields(wish), ttft_s)
         limit_s = max(wish.within_ns / NS_PER_S, 10 * ttft_s)
-        visits = leave(endpoint.target, leavings, wish.users, limit_s)
+        left = leave(endpoint.target, leavings, wish.users, limit_s, visits)
         after, after_ns = asker.after(before, wish.n, wish.within_ns)
-    return disconnects_of(before, after, visits, wish.within_ns, after_ns, left_out)
+    return disconnects_of(before, after, left, wish.within_ns, after_ns, left_out)
 
 
 def _ill(look: Look) -> bool:

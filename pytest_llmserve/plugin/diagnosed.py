@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmserve.checks.diagnosis import diagnose
 from pytest_llmserve.domain.diagnosis import Diagnosis
+from pytest_llmserve.plugin.sweeping import SWEEPS
 
 if TYPE_CHECKING:
     import pytest
@@ -21,4 +22,5 @@ def is_diagnosed(report: pytest.TestReport) -> bool:
 def diagnosed(test: TestRun) -> list[Diagnosis]:
     """From all that is known of it; once it is finished."""
     fate = test.vigil.liveness.fate
-    return diagnose(test.runs, test.window(), test.verdicts, fate, test.log.window())
+    loaded = bool(test.runs) or SWEEPS in test.noted
+    return diagnose(test.runs, test.window(), test.verdicts, fate, test.log.window(), loaded)

@@ -15,7 +15,7 @@ from pytest_llmserve.plugin.faces import current_test
 from pytest_llmserve.serve.endpoint import Endpoint, limit_s
 
 if TYPE_CHECKING:
-    from pytest_llmserve.domain.disconnects import Disconnects
+    from pytest_llmserve.domain.disconnects import Disconnects, Visit
     from pytest_llmserve.plugin.state import State
     from pytest_llmserve.plugin.survivals import Survivals
     from pytest_llmserve.plugin.testrun import TestRun
@@ -145,6 +145,7 @@ class EndpointFace(Endpoint):
         Raises:
             SetupError: an argument is wrong, or nothing that was asked for can be tried with this API.
         """
+        from pytest_llmserve.domain.disconnects_judged import interrupted_of
         from pytest_llmserve.measure.disconnects import Leave, checked, disconnects
 
         test = self._test
@@ -158,7 +159,12 @@ class EndpointFace(Endpoint):
             max_tokens,
             params,
         )
-        found = disconnects(self._state.open(), checked(wish))
+        visits: list[Visit] = []
+        try:
+            found = disconnects(self._state.open(), checked(wish), visits)
+        except KeyboardInterrupt:
+            test.noted.setdefault("disconnects", []).append(interrupted_of(n, visits).as_json())
+            raise
         test.noted.setdefault("disconnects", []).append(found.as_json())
         return found
 

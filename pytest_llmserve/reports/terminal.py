@@ -45,10 +45,13 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
     )
     if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
         _plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
-    for test in tests:
+    for test in grouped(tests) if verbosity <= 0 else tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
+        if "passed" in test:
+            _plain(console, "; ".join([f"{test['nodeid']}: {test['passed']} passed", *_survivals(test)]))
+            continue
         if verbosity < 0:
-            survival = [_survival(test)] if "survival" in test else []
+            survival = _survivals(test)
             said = "; ".join([_short(test), *survival, *_said(test)])
             _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{said}")
             continue
@@ -61,12 +64,59 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
         for short in test.get("diagnosis", ()):
             _plain(console, f"  diagnosis: {short['what']}: {short['sentence']}")
-        if "survival" in test:
+        for line in _survivals(test):
             survived = test["survival"]["survived"] == test["survival"]["cases"]
-            _plain(console, f"  {_survival(test)}", None if survived else "red")
+            _plain(console, f"  {line}", None if survived else "red")
         for line in _said(test):
             _plain(console, f"  {line}", "yellow")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+
+
+def grouped(tests: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The same, but for one row a function, with its number, for parametrized cases that passed.
+
+    Cases with a run, a verdict, or anything to say stay as they are; so does one that is alone.
+    """
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for test in tests:
+        if _is_plain(test):
+            alike.setdefault(_function(test["nodeid"]), []).append(test)
+    rows: list[Mapping[str, Any]] = []
+    for test in tests:
+        cases = alike.get(_function(test["nodeid"]), []) if _is_plain(test) else []
+        if len(cases) < 2:
+            rows.append(test)
+        elif cases[0] is test:
+            rows.append(_together(cases))
+    return rows
+
+
+def _together(cases: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    row: dict[str, Any] = {
+        "nodeid": _function(cases[0]["nodeid"]),
+        "outcome": "passed",
+        "attempt": 1,
+        "passed": len(cases),
+    }
+    survivals = [case["survival"] for case in cases if "survival" in case]
+    if survivals:
+        names = ("cases", "survived", "restarts", "restart_s")
+        row["survival"] = {name: sum(found[name] for found in survivals) for name in names}
+    return row
+
+
+def _function(nodeid: str) -> str:
+    """Without the parameters, which may hold anything."""
+    file, colons, rest = nodeid.partition("::")
+    return file + colons + rest.partition("[")[0]
+
+
+def _is_plain(test: Mapping[str, Any]) -> bool:
+    """Of a parametrized test, passed at the first attempt, nothing to be told but its hostile inputs."""
+    if test["nodeid"] == _function(test["nodeid"]):
+        return False
+    told = any(test.get(key) for key in ("runs", "sweeps", "verdicts", "diagnosis"))
+    return test["outcome"] == "passed" and test["attempt"] == 1 and not told and not any(_said(test))
 
 
 def _plain(console: Any, text: str, style: str | None = None) -> None:
@@ -79,10 +129,15 @@ def _short(test: Mapping[str, Any]) -> str:
     return f" ({', '.join(counted)})" if counted else ""
 
 
-def _survival(test: Mapping[str, Any]) -> str:
+def _survivals(test: Mapping[str, Any]) -> list[str]:
+    """The line on its hostile inputs; none where it put none."""
+    if "survival" not in test:
+        return []
     found = test["survival"]
-    cases = f"{found['cases']} case{'' if found['cases'] == 1 else 's'}"
-    return f"hostile inputs: {cases}, {found['survived']} survived"
+    said = f"hostile inputs: {_count(found['cases'], 'case')}, {found['survived']} survived"
+    if found["restarts"]:
+        said += f", {_count(found['restarts'], 'restart')} of the server ({found['restart_s']:.0f} s)"
+    return [said]
 
 
 def _said(test: Mapping[str, Any]) -> Iterator[str]:
@@ -114,7 +169,11 @@ def _times(number: int) -> str:
 
 
 def _runs(number: int) -> str:
-    return f"{number} run{'' if number == 1 else 's'}"
+    return _count(number, "run")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_run(console: Any, run: Mapping[str, Any]) -> None:

@@ -57,7 +57,13 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     pieces: int = 1
 
 
-def leave(target: Target, leavings: Sequence[Leaving], users: int, limit_s: float) -> list[Visit]:
+def leave(
+    target: Target,
+    leavings: Sequence[Leaving],
+    users: int,
+    limit_s: float,
+    visits: list[Visit] | None = None,
+) -> list[Visit]:
     """Let clients come and leave, `users` of them at a time; Ctrl-C ends them all.
 
     Args:
@@ -65,12 +71,13 @@ def leave(target: Target, leavings: Sequence[Leaving], users: int, limit_s: floa
         leavings: what each of them does.
         users: at the same time.
         limit_s: longest wait for the piece of an answer at which one leaves.
+        visits: filled on the way, for who is interrupted.
 
     Raises:
         SetupError: a request cannot be sent as HTTP.
         ServerUnusable: the host's name is not known.
     """
-    crowd = _Crowd(target, leavings, limit_s)
+    crowd = _Crowd(target, leavings, limit_s, [] if visits is None else visits)
     threads = [
         threading.Thread(target=crowd.work, name="llmserve-leaving", daemon=True) for _ in range(users)
     ]
@@ -88,7 +95,9 @@ def leave(target: Target, leavings: Sequence[Leaving], users: int, limit_s: floa
 class _Crowd:
     """The clients of one call, shared by its threads. Mutable: what is still to do, and what came of it."""
 
-    def __init__(self, target: Target, leavings: Sequence[Leaving], limit_s: float) -> None:
+    def __init__(
+        self, target: Target, leavings: Sequence[Leaving], limit_s: float, visits: list[Visit]
+    ) -> None:
         self._target, self._limit_s = target, limit_s
         self._address: Address = addresses_of(target)[0]
         self._context = context_of(target)
@@ -97,7 +106,7 @@ class _Crowd:
             self._to_do.put((leaving, *request_bytes(target, leaving.request)))
         self._stop = threading.Event()
         self._open: set[socket.socket] = set()
-        self._visits: list[Visit] = []
+        self._visits = visits
         self._fault: BaseException | None = None
 
     def work(self) -> None:

@@ -52,6 +52,14 @@ OF_THE_TEST: frozenset[Rule] = frozenset(
 )
 """Rules that look at the whole test; the others look at one run."""
 
+OF_A_LOAD: frozenset[Rule] = frozenset(
+    {
+        *(gpu.throttled, gpu.compute_bound, cpu.throttled, cpu.compute_bound, cpu.one_worker),
+        *(cpu.machine_busy, queueing.queueing, prefill.prefill_bound),
+    }
+)
+"""Rules of how busy something was: of a test without a load they explain nothing."""
+
 OF_THE_CLIENT: frozenset[Rule] = frozenset({client.slower_than_the_rate, client.generator_bound})
 """Rules of what was not sent as planned; a server that is gone takes nothing as planned."""
 
@@ -62,6 +70,7 @@ def diagnose(
     verdicts: Sequence[Verdict] = (),
     fate: Fate | None = None,
     log: LogWindow = NO_LOG,
+    loaded: bool = True,
 ) -> list[Diagnosis]:
     """What ran short: at most three sentences, what explains most first; empty where nothing shows.
 
@@ -73,12 +82,13 @@ def diagnose(
         verdicts: on the limits of the test; empty = the test failed by its own code.
         fate: what became of the server, where anything did.
         log: what the server's log told through the whole test.
+        loaded: the test had a load; else how busy something was is not told.
     """
     whole = Scene(run=None, window=resources, log=log)
     scenes = _worst_first(runs, resources) if runs else [("", whole)]
     found: dict[Rule, Diagnosis] = {}
     for rule in RULES:
-        if rule in OF_THE_CLIENT and fate is not None:
+        if (rule in OF_THE_CLIENT and fate is not None) or (rule in OF_A_LOAD and not loaded):
             continue
         told = _told(rule, [("", whole)] if rule in OF_THE_TEST else scenes)
         if told is not None and told.what not in {earlier.what for earlier in found.values()}:
