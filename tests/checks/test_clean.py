@@ -212,3 +212,10 @@ def test_words_that_were_cut_off_are_a_model_s_still():
     for complete, shows in ((False, False), (True, True)):
         faults = answer_faults(good(cut, complete=complete), SENT)
         assert any("shows a Python traceback" in fault for fault in faults) is shows
+
+
+def test_a_whole_answer_without_an_answer_in_it_is_a_fault_of_a_question():
+    answered = Answered(outcome=OK, status=204, no_answer="empty answer: status 204 with no body")
+    assert answer_faults(answered, SENT) == (
+        "it answered 204 with what is no answer (empty answer: status 204 with no body)",
+    )

@@ -302,6 +302,12 @@ def test_a_kill_for_want_of_memory():
     assert (first.what, second.what) == ("out of memory", "compute-bound")
 
 
+def test_how_busy_something_was_explains_nothing_of_a_test_without_a_load():
+    """Want of memory does."""
+    window = watched(oom_kills=course(2, 3), cpu_percent=400.0, host_cpu_percent=100.0)
+    assert [told.what for told in diagnose([], window, loaded=False)] == ["out of memory"]
+
+
 @pytest.mark.parametrize(
     ("error", "what"),
     [

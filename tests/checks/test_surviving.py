@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmserve.checks.surviving import Beside, is_decided, reference_of, survival_of
-from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OK, RESET, TIMED_OUT
+from pytest_llmserve.domain.outcome import (
+    CUT_OFF,
+    HTTP_4XX,
+    HTTP_5XX,
+    MALFORMED,
+    OK,
+    REFUSED,
+    RESET,
+    SERVER_ERROR_IN_STREAM,
+    TIMED_OUT,
+)
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said
 from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.domain.wrong_length import WrongLength
@@ -96,15 +106,30 @@ def test_a_lie_about_the_length_may_get_no_answer_at_all(outcome, did):
                     neighbour(8, None, 101, None),
                 )
             },
-            "2 neighbours harmed: no. 7 (asked 10.0 ms before it) http_5xx: 500: lost,"
-            " no. 8 (asked 1.00 ms after it) unanswered",
+            "2 questions of others were harmed: one asked 10 ms before the input was answered 500: lost,"
+            " one asked 1 ms after the input was not answered",
             False,
         ),
         (
             {"neighbours": tuple(neighbour(i, RESET) for i in range(1, 6))},
-            "5 neighbours harmed: no. 1 (asked 10.0 ms before it) reset,"
-            " no. 2 (asked 10.0 ms before it) reset, no. 3 (asked 10.0 ms before it) reset and 2 more",
+            "5 questions of others were harmed: one asked 10 ms before the input lost its connection,"
+            " one asked 10 ms before the input lost its connection,"
+            " one asked 10 ms before the input lost its connection, and 2 more",
             False,
+        ),
+        *(
+            (
+                {"neighbours": (neighbour(1, outcome, 96, error="why"),)},
+                f"a question asked 4 ms before {told}",
+                False,
+            )
+            for outcome, told in {
+                REFUSED: "the input found no server any more (why)",
+                TIMED_OUT: "the input was not answered in time (why)",
+                CUT_OFF: "the input got half an answer (why)",
+                MALFORMED: "the input got what is no answer (why)",
+                SERVER_ERROR_IN_STREAM: "the input got an error inside its answer (why)",
+            }.items()
         ),
     ],
 )

@@ -10,6 +10,30 @@ SERVER = Path(__file__).parents[1] / "servers" / "leaving_server.py"
 COMMAND = f"{shlex.quote(sys.executable)} {shlex.quote(str(SERVER))} {{port}}"
 
 
+def test_who_interrupts_is_told_how_far_it_had_come(suite):
+    """In the summary and the report."""
+    run = suite(
+        """
+from pytest_llmserve.measure import disconnects
+
+def test_long(llm_endpoint, monkeypatch):
+    leave = disconnects.leave
+    def interrupted(target, leavings, *others):
+        leave(target, leavings[:2], *others)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(disconnects, "leave", interrupted)
+    llm_endpoint.recovers_from_disconnects(n=6, users=1)
+""",
+        "--llm-serve",
+        COMMAND,
+        apart=True,
+    )
+    what = "interrupted after 2 of 6 clients: nobody has seen whether it recovers"
+    (found,) = run.tests[0]["disconnects"]
+    assert (found["what"], found["recovered"], found["clients"]) == (what, False, 2)
+    assert f"  clients that left: {what}" in run.result.outlines
+
+
 def test_an_assert_says_what_was_not_as_before(suite):
     """In the failure, the summary and the JSON report; no answers are in it, unless they differ."""
     run = suite(

@@ -24,7 +24,7 @@ HARMS = {
     "cut": "its answer 200 was not whole (the connection was closed in the middle of the answer, ",
     "within": "an error inside its 200 answer (engine)",
     "memory": " MB, more than 40.0 MB",
-    "neighbours": " harmed: no. ",
+    "neighbours": " the input was answered 500: batch lost",
     "poison": "it answers the probe otherwise than before: 'HI HI' instead of 'hi'",
     "hang": "it did not answer the probe afterwards (no answer within 1 s)",
     "leave": "its process ended: exited with code 3; the connection broke before the answer began (",
@@ -117,6 +117,9 @@ def test_hypothesis_finds_the_smallest_input_that_ends_a_server_of_ours(suite):
     assert "assert Survival(NOT survived: its process ended: killed by SIGKILL; " in run.text
     cases = run.tests[0]["survival"]
     assert cases["cases"] - cases["survived"] >= 2, "it was put to the server again"
+    assert cases["restarts"] == cases["cases"] - cases["survived"]
+    assert cases["restart_s"] > 0
+    assert f" survived, {cases['restarts']} restarts of the server (" in run.text
 
 
 @pytest.fixture
@@ -130,23 +133,26 @@ def fragile():
 
 
 def test_a_server_that_is_not_ours_and_gone_ends_the_search(suite, fragile, monkeypatch):
-    """The one input that ended it is told, by every test that needs the server, and none is blamed for it."""
+    """The test whose input ended it tells that; the others name that test, and none is blamed for it."""
     monkeypatch.setattr(survivals, "_RETURN_LIMIT_S", 0.3)
     run = suite(SMALLEST, "--llm-endpoint", fragile.url)
     run.assert_outcomes(failed=2)
     assert [test.get("survival", {}).get("survived") for test in run.tests][1] is None
     cases = run.tests[0]["survival"]
     assert cases["cases"] - cases["survived"] == 1, "no smaller input is looked for"
-    first = (
+    since = (
         f"no further input can be judged: the server at {fragile.url} is of no use since an input of"
-        f" test_suite.py::test_smallest (its process ended: pid {fragile.pid} is gone), and it was not"
-        " started by this test run: let --llm-serve 'CMD --port {port}' start it, and it is started again"
-        " after such an input; or start it again by hand. That input:"
+        f" test_suite.py::test_smallest (its process ended: pid {fragile.pid} is gone)"
     )
-    for name in ("test_smallest", "test_next"):
-        said = "\n".join(run.failure(name))
-        assert first in said
-        assert "--data-binary 'kill 1" in said
+    why = (
+        ", and it was not started by this test run: let --llm-serve 'CMD --port {port}' start it, and it is"
+        " started again after such an input; or start it again by hand. That input:"
+    )
+    first, later = ("\n".join(run.failure(name)) for name in ("test_smallest", "test_next"))
+    assert since + why in first
+    assert "--data-binary 'kill 1" in first
+    assert f"{since}; that test tells the input" in later
+    assert "kill 1" not in later
 
 
 HEALTHY = """

@@ -222,3 +222,34 @@ def test_tasks_are_shown_a_row_each(make):
     assert shown[head + 2].split() == ["chat", "1", "0", "20.0", "20.0", "100", "100"]
     assert shown[head + 3].split() == ["emotion", "1", "0", "20.0", "20.0", "300", "300"]
     assert not any(line.split()[:1] == ["task"] for line in lines([document(make, [make.run([])])]))
+
+
+def survival(cases=1, survived=1, restarts=0, restart_s=0.0):
+    return {"cases": cases, "survived": survived, "restarts": restarts, "restart_s": restart_s, "faults": []}
+
+
+def test_hostile_inputs_are_counted_with_what_they_cost(make):
+    """Restarts, where there were any."""
+    shown = lines([document(make, survival=survival(42, 19, 23, 35.2), outcome="failed")])
+    assert shown[1] == "  hostile inputs: 42 cases, 19 survived, 23 restarts of the server (35 s)"
+
+
+def test_cases_that_passed_without_a_run_are_one_line_a_function(make):
+    """At the place of the first; what failed, ran a load or has something to say stays, and all with -v."""
+    function = "test_a.py::TestIt::test_bodies"
+    cases = [document(make, survival=survival(), nodeid=f"{function}[{i}::x]") for i in range(200)]
+    cases[7] |= {"outcome": "failed", "survival": survival(1, 0)}
+    cases[8] |= {"runs": [run_document(make.run([make.record(0)]), keep_text=False)]}
+    cases[9] |= {"not_judged": "no_regression not judged: none kept"}
+    cases[10] |= {"attempt": 2}
+    shown = lines([*cases, document(make), document(make), document(make, nodeid="test_b.py::test_it[1]")])
+    assert shown[0] == f"{function}: 196 passed; hostile inputs: 196 cases, 196 survived"
+    assert shown[1:3] == [f"{function}[7::x]: failed", "  hostile inputs: 1 case, 0 survived"]
+    heads = [line for line in shown[3:] if line.startswith("test_")]
+    assert heads == [
+        *(f"{function}[{i}::x]: passed" for i in (8, 9)),
+        f"{function}[10::x]: passed (attempt 2)",
+        *("test_a.py::test_it: passed", "test_a.py::test_it: passed", "test_b.py::test_it[1]: passed"),
+    ]
+    assert lines(cases, verbosity=-1)[0] == shown[0]
+    assert sum(line.startswith(function) for line in lines(cases, verbosity=1)) == 200
