@@ -99,7 +99,7 @@ class Scripted:
         self.asked.append(self._company)
         return SimpleNamespace(ok=True, outcome=OK, error=None, text=self._say(self._company))
 
-    def answered(self, request, limit_s):
+    def answered(self, request, limit_s, *, asked):
         return Answered(outcome=OK, status=200, content_type="application/json", body=b"{}")
 
     def begin(self):
