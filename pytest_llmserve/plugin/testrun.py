@@ -253,8 +253,7 @@ class TestRun:
         keep_text = bool(value(self.state.config, "--llm-keep-text"))
         evidence = replace(evidence, server=self._server_then, mixes=self.mixes)
         evidence = replace(evidence, keep_text=keep_text, clean=self.redacted)
-        no_run = self._no_run or (ONLY_SWEPT if SWEEPS in self.noted else None)
-        if no_run is not None:
+        if no_run := self._no_run or (ONLY_SWEPT if SWEEPS in self.noted else None):
             evidence = replace(evidence, no_run=no_run)
         self.verdicts = self._judged(evidence)
         there = self.item.user_properties

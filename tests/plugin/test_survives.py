@@ -24,7 +24,7 @@ HARMS = {
     "cut": "its answer 200 was not whole (the connection was closed in the middle of the answer, ",
     "within": "an error inside its 200 answer (engine)",
     "memory": " MB, more than 40.0 MB",
-    "neighbours": " before the input was answered 500: batch lost",
+    "neighbours": " the input was answered 500: batch lost",
     "poison": "it answers the probe otherwise than before: 'HI HI' instead of 'hi'",
     "hang": "it did not answer the probe afterwards (no answer within 1 s)",
     "leave": "its process ended: exited with code 3; the connection broke before the answer began (",
