@@ -21,7 +21,7 @@ from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S, duration_text, ms_
 
 RATIO, GRACE_MS = 1.5, 50.0
 """A question may take so much longer than before: half as long again, and this for the noise of a machine."""
-_FILES, _FILES_SHARE = 3, 4
+_FILES = 3
 _SHOWN_CHARS = 60
 _AGO_S = 9.5
 
@@ -34,18 +34,20 @@ def levels(users: int) -> list[int]:
     return found
 
 
-def files_allowed(clients: int) -> int:
-    """So many more open files than before are none that clients left behind: logs, connections of others."""
-    return max(_FILES, clients // _FILES_SHARE)
+def files_allowed(before: Look) -> int:
+    """So many more open files than before are none that clients left behind: logs, threads, others come and go.
+
+    As many as there were clients at once, and some: it must not grow with all that have left.
+    """
+    return _FILES + max((asked.users for asked in before.together), default=1)
 
 
-def wrong(before: Look, after: Look, clients: int) -> tuple[str, ...]:
+def wrong(before: Look, after: Look) -> tuple[str, ...]:
     """How a server differs from what it was; empty = it does not.
 
     Args:
         before: all questions were answered.
         after: perhaps not asked all that was asked before, where something was wrong earlier.
-        clients: that left in between.
     """
     if after.gone is not None:
         return (f"the server's process ended: {after.gone}",)
@@ -59,7 +61,7 @@ def wrong(before: Look, after: Look, clients: int) -> tuple[str, ...]:
             found.append(f"{_requests(here)} {of} though nobody asks, {then:g} before")
     if before.open_files is not None and after.open_files is not None:
         more = after.open_files - before.open_files
-        if more > files_allowed(clients):
+        if more > files_allowed(before):
             found.append(f"{more} more open files than before ({after.open_files} after {before.open_files})")
     return tuple(found)
 
@@ -141,7 +143,7 @@ def disconnects_of(
         what = f"nothing was tried, as the server was not well before: {'; '.join(ill)}"
         return Disconnects(what=what, faults=ill or (what,), before=before, not_seen=not_seen)
     left = sum(row.left for row in rows)
-    faults = wrong(before, after, len(visits))
+    faults = wrong(before, after)
     who = who_left(rows)
     if not faults and not left:
         faults = (f"no client could leave as planned: {'; '.join(_never(rows))}",)

@@ -125,7 +125,7 @@ def disconnects(opened: OpenServer, wish: Leave, visits: list[Visit] | None = No
         leavings = _leavings(endpoint, wish, where, asker.fields(wish), ttft_s)
         limit_s = max(wish.within_ns / NS_PER_S, 10 * ttft_s)
         left = leave(endpoint.target, leavings, wish.users, limit_s, visits)
-        after, after_ns = asker.after(before, wish.n, wish.within_ns)
+        after, after_ns = asker.after(before, wish.within_ns)
     return disconnects_of(before, after, left, wish.within_ns, after_ns, left_out)
 
 
@@ -216,18 +216,18 @@ class _Asker:
             users=1, asked=1, errors=(f"the clients' own request was not answered: {reply.error}",)
         )
 
-    def after(self, before: Look, clients: int, within_ns: int) -> tuple[Look, int]:
+    def after(self, before: Look, within_ns: int) -> tuple[Look, int]:
         """(the last look, when it began): looks until all is as before, the last of them begun in time."""
         began_ns, held_up = time.monotonic_ns(), self._held_up.lap()
         while True:
             at_ns = time.monotonic_ns() - began_ns
-            look = self._look(before, clients, (within_ns - at_ns) / NS_PER_S, held_up)
+            look = self._look(before, (within_ns - at_ns) / NS_PER_S, held_up)
             over = time.monotonic_ns() - began_ns + _PAUSE_S * NS_PER_S >= within_ns
-            if over or look.gone is not None or not (wrong(before, look, clients) or too_busy(before, look)):
+            if over or look.gone is not None or not (wrong(before, look) or too_busy(before, look)):
                 return look, at_ns
             time.sleep(_PAUSE_S)
 
-    def _look(self, before: Look, clients: int, left_s: float, held_up: Callable[[], float]) -> Look:
+    def _look(self, before: Look, left_s: float, held_up: Callable[[], float]) -> Look:
         """Asks as before, up to the first level at which something is wrong."""
         asked: list[Together] = []
         for was in before.together:
@@ -236,9 +236,9 @@ class _Asker:
                 least_s = (2 * max(was.slowest_ms) / 1000 + 1) / max(_LEAST_SHARE, 1 - held_up())
                 now, _ = self._together(was.users, round(max(left_s, least_s), 1))
                 asked.append(self._at_best(now))
-            if self._rest.gone() is not None or wrong(before, Look(together=tuple(asked)), clients):
+            if self._rest.gone() is not None or wrong(before, Look(together=tuple(asked))):
                 break
-        enough = None if before.open_files is None else before.open_files + files_allowed(clients)
+        enough = None if before.open_files is None else before.open_files + files_allowed(before)
         return self._rest.look(asked, self._endpoint, enough)
 
     def _at_best(self, now: Together) -> Together:
