@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +92,11 @@ def least_seen(
         alpha: its own.
     """
     sample = _Sample(lengths, values)
-    return [
-        next((times for times in TIMES if sample.sees(at, times, alpha)), math.inf)
-        for at in range(len(lengths) - 1)
-    ]
+    found = []
+    for at in range(len(lengths) - 1):
+        place = bisect_left(TIMES, True, key=lambda times, at=at: sample.sees(at, times, alpha))  # type: ignore[misc]
+        found.append(TIMES[place] if place < len(TIMES) else math.inf)
+    return found
 
 
 class _Sample:
