@@ -35,7 +35,7 @@ def levels(users: int) -> list[int]:
 
 
 def files_allowed(before: Look) -> int:
-    """So many more open files than before are none that clients left behind: logs, threads, others come and go.
+    """So many more open files than before are left by no client: logs and others come and go.
 
     As many as there were clients at once, and some: it must not grow with all that have left.
     """

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.checks.lengths import LengthSweep
-from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.measure.sweep import Lengths, checked, swept
 from pytest_llmserve.plugin.planning import planned
+from pytest_llmserve.plugin.warned import AS_ERRORS, warned
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.testrun import OnProgress, TestRun
@@ -47,7 +48,7 @@ def sweep(
 
     Raises:
         SetupError: an argument is wrong.
-        LlmServeError: it came to nothing.
+        LlmServeError: it came to nothing, or no request was answered.
     """
     strange = [name for name in keywords if name not in KEYWORDS]
     if strange:
@@ -64,4 +65,21 @@ def sweep(
     test.noted.setdefault(SWEEPS, []).append(
         {"plan": found.run.plan.describe() if found.run is not None else "", **found.as_json()}
     )
+    _mind_failures(test, found)
     return found
+
+
+def _mind_failures(test: TestRun, found: LengthSweep) -> None:
+    """No cliff and no limit of a server that does not answer would be none in a test's `assert`.
+
+    Raises:
+        ServerUnusable: no request was answered.
+        SetupError: the user's filters make an error of the warning that failures left nothing to judge.
+    """
+    failed = [row for row in found.rows if row.failed]
+    if failed and all(row.failed == row.n for row in found.rows):
+        raise ServerUnusable(f"llm_load.sweep: no request was answered: {failed[0].error or failed[0].told}")
+    if failed and found.no_cliff is not None:
+        text = f"llm_load.sweep: a cliff was not looked for, as requests failed: {found.no_cliff}"
+        if not warned(test.item, SWEEPS, text):
+            raise SetupError(f"{text}; {AS_ERRORS}")

@@ -42,3 +42,23 @@ def test_wrong(llm_load):
     assert "  lengths by turns: 1 user, 20 requests" in run.text
     assert any(line.split()[:1] == ["800"] for line in run.result.outlines)
     assert "  no cliff: 0 of 1 lengths have 5 requests or more, and it takes 4 of them" in run.text
+
+
+def test_a_server_that_answers_nothing_fails_a_sweep(suite, mock_server):
+    """No cliff and no limit of it would be none in the test's own assert."""
+    server = mock_server("--ttft-ms", 1, "--tokens", 1, "--healthy-first", 1, "--fail-status", 500)
+    run = suite(
+        """
+def test_swept(llm_load):
+    found = llm_load.sweep([100, 200, 400, 800], requests=5)
+    assert found.cliff is None and found.limit is None
+""",
+        "--llm-endpoint",
+        server.url,
+        "--llm-api",
+        "openai-chat",
+    )
+    run.assert_outcomes(failed=1)
+    (said,) = [line for line in run.failure("test_swept") if "llm_load.sweep" in line]
+    assert said == "test_suite.py:5: llm_load.sweep: no request was answered: 500: planted failure"
+    assert [row["failed"] for row in run.tests[0]["sweeps"][0]["rows"]] == [5] * 4
