@@ -4,8 +4,9 @@
 
 Whether a fault is found is counted with the tests that its row needs, `--seeds` times; false alarms with the
 whole suite, `--whole` times a row, and `--healthy` times against a server without a fault.
-Each is a pytest session of its own against the simulator, started by `--llm-serve`. Ctrl-C and SIGTERM end
-those under way; what was counted stays in FILE, which `--resume` goes on with.
+The whole suite is a pytest session of its own, against a simulator started by `--llm-serve`; the tests that
+rows need run some rows a session, with the simulator started anew for each. Ctrl-C and SIGTERM end those
+under way; what was counted stays in FILE, which `--resume` goes on with.
 Exit status 1: a fault was not found, or a check failed that has no cause to; 130: it was interrupted.
 """
 
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,9 +30,12 @@ from fault_left import Left
 from fault_rows import HEALTHY, LEGAL, ROWS, Row
 from fault_sessions import Interrupted, Sessions
 
-SUITE = Path(__file__).with_name("fault_suite.py.txt")
+HERE = Path(__file__).parent
+SUITE = HERE / "fault_suite.py.txt"
 JOBS = max(1, (os.cpu_count() or 2) // 2)
 """Sessions at a time: more would be in each other's way."""
+ROWS_A_SESSION = 9
+"""Of the rows' own tests: a session takes a second or two to begin and to end."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,9 @@ def serve_option(faults: Sequence[str], seed: int) -> str:
     return f"--llm-serve={command} --seed {seed}{planted}"
 
 
-def arguments(row: Row, seed: int, report: Path, needs: Sequence[str]) -> list[str]:
-    """Of pytest; no `needs` = the whole suite."""
-    chosen = ["-k", " or ".join(f"test_{name}" for name in needs)] if needs else []
-    return [serve_option(row.faults, seed), *told(report, seed), *chosen]
+def arguments(row: Row, seed: int, report: Path) -> list[str]:
+    """Of pytest."""
+    return [serve_option(row.faults, seed), *told(report, seed)]
 
 
 def told(report: Path, seed: int) -> list[str]:
@@ -72,8 +75,8 @@ def told(report: Path, seed: int) -> list[str]:
     return [f"--llm-report={report}", f"--hypothesis-seed={seed}", "-p", "no:cacheprovider", "-q"]
 
 
-def session(sessions: Sessions, row: Row, seed: int, needs: Sequence[str] = ()) -> Seen:
-    """Run the suite in a process of its own.
+def session(sessions: Sessions, row: Row, seed: int) -> Seen:
+    """Run the whole suite in a process of its own.
 
     Raises:
         Interrupted: it was ended before its end.
@@ -84,9 +87,29 @@ def session(sessions: Sessions, row: Row, seed: int, needs: Sequence[str] = ()) 
         (place / "pytest.ini").write_text("[pytest]\n")
         report = place / "report.json"
         begun = time.monotonic()
-        command = [sys.executable, "-m", "pytest", *arguments(row, seed, report, needs)]
+        command = [sys.executable, "-m", "pytest", *arguments(row, seed, report)]
         status, text = sessions.run(command, place)
         return seen(status, report, text, time.monotonic() - begun)
+
+
+def of_rows(sessions: Sessions, rows: Sequence[Row], seed: int) -> dict[str, Seen]:
+    """Row name -> what the tests that it needs have shown; one session, the server started anew for each row.
+
+    Raises:
+        Interrupted: it was ended before its end.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "pytest.ini").write_text("[pytest]\n")
+        (place / "conftest.py").write_text(HERE.joinpath("fault_quickly.py").read_text())
+        (place / "test_suite.py").write_text(SUITE.read_text())
+        asked = [{"name": row.name, "faults": row.faults, "needs": row.needs} for row in rows]
+        (place / "rows.json").write_text(json.dumps(asked))
+        planted, report = place / "planted", place / "report.json"
+        planted.touch()
+        serve = f"--llm-serve={sys.executable} {HERE / 'fault_server.py'} {planted} {{port}} {seed}"
+        _, text = sessions.run([sys.executable, "-m", "pytest", serve, *told(report, seed)], place)
+        return seen_of_each(report, text)
 
 
 def seen(status: int, report: Path, text: str, seconds: float = 0.0) -> Seen:
@@ -233,12 +256,10 @@ def judged(asked: Iterable[Asked], jobs: int, left: Left) -> tuple[list[Count], 
     sessions, over = Sessions(), False
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            futures = {
-                pool.submit(session, sessions, o.row, o.seed, () if o.whole else o.row.needs): o
-                for o in to_do
-            }
+            futures = {pool.submit(run, sessions, group): group for group in grouped(to_do)}
             for future in as_completed(futures):
-                take(futures[future], future, counts, left)
+                for one, found in zip(futures[future], future.result(), strict=True):
+                    take(one, found, counts, left)
             over = True
         except (KeyboardInterrupt, Interrupted):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -247,9 +268,32 @@ def judged(asked: Iterable[Asked], jobs: int, left: Left) -> tuple[list[Count], 
     return [count for count in counts.values() if count.sessions + count.whole], over
 
 
-def take(one: Asked, future: Future[Seen], counts: dict[str, Count], left: Left) -> None:
+def grouped(asked: Iterable[Asked]) -> list[list[Asked]]:
+    """What one session each does: a whole suite, or the own tests of some rows, with one seed."""
+    found: list[list[Asked]] = []
+    rows: dict[int, list[Asked]] = {}
+    for one in asked:
+        if one.whole:
+            found.append([one])
+            continue
+        group = rows.setdefault(one.seed, [])
+        if not group or len(group) == ROWS_A_SESSION:
+            group = rows[one.seed] = []
+            found.append(group)
+        group.append(one)
+    return found
+
+
+def run(sessions: Sessions, group: Sequence[Asked]) -> list[Seen]:
+    """What each of a group has shown."""
+    if group[0].whole:
+        return [session(sessions, one.row, one.seed) for one in group]
+    found = of_rows(sessions, [one.row for one in group], group[0].seed)
+    return [found[one.row.name] for one in group]
+
+
+def take(one: Asked, found: Seen, counts: dict[str, Count], left: Left) -> None:
     """Count a session, print what it showed, and leave both."""
-    found = future.result()
     count = counts[one.row.name]
     tell(one, count.add(found, one.whole), found)
     left.add(one.key, as_json(found), [each.as_json() for each in counts.values()])

@@ -135,18 +135,21 @@ def kept(matrix, rows, proof, tmp_path, monkeypatch):
     }
     ran = []
 
-    def session(sessions, row, seed, needs):
-        if len(ran) == session.stop_after:
+    def seen(row, own):
+        if len(ran) == seen.stop_after:
             raise KeyboardInterrupt
-        ran.append((row.name, bool(needs)))
+        ran.append((row.name, own))
         return matrix.of_tests([reported(*said[ran[-1]])], 1, "")
 
     def run(stop_after=3):
-        session.stop_after = len(ran) + stop_after
+        seen.stop_after = len(ran) + stop_after
         left = proof("fault_left").Left(tmp_path / "build" / "counts.json", resume=True)
         return matrix.judged(asked, 1, left)
 
-    monkeypatch.setattr(matrix, "session", session)
+    monkeypatch.setattr(matrix, "session", lambda _, row, seed: seen(row, False))
+    monkeypatch.setattr(
+        matrix, "of_rows", lambda _, asked, seed: {row.name: seen(row, True) for row in asked}
+    )
     run.ran, run.place = ran, tmp_path / "build" / "counts.json"
     return run
 
