@@ -44,8 +44,8 @@ class Seen:
 
     Attributes:
         exit: status of pytest.
-        failed: checks whose verdict is "fail", or, without a verdict of their own, whose test failed.
-        red: tests that failed with no check to blame: without a verdict, or undecided and over the limit.
+        failed: checks that make the build fail, or, without a verdict of their own, whose test failed.
+        red: tests that failed with no check to blame.
         sentences: of the checks that failed.
         text: all that was printed.
     """
@@ -136,12 +136,17 @@ def of_tests(tests: Iterable[dict[str, Any]], status: int, text: str, seconds: f
     sentences: dict[str, str] = {}
     red: list[str] = []
     for test in tests:
-        failing = {v["check"]: v["sentence"] for v in reversed(test["verdicts"]) if v["verdict"] == "fail"}
+        failing = {v["check"]: v["sentence"] for v in reversed(test["verdicts"]) if fails(v)}
         failing |= refusals(test)
         sentences |= failing
         if test["outcome"] in ("failed", "error") and not failing:
             red.append(red_of(test))
     return Seen(status, frozenset(sentences), tuple(red), sentences, text, seconds)
+
+
+def fails(verdict: dict[str, Any]) -> bool:
+    """It makes a build fail: it says so, or is undecided over its limit or without any figure."""
+    return verdict["verdict"] == "fail" or (verdict["verdict"] == "undecided" and not verdict["holds"])
 
 
 def refusals(test: dict[str, Any]) -> dict[str, str]:

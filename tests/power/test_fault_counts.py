@@ -48,7 +48,9 @@ def page(proof):
 
 
 def reported(*verdicts, outcome="failed", **more):
-    told = [{"check": c, "verdict": v, "sentence": f"{c} said {v}"} for c, v in verdicts]
+    told = [
+        {"check": c, "verdict": v, "sentence": f"{c} said {v}", "holds": v != "fail"} for c, v in verdicts
+    ]
     return {"nodeid": "test_suite.py::test_load", "outcome": outcome, "verdicts": told, **more}
 
 
@@ -74,6 +76,15 @@ def test_a_fault_counts_as_found_by_its_own_check_alone(matrix, rows):
     count, wrong = counted(matrix, leak, reported(("no_leak", "undecided"), ("latency", "fail")))
     assert wrong == ["latency: latency said fail", "no_leak did not fail"]
     assert (count.found, dict(count.alarms), count.wrong) == (0, {"latency": 1}, True)
+
+
+def test_an_undecided_limit_that_is_not_kept_counts_as_it_fails_the_build(matrix, rows):
+    """For the fault and against a check without a cause; one that is kept so far counts for nothing."""
+    leak = next(row for row in rows.ROWS if row.kinds == {"leak"})
+    over = reported(("no_leak", "undecided"), ("latency", "undecided"))
+    over["verdicts"][0]["holds"] = False
+    assert counted(matrix, leak, over)[1] == []
+    assert counted(matrix, rows.HEALTHY, over)[1] == ["no_leak: no_leak said undecided"]
 
 
 def test_what_the_fault_breaks_too_is_no_false_alarm(matrix, rows):
