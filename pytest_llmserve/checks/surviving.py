@@ -30,6 +30,8 @@ _LATER, _LATER_MS = 3.0, 1000.0
 _TOO_MANY = 429
 _TRIES = 7
 """The probe is asked so often at most where it is answered otherwise than before."""
+_ILL_TRIES = 3
+"""And so often where it had failed before the first case: one answer shows that the server lives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,9 +143,7 @@ def reference_of(params: Mapping[str, Any], alone: Sequence[Said], beside: Seque
 
 
 def is_right(reference: Reference, said: Said) -> bool:
-    """It answers as before, or, where that is no measure, at all; all is right where it never answered."""
-    if not reference.answers:
-        return True
+    """It answers as before, or, where that is no measure, at all."""
     return said.text is not None and (reference.unknown is not None or said.text in reference.texts)
 
 
@@ -151,6 +151,8 @@ def is_decided(reference: Reference, probes: Sequence[Said]) -> bool:
     """The probe has not to be asked again: it was right at once, or right or wrong often enough."""
     right = sum(is_right(reference, each) for each in probes)
     wrong = len(probes) - right
+    if not reference.answers:
+        return right > 0 or wrong == _ILL_TRIES
     if wrong == 0 or probes[-1].text is None:
         return True
     if not reference.alike:
@@ -161,14 +163,18 @@ def is_decided(reference: Reference, probes: Sequence[Said]) -> bool:
 def probe_fault(reference: Reference, probes: Sequence[Said]) -> str | None:
     """What is wrong with the answers to the probe after a case.
 
-    Where it was answered alike before, most of them must be right; where it was not, one.
+    Where it was answered alike before, most of them must be right; where it was not, one. So it is where it
+    failed before: what is not well by itself has to answer now and then all the same.
     """
     wrong = [each for each in probes if not is_right(reference, each)]
     if not wrong:
         return None
+    right = len(probes) - len(wrong)
+    if not reference.answers:
+        ill = f"it did not answer the probe afterwards ({wrong[-1].error}), and had failed it before"
+        return None if right else f"{ill} the first case: nothing can be judged of a server that is not well"
     if wrong[-1].text is None:
         return f"it did not answer the probe afterwards ({wrong[-1].error})"
-    right = len(probes) - len(wrong)
     if right >= len(wrong) or (right and not reference.alike):
         return None
     often = f", {len(wrong)} of {len(probes)} times" if right else ""

@@ -22,6 +22,8 @@ from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S, duration_text, ms_
 RATIO, GRACE_MS = 1.5, 50.0
 """A question may take so much longer than before: half as long again, and this for the noise of a machine."""
 _FILES = 3
+_TOLD = {"running": "requests running", "waiting": "requests waiting", "open_files": "open files"}
+"""Figure of a look -> how the clause begins that says why there is none."""
 _SHOWN_CHARS = 60
 _AGO_S = 9.5
 
@@ -63,7 +65,17 @@ def wrong(before: Look, after: Look) -> tuple[str, ...]:
         more = after.open_files - before.open_files
         if more > files_allowed(before):
             found.append(f"{more} more open files than before ({after.open_files} after {before.open_files})")
-    return tuple(found)
+    return tuple(found or _lost(before, after))  # a server that does not answer tells nothing either
+
+
+def _lost(before: Look, after: Look) -> list[str]:
+    """What was told before and is not any more is no evidence that it is as it was."""
+    found = []
+    for name, words in _TOLD.items():
+        why = next((clause for clause in after.unseen if clause.startswith(words)), None)
+        if why is not None and getattr(before, name) is not None and getattr(after, name) is None:
+            found.append(f"what was seen before is not seen any more: {why}")
+    return found
 
 
 def _worse(was: Together, now: Together, known: set[str]) -> list[str]:

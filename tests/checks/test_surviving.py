@@ -239,6 +239,16 @@ def test_a_server_that_never_answers_twice_alike_is_only_asked_to_answer():
 
 
 def test_a_probe_that_was_never_answered_measures_nothing():
+    """Whatever it is answered then will do, but it has to be answered: silence is no evidence of life."""
     silent = reference_of({}, [Said(None, "500: oh no")])
     assert silent.unknown == "the probe failed 1 of 1 time before the first case (500: oh no)"
-    assert survival_of(FINE, beside(reference=silent, probes=(Said(None, "500: oh no"),)))
+    ill, well = Said(None, "500: oh no"), Said("hi")
+    assert survival_of(FINE, beside(reference=silent, probes=(ill, well)))
+    assert survival_of(FINE, beside(reference=silent, probes=(ill, ill, ill))).faults == (
+        "it did not answer the probe afterwards (500: oh no), and had failed it before the first case:"
+        " nothing can be judged of a server that is not well",
+    )
+    assert [is_decided(silent, said) for said in ([ill], [ill, ill], [ill] * 3, [ill, well])] == [
+        *(False, False),
+        *(True, True),
+    ]

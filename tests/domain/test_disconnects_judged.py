@@ -128,6 +128,17 @@ def test_files_that_clients_leave_open_are_found_however_many_have_left():
     assert found[2] == ("40 more open files than before (49 after 9)",)
 
 
+def test_a_figure_that_is_not_told_any_more_is_not_as_before():
+    """Metrics that fall silent, files that cannot be counted; one that never was told is no fault."""
+    silent = ("requests running: the page did not answer in time", "open files: the system does not tell")
+    before = look(running=0, open_files=9)
+    assert wrong(before, look(unseen=silent)) == tuple(
+        f"what was seen before is not seen any more: {clause}" for clause in silent
+    )
+    assert wrong(look(), look(unseen=silent)) == ()
+    assert not disconnects_of(before, look(unseen=silent), visits(LEFT), S, 0)
+
+
 def test_as_before_is_said_with_figures():
     found = disconnects_of(
         look(running=0), look(running=0), visits(LEFT, LEFT, by=RST), 10 * S, 210_000_000, ["no files"]

@@ -114,18 +114,18 @@ def of_rows(sessions: Sessions, rows: Sequence[Row], seed: int) -> dict[str, See
 
 def seen(status: int, report: Path, text: str, seconds: float = 0.0) -> Seen:
     """What a session left behind."""
-    return of_tests(tests_in(report, text), status, text, seconds)
+    return of_tests(reported_in(report, text), status, text, seconds)
 
 
 def seen_of_each(report: Path, text: str) -> dict[str, Seen]:
     """What a session left behind whose tests are named by their row: "test_load[leak:kb=100]"."""
     found: dict[str, list[Any]] = {}
-    for test in tests_in(report, text):
+    for test in reported_in(report, text):
         found.setdefault(test["nodeid"].partition("[")[2].removesuffix("]"), []).append(test)
     return {name: of_tests(tests, 0, text) for name, tests in found.items()}
 
 
-def tests_in(report: Path, text: str) -> list[dict[str, Any]]:
+def reported_in(report: Path, text: str) -> list[dict[str, Any]]:
     if not report.exists():
         raise AssertionError(f"the session wrote no report:\n{text}")
     found: list[dict[str, Any]] = json.loads(report.read_text())["tests"]
