@@ -44,9 +44,11 @@ class Seen:
 
     Attributes:
         exit: status of pytest.
-        failed: checks that make the build fail, or, without a verdict of their own, whose test failed.
+        failed: checks whose verdict is "fail", or, without a verdict of their own, whose test failed.
         red: tests that failed with no check to blame.
         sentences: of the checks that failed.
+        over: of those that are undecided and over their limit: the build fails for them too, but what a fault
+            takes the evidence from is none of its alarms.
         text: all that was printed.
     """
 
@@ -56,6 +58,7 @@ class Seen:
     sentences: dict[str, str]
     text: str = field(repr=False)
     seconds: float = 0.0
+    over: dict[str, str] = field(default_factory=dict)
 
 
 def serve_option(faults: Sequence[str], seed: int) -> str:
@@ -134,19 +137,21 @@ def reported_in(report: Path, text: str) -> list[dict[str, Any]]:
 
 def of_tests(tests: Iterable[dict[str, Any]], status: int, text: str, seconds: float = 0.0) -> Seen:
     sentences: dict[str, str] = {}
+    over: dict[str, str] = {}
     red: list[str] = []
     for test in tests:
-        failing = {v["check"]: v["sentence"] for v in reversed(test["verdicts"]) if fails(v)}
+        failing = {v["check"]: v["sentence"] for v in reversed(test["verdicts"]) if v["verdict"] == "fail"}
+        over |= {v["check"]: v["sentence"] for v in reversed(test["verdicts"]) if is_over(v)}
         failing |= refusals(test)
         sentences |= failing
         if test["outcome"] in ("failed", "error") and not failing:
             red.append(red_of(test))
-    return Seen(status, frozenset(sentences), tuple(red), sentences, text, seconds)
+    return Seen(status, frozenset(sentences), tuple(red), sentences, text, seconds, over)
 
 
-def fails(verdict: dict[str, Any]) -> bool:
-    """It makes a build fail: it says so, or is undecided over its limit or without any figure."""
-    return verdict["verdict"] == "fail" or (verdict["verdict"] == "undecided" and not verdict["holds"])
+def is_over(verdict: dict[str, Any]) -> bool:
+    """Undecided, and the figure found is over the limit: no figure at all is no finding."""
+    return verdict["verdict"] == "undecided" and verdict["holds"] is False and verdict["estimate"] is not None
 
 
 def refusals(test: dict[str, Any]) -> dict[str, str]:
@@ -199,16 +204,17 @@ class Count:
         self.whole += whole
         self.sessions += not whole
         self.seconds += one.seconds
-        if row.found_by is not None and row.found_by in one.failed:
+        found = (one.over | one.sentences).get(row.found_by or "")
+        if found is not None:
             self.found += not whole
-            self.sentence = self.sentence or one.sentences[row.found_by]
+            self.sentence = self.sentence or found
         alarms = sorted(one.failed - row.also - {row.found_by})
         self.alarms.update(alarms)
         self.red.update(one.red)
         wrong = [f"{check}: {one.sentences[check]}" for check in alarms]
         if row.found_by is None:  # a fault that is found may take the evidence from other tests
             wrong += one.red
-        elif row.found_by not in one.failed and not whole:  # tests before it may have used the fault up
+        elif found is None and not whole:  # tests before it may have used the fault up
             wrong.append(f"{row.found_by} did not fail")
         return wrong
 
@@ -306,12 +312,20 @@ def take(one: Asked, found: Seen, counts: dict[str, Count], left: Left) -> None:
 
 def as_json(one: Seen) -> dict[str, Any]:
     """What `of_json` makes the same of again, but for the text."""
-    return {"exit": one.exit, "red": one.red, "sentences": one.sentences, "seconds": round(one.seconds, 1)}
+    return {
+        "exit": one.exit,
+        "red": one.red,
+        "sentences": one.sentences,
+        "over": one.over,
+        "seconds": round(one.seconds, 1),
+    }
 
 
 def of_json(told: dict[str, Any]) -> Seen:
     failed = frozenset(told["sentences"])
-    return Seen(told["exit"], failed, tuple(told["red"]), told["sentences"], "", told["seconds"])
+    return Seen(
+        told["exit"], failed, tuple(told["red"]), told["sentences"], "", told["seconds"], told["over"]
+    )
 
 
 def tell(asked: Asked, wrong: Sequence[str], one: Seen) -> None:

@@ -49,7 +49,8 @@ def page(proof):
 
 def reported(*verdicts, outcome="failed", **more):
     told = [
-        {"check": c, "verdict": v, "sentence": f"{c} said {v}", "holds": v != "fail"} for c, v in verdicts
+        {"check": c, "verdict": v, "sentence": f"{c} said {v}", "holds": v != "fail", "estimate": 1.0}
+        for c, v in verdicts
     ]
     return {"nodeid": "test_suite.py::test_load", "outcome": outcome, "verdicts": told, **more}
 
@@ -79,12 +80,24 @@ def test_a_fault_counts_as_found_by_its_own_check_alone(matrix, rows):
 
 
 def test_an_undecided_limit_that_is_not_kept_counts_as_it_fails_the_build(matrix, rows):
-    """For the fault and against a check without a cause; one that is kept so far counts for nothing."""
+    """For the fault it is to find, and where nothing is wrong; one that is kept so far counts for nothing."""
     leak = next(row for row in rows.ROWS if row.kinds == {"leak"})
     over = reported(("no_leak", "undecided"), ("latency", "undecided"))
     over["verdicts"][0]["holds"] = False
-    assert counted(matrix, leak, over)[1] == []
-    assert counted(matrix, rows.HEALTHY, over)[1] == ["no_leak: no_leak said undecided"]
+    count, wrong = counted(matrix, leak, over)
+    assert (wrong, count.found, count.wrong, count.sentence) == ([], 1, False, "no_leak said undecided")
+    (wrong,) = counted(matrix, rows.HEALTHY, over)[1]
+    assert wrong.startswith("test_load: no_leak said undecided")
+
+
+def test_no_figure_is_no_finding_and_missing_evidence_no_alarm(matrix, rows):
+    """What a fault takes from other checks, so that they cannot decide, is not held against them."""
+    leak = next(row for row in rows.ROWS if row.kinds == {"leak"})
+    nothing = reported(("no_leak", "undecided"), ("no_degradation", "undecided"))
+    for verdict in nothing["verdicts"]:
+        verdict |= {"holds": None, "estimate": None}
+    count, wrong = counted(matrix, leak, nothing)
+    assert (wrong, count.found, dict(count.alarms)) == (["no_leak did not fail"], 0, {})
 
 
 def test_what_the_fault_breaks_too_is_no_false_alarm(matrix, rows):
