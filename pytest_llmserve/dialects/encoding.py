@@ -48,3 +48,28 @@ def content_text(content: Any) -> str:
         texts = [part.get("text") for part in content if isinstance(part, Mapping)]
         return "".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else ""
+
+
+def limited(name: str | None, tokens: int) -> dict[str, Any]:
+    """The parameters that limit an answer to so many tokens, for a field of `Dialect.limit_names`.
+
+    Example: "options.num_predict" gives {"options": {"num_predict": 4}}; None gives {}.
+    """
+    if name is None:
+        return {}
+    value: Any = tokens
+    for step in reversed(name.split(".")):
+        value = {step: value}
+    return dict(value)
+
+
+def path_to(path: str, endpoint: str, neighbours: tuple[str, ...] = ()) -> str:
+    """The path to send to, out of the path of the user's URL.
+
+    A prefix gets the endpoint behind it, a path that ends with it stays, and one that ends with
+    another endpoint of the same API gives its neighbour. All begin with "/".
+    """
+    for known in (endpoint, *neighbours):
+        if path.endswith(known):
+            return path.removesuffix(known) + endpoint
+    return path + endpoint

@@ -13,7 +13,7 @@ from pytest_llmserve.dialects.encoding import json_body, json_headers, messages,
 from pytest_llmserve.dialects.errors import sentence_from_json
 from pytest_llmserve.dialects.piece import Piece, Unreadable, keys_of, parse_json
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, Prompt
+from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 
 DEFAULT_REQUEST = '{"prompt": "{prompt}"}'
@@ -44,10 +44,12 @@ _FINISH_PATHS = ("finish_reason", "done_reason", "choices.0.finish_reason", "det
 _HOLE = re.compile(r"\{(prompt|model)\}")
 
 
-class GenericJson:
+class GenericJson(OneStep):
     """A server of no known API, described by a request template and a path to the answer."""
 
     name = "json"
+    limit_names: tuple[str, ...] = ()
+    asks_usage = False
 
     def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
         """Fill the template; `params` go to its top level as they are.

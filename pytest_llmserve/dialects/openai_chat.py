@@ -20,7 +20,7 @@ from pytest_llmserve.dialects.openai import (
     without_choices,
 )
 from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, Prompt
+from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 
 
@@ -78,10 +78,12 @@ _decoder = msgspec.json.Decoder(Answer)
 _decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 
-class OpenAIChat:
+class OpenAIChat(OneStep):
     """The chat API of OpenAI, vLLM, llama.cpp, SGLang, transformers and others."""
 
     name = "openai-chat"
+    limit_names: tuple[str, ...] = ("max_tokens", "max_completion_tokens")
+    asks_usage = True
 
     def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
         """Turn a prompt into a request; `params` go into the body as they are.

@@ -20,7 +20,7 @@ from pytest_llmserve.dialects.openai import (
     without_choices,
 )
 from pytest_llmserve.dialects.piece import UNPARSABLE, Piece
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, Prompt
+from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 
 
@@ -44,10 +44,12 @@ _decoder = msgspec.json.Decoder(Answer)
 _decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 
-class OpenAICompletions:
+class OpenAICompletions(OneStep):
     """The older text API, still spoken by nearly every engine."""
 
     name = "openai-completions"
+    limit_names: tuple[str, ...] = ("max_tokens",)
+    asks_usage = True
 
     def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
         """Turn a prompt into a request; the contents of messages are joined, a line each.

@@ -71,15 +71,45 @@ class Decoder(Protocol):
 
 
 class Dialect(Protocol):
-    """How one API speaks. No socket, no clock."""
+    """How one API speaks. No socket, no clock.
+
+    Attributes:
+        limit_names: fields of a request that limit the length of an answer, the likeliest first; a dot
+            stands for a level, such as "options.num_predict". Empty where the API has none.
+        asks_usage: a stream tells token counts when asked to by `Target.stream_usage`.
+        two_steps: an answer may only say where the real one is to be fetched, see `next_request`.
+    """
 
     name: str
+    limit_names: tuple[str, ...]
+    asks_usage: bool
+    two_steps: bool
 
     def encode(self, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
         """Turn a prompt into a request; `params` go into the body as they are."""
 
     def decoder(self, target: Target, status: int, headers: Sequence[tuple[str, str]]) -> Decoder:
         """Return a decoder for an answer with this status and these headers (names in lower case)."""
+
+    def next_request(self, target: Target, path: str, status: int, body: bytes) -> HttpRequest | None:
+        """The request that fetches the answer which this one ordered; None = this is the answer itself.
+
+        Args:
+            target: of the first request.
+            path: of the first request.
+            status: of what came back.
+            body: of it, whole.
+        """
+
+
+class OneStep:
+    """A dialect that is answered at once. To inherit from."""
+
+    two_steps = False
+
+    def next_request(self, target: Target, path: str, status: int, body: bytes) -> HttpRequest | None:  # noqa: ARG002
+        """None: what came is the answer."""
+        return None
 
 
 def prompt_chars(prompt: Prompt) -> int:

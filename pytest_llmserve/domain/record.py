@@ -22,6 +22,19 @@ NOT_KEPT = -1
 """`RequestRecord.text_at` of an answer that came when as many bytes of answers had been kept as may be."""
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An exchange before the one that brought the answer, such as the order of a queue's place.
+
+    Attributes:
+        sent_ns, first_byte_ns, end_ns: as of a request.
+    """
+
+    sent_ns: int
+    first_byte_ns: int
+    end_ns: int
+    status: int
+
+
 # gc=False: nothing a record holds leads back to it, so the collector need not know of it.
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request. Stamps are of one host's monotonic clock, in nanoseconds; None = did not happen.
@@ -37,6 +50,10 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         text_at: where `texts` has the answer; None for an empty one, NOT_KEPT for one too many.
         stage: number of the stage in which it was due, from 0.
         from_schedule: open loop: `ttft_ms` and `e2e_ms` count from `scheduled_ns`.
+        steps: of an API with two exchanges an answer: those before the last, which `status` and
+            `first_byte_ns` are of; `sent_ns` is of the first.
+        served_by: which of several replicas or models answered, or None where there is one.
+        turn: of a conversation, from 1; 0 = no part of one.
     """
 
     id: int
@@ -59,6 +76,9 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stage: int = 0
     from_schedule: bool = False
     text_at: int | None = None
+    steps: tuple[Step, ...] = ()
+    served_by: str | None = None
+    turn: int = 0
     texts: Any = msgspec.UNSET
 
     def __post_init__(self) -> None:

@@ -29,7 +29,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         trust: how an https server's certificate is checked.
         stream: ask for a streamed answer.
         stream_usage: the server was seen to take `stream_options` (asks for token counts).
-        json_request: template of the `json` dialect, a JSON text holding "{prompt}".
+        limit_name: the field that the server was seen to take for the length of an answer, see
+            `Dialect.limit_names`; None = not known.
+        json_request: template of the `json` and `gradio` dialects, a JSON text holding "{prompt}".
         json_answer: path to the answer in the `json` dialect, such as "choices.0.text".
     """
 
@@ -44,6 +46,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     trust: Trust = SYSTEM_TRUST
     stream: bool = True
     stream_usage: bool = False
+    limit_name: str | None = None
     json_request: str | None = None
     json_answer: str | None = None
 

@@ -210,8 +210,8 @@ class Connection:
         ours; of a request that is sent again, all is the server's until the new connection stood.
         """
         asked_ns = 0 if flight.resent else self.opened_ns
-        opening_ns = self.ready_ns - max(flight.scheduled_ns, asked_ns)
-        return now_ns - flight.scheduled_ns - max(0, opening_ns)
+        opening_ns = self.ready_ns - max(flight.due_ns, asked_ns)
+        return now_ns - flight.due_ns - max(0, opening_ns)
 
     def take_answer(self) -> Answer | None:
         """Hand the answer over and forget it."""

@@ -15,7 +15,7 @@ from pytest_llmserve.domain.exchange import (
     Ending,
 )
 from pytest_llmserve.domain.outcome import DROPPED, MALFORMED, REFUSED, RESET, TIMED_OUT
-from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.record import RequestRecord, Step
 from pytest_llmserve.domain.stamps import token_stamps
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.http import Answer
@@ -48,9 +48,11 @@ class Flight:
         opens: the first of its user in a closed loop: many users cannot begin in one instant, and
             how long they take is part of the load, not a lateness.
         resent: sent again because the server had closed the idle connection.
+        steps: exchanges that are over, of an API with two an answer; `raw` and `sent_ns` are of the one now.
     """
 
     __slots__ = (
+        "_first_raw",
         "attempt",
         "id",
         "input_chars",
@@ -60,6 +62,7 @@ class Flight:
         "scheduled_ns",
         "sent_ns",
         "stage",
+        "steps",
         "task",
         "warm_up",
     )
@@ -77,18 +80,40 @@ class Flight:
         self.sent_ns: int | None = None
         self.attempt = 1
         self.resent = self.opens = False
+        self.steps: tuple[Step, ...] = ()
+        self._first_raw = raw
+
+    @property
+    def due_ns(self) -> int:
+        """When the exchange now was to be sent."""
+        return self.steps[-1].end_ns if self.steps else self.scheduled_ns
+
+    def limit_from_ns(self, now_ns: int) -> int:
+        """Where the time limit of the whole begins, for an exchange that is sent now."""
+        return self.steps[0].sent_ns if self.steps else now_ns
+
+    def go_on(self, step: Step, raw: bytes) -> None:
+        """One exchange is over, the next one is to be sent."""
+        self.steps = (*self.steps, step)
+        self.raw, self.sent_ns = raw, None
+        self.resent = False
+
+    def forget(self) -> None:
+        """Sent, and not to be sent again."""
+        self.raw = self._first_raw = b""
 
     def next_attempt(self) -> None:
         """Make ready to be sent again after a failure."""
         self.attempt += 1
-        self.sent_ns = None
+        self.raw, self.sent_ns = self._first_raw, None
+        self.steps = ()
         self.resent = False
 
 
 class Landed:
     """A request that is over, not yet decoded."""
 
-    __slots__ = ("answer", "attempt", "end_ns", "ending", "flight", "scheduled_ns", "sent_ns")
+    __slots__ = ("answer", "attempt", "end_ns", "ending", "flight", "scheduled_ns", "sent_ns", "steps")
 
     def __init__(self, flight: Flight, answer: Answer | None, ending: Ending, end_ns: int | None) -> None:
         self.flight = flight
@@ -97,11 +122,24 @@ class Landed:
         self.end_ns = end_ns
         # A request tried again flies on under the same Flight with new stamps.
         self.scheduled_ns = flight.scheduled_ns
-        self.sent_ns = flight.sent_ns
-        # An answer may begin while the call that sends is still returning.
-        if flight.sent_ns and answer is not None and answer.first_byte_ns is not None:
-            self.sent_ns = min(flight.sent_ns, answer.first_byte_ns)
+        self.steps = flight.steps
+        self.sent_ns = _sent_ns(flight, answer) if not flight.steps else flight.steps[0].sent_ns
         self.attempt = flight.attempt
+
+
+def _sent_ns(flight: Flight, answer: Answer | None) -> int | None:
+    """When it was sent: an answer may begin while the call that sends is still returning."""
+    if flight.sent_ns and answer is not None and answer.first_byte_ns is not None:
+        return min(flight.sent_ns, answer.first_byte_ns)
+    return flight.sent_ns
+
+
+def step_of(flight: Flight, answer: Answer, end_ns: int) -> Step:
+    """An exchange of a flight that came to its end."""
+    sent_ns, first_byte_ns = _sent_ns(flight, answer), answer.first_byte_ns
+    assert sent_ns is not None
+    assert first_byte_ns is not None
+    return Step(sent_ns=sent_ns, first_byte_ns=first_byte_ns, end_ns=end_ns, status=answer.status or 0)
 
 
 class Recorder:
@@ -128,7 +166,7 @@ class Recorder:
         if not self.waiting:
             self._due_ns = time.monotonic_ns() + _TOGETHER_NS
         self.waiting.append(landed)
-        landed.flight.raw = b""  # sent, and not to be sent again
+        landed.flight.forget()
         self.waiting_bytes += _held_bytes(landed)
 
     def wait_ns(self, now_ns: int) -> int:
@@ -175,6 +213,7 @@ class Recorder:
             attempt=landed.attempt,
             stage=flight.stage,
             from_schedule=self._from_schedule,
+            steps=landed.steps,
             text_at=self._writer.add_text(decoded.text),
         )
         self._writer.add(record)

@@ -256,14 +256,18 @@ class HttpxTransport:
     def _begun(self, exchange: Exchange, now_ns: int) -> None:
         """The first byte of a request is about to leave."""
         if not exchange.flight.opens:
-            self.send_lag.add(now_ns - max(exchange.flight.scheduled_ns, exchange.ready_ns))
+            self.send_lag.add(now_ns - max(exchange.flight.due_ns, exchange.ready_ns))
         self.reopened += exchange.opened and self._lines[exchange.user.number].served > 0
         self._connecting.drop(exchange.user.number)
-        self.answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
+        self._limit(exchange, now_ns)
 
     def _sent(self, exchange: Exchange, now_ns: int) -> None:
         """The last has: an answer's time counts from here."""
-        self.answering.set(exchange.user.number, now_ns + self._plan.timeout_ns)
+        self._limit(exchange, now_ns)
+
+    def _limit(self, exchange: Exchange, now_ns: int) -> None:
+        begun_ns = exchange.flight.limit_from_ns(now_ns)
+        self.answering.set(exchange.user.number, begun_ns + self._plan.timeout_ns)
 
     # -- ends ----------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ import random
 import time
 from typing import Any
 
+from pytest_llmserve.domain.exchange import COMPLETE as WHOLE
 from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, Prompt
 from pytest_llmserve.domain.plan import COMPLETE, DECIDED
 from pytest_llmserve.load.connection import User
-from pytest_llmserve.load.flight import Flight, Landed, Recorder
+from pytest_llmserve.load.flight import Flight, Landed, Recorder, step_of
 from pytest_llmserve.load.gone import Presence
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import DRAIN, Job
@@ -66,6 +67,7 @@ class LoadLoop:
         self.unfinished = self.sent = self.landed = self.crowded = 0
         self.start_ns = self.drain_ns = 0
         self.requests = RequestWriter(job)
+        self._two_steps = self.requests.two_steps
         self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)
         self._stage_starts = stage_starts(job.plan)
         self._spans: dict[int, list[Span]] = {}
@@ -203,6 +205,8 @@ class LoadLoop:
         """A request is over: record it, plan the user's next."""
         flight = user.flight
         assert flight is not None
+        if self._two_steps and self._go_on(user, flight, answer, ending, end_ns):
+            return
         self.landed += 1
         unanswered = answer is None or answer.status is None
         user.failures = user.failures + 1 if unanswered and ending.how != TIME_LIMIT else 0
@@ -217,6 +221,17 @@ class LoadLoop:
             self.recorder.keep(landed)
         user.flight = None
         self._next(user, end_ns)
+
+    def _go_on(self, user: User, flight: Flight, answer: Answer | None, ending: Ending, end_ns: int) -> bool:
+        """Send the request that fetches the answer, where this exchange only ordered it."""
+        if answer is None or ending.how != WHOLE or flight.steps:
+            return False
+        raw = self.requests.next_bytes(flight.raw, answer)
+        if raw is None:
+            return False
+        flight.go_on(step_of(flight, answer, end_ns), raw)
+        self.transport.carry(user)
+        return True
 
     def _next(self, user: User, from_ns: int) -> None:
         """Plan a user's next turn after a request that ended at `from_ns`."""

@@ -12,7 +12,7 @@ from pytest_llmserve.domain.exchange import Dialect, Prompt, prompt_chars
 from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.task import Manner
-from pytest_llmserve.load.http import request_bytes
+from pytest_llmserve.load.http import Answer, request_bytes
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.prompts import prompt_order, with_mark, with_nonce
 from pytest_llmserve.load.template import Template, template
@@ -34,11 +34,15 @@ class RequestWriter:
 
     A request of the prompt set differs from the last one of its prompt in the nonce alone, so
     it is written once and filled in from then on.
+
+    Attributes:
+        two_steps: an answer may have to be fetched by a second request, see `next_bytes`.
     """
 
     def __init__(self, job: Job) -> None:
         self._target, self._plan, self._tasks = job.target, job.plan, job.tasks
         self._dialect = dialect(job.target.api)
+        self.two_steps = self._dialect.two_steps
         self._prompts = job.prompts()
         self._manners = job.manners
         self._order = prompt_order(len(self._prompts), job.plan.seed, in_order=job.plan.in_order)
@@ -66,6 +70,13 @@ class RequestWriter:
         text = self._prompts[entry] if prompt is None else prompt
         marked = with_nonce(text, salt, request_id)
         return Written(self._bytes(marked, params, task), prompt_chars(marked), task)
+
+    def next_bytes(self, raw: bytes, answer: Answer) -> bytes | None:
+        """The request that fetches what the request `raw` ordered; None = `answer` is the answer."""
+        path = raw.split(b" ", 2)[1].decode("latin-1")
+        body = b"".join(answer.pieces)
+        request = self._dialect.next_request(self._target, path, answer.status or 0, body)
+        return None if request is None else request_bytes(self._target, request)
 
     def _bytes(self, prompt: Prompt, params: dict[str, Any] | None, task: str | None) -> bytes:
         manner = None if task is None else self._manners.get(task)

@@ -196,7 +196,8 @@ class Transport:
         connection.heard_ns = before_ns = monotonic_ns()
         if not flight.opens:
             self.send_lag.add(connection.delay_ns(flight, before_ns))
-        self.answering.set(user, before_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
+        begun_ns = flight.limit_from_ns(before_ns)
+        self.answering.set(user, begun_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
         try:
             whole = connection.send(data)
         except OSError:

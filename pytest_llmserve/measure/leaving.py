@@ -189,6 +189,8 @@ class _AtPath:
 
     def __init__(self, spoken: Dialect, path: str | None) -> None:
         self.name, self._spoken, self._path = spoken.name, spoken, path
+        self.limit_names, self.asks_usage = spoken.limit_names, spoken.asks_usage
+        self.two_steps = spoken.two_steps
 
     def encode(self, target: Target, prompt: Prompt, params: Any) -> HttpRequest:
         """As the dialect does, but for the path."""
@@ -198,3 +200,7 @@ class _AtPath:
     def decoder(self, target: Target, status: int, headers: Sequence[tuple[str, str]]) -> Decoder:
         """The dialect's."""
         return self._spoken.decoder(target, status, headers)
+
+    def next_request(self, target: Target, path: str, status: int, body: bytes) -> HttpRequest | None:
+        """The dialect's."""
+        return self._spoken.next_request(target, path, status, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pytest_llmserve.dialects.decoding import every
@@ -13,10 +14,10 @@ from pytest_llmserve.domain.exchange import Decoded, Decoder, Dialect, HttpReque
 from pytest_llmserve.domain.outcome import CUT_OFF, HTTP_4XX, HTTP_5XX, OK, SERVER_ERROR_IN_STREAM, Outcome
 from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.serve.exchange import Exchange, NextRequest
 from pytest_llmserve.serve.faults import no_answer
 from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.reply import Reply, make_record
-from pytest_llmserve.serve.wire import Exchange
 
 
 class Call:
@@ -42,6 +43,7 @@ class Call:
         self._decoder: Decoder | None = None
         self._finished: Decoded | None = None
         self.exchange = Exchange(dialect.encode(target, prompt, params), self, limit_s)
+        self.exchange.next_request = following(dialect, target, self.exchange.request)
 
     def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
         """Take status and headers."""
@@ -64,6 +66,11 @@ class Call:
         error = None if decoded.error is None else redact(decoded.error, self._target)
         record = make_record(request_id, self._prompt, exchange.stamps, exchange.status, decoded, error)
         return Reply(record, decoded.text, redact(decoded.text, self._target))
+
+
+def following(dialect: Dialect, target: Target, request: HttpRequest) -> NextRequest | None:
+    """What fetches the answer to this request of the API, where one has to be fetched."""
+    return partial(dialect.next_request, target, request.path) if dialect.two_steps else None
 
 
 class Body:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.wrong_length import WrongLength
+from pytest_llmserve.serve.exchange import merged_headers
 from pytest_llmserve.serve.redact import HIDDEN, is_secret, redact
-from pytest_llmserve.serve.wire import merged_headers
 
 LONGEST_CHARS = 200
 _LONGEST_SECRET = 16_384

@@ -15,12 +15,13 @@ from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.domain.wrong_length import WrongLength
-from pytest_llmserve.serve.call import Body, Call, answered_of, raw_outcome, raw_request
+from pytest_llmserve.serve.call import Body, Call, answered_of, following, raw_outcome, raw_request
+from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import is_secret, redact
 from pytest_llmserve.serve.reply import Reply
 from pytest_llmserve.serve.stream import AsyncStream, MakeCall, Stream
-from pytest_llmserve.serve.wire import Exchange, Wire
+from pytest_llmserve.serve.wire import Wire
 
 _KEPT_KEYS = 20
 _SIGNS_OF_LIFE = ("/health", "/v1/models", "/")
@@ -167,6 +168,8 @@ class Endpoint:
     def _exchanged(self, request: HttpRequest, sink: Body, limit_s: float, fresh: bool = False) -> Exchange:
         exchange = Exchange(request, sink, limit_s)
         exchange.own_headers_win, exchange.fresh = True, fresh
+        if request.method == "POST" and request.path == self.encoded("", {}).path:
+            exchange.next_request = following(self._dialect, self.target, request)
         self._remember(request)
         if isinstance(request.body, WrongLength):
             from pytest_llmserve.serve import lying

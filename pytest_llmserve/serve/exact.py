@@ -9,7 +9,7 @@ from pytest_llmserve.domain.addresses import Address
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context
-from pytest_llmserve.serve.wire import merged_headers
+from pytest_llmserve.serve.exchange import merged_headers
 
 _CONNECT_LIMIT_S = 10.0
 

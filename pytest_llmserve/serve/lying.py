@@ -27,8 +27,8 @@ from pytest_llmserve.domain.exchange import (
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.wrong_length import WrongLength
 from pytest_llmserve.serve.exact import connected, context_of, head_bytes
+from pytest_llmserve.serve.exchange import Exchange, merged_headers
 from pytest_llmserve.serve.faults import NOT_CONNECTED, reason
-from pytest_llmserve.serve.wire import Exchange, merged_headers
 
 FIRST_WAIT_S, UNCLEAR_WAIT_S = 0.25, 1.0
 """So long may a server be silent to a head that promises more, and to one that it may read as it likes."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.encoding import limited
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, NOT_HTTP, Ending
 from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OUTCOMES, TIMED_OUT
 from pytest_llmserve.domain.target import Target
@@ -29,23 +31,27 @@ class Manner(msgspec.Struct, frozen=True):
 
     Attributes:
         stream_usage: ask for token counts with `stream_options`, which some servers refuse.
-        short: ask for few tokens with `max_tokens`, which some servers refuse.
+        limit: ask for few tokens with this field, which some servers refuse; None = ask for any number.
     """
 
     api: str
     stream: bool
     stream_usage: bool
-    short: bool
+    limit: str | None
 
     @property
     def params(self) -> dict[str, Any]:
         """Parameters of the first request."""
-        return {"max_tokens": _FIRST_TOKENS} if self.short else {}
+        return limited(self.limit, _FIRST_TOKENS)
 
     def apply(self, target: Target) -> Target:
         """The target asked in this manner."""
         return msgspec.structs.replace(
-            target, api=self.api, stream=self.stream, stream_usage=self.stream_usage
+            target,
+            api=self.api,
+            stream=self.stream,
+            stream_usage=self.stream_usage,
+            limit_name=self.limit,
         )
 
 
@@ -58,8 +64,9 @@ def pieces(reply: Reply) -> str:
 
 def first_manner(api: str, stream: bool) -> Manner:
     """The most that a server of this API may take."""
-    openai = api.startswith("openai-")
-    return Manner(api=api, stream=stream, stream_usage=openai and stream, short=openai)
+    spoken = dialect(api)
+    limit = next(iter(spoken.limit_names), None)
+    return Manner(api=api, stream=stream, stream_usage=spoken.asks_usage and stream, limit=limit)
 
 
 def next_manner(tried: Manner, reply: Reply, fallback_api: str | None, stream: bool) -> Manner | None:
@@ -69,13 +76,23 @@ def next_manner(tried: Manner, reply: Reply, fallback_api: str | None, stream: b
         return None
     if status in _NOT_FOUND and fallback_api not in {None, tried.api}:
         return first_manner(str(fallback_api), stream)
-    if tried.short and "max_tokens" in (reply.error or ""):
-        return msgspec.structs.replace(tried, short=False)
+    if tried.limit is not None and _last(tried.limit) in (reply.error or ""):
+        return msgspec.structs.replace(tried, limit=_next_limit(tried))
     if tried.stream_usage:
         return msgspec.structs.replace(tried, stream_usage=False)
-    if tried.stream and tried.api.startswith("openai-"):
+    if tried.stream and dialect(tried.api).limit_names:  # an API that is known, not any JSON
         return msgspec.structs.replace(tried, stream=False)
     return None
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _next_limit(tried: Manner) -> str | None:
+    """The field to try when this one is refused."""
+    names = dialect(tried.api).limit_names
+    return next(iter(names[names.index(str(tried.limit)) + 1 :]), None)
 
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.addresses import local_address
 from pytest_llmserve.serve.call import Body
 from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.faults import NOT_CONNECTED, TLS
 from pytest_llmserve.serve.opening import (
     FIRST_PROMPT,
@@ -33,7 +34,7 @@ from pytest_llmserve.serve.opening import (
 )
 from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.reply import Reply
-from pytest_llmserve.serve.wire import Exchange, Wire
+from pytest_llmserve.serve.wire import Wire
 
 __all__ = ["local_address", "resolve", "wait_ready"]
 

@@ -6,7 +6,7 @@ import msgspec
 
 from pytest_llmserve.domain.exchange import Decoded, Prompt, prompt_chars
 from pytest_llmserve.domain.outcome import Outcome
-from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.record import RequestRecord, Step
 from pytest_llmserve.domain.stamps import token_stamps
 
 _SHOWN_CHARS = 200
@@ -108,9 +108,19 @@ class Stamps:
     Attributes:
         connected: a new connection was opened for it.
         reopened: the server had closed the connection while idle, so it was sent again.
+        steps: exchanges that are over, of an API with two an answer; the others are of the one now.
     """
 
-    __slots__ = ("connected", "end_ns", "first_byte_ns", "reopened", "sending_ns", "sent_ns", "started_ns")
+    __slots__ = (
+        "connected",
+        "end_ns",
+        "first_byte_ns",
+        "reopened",
+        "sending_ns",
+        "sent_ns",
+        "started_ns",
+        "steps",
+    )
 
     def __init__(self, started_ns: int) -> None:
         self.started_ns = started_ns
@@ -120,6 +130,16 @@ class Stamps:
         self.end_ns: int | None = None
         self.connected = False
         self.reopened = False
+        self.steps: tuple[Step, ...] = ()
+
+    def next_step(self, status: int) -> None:
+        """The exchange so far is over, another one begins."""
+        sent_ns = self.sent_ns or self.sending_ns or self.started_ns
+        end_ns = self.end_ns or sent_ns
+        step = Step(sent_ns=sent_ns, first_byte_ns=self.first_byte_ns or end_ns, end_ns=end_ns, status=status)
+        self.steps = (*self.steps, step)
+        self.sending_ns = self.sent_ns = self.first_byte_ns = self.end_ns = None
+        self.connected = False
 
 
 def make_record(
@@ -129,6 +149,8 @@ def make_record(
     sent_ns = stamps.sent_ns
     if sent_ns is None and stamps.first_byte_ns is not None:
         sent_ns = stamps.sending_ns  # answered before it had read the whole request
+    if stamps.steps:
+        sent_ns = stamps.steps[0].sent_ns
     return RequestRecord(
         id=request_id,
         scheduled_ns=stamps.started_ns,
@@ -145,5 +167,6 @@ def make_record(
         tokens_from=decoded.tokens_from,
         finish_reason=decoded.finish_reason,
         text_at=0,
+        steps=stamps.steps,
         texts=OneText(decoded.text),
     )

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import itertools
-import re
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.domain.errors import LlmServeError, SetupError
-from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, TIME_LIMIT, Ending, HttpRequest
+from pytest_llmserve.domain.exchange import COMPLETE, TIME_LIMIT, Ending, HttpRequest
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context
+from pytest_llmserve.serve.exchange import Exchange, Kept, Sink, merged_headers
 from pytest_llmserve.serve.faults import closed_while_idle, ending_of
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.reply import Stamps
@@ -23,80 +22,9 @@ from pytest_llmserve.serve.reply import Stamps
 if TYPE_CHECKING:
     import httpx
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_DEFAULT_HEADERS = (("Accept-Encoding", "identity"), ("User-Agent", "pytest-llmserve"))
 _CLOSE_LIMIT_S = 5.0
 GRACE_S = 10.0
 """How much longer than an exchange's own limit to wait for the wire's thread."""
-
-
-class Sink(Protocol):
-    """Takes an answer as it comes. Called on the wire's thread."""
-
-    def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
-        """Take status and headers (names in lower case)."""
-
-    def feed(self, stamp_ns: int, data: bytes) -> None:
-        """Take a piece of the body."""
-
-
-class Exchange:
-    """One request on the wire.
-
-    Attributes:
-        fresh: over a connection of its own, so that it is never sent again.
-        stamps: what has happened so far.
-        ending: how the transport ended; "closed_early" until it has.
-        done: set when nothing more will come; holds an exception only for faults that are not
-            the server's.
-    """
-
-    def __init__(self, request: HttpRequest, sink: Sink, limit_s: float) -> None:
-        self.request = request
-        self.sink = sink
-        self.limit_s = limit_s
-        self.own_headers_win = False
-        self.fresh = False
-        self.stamps = Stamps(time.monotonic_ns())
-        self.status: int | None = None
-        self.ending = Ending(CLOSED_EARLY, "the client closed the connection")
-        self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        # A running future cannot be cancelled: an async caller that is must not end it by half.
-        self.done.set_running_or_notify_cancel()
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def complete(self) -> bool:
-        """True when the answer came to its end."""
-        return self.ending.how == COMPLETE
-
-
-def merged_headers(
-    target: Target, request: HttpRequest, *, own_headers_win: bool = False
-) -> list[tuple[str, str]]:
-    """The request's headers: ours, the request's, the target's; of one name the last wins.
-
-    With `own_headers_win` the request's come last.
-
-    Raises:
-        SetupError: a header cannot be sent; its value is not shown, it may be a secret.
-    """
-    merged: dict[str, tuple[str, str]] = {}
-    layers = (target.headers, request.headers) if own_headers_win else (request.headers, target.headers)
-    for name, value in itertools.chain((("Host", target.authority), *_DEFAULT_HEADERS), *layers):
-        if not _NAME.match(name):
-            raise SetupError(f"header name {name!r} is not allowed in HTTP: write --llm-header 'Name: value'")
-        if _BAD_VALUE.search(value):
-            raise SetupError(f"the value of header {name!r} holds a line break or another control character")
-        merged[name.lower()] = (name, value)
-    length = merged.get("content-length", ("", ""))[1]
-    if length and length != str(len(request.body)):
-        raise SetupError(
-            f"header Content-Length is {length!r} but the body has {len(request.body)} bytes:"
-            " leave the header out, or send WrongLength(body, content_length=...)"
-        )
-    return list(merged.values())
 
 
 class Wire:
@@ -231,13 +159,7 @@ class Wire:
         stamps = exchange.stamps
         try:
             async with asyncio.timeout(exchange.limit_s):
-                try:
-                    await self._attempt(exchange, headers, fresh=exchange.fresh)
-                except httpx.TransportError as error:
-                    if stamps.connected or exchange.status is not None or not closed_while_idle(error):
-                        raise
-                    stamps.reopened = True
-                    await self._attempt(exchange, headers, fresh=True)
+                await self._steps(exchange, headers)
             exchange.ending = Ending(COMPLETE)
         except TimeoutError:
             exchange.ending = Ending(TIME_LIMIT, _limit_text(exchange))
@@ -252,24 +174,62 @@ class Wire:
         if exchange.request.method == "POST":
             self.heard.ended(exchange.ending.how, exchange.status, stamps.started_ns, stamps.end_ns)
 
-    async def _attempt(self, exchange: Exchange, headers: list[tuple[str, str]], *, fresh: bool) -> None:
-        async with self._answer(exchange, headers, fresh=fresh) as response:
+    async def _steps(self, exchange: Exchange, headers: list[tuple[str, str]]) -> None:
+        """One exchange, or two where the first one only ordered the answer."""
+        if exchange.next_request is None:
+            await self._once(exchange, exchange.request, exchange.sink, headers)
+            return
+        first = Kept()
+        await self._once(exchange, exchange.request, first, headers)
+        following = exchange.next_request(exchange.status or 0, first.body)
+        if following is None:
+            first.replay(exchange.sink)
+            return
+        exchange.next_step()
+        headers = merged_headers(self._target, following, own_headers_win=exchange.own_headers_win)
+        await self._once(exchange, following, exchange.sink, headers)
+
+    async def _once(
+        self, exchange: Exchange, request: HttpRequest, sink: Sink, headers: list[tuple[str, str]]
+    ) -> None:
+        """Send a request, and once more where the server closed the idle connection beneath it."""
+        import httpx
+
+        stamps = exchange.stamps
+        try:
+            await self._attempt(exchange, request, sink, headers, fresh=exchange.fresh)
+        except httpx.TransportError as error:
+            if stamps.connected or exchange.status is not None or not closed_while_idle(error):
+                raise
+            stamps.reopened = True
+            await self._attempt(exchange, request, sink, headers, fresh=True)
+
+    async def _attempt(
+        self,
+        exchange: Exchange,
+        request: HttpRequest,
+        sink: Sink,
+        headers: list[tuple[str, str]],
+        *,
+        fresh: bool,
+    ) -> None:
+        async with self._answer(exchange, request, headers, fresh=fresh) as response:
             exchange.status = response.status_code
             names = [(name.lower(), value) for name, value in response.headers.multi_items()]
-            exchange.sink.begin(response.status_code, names)
+            sink.begin(response.status_code, names)
             async for piece in response.aiter_raw():
-                exchange.sink.feed(time.monotonic_ns(), piece)
+                sink.feed(time.monotonic_ns(), piece)
             exchange.stamps.end_ns = time.monotonic_ns()
 
     @contextlib.asynccontextmanager
     async def _answer(
-        self, exchange: Exchange, headers: list[tuple[str, str]], *, fresh: bool
+        self, exchange: Exchange, asked: HttpRequest, headers: list[tuple[str, str]], *, fresh: bool
     ) -> AsyncIterator[httpx.Response]:
         client = self._client(fresh=fresh)
         request = client.build_request(
-            exchange.request.method,
-            self._target.origin + exchange.request.path,
-            content=exchange.request.body,
+            asked.method,
+            self._target.origin + asked.path,
+            content=asked.body,
             headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers],
             extensions={"trace": _tracer(exchange.stamps)},
         )

@@ -16,21 +16,11 @@ def test_each_row_leads_to_a_dialect_of_that_name(name: str) -> None:
     assert dialect(name).name == name
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (
-            "openai_chat",
-            "--llm-api: no API 'openai_chat'; did you mean openai-chat? "
-            "known: auto, openai-chat, openai-completions, json",
-        ),
-        ("smtp", "--llm-api: no API 'smtp'; known: auto, openai-chat, openai-completions, json"),
-    ],
-)
-def test_an_unknown_name_is_answered_with_the_known_ones(name: str, message: str) -> None:
+@pytest.mark.parametrize(("name", "hint"), [("openai_chat", "did you mean openai-chat? "), ("smtp", "")])
+def test_an_unknown_name_is_answered_with_the_known_ones(name: str, hint: str) -> None:
     with pytest.raises(SetupError) as caught:
         dialect(name)
-    assert str(caught.value) == message
+    assert str(caught.value) == f"--llm-api: no API {name!r}; {hint}known: auto, {', '.join(DIALECTS)}"
 
 
 def test_the_table_alone_imports_no_dialect() -> None:

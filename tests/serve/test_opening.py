@@ -40,9 +40,9 @@ def answered(status: int | None, error: str | None = None, outcome: str | None =
 
 def test_first_manner_asks_for_all():
     """OpenAI servers are first asked streamed, with token counts; others plainly."""
-    assert first_manner(CHAT, True) == Manner(CHAT, stream=True, stream_usage=True, short=True)
-    assert first_manner(CHAT, False) == Manner(CHAT, stream=False, stream_usage=False, short=True)
-    assert first_manner("json", True) == Manner("json", stream=True, stream_usage=False, short=False)
+    assert first_manner(CHAT, True) == Manner(CHAT, stream=True, stream_usage=True, limit="max_tokens")
+    assert first_manner(CHAT, False) == Manner(CHAT, stream=False, stream_usage=False, limit="max_tokens")
+    assert first_manner("json", True) == Manner("json", stream=True, stream_usage=False, limit=None)
 
 
 def test_refused_manners_are_dropped_one_by_one():
@@ -68,12 +68,15 @@ def test_how_the_first_answer_came_is_told(stamps, tokens_from, said):
     assert pieces(msgspec.structs.replace(reply, record=record)) == said
 
 
-def test_server_that_names_max_tokens_is_asked_without():
-    """A server that knows another name for it gets none."""
+def test_server_that_names_max_tokens_is_asked_by_another_name_then_without():
+    """The newer name is tried; a server that refuses that too is asked without a limit."""
     tried = first_manner(CHAT, True)
     following = next_manner(tried, answered(400, "Unsupported parameter: 'max_tokens'"), None, True)
-    assert following == Manner(CHAT, stream=True, stream_usage=True, short=False)
-    assert following.params == {}
+    assert following == Manner(CHAT, stream=True, stream_usage=True, limit="max_completion_tokens")
+    assert following.params == {"max_completion_tokens": 4}
+    last = next_manner(following, answered(422, "max_completion_tokens: extra field"), None, True)
+    assert last == Manner(CHAT, stream=True, stream_usage=True, limit=None)
+    assert last.params == {}
 
 
 @pytest.mark.parametrize("status", [404, 405])
@@ -82,7 +85,7 @@ def test_missing_chat_falls_back_to_completions(status):
     following = next_manner(first_manner(CHAT, True), answered(status), COMPLETIONS, True)
     assert following == first_manner(COMPLETIONS, True)
     after = next_manner(following, answered(status), COMPLETIONS, True)
-    assert after == Manner(COMPLETIONS, stream=True, stream_usage=False, short=True)
+    assert after == Manner(COMPLETIONS, stream=True, stream_usage=False, limit="max_tokens")
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
