@@ -63,6 +63,15 @@ def limited(name: str | None, tokens: int) -> dict[str, Any]:
     return dict(value)
 
 
+def merged(body: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with the user's parameters over its own; where both have an object, the keys of both."""
+    found = {**body, **params}
+    for key in body.keys() & params.keys():
+        if isinstance(body[key], Mapping) and isinstance(params[key], Mapping):
+            found[key] = {**body[key], **params[key]}
+    return found
+
+
 def path_to(path: str, endpoint: str, neighbours: tuple[str, ...] = ()) -> str:
     """The path to send to, out of the path of the user's URL.
 
