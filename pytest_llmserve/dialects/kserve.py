@@ -20,6 +20,7 @@ from pytest_llmserve.dialects.growing import Growing
 from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, keys_of, parse_json, read_lines, unread
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Decoded, Decoder, Ending, HttpRequest, OneStep, Prompt
+from pytest_llmserve.domain.outcome import OK
 from pytest_llmserve.domain.target import Target
 
 _MODEL = re.compile(r"(?P<model>.*/v2/models/[^/]+(?:/versions/[^/]+)?)(?:/generate(?:_stream)?)?")
@@ -168,6 +169,8 @@ class KServeDecoder(AnswerDecoder):
     def finish(self, ending: Ending) -> Decoded:
         """Say what the answer was. Called once, after the last `feed`."""
         decoded = super().finish(ending)
+        if decoded.outcome != OK:  # of an answer that broke off nobody knows what the last piece meant
+            return decoded
         return msgspec.structs.replace(decoded, text=decoded.text + self._growing.held)
 
 

@@ -105,7 +105,34 @@ def _text(text: str, finish: str | None = None, **more: Any) -> bytes:
     return event({"choices": [{"index": 0, "text": text, "finish_reason": finish}], **more})
 
 
+def line(value: Any) -> bytes:
+    """One line with this JSON."""
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def _said(text: str, **more: Any) -> bytes:
+    return line({"message": {"role": "assistant", "content": text}, "done": False, **more})
+
+
+def _token(text: str, whole: str | None = None, details: dict[str, Any] | None = None) -> bytes:
+    token = {"id": 1, "text": text, "logprob": -0.1, "special": False}
+    return event({"index": 1, "token": token, "generated_text": whole, "details": details})
+
+
+def _output(text: str, **more: Any) -> bytes:
+    return event({"model_name": "m", "model_version": "1", "text_output": text, **more})
+
+
 DONE = b"data: [DONE]\n\n"
+_LINES: dict[str, Any] = {
+    "content_type": LINES,
+    "idle": (b"\n", b"\r\n", b"  \n"),
+    "errors": (b'{"error":"CUDA out of memory"}\n', b'{"error":{"message":"CUDA out of memory"}}\n'),
+    "error_body": b'{"error":"CUDA out of memory"}',
+    "end": b'{"done":true}\n',
+    "target": {"model": "m"},
+    "asks_stream": (True, False),
+}
 
 SPEAKERS: dict[str, Speaker] = {
     "openai-chat": Speaker(
@@ -149,6 +176,109 @@ SPEAKERS: dict[str, Speaker] = {
             b'data: {"choices":[{"text":["d"]}]}\n\n',
         ),
         prompt_at="prompt",
+    ),
+    "ollama-generate": Speaker(
+        stream=line({"response": "one ", "done": False})
+        + line({"response": "two", "done": False})
+        + line({"response": "", "done": True, "done_reason": "stop"}),
+        body=b'{"model":"m","response":"one two","done":true,"done_reason":"stop"}',
+        counted=line({"response": "", "thinking": "hm", "done": False})
+        + line({"response": "caf\xe9 \u2028", "done": False})
+        + b"\r\n"
+        + line({"response": "", "done": True, "done_reason": "stop", "eval_count": SEVEN}),
+        counted_body=b'{"response":"one two","done":true,"eval_count":7,"prompt_eval_count":2}',
+        empty=line({"response": "", "done": True, "done_reason": "load"}),
+        empty_body=b'{"response":"","done":true,"done_reason":"load"}',
+        pieces=(
+            line({"response": "a", "done": False}),
+            line({"model": "m", "response": "\xe9", "done": False}),
+            line({"response": "", "done": False}),
+            line({"response": "b", "done": False, "eval_count": 3}),
+            line({"response": 7, "done": False}),
+        ),
+        quiet=(line({"response": "", "thinking": "hm", "done": False}),),
+        prompt_at="prompt",
+        system_at="system",
+        **_LINES,
+    ),
+    "ollama-chat": Speaker(
+        stream=_said("one ") + _said("two") + line({"done": True, "done_reason": "stop"}),
+        body=b'{"message":{"role":"assistant","content":"one two"},"done":true,"done_reason":"stop"}',
+        counted=line({"message": {"role": "assistant", "content": "", "thinking": "hm"}, "done": False})
+        + _said("caf\xe9 \u2028")
+        + b"\r\n"
+        + _said("", done=True, done_reason="stop", eval_count=SEVEN),
+        counted_body=b'{"message":{"content":"one two"},"done":true,"eval_count":7,"prompt_eval_count":2}',
+        empty=_said("", done=True, done_reason="load"),
+        empty_body=b'{"message":{"role":"assistant","content":""},"done":true,"done_reason":"load"}',
+        pieces=(
+            _said("a"),
+            line({"message": {"role": "assistant", "content": "\xe9", "images": None}, "done": False}),
+            _said(""),
+            line({"message": None, "done": False}),
+            line({"message": {"content": 7}, "done": False}),
+        ),
+        quiet=(
+            line({"message": {"content": "", "thinking": "hm"}, "done": False}),
+            line({"message": {"content": "", "tool_calls": [{"function": {"name": "f"}}]}, "done": False}),
+        ),
+        prompt_at="messages.0.content",
+        system_at="messages.0.content",
+        **_LINES,
+    ),
+    "tgi": Speaker(
+        stream=_token("one ") + _token("two", "one two", {"finish_reason": "length"}),
+        body=b'{"generated_text":"one two"}',
+        counted=_token("caf\xe9 \u2028")
+        + b": ping\n\n"
+        + event(
+            {
+                "index": 2,
+                "token": {"text": "</s>", "special": True},
+                "generated_text": "caf\xe9 \u2028",
+                "details": {"finish_reason": "eos_token", "generated_tokens": SEVEN},
+            }
+        ),
+        counted_body=b'[{"generated_text":"one two","details":{"generated_tokens":7}}]',
+        empty=event({"token": {"text": "</s>", "special": True}, "generated_text": "", "details": None}),
+        empty_body=b'{"generated_text":""}',
+        pieces=(
+            _token("a"),
+            _token("\xe9"),
+            _token(""),
+            event({"token": {"text": "<s>", "special": True}, "generated_text": None}),
+            _token("b", "ab"),
+            event({"token": 7}),
+        ),
+        errors=(
+            b'data:{"error":"CUDA out of memory","error_type":"generation"}\n\n',
+            *_SSE_ERRORS,
+        ),
+        error_body=b'{"error":"CUDA out of memory","error_type":"generation"}',
+        prompt_at="inputs",
+        asks_stream=(None, None),
+    ),
+    "kserve": Speaker(
+        stream=_output("one ", done=False) + _output("two", done=True),
+        body=b'{"model_name":"m","text_output":"one two"}',
+        counted=_output("caf\xe9 \u2028", finish_reason="None")
+        + _output("b", num_output_tokens=SEVEN, finish_reason="stop"),
+        counted_body=b'{"model_name":"m","text_output":["one two"],"num_output_tokens":7}',
+        empty=_output("", done=True),
+        empty_body=b'{"text_output":""}',
+        pieces=(
+            _output("a"),
+            _output("ab"),
+            _output("abc"),
+            _output("b", done=False),
+            _output("", done=True),
+            _output("c", num_output_tokens=1),
+            _output("d", finish_reason="stop"),
+            event({"text_output": ["e", "f"]}),
+            event({"text_output": 7}),
+        ),
+        prompt_at="text_input",
+        asks_stream=(None, None),
     ),
     "json": Speaker(
         stream=event({"text": "one ", "done": False}) + event({"text": "two", "done": True}),

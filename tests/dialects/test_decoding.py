@@ -16,6 +16,10 @@ OPENAI = ("openai-chat", "openai-completions")
 FIRST = {
     "openai-chat": b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
     "openai-completions": b'data: {"choices":[{"text":"a"}]}\n\n',
+    "ollama-generate": b'data: {"response":"a","done":true}\n\n',
+    "ollama-chat": b'data: {"message":{"content":"a"},"done":true}\n\n',
+    "tgi": b'data: {"token":{"text":"a"},"generated_text":"a"}\n\n',
+    "kserve": b'data: {"text_output":"a"}\n\n',
     "json": b'data: {"text":"a"}\n\n',
 }
 every_api = pytest.mark.parametrize("api", DIALECTS)
