@@ -179,7 +179,7 @@ class AnswerDecoder:
         tally = self._tally
         if tally.done:
             return ""
-        if data[:1] != b"{" or name:
+        if data[:1] != b"{" or name == b"error":
             stripped = data.strip()
             if name == b"error":
                 tally.frames += 1

@@ -1,4 +1,4 @@
-"""What the two OpenAI dialects share: paths, the request's fields, usage."""
+"""What the OpenAI dialects share: paths, the request's fields, usage."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ from pytest_llmserve.domain.target import Target
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
+RESPONSES = "/responses"
+
+ENDPOINTS: dict[str, str] = {
+    CHAT: "openai-chat",
+    COMPLETIONS: "openai-completions",
+    RESPONSES: "openai-responses",
+}
+"""What a path may end with -> the API that is spoken there."""
 
 _VERSION = re.compile(r"/v\d+\Z")
 
@@ -28,7 +36,7 @@ class Usage(msgspec.Struct, gc=False):
 
 def split_path(path: str) -> tuple[str, str]:
     """A URL's path as (prefix, endpoint); the endpoint is "" when the path names none."""
-    for endpoint in (CHAT, COMPLETIONS):
+    for endpoint in ENDPOINTS:
         if path.endswith(endpoint):
             return path.removesuffix(endpoint), endpoint
     return path, ""
