@@ -17,7 +17,8 @@ _BOM = b"\xef\xbb\xbf"
 def whole_events(pieces: Sequence[bytes]) -> bytes | None:
     """The data of pieces of which each is one event, `data: {...}` and a blank line: a line each.
 
-    Each may bear a name, `event: ...` before its data, but not that of an error.
+    Each may bear a name, `event: ...` before its data, but not that of an error. Of the space behind
+    `data:` all have one or none.
 
     Returns:
         JSON lines, one for each piece in their order; None when a piece is anything else.
@@ -34,7 +35,8 @@ def whole_events(pieces: Sequence[bytes]) -> bytes | None:
     sizes = map(_named_size, names, events) if named else [len(event) + 2 for event in events]
     if list(sizes) != list(map(len, pieces)):
         return None
-    data = [event[6:] for event in events if event.startswith(b"data: {")]
+    field = b"data:" if events[:1] and events[0].startswith(b"data:{") else b"data: "
+    data = [event[len(field) :] for event in events if event.startswith(field + b"{")]
     return b"\n".join(data) if len(data) == len(events) else None
 
 
@@ -64,9 +66,10 @@ class EventSplitter:
         # The usual case: a server writes one event with one write, and one read brings it.
         if self.idle and data[-2:] == b"\n\n" and b"\r" not in data:
             named = data.find(b"\n") + 1 if data[:7] == b"event: " else 0
-            if data[named : named + 6] == b"data: " and data.find(b"\n", named) == len(data) - 2:
+            if data[named : named + 5] == b"data:" and data.find(b"\n", named) == len(data) - 2:
                 self._started = True
-                return ((data[7 : named - 1] if named else b"", data[named + 6 : -2]),)
+                start = named + 5 + (data[named + 5 : named + 6] == b" ")
+                return ((data[7 : named - 1] if named else b"", data[start:-2]),)
         events: list[Frame] = []
         for line in self._lines(data):
             self._take(line, events)
