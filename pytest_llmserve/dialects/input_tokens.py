@@ -7,8 +7,13 @@ from typing import Any
 from pytest_llmserve.dialects.piece import UNPARSABLE, Unreadable, parse_json
 
 _UNREAD: tuple[type[Exception], ...] = (*UNPARSABLE, Unreadable)
-# OpenAI's chat and completions; its responses, and Anthropic; Ollama.
-_PLACES = (("usage", "prompt_tokens"), ("usage", "input_tokens"), ("prompt_eval_count",))
+# OpenAI's chat and completions; its responses, and Anthropic; Ollama; Triton where it is asked to.
+_PLACES = (
+    ("usage", "prompt_tokens"),
+    ("usage", "input_tokens"),
+    ("prompt_eval_count",),
+    ("num_input_tokens",),
+)
 # Anthropic counts what came out of its cache, or went into it, beside the rest.
 _CACHED = (("usage", "cache_read_input_tokens"), ("usage", "cache_creation_input_tokens"))
 
