@@ -25,6 +25,12 @@ LIMIT_S = 20.0
 FACES = ("ollama-generate", "ollama-chat", "tgi", "kserve")
 COUNTED = {"ollama-generate": (3, "stop"), "ollama-chat": (3, "stop"), "tgi": (4, "eos_token")}
 """Tokens and reason of an answer of three words; TGI counts its special token, and Triton nothing."""
+WRONG: dict[str, dict[str, Any]] = {
+    "ollama-generate": {"options": {"num_predict": -9}},
+    "ollama-chat": {"options": {"num_predict": -9}},
+    "tgi": {"parameters": {"max_new_tokens": -9}},
+    "kserve": {"parameters": {"max_tokens": -9}},
+}
 every_api = pytest.mark.parametrize("api", FACES)
 
 
@@ -122,7 +128,7 @@ def test_refusals_are_told_in_the_servers_words(ask: Callable[..., Endpoint], ap
         assert long.error == (
             "400: the model's context is 100 tokens: 250 in the prompt and 0 for the answer are too many"
         )
-        wrong = ask(api, stream=stream).generate("hi", **limited(dialect(api).limit_names[0], -9))  # type: ignore[arg-type]
+        wrong = ask(api, stream=stream).generate("hi", **WRONG[api])
         assert wrong.outcome == "http_4xx"
         assert wrong.error is not None
         assert "is -9: it must be at least " in wrong.error
