@@ -40,6 +40,15 @@ class Framing(Protocol):
         """What is left at the end of the body, or None."""
 
 
+def whole_lines(pieces: Sequence[bytes]) -> bytes | None:
+    """The lines of pieces of which each is one JSON object and a newline; None when one is anything else."""
+    stream = b"".join(pieces)
+    plain = [piece for piece in pieces if piece[:1] == b"{" and piece[-1:] == b"\n"]
+    if len(plain) != len(pieces) or stream.count(b"\n") != len(pieces):
+        return None
+    return stream[:-1]
+
+
 class LineSplitter:
     """Newline-delimited JSON: one frame a line that is not blank."""
 
@@ -47,6 +56,11 @@ class LineSplitter:
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
+
+    @property
+    def idle(self) -> bool:
+        """Between two lines, nothing kept back."""
+        return not any(self._rest)
 
     def feed(self, data: bytes) -> Sequence[Frame]:
         """Take the next bytes; return the lines they completed."""

@@ -12,7 +12,7 @@ from pytest_llmserve.simulator import wire
 from pytest_llmserve.simulator.connection import Connection
 from pytest_llmserve.simulator.counts import Counts
 from pytest_llmserve.simulator.exchange import Exchange
-from pytest_llmserve.simulator.faces import faces, openai
+from pytest_llmserve.simulator.faces import by_path, openai
 from pytest_llmserve.simulator.faces.face import Face
 from pytest_llmserve.simulator.faults.fault import Fault
 from pytest_llmserve.simulator.pages import JSON, pages
@@ -32,7 +32,7 @@ class Simulator:
     def __init__(self, settings: Settings, faults: list[Fault], log: TextIO | None = sys.stderr) -> None:
         self.settings = settings
         self.faults = faults
-        self.faces: dict[str, Face] = {face.path: face for face in faces(settings.faces)}
+        self.faces: dict[str, Face] = by_path(settings.faces, settings.model)
         self.slots = Slots(settings.slots)
         self.counts = Counts()
         self.under_way = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pytest_llmserve.simulator.faults.fault import Part
 from pytest_llmserve.simulator.question import Question
@@ -46,7 +46,7 @@ class Face(Protocol):
 
     Attributes:
         name: the row's.
-        path: of the POST.
+        path: of the POST; "{model}" stands for the name of the model.
         stream_type: Content-Type of a streamed answer.
     """
 
@@ -69,3 +69,11 @@ class Face(Protocol):
 
     def error(self, message: str, status: int) -> bytes:
         """The body of an error."""
+
+
+@runtime_checkable
+class TwoPaths(Face, Protocol):
+    """An API whose path tells whether an answer is streamed: this one is for whole answers."""
+
+    def streamed(self) -> Face:
+        """The same API at its path for streams."""

@@ -32,5 +32,8 @@ class ErrorInStream(Fault):
 def _event(face: str) -> bytes:
     if face.startswith("ollama"):
         return json.dumps({"error": MESSAGE}).encode() + b"\n"
+    if face in {"tgi", "kserve"}:
+        kind = {"error_type": "generation"} if face == "tgi" else {}
+        return b"data:" + json.dumps({"error": MESSAGE, **kind}).encode() + b"\n\n"
     error = {"message": MESSAGE, "type": "InternalServerError", "code": 500}
     return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
