@@ -11,6 +11,7 @@ from pytest_llmserve.domain.exchange import Dialect
 DIALECTS: dict[str, str] = {
     "openai-chat": "pytest_llmserve.dialects.openai_chat:OpenAIChat",
     "openai-completions": "pytest_llmserve.dialects.openai_completions:OpenAICompletions",
+    "gradio": "pytest_llmserve.dialects.gradio:Gradio",
     "json": "pytest_llmserve.dialects.json_generic:GenericJson",
 }
 """Name for `--llm-api` -> where its class lies. A new dialect is one file and one row."""

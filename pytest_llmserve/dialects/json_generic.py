@@ -58,7 +58,7 @@ class GenericJson(OneStep):
             SetupError: the template is no JSON, has no place for the prompt, or needs a
                 model that is not known; or a parameter is no JSON value.
         """
-        body = _filled(template(target.json_request or DEFAULT_REQUEST), target, prompt)
+        body = filled(template(target.json_request or DEFAULT_REQUEST), target, prompt)
         if params:
             if not isinstance(body, dict):
                 names = ", ".join(params)
@@ -132,13 +132,17 @@ class JsonReader:
 
 
 @lru_cache(maxsize=16)
-def template(text: str) -> Any:
+def template(text: str, example: str = DEFAULT_REQUEST) -> Any:
     """Parse a request template. The value is shared: do not change it.
+
+    Args:
+        text: the template.
+        example: a right one, for the sentence on a wrong one.
 
     Raises:
         SetupError: not JSON, or without a place for the prompt; names the position.
     """
-    like = f"write it like '{DEFAULT_REQUEST}'"
+    like = f"write it like '{example}'"
     try:
         value = json.loads(text)
         strings = _strings(value)
@@ -193,12 +197,12 @@ def _strings(value: Any) -> list[str]:
     return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
 
 
-def _filled(value: Any, target: Target, prompt: Prompt) -> Any:
+def filled(value: Any, target: Target, prompt: Prompt) -> Any:
     """A copy of the template with prompt and model in the places for them."""
     if isinstance(value, dict):
-        return {key: _filled(item, target, prompt) for key, item in value.items()}
+        return {key: filled(item, target, prompt) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, target, prompt) for item in value]
+        return [filled(item, target, prompt) for item in value]
     if value == "{messages}":
         return messages(prompt)
     if not isinstance(value, str):
