@@ -17,7 +17,7 @@ import msgspec
 
 from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import json_body, json_headers
-from pytest_llmserve.dialects.errors import NO_REASON, sentence_from_json
+from pytest_llmserve.dialects.errors import NO_REASON, sentence_from_body, sentence_from_json
 from pytest_llmserve.dialects.gradio_app import GradioFunction, functions
 from pytest_llmserve.dialects.gradio_text import said, said_elsewhere
 from pytest_llmserve.dialects.json_generic import at, filled, template
@@ -40,6 +40,11 @@ _CURSORS = "▌▍█"
 _KEPT_BACK = (
     "the function failed and the server gave no reason: see its log, or start the app with"
     " launch(show_error=True)"
+)
+
+_FIRST_PART = (
+    "only the first part of an answer that is generated bit by bit (is_generating is true): /run and /api do not"
+    " wait for the rest, a path with /call/ does"
 )
 
 
@@ -116,10 +121,11 @@ class GradioReader:
         return Piece()  # a heartbeat, or what later versions may tell beside the answer
 
     def event(self, data: bytes) -> Piece:
-        """Refuse an event without a name. Raises Unreadable."""
-        raise Unreadable(
-            f"an event without a name, where Gradio has generating, complete or error: {shown(data)}"
-        )
+        """Read an event without a name, which can only be an error. Raises Unreadable."""
+        value = parse_json(data)
+        if isinstance(value, dict) and value.get("error"):
+            return Piece(error=sentence_from_json(value))
+        raise Unreadable(f"no name, where Gradio has generating, complete or error: {shown(data)}")
 
     def events(self, lines: bytes) -> list[str | Piece] | None:  # noqa: ARG002
         """None: each event is read with the one before it."""
@@ -133,7 +139,10 @@ class GradioReader:
             raise Unreadable(_not_fetched(event_id))
         if isinstance(value, dict) and "error" in value and "data" not in value:
             return Piece(error=_reason(msgspec.json.encode(value)))
-        return self._whole(value)
+        piece = self._whole(value)
+        if isinstance(value, dict) and value.get("is_generating") is True:
+            piece.torn = _FIRST_PART
+        return piece
 
     def _whole(self, value: Any) -> Piece:
         """The last word on the text: in a body, or in the event that ends a stream."""
@@ -188,11 +197,14 @@ def _not_fetched(event_id: Any) -> str:
 
 def _reason(data: bytes) -> str:
     """The sentence of an error; Gradio keeps back that of most exceptions."""
+    sentence = NO_REASON if _says_null(data) else sentence_from_body(data)
+    return _KEPT_BACK if sentence == NO_REASON else sentence
+
+
+def _says_null(data: bytes) -> bool:
+    """True for {"error": null}, as Gradio 6 has it."""
     try:
         value = msgspec.json.decode(data)
     except UNPARSABLE:
-        return f"the function failed: {shown(data)}"
-    if isinstance(value, dict) and value.get("error", "") is None:
-        value = None
-    sentence = sentence_from_json(value)
-    return _KEPT_BACK if sentence == NO_REASON else sentence
+        return False
+    return isinstance(value, dict) and value.get("error", "") is None

@@ -23,7 +23,7 @@ class GradioFunction(msgspec.Struct, frozen=True, kw_only=True):
         name: without the slash that Gradio puts before it.
         path: to POST to, below the app's own URL.
         request: template for `--llm-json-request`; a text holds "{prompt}" where `takes_text`.
-        answer: path for `--llm-json-answer`, to the first output that is a text.
+        answer: path for `--llm-json-answer`, to the first output that is a chat, else a text.
         takes_text: one of its parameters takes the prompt.
         gives_text: one of its outputs is a text or a chat.
         generation: first number of Gradio's version.
@@ -71,6 +71,8 @@ def _function(
     if place is not None:
         data[place] = _prompt_value(parameters[place])
     texts = [at for at, output in enumerate(outputs) if _is_text(output, _TEXT_OUTPUTS)]
+    # Beside a chat the text box is an output too, to be emptied.
+    texts.sort(key=lambda at: outputs[at].get("component") != "Chatbot")
     prefix = config.get("api_prefix")
     prefix = prefix.rstrip("/") if isinstance(prefix, str) else ""
     return GradioFunction(

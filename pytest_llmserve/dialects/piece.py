@@ -27,6 +27,7 @@ class Piece(msgspec.Struct, gc=False):
         output_tokens: the server's own count so far, or None.
         error: the server reports an error: its sentence.
         missed: why no answer was found here, or None.
+        torn: why it is not all of the answer, although nothing more comes, or None.
         keeps: characters of the text so far that stay before `text`; None = all, as nearly always.
     """
 
@@ -37,6 +38,7 @@ class Piece(msgspec.Struct, gc=False):
     output_tokens: int | None = None
     error: str | None = None
     missed: str | None = None
+    torn: str | None = None
     keeps: int | None = None
 
 
