@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,10 @@ import pytest
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.exchange import COMPLETE, Decoded, Ending
 from pytest_llmserve.domain.target import Target
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:  # for the table of speakers.py, which two suites are run on
+    sys.path.append(HERE)
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 

@@ -1,4 +1,4 @@
-"""Promises that every dialect keeps, whatever the server does. A new dialect adds its row to SPEAKERS."""
+"""Promises that every dialect keeps, whatever the server does. A new dialect adds its row to speakers.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from speakers import OUT_OF_MEMORY, SPEAKERS
 
 from pytest_llmserve.dialects import DIALECTS, dialect
+from pytest_llmserve.dialects.json_generic import at
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import (
     CLOSED_EARLY,
@@ -25,40 +27,24 @@ from pytest_llmserve.domain.exchange import (
 JSON = "application/json"
 
 
-class Speaker(NamedTuple):
-    """How a server of this API says "one two": a stream of two chunks, and a body."""
-
-    stream: bytes
-    body: bytes
-
-
-SPEAKERS: dict[str, Speaker] = {
-    "openai-chat": Speaker(
-        b'data: {"choices":[{"index":0,"delta":{"content":"one "}}]}\n\n'
-        b'data: {"choices":[{"index":0,"delta":{"content":"two"},"finish_reason":"stop"}]}\n\n'
-        b"data: [DONE]\n\n",
-        b'{"choices":[{"message":{"content":"one two"},"finish_reason":"stop"}]}',
-    ),
-    "openai-completions": Speaker(
-        b'data: {"choices":[{"index":0,"text":"one "}]}\n\n'
-        b'data: {"choices":[{"index":0,"text":"two","finish_reason":"stop"}]}\n\n'
-        b"data: [DONE]\n\n",
-        b'{"choices":[{"text":"one two","finish_reason":"stop"}]}',
-    ),
-    "json": Speaker(
-        b'data: {"text":"one ","done":false}\n\ndata: {"text":"two","done":true}\n\n',
-        b'{"text":"one two"}',
-    ),
-}
-
 Decode = Callable[..., Decoded]
 every_api = pytest.mark.parametrize("api", DIALECTS)
 
 
+def stream(decode: Decode, api: str, body: bytes | list[bytes], **how: Any) -> Decoded:
+    """Decode a stream of the API's form, or with another Content-Type."""
+    return decode(api, body, **{"content_type": SPEAKERS[api].content_type, **SPEAKERS[api].target, **how})
+
+
+def whole(decode: Decode, api: str, body: bytes | list[bytes], **how: Any) -> Decoded:
+    """Decode a body that is no stream."""
+    return stream(decode, api, body, **{"content_type": JSON, "stream": False, **how})
+
+
 @every_api
 def test_the_plain_case_is_understood(api: str, decode: Decode) -> None:
-    for body, content_type, chunks in zip(SPEAKERS[api], ("text/event-stream", JSON), (2, 1), strict=True):
-        decoded = decode(api, body, content_type=content_type)
+    said = (stream(decode, api, SPEAKERS[api].stream), whole(decode, api, SPEAKERS[api].body))
+    for decoded, chunks in zip(said, (2, 1), strict=True):
         assert (decoded.outcome, decoded.error, decoded.text) == ("ok", None, "one two")
         assert len(decoded.token_ns) == chunks
 
@@ -66,7 +52,7 @@ def test_the_plain_case_is_understood(api: str, decode: Decode) -> None:
 @every_api
 def test_an_unstreamed_answer_bears_the_stamp_of_its_last_byte(api: str, decode: Decode) -> None:
     body = SPEAKERS[api].body
-    assert decode(api, [body[:5], body[5:9], body[9:]], content_type=JSON).token_ns == (1002,)
+    assert whole(decode, api, [body[:5], body[5:9], body[9:]]).token_ns == (1002,)
 
 
 @every_api
@@ -82,8 +68,8 @@ def test_a_reset_before_the_answer_began_is_a_reset(api: str, decode: Decode) ->
 
 @every_api
 def test_a_reset_in_the_middle_is_a_cut(api: str, decode: Decode) -> None:
-    stream = SPEAKERS[api].stream
-    decoded = decode(api, stream[: stream.index(b"\n\n") + 9], ending=CONNECTION_RESET)
+    speaker = SPEAKERS[api]
+    decoded = stream(decode, api, speaker.stream[: len(speaker.first) + 9], ending=CONNECTION_RESET)
     assert decoded.outcome == "cut_off"
     assert decoded.error is not None
     assert decoded.error.startswith("the connection was reset in the middle of the answer, after ")
@@ -91,9 +77,8 @@ def test_a_reset_in_the_middle_is_a_cut(api: str, decode: Decode) -> None:
 
 @every_api
 def test_a_close_behind_the_end_mark_is_still_a_cut(api: str, decode: Decode) -> None:
-    decoded = decode(
-        api, SPEAKERS[api].stream, ending=Ending(CLOSED_EARLY, "the server closed the connection")
-    )
+    ending = Ending(CLOSED_EARLY, "the server closed the connection")
+    decoded = stream(decode, api, SPEAKERS[api].stream, ending=ending)
     assert decoded.outcome == "cut_off"
     assert decoded.error is not None
     assert decoded.error.startswith("the connection was closed behind the end mark, before the body's end, ")
@@ -102,7 +87,7 @@ def test_a_close_behind_the_end_mark_is_still_a_cut(api: str, decode: Decode) ->
 
 @every_api
 def test_time_that_ran_out_is_told_with_what_had_come(api: str, decode: Decode) -> None:
-    decoded = decode(api, SPEAKERS[api].stream, ending=Ending(TIME_LIMIT, "30 s"))
+    decoded = stream(decode, api, SPEAKERS[api].stream, ending=Ending(TIME_LIMIT, "30 s"))
     assert (decoded.outcome, decoded.error) == (
         "timed_out",
         "no full answer within the time limit, after 2 token chunks: 30 s",
@@ -193,13 +178,13 @@ def test_a_compression_we_do_not_know_is_said(api: str, encoding: str, decode: D
 @every_api
 def test_codings_in_several_headers_are_one_list(api: str, decode: Decode) -> None:
     packed = gzip.compress(gzip.compress(SPEAKERS[api].stream))
-    twice = decode(api, packed, headers=[("content-encoding", "gzip")] * 2)
-    assert twice == decode(api, SPEAKERS[api].stream)
+    twice = stream(decode, api, packed, headers=[("content-encoding", "gzip")] * 2)
+    assert twice == stream(decode, api, SPEAKERS[api].stream)
 
 
 @every_api
 def test_bytes_that_are_not_the_compression_they_claim_are_malformed(api: str, decode: Decode) -> None:
-    decoded = decode(api, SPEAKERS[api].stream, headers=[("content-encoding", "gzip")])
+    decoded = stream(decode, api, SPEAKERS[api].stream, headers=[("content-encoding", "gzip")])
     assert decoded.outcome == "malformed"
     assert decoded.error == (
         "the body is not valid gzip (Error -3 while decompressing data: incorrect header check)"
@@ -211,7 +196,7 @@ def test_bytes_that_are_not_the_compression_they_claim_are_malformed(api: str, d
 def test_compressed_data_that_ends_early_is_a_cut(api: str, encoding: str, decode: Decode) -> None:
     body = SPEAKERS[api].stream
     packed = (gzip.compress(body) if encoding == "gzip" else zlib.compress(body))[:-3]
-    decoded = decode(api, packed, headers=[("content-encoding", encoding)])
+    decoded = stream(decode, api, packed, headers=[("content-encoding", encoding)])
     assert (decoded.outcome, decoded.error) == ("cut_off", f"the {encoding} data ended early")
 
 
@@ -230,7 +215,7 @@ def test_a_web_page_is_not_an_answer(api: str, decode: Decode) -> None:
 @every_api
 @pytest.mark.parametrize("body", [b"", b"  \n"])
 def test_a_200_without_a_body_is_not_an_answer(api: str, body: bytes, decode: Decode) -> None:
-    decoded = decode(api, body, content_type=JSON)
+    decoded = whole(decode, api, body)
     what = "no text, reasoning or tool call" if body else "no body"
     assert (decoded.outcome, decoded.error) == ("malformed", f"empty answer: status 200 with {what}")
 
@@ -246,18 +231,14 @@ def test_an_event_stream_without_events_is_not_an_answer(api: str, decode: Decod
 
 @every_api
 def test_an_error_inside_a_200_is_the_servers_error(api: str, decode: Decode) -> None:
-    first = SPEAKERS[api].stream.partition(b"\n\n")[0] + b"\n\n"
-    for error in (
-        b'data: {"error": {"message": "CUDA out of memory", "code": 500}}\n\n',
-        b'data: {"error": "CUDA out of memory"}\n\n',
-        b'event: error\ndata: {"message": "CUDA out of memory"}\n\n',
-        b"event: error\ndata: CUDA out of memory\n\n",
-    ):
+    speaker = SPEAKERS[api]
+    for error in speaker.errors:
         for ending in (COMPLETE, CLOSED_EARLY, CONNECTION_RESET):
-            decoded = decode(api, first + error, ending=ending)
-            assert (decoded.outcome, decoded.error) == ("server_error_in_stream", "CUDA out of memory")
-    body = decode(api, b'{"error": {"message": "CUDA out of memory"}}', content_type=JSON)
-    assert (body.outcome, body.error) == ("server_error_in_stream", "CUDA out of memory")
+            for before in (b"", speaker.first):
+                decoded = stream(decode, api, before + error, ending=ending)
+                assert (decoded.outcome, decoded.error) == ("server_error_in_stream", OUT_OF_MEMORY), error
+    body = whole(decode, api, speaker.error_body)
+    assert (body.outcome, body.error) == ("server_error_in_stream", OUT_OF_MEMORY)
 
 
 @every_api
@@ -268,7 +249,8 @@ def test_an_error_event_without_a_reason_is_an_error_all_the_same(api: str, deco
 
 @every_api
 def test_a_broken_event_is_shown(api: str, decode: Decode) -> None:
-    decoded = decode(api, b"data: {nonsense\n\n" + SPEAKERS[api].stream)
+    speaker = SPEAKERS[api]
+    decoded = stream(decode, api, speaker.frame(b"{nonsense") + speaker.stream)
     assert decoded.outcome == "malformed"
     assert decoded.error is not None
     assert decoded.error.startswith("event 1: not valid JSON (")
@@ -298,57 +280,97 @@ def test_json_nested_too_deep_is_malformed_not_a_crash(api: str, opening: bytes,
 
 
 @every_api
-def test_the_last_event_may_lack_its_blank_line(api: str, decode: Decode) -> None:
-    for lost in (1, 2):
-        decoded = decode(api, SPEAKERS[api].stream[:-lost])
+def test_the_last_event_may_lack_its_end(api: str, decode: Decode) -> None:
+    speaker = SPEAKERS[api]
+    for lost in range(1, len(speaker.frame_end) + 1):
+        decoded = stream(decode, api, speaker.stream[:-lost])
         assert (decoded.outcome, decoded.text) == ("ok", "one two")
 
 
 @every_api
 def test_a_stream_that_ends_inside_an_event_was_cut(api: str, decode: Decode) -> None:
-    stream = SPEAKERS[api].stream.removesuffix(b"data: [DONE]\n\n")
-    decoded = decode(api, stream + b'data: {"choices": [{"te')
+    speaker = SPEAKERS[api]
+    half = b'{"choices": [{"te'
+    decoded = stream(decode, api, speaker.stream.removesuffix(speaker.end) + speaker.data + half)
     assert (decoded.outcome, decoded.error) == (
         "cut_off",
-        'the stream ended inside an event: \'{"choices": [{"te\'',
+        f"the stream ended inside an event: {half.decode()!r}",
     )
-    behind_the_mark = decode(api, stream + b'data: [DONE]\n\ndata: {"choices": [{"te')
-    assert behind_the_mark.outcome == "ok"
+    behind_the_mark = speaker.stream + speaker.frame(b"[DONE]") + speaker.data + half
+    assert stream(decode, api, behind_the_mark).outcome == "ok"
 
 
 @every_api
 def test_a_stream_without_any_end_mark_was_cut(api: str, decode: Decode) -> None:
-    first = SPEAKERS[api].stream.partition(b"\n\n")[0] + b"\n\n"
-    decoded = decode(api, first)
+    speaker = SPEAKERS[api]
+    decoded = stream(decode, api, speaker.first)
     assert (decoded.outcome, decoded.error, decoded.text) == (
         "cut_off",
         "the stream ended without a finish_reason or an end mark, after 1 token chunk",
         "one ",
     )
-    assert decode(api, first + b"data: [DONE]\n\n").outcome == "ok", "[DONE] alone is enough"
+    assert stream(decode, api, speaker.first + speaker.end).outcome == "ok", "an end mark alone is enough"
+
+
+def encoded(api: str, make_target: Any, prompt: Any, params: Any = None, **fields: Any) -> Any:
+    """The body of a request."""
+    target = make_target(**{"model": "m", **SPEAKERS[api].target, **fields})
+    request = dialect(api).encode(target, prompt, params or {})
+    assert request.method == "POST"
+    assert request.path.startswith("/")
+    assert ("Content-Type", "application/json") in request.headers
+    return json.loads(request.body.decode("utf-8", "strict"))
 
 
 @every_api
 def test_a_request_is_json_with_the_users_parameters_on_top(api: str, make_target: Any) -> None:
-    request = dialect(api).encode(make_target(model="m"), "hi", {"max_tokens": 5, "stop": ["\n"]})
-    body = json.loads(request.body)
-    assert request.method == "POST"
-    assert (body["max_tokens"], body["stop"]) == (5, ["\n"])
-    assert ("Content-Type", "application/json") in request.headers
+    """As they are, and before what the dialect itself would say."""
+    params = {"max_tokens": 5, "stop": ["\n"], "options": {"a": [None, 1.5]}, "stream": "mine"}
+    body = encoded(api, make_target, "hi", params)
+    assert {name: body[name] for name in params} == params
 
 
 @every_api
-@pytest.mark.parametrize("prompt", ["a\ud800b", '"}{\\', "\x00\u2028", "{model}{prompt}", ""])
+def test_a_stream_is_asked_for_when_one_is_wanted(api: str, make_target: Any) -> None:
+    for wanted, said in zip((True, False), SPEAKERS[api].asks_stream, strict=True):
+        assert encoded(api, make_target, "hi", stream=wanted).get("stream") is said
+
+
+@every_api
+@pytest.mark.parametrize(
+    "prompt", ["a\ud800b", '"}{\\', "\x00\u2028\x85", "{model}{prompt}", "", "\ufeff\u202e"]
+)
 def test_any_prompt_arrives_as_it_was(api: str, prompt: str, make_target: Any) -> None:
-    request = dialect(api).encode(make_target(), prompt, {})
-    body = json.loads(request.body.decode("utf-8", "strict"))
-    assert prompt in (body.get("prompt"), (body.get("messages") or [{}])[0].get("content"))
+    assert at(encoded(api, make_target, prompt), SPEAKERS[api].prompt_at) == prompt
+
+
+@every_api
+def test_chat_messages_arrive_each_of_them(api: str, make_target: Any) -> None:
+    """System prompt and history, wherever the API has a place for them; the list itself is not changed."""
+    said = [
+        ("system", "be brief"),
+        ("user", "first?"),
+        ("assistant", "yes"),
+        ("user", [{"type": "text", "text": "so"}]),
+    ]
+    prompt = [{"role": role, "content": content} for role, content in said]
+    before = json.dumps(prompt)
+    body = encoded(api, make_target, prompt)
+    assert json.dumps(prompt) == before
+    written = json.dumps(body)
+    places = [written.find(text) for text in ("first?", "yes", "so")]
+    assert -1 not in places
+    assert places == sorted(places)
+    system_at = SPEAKERS[api].system_at
+    found = at(body, system_at or SPEAKERS[api].prompt_at)
+    assert found == "be brief" if system_at else found.startswith("be brief\n")
+    assert written.count("be brief") == 1
 
 
 @every_api
 def test_a_parameter_that_is_no_json_value_is_the_users_fault(api: str, make_target: Any) -> None:
     with pytest.raises(SetupError) as caught:
-        dialect(api).encode(make_target(), "hi", {"stop": {1, 2}})
+        encoded(api, make_target, "hi", {"stop": {1, 2}})
     assert str(caught.value) == (
         "the request cannot be written as JSON: Object of type set is not JSON serializable"
     )

@@ -11,8 +11,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from speakers import SPEAKERS
 
 from pytest_llmserve.dialects import DIALECTS, dialect
+from pytest_llmserve.dialects.json_generic import at
 from pytest_llmserve.domain import exchange
 from pytest_llmserve.domain.exchange import Decoded, Ending
 from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, MALFORMED, OK, OUTCOMES
@@ -27,27 +29,6 @@ ENDINGS = [
 ]
 TYPES = [None, EVENT_STREAM, "application/json", "application/x-ndjson", "text/plain", "text/html", ";;\x00"]
 PACKED = [None, "gzip", "deflate", "br", "identity", "GZIP"]
-CHAT = (
-    b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
-    b'data: {"choices":[{"delta":{"content":"caf\xc3\xa9 \xe2\x80\xa8"}}],"usage":null}\r\n\r\n'
-    b": ping\n\n"
-    b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}]}\n\n'
-    b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
-    b'data: {"choices":[],"usage":{"completion_tokens":3}}\n\n'
-    b"data: [DONE]\n\n"
-)
-STREAMS = {
-    "openai-chat": CHAT,
-    "openai-completions": (
-        b'data: {"choices":[{"index":0,"text":"a \\ud83d\\ude00"}]}\n\n'
-        b'data: {"choices":[{"text":"b","finish_reason":"stop"}],"usage":{"completion_tokens":2}}\n\n'
-        b"data: [DONE]\n\n"
-    ),
-    "json": (
-        b'data: {"token":{"text":"Deep"},"details":null}\n\n'
-        b'data: {"token":{"text":" end"},"details":{"finish_reason":"length","generated_tokens":2}}\n\n'
-    ),
-}
 DICTIONARY = [
     *(b"data:", b"data: ", b"event: error\n", b"[DONE]", b"\n\n", b"\r", b"\r\n", b":", b"{", b"}", b"null"),
     *(b'{"error":{"message":"x"}}', b'{"choices":[', b'"usage":{"completion_tokens":0}', b"\xff", b"\x00"),
@@ -115,7 +96,12 @@ def run(data: st.DataObject, api: str, body: bytes, decode: Decode) -> list[str]
         content_type=data.draw(st.sampled_from(TYPES), label="type"),
         headers=[("content-encoding", packing)] if packing else (),
         ending=Ending(data.draw(st.sampled_from(ENDINGS), label="ending"), "why"),
-        json_answer=data.draw(st.sampled_from([None, None, "choices.0.text", "a..9"]), label="answer path"),
+        **{
+            **SPEAKERS[api].target,
+            "json_answer": data.draw(
+                st.sampled_from([None, None, "choices.0.text", "a..9"]), label="answer path"
+            ),
+        },
     )
     return broken(decoded, status)
 
@@ -192,7 +178,7 @@ def test_any_bytes_have_one_outcome(api: str, data: st.DataObject, decode: Decod
 @given(data=st.data())
 def test_a_mutated_stream_has_one_outcome(api: str, data: st.DataObject, decode: Decode) -> None:
     """A stream damaged anywhere is judged, never raised."""
-    assert run(data, api, data.draw(mutated(STREAMS[api]), label="body"), decode) == []
+    assert run(data, api, data.draw(mutated(SPEAKERS[api].counted), label="body"), decode) == []
 
 
 @every_api
@@ -212,33 +198,15 @@ def test_json_of_any_types_has_one_outcome(api: str, data: st.DataObject, decode
 @given(data=st.data())
 def test_cuts_never_change_the_answer(api: str, data: st.DataObject, decode: Decode) -> None:
     """However a damaged stream is cut, it is the same answer as in one piece."""
-    body = data.draw(mutated(STREAMS[api]), label="body")
+    body = data.draw(mutated(SPEAKERS[api].counted), label="body")
     ending = data.draw(st.sampled_from(ENDINGS), label="ending")
     kind = data.draw(st.sampled_from(TYPES), label="type")
-    whole = decode(api, body, content_type=kind, ending=ending)
-    cut = decode(api, pieces_of(data, body), content_type=kind, ending=ending)
+    how = {"content_type": kind, "ending": ending, **SPEAKERS[api].target}
+    whole = decode(api, body, **how)
+    cut = decode(api, pieces_of(data, body), **how)
     assert essence(cut) == essence(whole)
 
 
-EVENTS = {
-    "openai-chat": [
-        b'{"choices":[{"delta":{"content":"a"}}]}',
-        b'{"choices":[{"index":0,"delta":{"content":"\xc3\xa9"},"finish_reason":null}],"usage":null}',
-        b'{"choices":[{"index":1,"delta":{"content":"other"}}]}',
-        b'{"choices":[{"delta":{"content":""}},{"delta":{"content":"b"}}]}',
-        b'{"choices":[{"delta":{"reasoning":"hm"}}]}',
-        b'{"choices":[{"delta":{"content":"c"}}],"usage":{"completion_tokens":3}}',
-        b'{"choices":[{"delta":{"content":7}}]}',
-    ],
-    "openai-completions": [
-        b'{"choices":[{"text":"a"}]}',
-        b'{"choices":[{"text":"b","index":1}]}',
-        b'{"choices":[{"text":"c","finish_reason":"stop"}]}',
-        b'{"choices":[{"text":""}]}',
-        b'{"choices":[{"text":["d"]}]}',
-    ],
-    "json": [b'{"text":"a"}', b'{"token":{"text":"b"}}', b'{"text":1}'],
-}
 ODD_EVENTS = [
     *(b"[DONE]", b"{", b"}", b"{}", b"{} {}", b'{"choices":[]}', b"", b" ", b"null", b'{"a":[1', b"2]}"),
     *(b'{"error":{"message":"x"}}', b'{"error":""}', b'{"object":"error","message":"y"}', b'{"a":\xff}'),
@@ -250,14 +218,19 @@ ODD_EVENTS = [
 @given(data=st.data())
 def test_events_read_together_are_the_same_answer(api: str, data: st.DataObject, decode: Decode) -> None:
     """An event a piece, the form that is read at one go, is the same answer as in one piece."""
-    mostly_good = st.sampled_from([*EVENTS[api] * 3, *ODD_EVENTS])
-    events = data.draw(st.lists(st.sampled_from(EVENTS[api][:2]) | mostly_good, max_size=20), label="events")
-    ends = st.sampled_from([b"\n\n"] * 9 + [b"\r\n\r\n", b"\n", b"\n\n\n", b""])
-    pieces = [b"data: " + event + data.draw(ends) for event in events]
+    speaker = SPEAKERS[api]
+    odd = [speaker.frame(event) for event in ODD_EVENTS]
+    mostly_good = st.sampled_from([*speaker.pieces * 3, *odd])
+    frames = data.draw(
+        st.lists(st.sampled_from(speaker.pieces[:2]) | mostly_good, max_size=20), label="frames"
+    )
+    ends = st.sampled_from([speaker.frame_end] * 9 + [b"\r\n\r\n", b"\n", b"\n\n\n", b""])
+    pieces = [frame.removesuffix(speaker.frame_end) + data.draw(ends) for frame in frames]
     ending = data.draw(st.sampled_from(ENDINGS), label="ending")
-    decoded = decode(api, pieces, ending=ending)
+    how = {"content_type": speaker.content_type, "ending": ending, **speaker.target}
+    decoded = decode(api, pieces, **how)
     assert broken(decoded, 200) == []
-    assert essence(decoded) == essence(decode(api, b"".join(pieces), ending=ending))
+    assert essence(decoded) == essence(decode(api, b"".join(pieces), **how))
 
 
 @modest
@@ -265,17 +238,19 @@ def test_events_read_together_are_the_same_answer(api: str, data: st.DataObject,
 def test_any_prompt_is_written_and_read_back(prompt: str, params: dict[str, Any], make_target: Any) -> None:
     """A prompt of any characters, lone surrogates too, arrives as it was."""
     for api in DIALECTS:
-        body = json.loads(dialect(api).encode(make_target(), prompt, {}).body.decode("utf-8"))
-        assert prompt in (body.get("prompt"), (body.get("messages") or [{}])[0].get("content"))
-        top = json.loads(dialect(api).encode(make_target(), prompt, params).body)
+        target = make_target(**{"model": "m", **SPEAKERS[api].target})
+        body = json.loads(dialect(api).encode(target, prompt, {}).body.decode("utf-8"))
+        assert at(body, SPEAKERS[api].prompt_at) == prompt
+        top = json.loads(dialect(api).encode(target, prompt, params).body)
         assert {key: top[key] for key in params} == params
 
 
 def test_noise_is_really_judged(decode: Decode) -> None:
     """The fuzz streams are good ones before they are damaged; damage is seen."""
-    for api, stream in STREAMS.items():
-        assert decode(api, stream, content_type=EVENT_STREAM).outcome == OK
-        assert decode(api, stream.replace(b"}", b"", 1), content_type=EVENT_STREAM).outcome == MALFORMED
+    for api, speaker in SPEAKERS.items():
+        how = {"content_type": speaker.content_type, **speaker.target}
+        assert decode(api, speaker.counted, **how).outcome == OK
+        assert decode(api, speaker.counted.replace(b"}", b"", 1), **how).outcome == MALFORMED
 
 
 def essence(decoded: Decoded) -> tuple[Any, ...]:
