@@ -43,8 +43,8 @@ _KEPT_BACK = (
 )
 
 _FIRST_PART = (
-    "only the first part of an answer that is generated bit by bit (is_generating is true): /run and /api do not"
-    " wait for the rest, a path with /call/ does"
+    "only the first part of an answer that is generated bit by bit (is_generating is true): /run and /api do"
+    " not wait for the rest, a path with /call/ does"
 )
 
 
@@ -112,6 +112,8 @@ class GradioReader:
         """Read one event by its name. Raises Unreadable."""
         if name == b"error":
             return Piece(error=_reason(data))
+        if not data.strip():  # nothing, or an event that was cut before its data
+            return Piece()
         if name == b"complete":
             piece = self._whole({"data": parse_json(data)})
             piece.ended = True

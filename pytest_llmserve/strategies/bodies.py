@@ -18,6 +18,7 @@ _MESSAGE = {"role": "user", "content": _HI}
 VALID: dict[str, dict[str, Any]] = {
     "openai-chat": {"model": "", "messages": [_MESSAGE], "max_tokens": 1},
     "openai-completions": {"model": "", "prompt": _HI, "max_tokens": 1},
+    "gradio": {"data": [_HI]},
     "json": {"prompt": _HI},
 }
 """API -> a body it takes, as small as it can be; an empty model is filled in or left out."""
@@ -68,6 +69,19 @@ WRONG: dict[str, tuple[dict[str, Any], ...]] = {
         {"best_of": 0, "n": 2},
         {"grammar": "root ::= root"},
         {"stream_options": {"include_usage": True}},
+    ),
+    "gradio": (
+        {"data": []},
+        {"data": [[]]},
+        {"data": [_HI] * 50},
+        {"data": {"prompt": _HI}},
+        {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]},
+        {"data": [{"__type__": "update", "value": 1}]},
+        {"fn_index": -1},
+        {"trigger_id": "x"},
+        {"session_hash": ""},
+        {"event_data": []},
+        {"batched": True},
     ),
     "json": ({"prompt": [""]}, {"prompt": {"text": _HI}}, {"stream": "yes"}, {"n": 0}),
 }

@@ -16,6 +16,7 @@ OPENAI = ("openai-chat", "openai-completions")
 FIRST = {
     "openai-chat": b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
     "openai-completions": b'data: {"choices":[{"text":"a"}]}\n\n',
+    "gradio": b'event: complete\ndata: ["a"]\n\n',
     "json": b'data: {"text":"a"}\n\n',
 }
 every_api = pytest.mark.parametrize("api", DIALECTS)

@@ -218,5 +218,5 @@ def test_every_choice_is_a_dialect_there_is() -> None:
         choose("/v1/completions", probed("/v1/completions")),
         choose("", probed(openapi=takes("/generate"))),
     ]
-    assert {choice.api for choice in choices} == set(DIALECTS)
+    assert {choice.api for choice in choices} <= set(DIALECTS)
     assert {choice.fallback_api for choice in choices} <= {None, *DIALECTS}
