@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.simulator import counts, wire
+from pytest_llmserve.simulator.faces import gradio
 
 if TYPE_CHECKING:
     from pytest_llmserve.simulator.server import Simulator
@@ -26,6 +27,8 @@ def pages(faces: tuple[str, ...]) -> dict[str, Page]:
         found["/v1/models"] = _models
     if any(name.startswith("ollama") for name in faces):
         found |= {"/api/tags": _tags, "/api/version": _version}
+    if any(name.startswith("gradio") for name in faces):
+        found |= {"/config": _gradio_config, f"{gradio.PREFIX}/info": _gradio_info}
     return found
 
 
@@ -65,6 +68,14 @@ def _tags(server: Simulator) -> tuple[str, bytes]:
 
 def _version(_: Simulator) -> tuple[str, bytes]:
     return JSON, wire.as_json({"version": OLLAMA_VERSION})
+
+
+def _gradio_config(_: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json(gradio.config())
+
+
+def _gradio_info(_: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json(gradio.info())
 
 
 def _openapi(server: Simulator) -> tuple[str, bytes]:

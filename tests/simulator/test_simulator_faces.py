@@ -34,6 +34,7 @@ CHAT = '{"id": "chatcmpl-3", "object": "chat.completion.chunk", "created": 16911
 TEXT = '{"id": "cmpl-3", "object": "text_completion", "created": 1691138839, "model": "m"'
 DELTA = ', "choices": [{"index": 0, "delta": %s, "logprobs": null, "finish_reason": %s}]}\n\n'
 PIECE = ', "choices": [{"index": 0, "text": %s, "logprobs": null, "finish_reason": %s}]}\n\n'
+RUN = '{"data": ["Hi there"], "is_generating": false, "duration": 0.008, "average_duration": 0.008}'
 
 STREAMS = {
     "openai-chat": [
@@ -61,6 +62,12 @@ STREAMS = {
         (7, AT + ', "message": {"role": "assistant", "content": " there"}, "done": false}\n'),
         (7, AT + ', "message": {"role": "assistant", "content": ""}, ' + COUNTS + "\n"),
     ],
+    "gradio": [
+        (5, 'event: generating\ndata: ["Hi"]\n\n'),
+        (7, 'event: generating\ndata: ["Hi there"]\n\n'),
+        (7, 'event: complete\ndata: ["Hi there"]\n\n'),
+    ],
+    "gradio-run": [(7, RUN)],
     "json": [(7, '{"response": "Hi there"}')],
 }
 WHOLE = {
@@ -73,6 +80,8 @@ WHOLE = {
     + "}",
     "ollama-generate": AT + ', "response": "Hi there", ' + COUNTS,
     "ollama-chat": AT + ', "message": {"role": "assistant", "content": "Hi there"}, ' + COUNTS,
+    "gradio": RUN,
+    "gradio-run": RUN,
     "json": '{"response": "Hi there"}',
 }
 
@@ -120,6 +129,9 @@ def test_errors_are_worded_as_the_api_words_them():
     told = {face.name: json.loads(face.error("no", 400)) for face in faces(list(FACES))}
     openai = {"error": {"message": "no", "type": "invalid_request_error", "code": 400}}
     assert told["openai-chat"] == told["openai-completions"] == told["json"] == openai
+    assert told["gradio"] == told["gradio-run"] == {"detail": "no"}
+    (app,) = faces(["gradio"])
+    assert json.loads(app.error("no", 500)) == {"error": "no"}
     assert told["ollama-generate"] == told["ollama-chat"] == {"error": "no"}
 
 

@@ -12,6 +12,8 @@ FACES: dict[str, str] = {
     "openai-completions": "pytest_llmserve.simulator.faces.openai_completions:OpenAICompletions",
     "ollama-generate": "pytest_llmserve.simulator.faces.ollama_generate:OllamaGenerate",
     "ollama-chat": "pytest_llmserve.simulator.faces.ollama_chat:OllamaChat",
+    "gradio": "pytest_llmserve.simulator.faces.gradio:Gradio",
+    "gradio-run": "pytest_llmserve.simulator.faces.gradio:GradioRun",
     "json": "pytest_llmserve.simulator.faces.json_generic:GenericJson",
 }
 """Name for `--face` -> where its class lies."""

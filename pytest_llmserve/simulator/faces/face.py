@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pytest_llmserve.simulator.faults.fault import Part
 from pytest_llmserve.simulator.question import Question
@@ -69,3 +69,14 @@ class Face(Protocol):
 
     def error(self, message: str, status: int) -> bytes:
         """The body of an error."""
+
+
+@runtime_checkable
+class Queued(Protocol):
+    """A face whose answers are ordered by POST and fetched by GET, below the same path."""
+
+    def ordered(self, number: str) -> bytes:
+        """The body that answers an order, with the number by which it is fetched."""
+
+    def unknown(self) -> bytes:
+        """The stream that answers a number without an order."""

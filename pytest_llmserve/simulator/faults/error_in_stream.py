@@ -32,5 +32,7 @@ class ErrorInStream(Fault):
 def _event(face: str) -> bytes:
     if face.startswith("ollama"):
         return json.dumps({"error": MESSAGE}).encode() + b"\n"
+    if face.startswith("gradio"):
+        return b"event: error\ndata: " + json.dumps({"error": MESSAGE, "title": "Error"}).encode() + b"\n\n"
     error = {"message": MESSAGE, "type": "InternalServerError", "code": 500}
     return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
