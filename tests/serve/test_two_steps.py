@@ -111,11 +111,14 @@ def test_a_raw_body_is_followed_to_its_answer(server, endpoint):
     assert "content-type" not in server.asked[1].headers
     refused = endpoint.send({"prompt": "x"})
     assert (refused, refused.error) == ("http_4xx", "422: Field required")
+    other = endpoint.send({"data": ["raw"]}, path="/gradio_api/call/other")
+    assert other.body == outcome.body
+    assert server.asked[-1].path == "/gradio_api/call/other/raw"
     answered = endpoint.answered(endpoint.request({"data": ["raw"]}), asked=True)
     assert (answered.outcome, answered.text, answered.no_answer) == ("ok", "t t t ", None)
     body = b'{"data": ["x"]}'
     assert endpoint.send(WrongLength(body, content_length=len(body))) == "ok"
-    assert len(server.asked) == 6
+    assert [row.method for row in server.asked[3:]] == ["POST", "GET", "POST", "GET", "POST"]
 
 
 def leaving(number, where, by=FIN, prompt="endless", **more):
