@@ -17,6 +17,7 @@ DIALECTS: dict[str, str] = {
     "kserve": "pytest_llmserve.dialects.kserve:KServe",
     "openai-responses": "pytest_llmserve.dialects.openai_responses:OpenAIResponses",
     "anthropic-messages": "pytest_llmserve.dialects.anthropic_messages:AnthropicMessages",
+    "gradio": "pytest_llmserve.dialects.gradio:Gradio",
     "json": "pytest_llmserve.dialects.json_generic:GenericJson",
 }
 """Name for `--llm-api` -> where its class lies. A new dialect is one file and one row."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from pytest_llmserve.dialects.errors import one_line, sentence_from_body
 from pytest_llmserve.dialects.framing import (
@@ -14,7 +15,15 @@ from pytest_llmserve.dialects.framing import (
     sniff,
     whole_lines,
 )
-from pytest_llmserve.dialects.piece import SHOWN_CHARS, Reader, Unreadable, parse_json, shown
+from pytest_llmserve.dialects.piece import (
+    SHOWN_CHARS,
+    NamedReader,
+    Piece,
+    Reader,
+    Unreadable,
+    parse_json,
+    shown,
+)
 from pytest_llmserve.dialects.sse import EventSplitter, whole_events
 from pytest_llmserve.dialects.tally import Tally
 from pytest_llmserve.dialects.unpack import Unpacker, unpacker
@@ -44,6 +53,7 @@ class AnswerDecoder:
     def __init__(self, reader: Reader, status: int, headers: Sequence[tuple[str, str]]) -> None:
         self._reader = reader
         self._read_event = reader.event
+        self._read_named = reader.named if isinstance(reader, NamedReader) else None
         self._tally = Tally(status)
         self._content_type = header(headers, "content-type")
         self._unpacker: Unpacker | None = None
@@ -179,6 +189,8 @@ class AnswerDecoder:
         tally = self._tally
         if tally.done:
             return ""
+        if name and self._read_named is not None:
+            return self._read(stamp_ns, data, partial(self._read_named, name))
         if data[:1] != b"{" or name == b"error":
             stripped = data.strip()
             if name == b"error":
@@ -191,8 +203,12 @@ class AnswerDecoder:
                 tally.frames += 1
                 tally.ended = tally.done = True
                 return ""
+        return self._read(stamp_ns, data, self._read_event)
+
+    def _read(self, stamp_ns: int, data: bytes, read: Callable[[bytes], Piece]) -> str:
+        tally = self._tally
         try:
-            piece = self._read_event(data)
+            piece = read(data)
         except Unreadable as error:
             tally.frames += 1
             tally.fault = tally.fault or f"event {tally.frames}: {error}"

@@ -76,7 +76,7 @@ class GenericJson(OneStep):
         wanted = template(target.json_request or DEFAULT_REQUEST)
         has_place = any("{system}" in text for text in _strings(wanted))
         system, rest = _apart(prompt) if has_place else ("", prompt)
-        body = _filled(wanted, target, rest, system)
+        body = filled(wanted, target, rest, system)
         if params:
             if not isinstance(body, dict):
                 names = ", ".join(params)
@@ -193,13 +193,17 @@ class JsonReader:
 
 
 @lru_cache(maxsize=16)
-def template(text: str) -> Any:
+def template(text: str, example: str = DEFAULT_REQUEST) -> Any:
     """Parse a request template. The value is shared: do not change it.
+
+    Args:
+        text: the template.
+        example: a right one, for the sentence on a wrong one.
 
     Raises:
         SetupError: not JSON, or without a place for the prompt; names the position.
     """
-    like = f"write it like '{DEFAULT_REQUEST}'"
+    like = f"write it like '{example}'"
     try:
         value = json.loads(text)
         strings = _strings(value)
@@ -281,12 +285,12 @@ def _strings(value: Any) -> list[str]:
     return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
 
 
-def _filled(value: Any, target: Target, prompt: Prompt, system: str) -> Any:
+def filled(value: Any, target: Target, prompt: Prompt, system: str = "") -> Any:
     """A copy of the template with prompt, system prompt and model in the places for them."""
     if isinstance(value, dict):
-        return {key: _filled(item, target, prompt, system) for key, item in value.items()}
+        return {key: filled(item, target, prompt, system) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, target, prompt, system) for item in value]
+        return [filled(item, target, prompt, system) for item in value]
     if value == "{messages}":
         return messages(prompt)
     if not isinstance(value, str):

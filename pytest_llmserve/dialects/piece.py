@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -34,6 +34,8 @@ class Piece(msgspec.Struct, gc=False):
         output_tokens: the server's own count so far, or None.
         error: the server reports an error: its sentence.
         missed: why no answer was found here, or None.
+        torn: why it is not all of the answer, although nothing more comes, or None.
+        keeps: characters of the text so far that stay before `text`; None = all, as nearly always.
     """
 
     text: str = ""
@@ -43,6 +45,8 @@ class Piece(msgspec.Struct, gc=False):
     output_tokens: int | None = None
     error: str | None = None
     missed: str | None = None
+    torn: str | None = None
+    keeps: int | None = None
 
 
 class Reader(Protocol):
@@ -71,6 +75,14 @@ class Reader(Protocol):
 
     def body(self, data: bytes) -> Piece:
         """Read a whole unstreamed answer. Raises Unreadable."""
+
+
+@runtime_checkable
+class NamedReader(Protocol):
+    """A reader of an API whose events mean something by their names."""
+
+    def named(self, name: bytes, data: bytes) -> Piece:
+        """Read an event that has a name. Raises Unreadable."""
 
 
 def parse_json(data: bytes) -> Any:

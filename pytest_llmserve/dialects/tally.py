@@ -76,6 +76,10 @@ class Tally(msgspec.Struct):
         if piece.missed is not None:
             self.missed = self.missed or piece.missed
             self.misses += 1
+        if piece.torn is not None:
+            self.torn = self.torn or piece.torn
+        if piece.keeps is not None:
+            self.texts[:] = ["".join(self.texts)[: piece.keeps]]
         if piece.text:
             self.texts.append(piece.text)
         return piece.text

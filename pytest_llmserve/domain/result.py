@@ -314,4 +314,5 @@ def record_row(record: RequestRecord) -> dict[str, Any]:
         "finish_reason": record.finish_reason,
         "attempt": record.attempt,
         "stage": record.stage,
+        "steps": [msgspec.to_builtins(step) for step in record.steps],
     }

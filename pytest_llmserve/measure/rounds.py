@@ -9,7 +9,7 @@ import msgspec
 from pytest_llmserve.checks.generator import pause_or_late_read
 from pytest_llmserve.domain.marks import salt_after
 from pytest_llmserve.domain.plan import LoadPlan
-from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.record import RequestRecord, Step
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.load.merge import saturation
@@ -98,7 +98,13 @@ def _moved(records: Sequence[RequestRecord], by_ns: int, first_id: int) -> Itera
             first_byte_ns=moved(record.first_byte_ns),
             end_ns=moved(record.end_ns),
             token_ns=msgspec.structs.replace(stamps, first_ns=moved(stamps.first_ns)),
+            steps=tuple(_step_moved(step, by_ns) for step in record.steps),
         )
+
+
+def _step_moved(step: Step, by_ns: int) -> Step:
+    stamps = {name: getattr(step, name) + by_ns for name in ("sent_ns", "first_byte_ns", "end_ns")}
+    return msgspec.structs.replace(step, **stamps)
 
 
 def _health(rounds: Sequence[LoadResult], ended: str | None) -> GeneratorHealth:

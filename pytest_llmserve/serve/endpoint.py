@@ -168,7 +168,7 @@ class Endpoint:
     def _exchanged(self, request: HttpRequest, sink: Body, limit_s: float, fresh: bool = False) -> Exchange:
         exchange = Exchange(request, sink, limit_s)
         exchange.own_headers_win, exchange.fresh = True, fresh
-        if request.method == "POST" and request.path == self.encoded("", {}).path:
+        if request.method == "POST":
             exchange.next_request = following(self._dialect, self.target, request)
         self._remember(request)
         if isinstance(request.body, WrongLength):

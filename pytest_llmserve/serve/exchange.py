@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from msgspec import structs
+
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, Ending, HttpRequest
 from pytest_llmserve.domain.target import Target
@@ -125,3 +127,11 @@ def merged_headers(
             " leave the header out, or send WrongLength(body, content_length=...)"
         )
     return list(merged.values())
+
+
+def with_headers_of(first: HttpRequest, following: HttpRequest) -> HttpRequest:
+    """The second request of two with what the first one's headers say, such as a key; not of its body."""
+    carried = [
+        (k, v) for k, v in first.headers if not k.lower().startswith("content-") and k.lower() != "accept"
+    ]
+    return structs.replace(following, headers=(*carried, *following.headers))

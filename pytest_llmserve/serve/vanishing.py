@@ -19,6 +19,7 @@ from pytest_llmserve.domain.disconnects import (
     ANSWERED,
     BEFORE_FIRST_TOKEN,
     LEFT,
+    MID_STREAM,
     MID_UPLOAD,
     NO_CONNECTION,
     RST,
@@ -99,6 +100,7 @@ class _Crowd:
         self, target: Target, leavings: Sequence[Leaving], limit_s: float, visits: list[Visit]
     ) -> None:
         self._target, self._limit_s = target, limit_s
+        self._dialect = dialect(target.api)
         self._address: Address = addresses_of(target)[0]
         self._context = context_of(target)
         self._to_do: queue.SimpleQueue[tuple[Leaving, bytes, bytes]] = queue.SimpleQueue()
@@ -152,14 +154,44 @@ class _Crowd:
             with self._leaving(sock, leaving.by):
                 sock.settimeout(self._limit_s)
                 sock.sendall(head + (body[: len(body) // 2] if leaving.where == MID_UPLOAD else body))
-                if leaving.where in {BEFORE_FIRST_TOKEN, MID_UPLOAD}:
-                    self._stop.wait(leaving.delay_s)
-                    return LEFT, None
-                return self._read(sock, leaving)
+                if leaving.where == MID_UPLOAD or not self._dialect.two_steps:
+                    return self._stay(sock, leaving, time.monotonic())
+                return self._order(sock, leaving, time.monotonic())
         except TimeoutError:
             return SILENT, f"not a byte more within {self._limit_s:g} s"
         except (OSError, http.client.HTTPException) as error:
             return SILENT, reason(error)
+
+    def _order(self, sock: socket.socket, leaving: Leaving, sent_s: float) -> tuple[str, str | None]:
+        """Ask for the answer that was ordered, and leave that; or leave before, when it is time.
+
+        Over another connection, as most clients of such an API do: the first may have been closed by now.
+        """
+        early = leaving.where == BEFORE_FIRST_TOKEN
+        sock.settimeout(min(self._limit_s, max(leaving.delay_s, 0.001)) if early else self._limit_s)
+        try:
+            status, body = _whole(sock, time.monotonic() + self._limit_s)
+        except TimeoutError:
+            if early:
+                return LEFT, None
+            raise
+        following = self._dialect.next_request(self._target, leaving.request.path, status, body)
+        if following is None:
+            return ANSWERED, f"status {status}" if status >= 400 else None
+        again = connected(self._target, self._address, self._context, self._limit_s)
+        with self._leaving(again, leaving.by):
+            again.settimeout(self._limit_s)
+            again.sendall(b"".join(request_bytes(self._target, following)))
+            return self._stay(again, leaving, sent_s, following.method)
+
+    def _stay(
+        self, sock: socket.socket, leaving: Leaving, sent_s: float, method: str = "POST"
+    ) -> tuple[str, str | None]:
+        """Wait until it is time to leave, counted from the first send, or for a piece of the answer."""
+        if leaving.where == MID_STREAM:
+            return self._read(sock, leaving, method)
+        self._stop.wait(max(0.0, sent_s + leaving.delay_s - time.monotonic()))
+        return LEFT, None
 
     @contextlib.contextmanager
     def _leaving(self, sock: socket.socket, by: str) -> Iterator[None]:
@@ -173,14 +205,14 @@ class _Crowd:
             self._open.discard(sock)
             sock.close()
 
-    def _read(self, sock: socket.socket, leaving: Leaving) -> tuple[str, str | None]:
+    def _read(self, sock: socket.socket, leaving: Leaving, method: str) -> tuple[str, str | None]:
         """Take the answer up to the piece at which the client leaves."""
         deadline = time.monotonic() + self._limit_s
-        answer = http.client.HTTPResponse(sock, method="POST")
+        answer = http.client.HTTPResponse(sock, method=method)
         try:
             answer.begin()
             headers = [(name.lower(), value) for name, value in answer.getheaders()]
-            decoder = dialect(self._target.api).decoder(self._target, answer.status, headers)
+            decoder = self._dialect.decoder(self._target, answer.status, headers)
             pieces = 0
             while data := answer.read1(_READ_BYTES):
                 pieces += bool(decoder.feed(time.monotonic_ns(), data))
@@ -191,3 +223,22 @@ class _Crowd:
         finally:
             answer.close()  # it holds the socket open too
         return ANSWERED, f"status {answer.status}" if answer.status >= 400 else None
+
+
+def _whole(sock: socket.socket, deadline: float) -> tuple[int, bytes]:
+    """(status, body) of an answer that is read to its end.
+
+    Raises:
+        TimeoutError: it has not ended by the deadline (monotonic clock, seconds).
+    """
+    answer = http.client.HTTPResponse(sock, method="POST")
+    body = b""
+    try:
+        answer.begin()
+        while data := answer.read1(_READ_BYTES):
+            body += data
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return answer.status, body
+    finally:
+        answer.close()

@@ -14,7 +14,7 @@ from pytest_llmserve.domain.errors import LlmServeError, SetupError
 from pytest_llmserve.domain.exchange import COMPLETE, TIME_LIMIT, Ending, HttpRequest
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context
-from pytest_llmserve.serve.exchange import Exchange, Kept, Sink, merged_headers
+from pytest_llmserve.serve.exchange import Exchange, Kept, Sink, merged_headers, with_headers_of
 from pytest_llmserve.serve.faults import closed_while_idle, ending_of
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.reply import Stamps
@@ -185,6 +185,8 @@ class Wire:
         if following is None:
             first.replay(exchange.sink)
             return
+        if exchange.own_headers_win:
+            following = with_headers_of(exchange.request, following)
         exchange.next_step()
         headers = merged_headers(self._target, following, own_headers_win=exchange.own_headers_win)
         await self._once(exchange, following, exchange.sink, headers)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.simulator import counts, wire
+from pytest_llmserve.simulator.faces import gradio
 
 if TYPE_CHECKING:
     from pytest_llmserve.simulator.server import Simulator
@@ -31,6 +32,8 @@ def pages(faces: tuple[str, ...]) -> dict[str, Page]:
         found["/info"] = _info
     if "kserve" in faces:
         found |= {"/v2": _metadata, "/v2/models": _model_names, "/v2/health/ready": _health}
+    if any(name.startswith("gradio") for name in faces):
+        found |= {"/config": _gradio_config, f"{gradio.PREFIX}/info": _gradio_info}
     return found
 
 
@@ -84,6 +87,14 @@ def _metadata(_: Simulator) -> tuple[str, bytes]:
 
 def _model_names(server: Simulator) -> tuple[str, bytes]:
     return JSON, wire.as_json({"models": [server.settings.model]})
+
+
+def _gradio_config(_: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json(gradio.config())
+
+
+def _gradio_info(_: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json(gradio.info())
 
 
 def _openapi(server: Simulator) -> tuple[str, bytes]:

@@ -13,9 +13,12 @@ from pytest_llmserve.simulator.connection import Connection
 from pytest_llmserve.simulator.counts import Counts
 from pytest_llmserve.simulator.exchange import Exchange
 from pytest_llmserve.simulator.faces import by_path, openai
-from pytest_llmserve.simulator.faces.face import Face
+from pytest_llmserve.simulator.faces.face import Face, Queued
 from pytest_llmserve.simulator.faults.fault import Fault
+from pytest_llmserve.simulator.fields import Refused, parse_object
+from pytest_llmserve.simulator.orders import Orders
 from pytest_llmserve.simulator.pages import JSON, pages
+from pytest_llmserve.simulator.question import check_fit
 from pytest_llmserve.simulator.settings import Settings
 from pytest_llmserve.simulator.slots import Slots
 
@@ -38,6 +41,7 @@ class Simulator:
         self.under_way = 0
         self.stuck = False
         self._pages = pages(settings.faces)
+        self._orders = Orders()
         self._asked = 0
         self._first_ns: int | None = None
         self._log = log
@@ -58,18 +62,45 @@ class Simulator:
         if face is not None:
             if request.method != "POST":
                 return await _refuse(connection, request, 405, "POST")
-            self._asked += 1
-            self.under_way += 1
-            try:
-                return await Exchange(self, face, request, connection, self._asked).run()
-            finally:
-                self.under_way -= 1
+            if isinstance(face, Queued):
+                return await self._order(face, request, connection)
+            return await self._exchange(face, request, connection)
+        face = self.faces.get(request.path.rpartition("/")[0])
+        if isinstance(face, Queued):
+            return await self._fetch(face, request, connection)
         page = self._pages.get(request.path)
         if page is None:
             return await _refuse(connection, request, 404, "")
         if request.method not in {"GET", "HEAD"}:
             return await _refuse(connection, request, 405, "GET, HEAD")
         return await connection.answer(200, *page(self))
+
+    async def _exchange(self, face: Face, request: wire.Request, connection: Connection) -> bool:
+        self._asked += 1
+        self.under_way += 1
+        try:
+            return await Exchange(self, face, request, connection, self._asked).run()
+        finally:
+            self.under_way -= 1
+
+    async def _order(self, face: Face, request: wire.Request, connection: Connection) -> bool:
+        """Give an order that can be read a number; refuse any other as if it was to be answered at once."""
+        assert isinstance(face, Queued)
+        try:
+            question = face.read(parse_object(request.body), self.settings.model)
+            check_fit(question, self.settings.context)
+        except Refused:
+            return await self._exchange(face, request, connection)
+        return await connection.answer(200, JSON, face.ordered(self._orders.take(request)))
+
+    async def _fetch(self, face: Face, request: wire.Request, connection: Connection) -> bool:
+        assert isinstance(face, Queued)
+        if request.method != "GET":
+            return await _refuse(connection, request, 405, "GET")
+        order = self._orders.fetched(request)
+        if order is None:
+            return await connection.answer(200, face.stream_type, face.unknown())
+        return await self._exchange(face, order, connection)
 
     def log(self, peer: str, method: str, path: str, status: int) -> None:
         """Count a request that is over, and write its line."""

@@ -24,6 +24,7 @@ VALID: dict[str, dict[str, Any]] = {
     "kserve": {"text_input": _HI, "parameters": {"max_tokens": 1}},
     "openai-responses": {"model": "", "input": _HI, "max_output_tokens": 16},
     "anthropic-messages": {"model": "", "messages": [_MESSAGE], "max_tokens": 1},
+    "gradio": {"data": [_HI]},
     "json": {"prompt": _HI},
 }
 """API -> a body it takes, as small as it can be; an empty model is filled in or left out."""
@@ -183,6 +184,19 @@ WRONG: dict[str, tuple[dict[str, Any], ...]] = {
         {"tools": [{}]},
         {"tools": [{"name": "f", "input_schema": {"type": "nonsense"}}]},
         {"tool_choice": {"type": "tool", "name": "g"}},
+    ),
+    "gradio": (
+        {"data": []},
+        {"data": [[]]},
+        {"data": [_HI] * 50},
+        {"data": {"prompt": _HI}},
+        {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]},
+        {"data": [{"__type__": "update", "value": 1}]},
+        {"fn_index": -1},
+        {"trigger_id": "x"},
+        {"session_hash": ""},
+        {"event_data": []},
+        {"batched": True},
     ),
     "json": ({"prompt": [""]}, {"prompt": {"text": _HI}}, {"stream": "yes"}, {"n": 0}),
 }

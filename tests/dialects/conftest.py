@@ -17,6 +17,7 @@ HERE = str(Path(__file__).parent)
 if HERE not in sys.path:  # for the table of speakers.py, which two suites are run on
     sys.path.append(HERE)
 
+REWRITTEN = {"gradio"}
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
@@ -40,7 +41,10 @@ def _decode(
     decoder = dialect(api).decoder(_target(**fields), status, (*typed, *headers))
     fed = "".join([decoder.feed(1000 + k, piece) for k, piece in enumerate(pieces)])
     decoded = decoder.finish(ending if isinstance(ending, Ending) else Ending(ending))
-    assert decoded.text.startswith(fed), "feed returned text that the answer does not have"
+    # A text that is written anew cannot be taken back from who has read it.
+    assert api in REWRITTEN or decoded.text.startswith(fed), (
+        "feed returned text that the answer does not have"
+    )
     together = dialect(api).decoder(_target(**fields), status, (*typed, *headers))
     together.feed_many(range(1000, 1000 + len(pieces)), pieces)
     many = together.finish(ending if isinstance(ending, Ending) else Ending(ending))

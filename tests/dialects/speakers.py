@@ -41,6 +41,9 @@ class Speaker(NamedTuple):
         target: fields of the target that the API wants.
         prompt_at: dotted path to a text prompt in the body of the request.
         system_at: the same for the text of a system message; None = it is joined to the prompt.
+        counts: the API has a count of output tokens.
+        cumulative: each frame has all the text so far, so that the same one again says nothing.
+        no_reason: what is said of an error that has none.
         asks_stream: value of the field "stream" when a streamed answer is wanted, and when not; None = none.
     """
 
@@ -61,6 +64,9 @@ class Speaker(NamedTuple):
     content_type: str = SSE
     target: Mapping[str, Any] = MappingProxyType({})
     asks_stream: tuple[bool | None, bool | None] = (True, None)
+    counts: bool = True
+    cumulative: bool = False
+    no_reason: str = "no reason given"
 
     @property
     def frame_end(self) -> bytes:
@@ -433,6 +439,39 @@ SPEAKERS: dict[str, Speaker] = {
         end=_MESSAGE_STOP,
         prompt_at="messages.0.content",
         system_at="system",
+    ),
+    "gradio": Speaker(
+        stream=event(["one "], "generating")
+        + event(["one two"], "generating")
+        + event(["one two"], "complete"),
+        body=b'{"data":["one two"],"is_generating":false,"duration":0.2}',
+        counted=event(
+            [[{"role": "assistant", "content": "caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028"}]],
+            "generating",
+        )
+        + event(None, "heartbeat")
+        + event(["caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028 two"], "generating")
+        + event(["caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028 two", None], "complete"),
+        counted_body=b'{"data":["one two"]}',
+        empty=event([""], "generating") + event([""], "complete"),
+        empty_body=b'{"data":[""]}',
+        pieces=(
+            event(["a"], "generating"),
+            event(["ab"], "generating"),
+            event([["hi", None]], "generating"),
+            event([[["hi", "ac"]]], "generating"),
+            event([], "generating"),
+            event({"a": 1}, "generating"),
+        ),
+        idle=(b": ping\n\n", b"data:\n\n", event(None, "heartbeat"), event([None], "generating")),
+        errors=(*_SSE_ERRORS, event({"error": OUT_OF_MEMORY, "duration": 10, "title": "Error"}, "error")),
+        end=event([None], "complete"),
+        prompt_at="data.0",
+        asks_stream=(None, None),
+        counts=False,
+        cumulative=True,
+        no_reason="the function failed and the server gave no reason: see its log, or start the app with"
+        " launch(show_error=True)",
     ),
     "json": Speaker(
         stream=event({"text": "one ", "done": False}) + event({"text": "two", "done": True}),

@@ -24,6 +24,7 @@ FIRST = {
     b'data: {"type":"response.completed"}\n\n',
     "anthropic-messages": b'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}\n\n'
     b'data: {"type":"message_stop"}\n\n',
+    "gradio": b'event: complete\ndata: ["a"]\n\n',
     "json": b'data: {"text":"a"}\n\n',
 }
 every_api = pytest.mark.parametrize("api", DIALECTS)

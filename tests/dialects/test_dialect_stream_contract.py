@@ -129,7 +129,7 @@ def test_what_is_generated_besides_the_answer_is_a_token_and_no_text(api: str, d
         assert decoded.token_ns[0] == 1001
 
 
-@every_api
+@pytest.mark.parametrize("api", [api for api in DIALECTS if SPEAKERS[api].counts])
 def test_the_servers_count_goes_before_our_own(api: str, decode: Decode) -> None:
     """In a stream and in a body; a count of nothing is none, and chunks are counted then, or nothing."""
     speaker = SPEAKERS[api]
@@ -179,4 +179,4 @@ def test_pieces_read_together_are_the_same_answer(api: str, decode: Decode) -> N
             frames = [speaker.pieces[0]] * 9
             frames.insert(place, piece)
             decoded = stream(decode, api, [plain, *frames, speaker.end])
-            assert len(decoded.token_ns) >= 9
+            assert len(decoded.token_ns) >= (1 if speaker.cumulative else 9)

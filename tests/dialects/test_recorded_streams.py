@@ -156,6 +156,23 @@ TGI_STREAM = events(
     '{"index":2,"token":{"id":2,"text":" \u2028end","special":false},"generated_text":"Deep \u2028end",'
     '"details":{"finish_reason":"length","generated_tokens":2}}',
 )
+GRADIO_4 = (  # cumulative, and once more at the end
+    b'event: generating\ndata: ["t0 "]\n\nevent: generating\ndata: ["t0 t1 "]\n\n'
+    b"event: heartbeat\ndata: null\n\n"
+    b'event: generating\ndata: ["t0 t1 t2 "]\n\nevent: complete\ndata: ["t0 t1 t2 "]\n\n'
+)
+GRADIO_6_TURNS = (
+    '"role": "user", "metadata": null, "content": [{"text": "hi", "type": "text"}], "options": null',
+    '"role": "assistant", "metadata": null, "content": [{"text": "%s", "type": "text"}], "options": null',
+)
+GRADIO_6_CHAT = b"".join(
+    f"event: {name}\ndata: [[{{{GRADIO_6_TURNS[0]}}}, {{{GRADIO_6_TURNS[1] % text}}}]]\n\n".encode()
+    for name, text in (("generating", "you "), ("generating", "you said"), ("complete", "you said hi"))
+)
+GRADIO_RUN = (
+    b'{"data":["w0 w1 w2"],"is_generating":false,"duration":0.2008991241455078,'
+    b'"average_duration":0.2015058994293213,"render_config":null,"changed_state_ids":[],"used_cache":null}'
+)
 
 RECORDED: dict[str, Recorded] = {
     "llama.cpp": Recorded(
@@ -178,6 +195,9 @@ RECORDED: dict[str, Recorded] = {
     "Triton": Recorded("kserve", SSE, TRITON_STREAM, " Triton serves", 2, 2, "estimated", None),
     "Triton, all text so far": Recorded("kserve", SSE, TRITON_GROWING, "A b c", 3, 3, "estimated", None),
     "KServe body": Recorded("kserve", JSON, KSERVE_BODY, "model output", 1, None, None, None),
+    "gradio 4": Recorded("gradio", SSE, GRADIO_4, "t0 t1 t2 ", 3, 3, "estimated", None),
+    "gradio 6 chat": Recorded("gradio", SSE, GRADIO_6_CHAT, "you said hi", 3, 3, "estimated", None),
+    "gradio run": Recorded("gradio", JSON, GRADIO_RUN, "w0 w1 w2", 1, None, None, None),
     "json body": Recorded(
         "json", JSON, '{"response": "gr\u00fcn"}'.encode(), "gr\u00fcn", 1, None, None, None
     ),

@@ -38,9 +38,10 @@ def new_run(tmp_path: Path, transport: str) -> Iterator[Callable[..., LoadRun]]:
             prompts: Any = ("Say something.",),
             tasks: Any = (),
             trust: Trust = SYSTEM_TRUST,
+            api: str = "openai-chat",
             **plan: Any,
         ) -> LoadRun:
-            target = msgspec.structs.replace(target_from_url(url), api="openai-chat", model="mock")
+            target = msgspec.structs.replace(target_from_url(url), api=api, model="mock")
             target = msgspec.structs.replace(target, stream_usage=True, trust=trust)
             load_plan = LoadPlan(**{"users": 1, "salt": "5eed0000", "transport": transport, **plan})
             made.append(LoadRun(target, load_plan, list(prompts), tmp_path / f"run-{len(made)}", tasks=tasks))

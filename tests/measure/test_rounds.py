@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
@@ -9,7 +10,7 @@ from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.checks.no_degradation import NoDegradation
 from pytest_llmserve.domain.marks import nonce
 from pytest_llmserve.domain.plan import LoadPlan
-from pytest_llmserve.domain.record import RequestRecord
+from pytest_llmserve.domain.record import RequestRecord, Step
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
@@ -95,6 +96,20 @@ def test_latencies_are_those_of_the_rounds():
     assert {r.ttft_ms for r in found.requests} == {98.0}
     assert {tuple(r.token_ns.gaps_ns) for r in found.requests} == {(2 * NS_PER_MS,)}
     assert all(r.first_byte_ns == r.first_token_ns for r in found.requests)
+
+
+def test_the_steps_of_a_request_move_with_it():
+    """The order of an answer lies as long before its fetch as it did."""
+    at_ns = 9 * NS_PER_S
+    step = Step(sent_ns=at_ns, first_byte_ns=at_ns + 1, end_ns=at_ns + 2, status=200)
+    one = a_round(10)
+    ordered = [msgspec.structs.replace(r, steps=(step,), sent_ns=at_ns) for r in one.everything]
+    second = LoadResult(one.plan, ordered, one.generator, one.steady_ns, one.resources)
+    moved = joined(PLAN, [a_round(30), second]).requests[-1]
+    assert moved.sent_ns != at_ns
+    assert [(s.sent_ns, s.first_byte_ns, s.end_ns, s.status) for s in moved.steps] == [
+        (moved.sent_ns, moved.sent_ns + 1, moved.sent_ns + 2, 200)
+    ]
 
 
 def test_throughput_is_that_of_a_load_that_goes_on():

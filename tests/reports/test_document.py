@@ -8,7 +8,7 @@ import math
 import msgspec
 import pytest
 
-from pytest_llmserve.domain.record import NOT_KEPT
+from pytest_llmserve.domain.record import NOT_KEPT, Step
 from pytest_llmserve.domain.samples import CountChange, ResourceWindow
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.environment import environment
@@ -60,7 +60,12 @@ def test_texts_are_in_it_only_when_kept(make):
     run = make.run([make.record(0)])
     assert "requests" not in run_document(run, keep_text=False)
     (row,) = strict_json(run_document(run, keep_text=True))["requests"]
-    assert (row["id"], row["outcome"], row["text"]) == (0, "ok", "")
+    assert (row["id"], row["outcome"], row["text"], row["steps"]) == (0, "ok", "", [])
+    step = Step(sent_ns=1, first_byte_ns=2, end_ns=3, status=200)
+    ordered = make.run([msgspec.structs.replace(make.record(0), steps=(step,))])
+    assert strict_json(run_document(ordered, keep_text=True))["requests"][0]["steps"] == [
+        {"sent_ns": 1, "first_byte_ns": 2, "end_ns": 3, "status": 200}
+    ]
     over = make.run([msgspec.structs.replace(make.record(0), text_at=NOT_KEPT)])
     assert strict_json(run_document(over, keep_text=True))["requests"][0]["text"] is None
 

@@ -49,6 +49,17 @@ def ollama_stream(*texts):
     return Stream([Part(10.0 * at, line, int(at < len(texts))) for at, line in enumerate(data)])
 
 
+def gradio_stream(*texts):
+    """An event every 10 ms, each with all of the text so far, and once more at the end."""
+    said = ["".join(texts[: at + 1]) for at in range(len(texts))]
+    parts = [Part(10.0 * at, gradio_event("generating", text), 1) for at, text in enumerate(said)]
+    return Stream([*parts, Part(parts[-1].due_ms, gradio_event("complete", said[-1]))])
+
+
+def gradio_event(name, text):
+    return f"event: {name}\ndata: {json.dumps([text])}\n\n".encode()
+
+
 class Faults:
     """What tests of faults call."""
 
@@ -56,6 +67,7 @@ class Faults:
     asked = staticmethod(asked_of)
     chat = staticmethod(chat_stream)
     ollama = staticmethod(ollama_stream)
+    gradio = staticmethod(gradio_stream)
 
     @staticmethod
     def hit(fault, requests, change):

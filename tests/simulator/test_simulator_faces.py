@@ -38,6 +38,7 @@ DELTA = ', "choices": [{"index": 0, "delta": %s, "logprobs": null, "finish_reaso
 PIECE = ', "choices": [{"index": 0, "text": %s, "logprobs": null, "finish_reason": %s}]}\n\n'
 TGI = '{"index": %d, "token": {"id": %d, "text": "%s", "logprob": -0.5, "special": %s}, "generated_text": '
 DETAILS = '"finish_reason": "eos_token", "generated_tokens": 3, "seed": null'
+RUN = '{"data": ["Hi there"], "is_generating": false, "duration": 0.008, "average_duration": 0.008}'
 
 STREAMS = {
     "openai-chat": [
@@ -79,6 +80,12 @@ STREAMS = {
         (5, 'data: {"model_name": "m", "model_version": "1", "text_output": "Hi"}\n\n'),
         (7, 'data: {"model_name": "m", "model_version": "1", "text_output": " there"}\n\n'),
     ],
+    "gradio": [
+        (5, 'event: generating\ndata: ["Hi"]\n\n'),
+        (7, 'event: generating\ndata: ["Hi there"]\n\n'),
+        (7, 'event: complete\ndata: ["Hi there"]\n\n'),
+    ],
+    "gradio-run": [(7, RUN)],
     "json": [(7, '{"response": "Hi there"}')],
 }
 WHOLE = {
@@ -96,6 +103,8 @@ WHOLE = {
     ' {"id": 2, "text": " there", "logprob": -0.5, "special": false},'
     ' {"id": 3, "text": "</s>", "logprob": -0.5, "special": true}]}}',
     "kserve": '{"model_name": "m", "model_version": "1", "text_output": "Hi there"}',
+    "gradio": RUN,
+    "gradio-run": RUN,
     "json": '{"response": "Hi there"}',
 }
 
@@ -188,6 +197,9 @@ def test_errors_are_worded_as_the_api_words_them():
     assert told["tgi"] == {"error": "no", "error_type": "validation"}
     kinds = [json.loads(faces(["tgi"])[0].error("no", status))["error_type"] for status in (424, 429, 500)]
     assert kinds == ["generation", "overloaded", "incomplete_generation"]
+    assert told["gradio"] == told["gradio-run"] == {"detail": "no"}
+    (app,) = faces(["gradio"])
+    assert json.loads(app.error("no", 500)) == {"error": "no"}
 
 
 def test_the_page_of_metrics_has_the_names_of_vllm():

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from pytest_llmserve.simulator import orders
 from pytest_llmserve.simulator.connection import Connection
 from pytest_llmserve.simulator.faults import FAULTS
 from pytest_llmserve.simulator.faults.fault import Fault, Part
 from pytest_llmserve.simulator.server import Simulator
 from pytest_llmserve.simulator.settings import Settings
 from pytest_llmserve.simulator.timing import TimingLaw
+from pytest_llmserve.simulator.wire import Request
 
 QUICK = Settings(law=TimingLaw(ttft_ms=1, itl_ms=0.5), tokens=4, patience_s=0.1)
 SLOW = replace(QUICK, law=TimingLaw(ttft_ms=1, itl_ms=10_000), slots=1)
@@ -327,3 +329,47 @@ def test_one_slot_for_two_makes_the_second_wait():
             return time.monotonic() - begun
 
     assert asyncio.run(run()) >= 0.3
+
+
+async def exchange(port, method, path, body=b""):
+    """Status and body of one answer of any path."""
+    raw = await talk(port, request(body, path, "Connection: close", method=method))
+    head, _, said = raw.partition(b"\r\n\r\n")
+    return int(head.split()[1]), said.decode()
+
+
+def test_an_order_is_fetched_once_and_what_is_wrong_is_refused_at_once():
+    """Gradio's two exchanges; faults are named, and requests counted, by the order."""
+
+    async def play():
+        async with running(QUICK) as (simulator, port):
+            path = "/gradio_api/call/predict"
+            status, said = await exchange(port, "POST", path, {"data": ["hi", 2]})
+            place = f"{path}/{json.loads(said)['event_id']}"
+            assert (status, simulator.under_way) == (200, 0)
+            status, said = await exchange(port, "GET", place)
+            assert status == 200
+            assert said.count("event: generating") == 2
+            assert said.count("event: complete") == 1
+            assert await exchange(port, "GET", place) == (200, 'event: error\ndata: "404: Not Found"\n\n')
+            assert (await exchange(port, "POST", place))[0] == 405
+            assert await exchange(port, "POST", path, {"data": []}) == (
+                422,
+                '{"detail": "data has 0 values: predict takes a prompt and perhaps max_tokens"}',
+            )
+            assert (await exchange(port, "POST", path, {"data": ["hi " * 99_999]}))[0] == 400
+            status, said = await exchange(port, "POST", "/gradio_api/run/predict", {"data": ["hi", 2]})
+            assert len(json.loads(said)["data"][0].split()) == 2
+
+    asyncio.run(play())
+
+
+def test_orders_that_nobody_fetches_are_forgotten(monkeypatch):
+    """The oldest first: whoever orders and leaves fills no memory."""
+    monkeypatch.setattr(orders, "MOST", 2)
+    kept = orders.Orders()
+    order = Request("POST", "/call", {"x": "1"}, b"body", 0)
+    places = [f"/call/{kept.take(order)}" for _ in range(3)]
+    fetched = [kept.fetched(Request("GET", place, {"y": "2"}, b"", 5)) for place in places]
+    assert [one is not None for one in fetched] == [False, True, True]
+    assert (fetched[1].body, fetched[1].received_ns, fetched[1].headers) == (b"body", 5, {"x": "1", "y": "2"})

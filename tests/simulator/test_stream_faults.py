@@ -138,3 +138,29 @@ def test_the_length_lies(faults, by):
     texts = faults.changed(faults.make("wrong_length", every=1, by=by), stream)
     assert stream.length == len("".join(texts)) + by
     assert stream.then == "cut"
+
+
+def test_a_stream_of_named_events_breaks_in_its_own_form(faults):
+    """Gradio's events have all of the text so far, and none is a token count."""
+    changed = {}
+    for name, keys in {
+        "error_in_stream": {"every": 1, "after": 1},
+        "many_tokens_per_chunk": {"tokens": 2},
+        "missing_end_mark": {"every": 1},
+        "empty_role_chunk": {"count": 1},
+        "missing_usage": {},
+    }.items():
+        texts = faults.changed(faults.make(name, **keys), faults.gradio("a ", "data: ", "c"), face="gradio")
+        changed[name] = [tuple(text.strip().split("\ndata: ", 1)) for text in texts]
+    a, ab, abc = (("event: generating", json.dumps([text])) for text in ("a ", "a data: ", "a data: c"))
+    end = ("event: complete", '["a data: c"]')
+    error = changed.pop("error_in_stream")
+    assert error[0] == a
+    assert error[1][0] == "event: error"
+    assert json.loads(error[1][1])["error"].startswith("EngineCore encountered an issue")
+    assert changed == {
+        "many_tokens_per_chunk": [ab, abc, end],
+        "missing_end_mark": [a, ab, abc],
+        "empty_role_chunk": [("event: generating", '[""]'), a, ab, abc, end],
+        "missing_usage": [a, ab, abc, end],
+    }

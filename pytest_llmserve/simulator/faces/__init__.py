@@ -14,6 +14,8 @@ FACES: dict[str, str] = {
     "ollama-chat": "pytest_llmserve.simulator.faces.ollama_chat:OllamaChat",
     "tgi": "pytest_llmserve.simulator.faces.tgi:Tgi",
     "kserve": "pytest_llmserve.simulator.faces.kserve:KServe",
+    "gradio": "pytest_llmserve.simulator.faces.gradio:Gradio",
+    "gradio-run": "pytest_llmserve.simulator.faces.gradio:GradioRun",
     "json": "pytest_llmserve.simulator.faces.json_generic:GenericJson",
 }
 """Name for `--face` -> where its class lies. Of two at one path the later one is spoken there."""

@@ -77,3 +77,14 @@ class TwoPaths(Face, Protocol):
 
     def streamed(self) -> Face:
         """The same API at its path for streams."""
+
+
+@runtime_checkable
+class Queued(Protocol):
+    """A face whose answers are ordered by POST and fetched by GET, below the same path."""
+
+    def ordered(self, number: str) -> bytes:
+        """The body that answers an order, with the number by which it is fetched."""
+
+    def unknown(self) -> bytes:
+        """The stream that answers a number without an order."""

@@ -1,11 +1,13 @@
 """The events of a streamed answer, read and written: SSE, and Ollama's lines of JSON. Pure.
 
+Gradio's events have names, and each all of the text so far.
 A part that is looked into holds one event at most.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,19 +16,29 @@ from pytest_llmserve.simulator.faults.fault import Part
 
 Value = dict[str, Any]
 
+_EVENT = re.compile(rb"(?:event: (?P<name>\w+)\n)?(?:data:)?(?P<data>.*)\Z", re.DOTALL)
+
 
 def value_of(part: Part) -> Value | None:
-    """The JSON object of an event, or None where it has none, as `data: [DONE]`."""
-    data = part.data.strip().removeprefix(b"data:")
+    """The JSON object of an event, or None where it has none, as `data: [DONE]`.
+
+    One with a name and a list is {"event": name, "data": list}, and has all of the text so far.
+    """
+    found = _EVENT.match(part.data.strip())
     try:
-        value = json.loads(data)
+        value = json.loads(found["data"] if found else b"")
     except ValueError:
         return None
+    if found and found["name"] and isinstance(value, list):
+        return {"event": found["name"].decode(), "data": value}
     return value if isinstance(value, dict) else None
 
 
 def with_value(part: Part, value: Value, tokens: int | None = None) -> Part:
     """The same event around another object."""
+    if "event" in value:
+        data = f"event: {value['event']}\ndata: {json.dumps(value['data'], ensure_ascii=False)}\n\n".encode()
+        return replace(part, data=data, tokens=part.tokens if tokens is None else tokens)
     head, tail = part.data[: part.data.index(b"{")], part.data[part.data.rindex(b"}") + 1 :]
     data = head + json.dumps(value, ensure_ascii=False).encode() + tail
     return replace(part, data=data, tokens=part.tokens if tokens is None else tokens)
@@ -35,7 +47,7 @@ def with_value(part: Part, value: Value, tokens: int | None = None) -> Part:
 def text_of(value: Value) -> str:
     """What an event says; "" when it says nothing."""
     holder, key = _place(value)
-    return str(holder.get(key) or "")
+    return str(holder[key] if isinstance(holder, list) else holder.get(key) or "")
 
 
 def with_text(value: Value, text: str) -> Value:
@@ -46,8 +58,10 @@ def with_text(value: Value, text: str) -> Value:
     return changed
 
 
-def _place(value: Value) -> tuple[Value, str]:
+def _place(value: Value) -> tuple[Any, Any]:
     """Where the text of an event stands, by the shape of the API."""
+    if "event" in value:
+        return value["data"], 0
     choices = value.get("choices")
     if choices:
         choice: Value = choices[0]

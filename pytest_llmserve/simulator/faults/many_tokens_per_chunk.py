@@ -35,4 +35,6 @@ def _joined(first: Part, second: Part) -> Part:
     assert said is not None
     assert more is not None
     tokens = first.tokens + second.tokens
-    return with_value(second, with_text(more, text_of(said) + text_of(more)), tokens)
+    # An event with a name has all of the text already.
+    before = "" if "event" in more else text_of(said)
+    return with_value(second, with_text(more, before + text_of(more)), tokens)

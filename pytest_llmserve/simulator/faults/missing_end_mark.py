@@ -34,6 +34,8 @@ def _unfinished(part: Part) -> Part | None:
     value = value_of(part)
     if value is None:
         return part
+    if value.get("event") == "complete":
+        return None
     marked = value.get("done") is True
     value.pop("done_reason", None)
     if marked:
