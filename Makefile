@@ -1,6 +1,6 @@
 # Needs Python 3.11+, make and (for `make bench`, if present) a C compiler. Everything else goes into .venv.
 .DEFAULT_GOAL := test
-.PHONY: venv demo test lint types layers check proof bench lock clean
+.PHONY: venv demo test test-servers lint types layers check proof bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,9 @@ UV_VERSION := 0.13.8
 DEMO_REPORT := demo-report.json
 PROOF_SESSIONS := build/proof-sessions.json
 PROOF_FAULTS := build/proof-faults.json
+LLMSERVE_SERVERS ?= $(CURDIR)/.servers
+# All of them, or some: make test-servers SERVERS="llmock litserve".
+SERVERS ?= $(basename $(notdir $(wildcard requirements/servers/*.txt)))
 
 venv: $(READY)
 
@@ -35,6 +38,20 @@ demo: venv  ## Quickstart against a real small model, with a report.
 
 test: venv  ## The project's own tests.
 	@$(BIN)/python -m pytest
+
+# Gigabytes and many minutes the first time (docs/servers.md); the tests of a server that is not there are skipped.
+test-servers: venv $(SERVERS:%=$(LLMSERVE_SERVERS)/%/.ready)  ## Real servers, each in an environment of its own.
+	@LLMSERVE_SERVERS=$(LLMSERVE_SERVERS) $(BIN)/python -m pytest tests/real
+
+# What a package asks for may not be what it needs: those in no-deps/ are installed without it.
+$(LLMSERVE_SERVERS)/%/.ready: requirements/servers/%.txt | $(READY)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@if [ -f requirements/servers/no-deps/$*.txt ]; then set -x; \
+	  $(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+	    -r requirements/servers/no-deps/$*.txt; \
+	fi
+	@touch $@
 
 check: lint types layers
 
