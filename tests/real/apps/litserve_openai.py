@@ -13,6 +13,8 @@ class Words(litserve.LitAPI):
         """No model: what is tested is the server around it."""
 
     def predict(self, request):
+        if request.messages[-1].content.startswith("fail"):
+            raise RuntimeError("told to fail")
         for word in request.messages[-1].content.split():
             time.sleep(0.01)
             yield word + " "
