@@ -1,0 +1,95 @@
+"""vLLM on the CPU: four APIs, its metrics, and a server of several processes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pytest_llmserve.observe.metrics import MetricsPages
+from pytest_llmserve.observe.metrics_page import own_page
+from tests.real.environments import hf_folder, python_of
+from tests.real.serving import OFFLINE, served, session
+
+CONTEXT = 2048
+QUIET = OFFLINE | {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+APIS = ["openai-chat", "openai-completions", "openai-responses", "anthropic-messages"]
+
+
+@pytest.fixture(scope="module")
+def vllm(tmp_path_factory):
+    # `vllm serve` wants the metadata of a package "vllm"; this one is called vllm-cpu.
+    program = [python_of("vllm"), "-m", "vllm.entrypoints.openai.api_server", "--model", str(hf_folder())]
+    place = ["--host", "127.0.0.1", "--port", "{port}", "--served-model-name", "smollm2-135m"]
+    size = ["--max-model-len", str(CONTEXT), "--enforce-eager", "--dtype", "float32"]
+    with served([*program, *place, *size], tmp_path_factory.mktemp("vllm"), env=QUIET) as server:
+        yield server
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_each_of_its_apis_is_spoken(vllm, api):
+    """A streamed answer of 6 tokens, counted by the server, a stamp each; and the same in one piece."""
+    endpoint = vllm.speaking(api)
+    try:
+        assert endpoint.target.stream
+        reply = endpoint.generate("The capital of France is", **length(api, 6), temperature=0)
+        assert reply.ok, reply
+        assert (reply.output_tokens, reply.tokens_from) == (6, "usage")
+        assert len(reply.record.token_ns) == 6
+        assert reply.record.finish_reason == ("max_tokens" if api == "anthropic-messages" else "length")
+        assert "Paris" in reply.text
+        refused = endpoint.send({"model": "smollm2-135m"})
+        assert (refused, refused.status) == ("http_4xx", 400)
+    finally:
+        endpoint.close()
+
+
+def length(api, tokens):
+    return {"max_output_tokens" if api == "openai-responses" else "max_tokens": tokens}
+
+
+def test_a_prompt_over_its_context_is_refused_with_the_reason(vllm):
+    """A clean 400 that names the length; and the next request is answered."""
+    reply = vllm.endpoint.generate("word " * (CONTEXT + 200), max_tokens=4)
+    assert (reply.outcome, reply.status) == ("http_4xx", 400)
+    assert str(CONTEXT) in reply.record.error
+    assert vllm.endpoint.generate("Say hi.", max_tokens=2).ok
+
+
+def test_an_answer_nobody_waits_for_is_given_up(vllm):
+    """Its own count of running requests rises with a stream, and falls when the client leaves it."""
+    pages = MetricsPages([own_page(vllm.endpoint.target)])
+    stream = vllm.endpoint.stream("Write a long story.", max_tokens=1500, ignore_eos=True)
+    next(iter(stream))
+    assert becomes(1, pages)
+    stream.close()
+    assert becomes(0, pages)
+
+
+def becomes(running, pages):
+    deadline = time.monotonic() + 20
+    while pages.read(True)["running"] != running:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_a_load_sees_its_queue_and_all_its_processes(vllm, tmp_path):
+    """By its URL alone: API, metrics and the memory of API server, engine and worker together."""
+    suite = """
+@pytest.mark.load(users=4, requests=16, max_tokens=8)
+@pytest.mark.error_rate(max=0)
+@pytest.mark.latency(ttft_p50_ms=60000)
+@pytest.mark.resources(rss_mb=20000)
+def test_it(llm_load):
+    llm_load(["Name a river.", "Name a lake."])
+"""
+    done = session(tmp_path / "suite", suite, f"--llm-endpoint={vllm.base}")
+    assert done.exit == 0, done.text
+    assert done.report["tests"][0]["server"]["api"] == "openai-chat"
+    assert done.run["counts"]["ok"] == 16
+    seen = done.run["resources"]
+    assert seen["processes_peak"] == len(vllm.process.pids()) >= 4
+    assert seen["rss_mb_peak"] > 2000
+    assert 2 <= seen["running_peak"] <= 4
