@@ -60,7 +60,8 @@ def test_an_answer_nobody_waits_for_is_given_up(vllm):
     """Its own count of running requests rises with a stream, and falls when the client leaves it."""
     pages = MetricsPages([own_page(vllm.endpoint.target)])
     stream = vllm.endpoint.stream("Write a long story.", max_tokens=1500, ignore_eos=True)
-    next(iter(stream))
+    pieces = iter(stream)
+    next(pieces)
     assert becomes(1, pages)
     stream.close()
     assert becomes(0, pages)
