@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_llmserve.dialects import DIALECTS
 from pytest_llmserve.dialects.kinds import DIALECT_KINDS, KINDS, guessed, kind
-from pytest_llmserve.dialects.known_paths import KnownPath, Place, known_path, place_of
+from pytest_llmserve.dialects.known_paths import KnownPath, known_path, place_of
 from pytest_llmserve.dialects.openapi import find_json_posts, post_paths
 from pytest_llmserve.dialects.probing import Asked, Asking, Choice, Detecting, Probe, ProbeAnswer
 from pytest_llmserve.domain.errors import ServerUnusable
@@ -20,23 +20,33 @@ Detection = Generator[Probe, ProbeAnswer, Choice]
 """Yields what to ask next, is sent the answer, and returns what was chosen."""
 
 
-def detect(path: str) -> Detection:
+def detect(path: str, url: str) -> Detection:
     """Find out how a server is spoken to, by the path of the user's URL and by asking what is still open.
+
+    Args:
+        path: of the URL.
+        url: as it is told in errors.
 
     Raises:
         ServerUnusable: nothing answers, a key is wanted, or the server is of no known kind;
             lists what each probe answered and says what to do.
     """
     asking = Asking()
+    try:
+        choice = yield from _choice(asking, path)
+    except ServerUnusable as error:
+        raise ServerUnusable(f"{url}: {error}") from None
+    if choice is None:
+        raise ServerUnusable(_unknown(asking, url))
+    return msgspec.structs.replace(choice, asked=asking.asked)
+
+
+def _choice(asking: Asking, path: str) -> Detecting:
     known = known_path(path)
     choice = yield from (_by_path(asking, path, known) if known else _by_signs(asking, path))
-    if choice is None and known is None and path:
-        choice = yield from _own_path(asking, path)
-    if choice is None and not path:
-        choice = yield from guessed.detect(asking)
     if choice is None:
-        raise ServerUnusable(_unknown(asking))
-    return msgspec.structs.replace(choice, asked=asking.asked)
+        choice = yield from _own_path(asking, path) if place_of(path).base else guessed.detect(asking)
+    return choice
 
 
 def look_up(api: str, path: str) -> Detection:
@@ -118,10 +128,10 @@ def _own_path(asking: Asking, path: str) -> Detecting:
     return Choice(api="json", path=path, because=f"the URL names {path}, which is no path of a known API")
 
 
-def _unknown(asking: Asking) -> str:
+def _unknown(asking: Asking, url: str) -> str:
     text = (
-        f"none of: {', '.join(DIALECTS)}: {_listed(asking.asked)}; name the API with --llm-api, and the path"
-        " in the URL, such as --llm-endpoint=http://127.0.0.1:8000/ask"
+        f"none of: {', '.join(DIALECTS)} is spoken at {url}: {_listed(asking.asked)};"
+        f" name the API with --llm-api, and the path in the URL, such as --llm-endpoint={url}/PATH"
     )
     document = asking.answers.get(Probe("GET", "/openapi.json"), ProbeAnswer()).json_object
     for post in find_json_posts(document):

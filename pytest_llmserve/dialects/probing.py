@@ -10,6 +10,7 @@ import msgspec
 from pytest_llmserve.dialects.piece import UNPARSABLE
 
 _SHOWN_NAMES = 5
+TELLS_NOTHING = "tells nothing"
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     probe: str
     answer: str
-    so: str = "tells nothing"
+    so: str = TELLS_NOTHING
 
     def __str__(self) -> str:
         return f"{self.probe} answered {self.answer}"
@@ -120,7 +121,7 @@ class Asking:
     def asked(self) -> tuple[Asked, ...]:
         """Every probe so far."""
         return tuple(
-            Asked(str(probe), str(answer), self._so.get(probe, Asked.so))
+            Asked(str(probe), str(answer), self._so.get(probe, TELLS_NOTHING))
             for probe, answer in self.answers.items()
         )
 

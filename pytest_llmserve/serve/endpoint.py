@@ -20,6 +20,7 @@ from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import is_secret, redact
 from pytest_llmserve.serve.reply import Reply
+from pytest_llmserve.serve.story import Story
 from pytest_llmserve.serve.stream import AsyncStream, MakeCall, Stream
 from pytest_llmserve.serve.wire import Wire
 
@@ -44,6 +45,7 @@ class Endpoint:
     def __init__(self, target: Target, because: str = "", *, wire: Wire | None = None) -> None:
         self.target = target
         self.because = because
+        self.story: Story | None = None
         self._dialect = dialect(target.api)
         self._wire = wire or Wire(target)
         self._ids = itertools.count(1)

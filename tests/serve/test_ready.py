@@ -11,6 +11,7 @@ import time
 import msgspec
 import pytest
 
+from pytest_llmserve.dialects import DIALECTS
 from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
@@ -325,9 +326,10 @@ def test_web_server_is_not_a_model_server(scripted):
     server = scripted(lambda asked, connection: connection.answer(404, "<h1>no</h1>", "text/html"))
     message = failure(url_target(server))
     assert message == (
-        f"{server.url}: not a model server that auto knows: GET /v1/models answered 404 text/html,"
-        " GET /openapi.json answered 404 text/html, GET / answered 404 text/html;"
-        " name the API with --llm-api openai-chat|openai-completions|json"
+        f"none of: {', '.join(DIALECTS)} is spoken at {server.url}:"
+        " GET /v1/models /api/tags /info /v2 /config /openapi.json answered 404 text/html,"
+        " POST /generate /run /predict answered 404 text/html;"
+        f" name the API with --llm-api, and the path in the URL, such as --llm-endpoint={server.url}/PATH"
     )
 
 

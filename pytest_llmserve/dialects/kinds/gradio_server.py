@@ -57,9 +57,7 @@ def _choice(path: str, function: GradioFunction, because: str) -> Choice:
     )
 
 
-def _functions(
-    asking: Asking, place: Place
-) -> Generator[Probe, ProbeAnswer, tuple[GradioFunction, ...]]:
+def _functions(asking: Asking, place: Place) -> Generator[Probe, ProbeAnswer, tuple[GradioFunction, ...]]:
     config = (yield from asking.get(f"{place.base}/config")).json_object
     if not isinstance(config.get("version"), str) or "dependencies" not in config:
         return ()

@@ -7,7 +7,14 @@ from typing import Any
 from pytest_llmserve.dialects.kinds import kserve_server, ollama_server
 from pytest_llmserve.dialects.known_paths import Place
 from pytest_llmserve.dialects.piece import UNPARSABLE, parse_json
-from pytest_llmserve.dialects.probing import Asking, Choice, Detecting, ProbeAnswer, listed_models, models_text
+from pytest_llmserve.dialects.probing import (
+    Asking,
+    Choice,
+    Detecting,
+    ProbeAnswer,
+    listed_models,
+    models_text,
+)
 from pytest_llmserve.domain.errors import ServerUnusable
 
 FALLBACKS = ("openai-completions", "openai-responses")
