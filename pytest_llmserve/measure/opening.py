@@ -148,14 +148,17 @@ class OpenServer:
     @property
     def document(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""
-        target = self.endpoint.target
+        target, story = self.endpoint.target, self.endpoint.story
+        seen = self.endpoint.capabilities_seen
         return {
             "url": target.url,
             "api": target.api,
             "model": target.model,
             "because": self.endpoint.because,
+            "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,
             "tls": tls_text(target.scheme, target.trust),
+            **({} if seen is None else {"capabilities": seen.as_json()}),
         }
 
     def close(self) -> None:

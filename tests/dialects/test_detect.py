@@ -324,8 +324,8 @@ def test_a_gradio_app_without_a_text_says_which_functions_it_has() -> None:
     assert refused(
         config=gradio_config("6.1.0", "/gradio_api"), gradio_info=gradio_info("add", component="Number")
     ) == (
-        "http://h: GET /config is that of Gradio 6.1.0, and no function of it takes a text: add; name one in the URL,"
-        " such as /call/NAME, and its inputs with --llm-json-request"
+        "http://h: GET /config is that of Gradio 6.1.0, and no function of it takes a text: add;"
+        " name one in the URL, such as /call/NAME, and its inputs with --llm-json-request"
     )
 
 
