@@ -73,7 +73,9 @@ def _as_named(choice: Choice, found: Choice | None, has_path: bool) -> Choice:
 
 def _by_signs(asking: Asking, path: str) -> Detecting:
     place = place_of(path)
-    for name in KINDS:
+    # An app that names this very path among its own spares it the other questions.
+    first = ("openai", "openapi") if place.base else ()
+    for name in dict.fromkeys((*first, *KINDS)):
         choice = yield from kind(name)(asking, place)
         if choice is not None:
             return choice
