@@ -61,7 +61,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     config._do_configure()
     try:
-        return explain_server(config)
+        return explain_server(config, _state(config).folder)
     finally:
         config._ensure_unconfigure()
 

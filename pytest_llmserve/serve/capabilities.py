@@ -22,7 +22,8 @@ _LOGPROB = re.compile(rb'"(?:token_)?logprobs?"\s*:\s*\[?\s*-?\d')
 
 def _fault(what: str, *replies: Reply) -> Capability | None:
     """Refused, or not known for a fault; None when all were answered."""
-    return next(filter(None, (_fault_of(what, reply.outcome) for reply in replies)), None)
+    faults = (_fault_of(what, reply.outcome) for reply in replies)
+    return next((fault for fault in faults if fault is not None), None)
 
 
 def _fault_of(what: str, outcome: Outcome) -> Capability | None:
