@@ -198,7 +198,8 @@ class _Opening:
         limit_s = _FIRST_ANSWER_LIMIT_S if probe.body else _TRY_LIMIT_S
         headers = (("Content-Type", "application/json"),) if probe.body else ()
         request = HttpRequest(method=probe.method, path=probe.path, body=probe.body, headers=headers)
-        exchange, body = self.ask(request, self.left_s(min(limit_s, self.left_s(math.inf) / _SHARE)))
+        share_s = round(self.left_s(math.inf) / _SHARE, 1)
+        exchange, body = self.ask(request, max(_LEAST_S, min(limit_s, share_s)))
         error = exchange.ending.detail or None
         if exchange.status is None:
             return ProbeAnswer(error=error)
