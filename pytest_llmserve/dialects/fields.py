@@ -45,17 +45,3 @@ FIELDS: dict[str, Fields] = {
     "tgi": Fields("parameters.seed", {}, _DRAWN_BY_TGI, _DETAILS_OF_TGI, False),
 }
 """Dialect -> its fields. Of those that are not here none is known."""
-
-
-def together(*params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as one; objects of the same name are merged.
-
-    Example: {"options": {"seed": 1}} and {"options": {"num_predict": 8}} give both in one "options".
-    """
-    merged: dict[str, Any] = {}
-    for each in params:
-        for name, value in each.items():
-            own = merged.get(name)
-            both = isinstance(own, Mapping) and isinstance(value, Mapping)
-            merged[name] = together(own, value) if both else value  # type: ignore[arg-type]
-    return merged

@@ -15,8 +15,8 @@ import pytest
 from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.measure.contained import in_container
 from pytest_llmserve.measure.opening import OpenServer, open_server
-from pytest_llmserve.plugin.keys import STATE
 from pytest_llmserve.plugin.explaining import tell_opened
+from pytest_llmserve.plugin.keys import STATE
 from pytest_llmserve.plugin.progress import Terminal, terminal_of
 from pytest_llmserve.plugin.settings import server_wish
 from pytest_llmserve.plugin.testrun import TestRun

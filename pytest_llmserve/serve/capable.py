@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.dialects import dialect
-from pytest_llmserve.dialects.encoding import limited
-from pytest_llmserve.dialects.fields import FIELDS, Fields, together
+from pytest_llmserve.dialects.encoding import limited, merged
+from pytest_llmserve.dialects.fields import FIELDS, Fields
 from pytest_llmserve.domain.capabilities import Capabilities, Capability, unknown
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.outcome import Outcome
@@ -58,19 +59,22 @@ class _Asker:
 
     def ask(self, prompt: Prompt, tokens: int, *params: Mapping[str, Any]) -> Reply:
         """A question; its answer limited to so many tokens where that is known to be taken."""
-        merged = together(limited(self.target.limit_name, tokens), *params)
-        reply = self.endpoint.generate(prompt, timeout=self._left_s(), **merged)
-        return reply if reply.ok else self.endpoint.generate(prompt, timeout=self._left_s(), **merged)
+        together = self._together(tokens, params)
+        reply = self.endpoint.generate(prompt, timeout=self._left_s(), **together)
+        return reply if reply.ok else self.endpoint.generate(prompt, timeout=self._left_s(), **together)
 
     def raw(self, prompt: Prompt, tokens: int, *params: Mapping[str, Any]) -> Outcome:
         """The same, with the body as it came."""
-        request = self.endpoint.encoded(prompt, together(limited(self.target.limit_name, tokens), *params))
+        request = self.endpoint.encoded(prompt, self._together(tokens, params))
         for _ in range(2):
             headers, timeout = dict(request.headers), self._left_s()
             outcome = self.endpoint.send(request.body, path=request.path, headers=headers, timeout=timeout)
             if outcome.ok:
                 break
         return outcome
+
+    def _together(self, tokens: int, params: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return reduce(merged, params, limited(self.target.limit_name, tokens))
 
     def _left_s(self) -> float:
         return max(_LEAST_S, min(_ONE_LIMIT_S, self._deadline - time.monotonic()))

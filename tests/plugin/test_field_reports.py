@@ -43,7 +43,7 @@ def test_it(llm_load, llm_endpoint):
     [("Reasoning", "/generate", "json", "Thought about"), ("GradioLike", "/run", "gradio", "You said")],
 )
 def test_one_path_with_json_in_and_out(suite, serving, app, path, api, answer):
-    """POST /generate {"prompt": ...} and POST /run {"data": [...]}, asked and loaded; the path is optional."""
+    """POST /generate {"prompt"} and POST /run {"data"}, asked and loaded; the path may be left out."""
     with serving(APPS[app]) as server:
         run = suite(LOAD.replace("ANSWER", answer), f"--llm-endpoint={server.url}")
         named = wait_ready(target_from_url(server.url + path), limit_ns=10 * NS_PER_S)

@@ -74,7 +74,7 @@ def test_second(llm_endpoint):
 """
     run = suite(body, f"--llm-endpoint={talkative.url}", "-s")
     assert run.exit == 0, run.text
-    line = f"{talkative.url}: openai-chat, model mock, because GET /v1/models lists model mock; a one-line prompt"
+    line = f"{talkative.url}: openai-chat, model mock, because GET /v1/models lists model mock; a one-line"
     lines = [each for each in run.result.outlines if line in each]
     assert [each.startswith("llmserve: ") for each in lines] == [True, False]
     assert lines[1] in run.result.outlines[run.result.outlines.index(lines[0]) :]

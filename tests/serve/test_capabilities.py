@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pytest_llmserve.dialects import DIALECTS
-from pytest_llmserve.dialects.fields import FIELDS, together
+from pytest_llmserve.dialects.fields import FIELDS
 from pytest_llmserve.domain.capabilities import Capability, unknown
 from pytest_llmserve.domain.exchange import Decoded
 from pytest_llmserve.domain.outcome import Outcome
@@ -178,11 +178,6 @@ def test_a_capability_is_true_only_when_seen():
     assert Capability(YES, "yes", "")
     assert not Capability(NO, "taken", "")
     assert not unknown("why")
-
-
-def test_parameters_of_one_object_are_put_together():
-    merged = together({"options": {"num_predict": 8}, "a": 1}, {"options": {"seed": 1}}, {"a": 2})
-    assert merged == {"options": {"num_predict": 8, "seed": 1}, "a": 2}
 
 
 def model(body, connection, asked):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, ClassVar
 
 
 class _Json(BaseHTTPRequestHandler):
     """Answers POST by `ANSWERS`, path -> function of the body; GET is not there at all."""
 
     protocol_version = "HTTP/1.1"
-    ANSWERS: dict[str, Any] = {}
+    ANSWERS: ClassVar[dict[str, Any]] = {}
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -38,13 +38,13 @@ class _Json(BaseHTTPRequestHandler):
 class Reasoning(_Json):
     """A reasoning model behind POST /generate."""
 
-    ANSWERS = {"/generate": lambda body: {"response": f"Thought about: {body['prompt']}"}}
+    ANSWERS: ClassVar = {"/generate": lambda body: {"response": f"Thought about: {body['prompt']}"}}
 
 
 class GradioLike(_Json):
     """A model behind POST /run, in the form of Gradio's synchronous calls."""
 
-    ANSWERS = {"/run": lambda body: {"data": [f"You said: {body['data'][0]}"], "duration": 0.01}}
+    ANSWERS: ClassVar = {"/run": lambda body: {"data": [f"You said: {body['data'][0]}"], "duration": 0.01}}
 
 
 def feeling(text: str) -> str:
@@ -54,7 +54,7 @@ def feeling(text: str) -> str:
 class TwoPaths(_Json):
     """One model with two jobs, each at a path of its own."""
 
-    ANSWERS = {
+    ANSWERS: ClassVar = {
         "/chat": lambda body: {"response": f"Tell me more of: {body['text']}"},
         "/sentiment": lambda body: {"response": feeling(body["text"])},
     }
