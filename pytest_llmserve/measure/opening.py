@@ -24,6 +24,7 @@ from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
 from pytest_llmserve.serve.ready import wait_ready
+from pytest_llmserve.serve.story import Story
 
 OWN: dict[str, Callable[[int], list[str]]] = {"embedded": embedded.command, "simulator": simulator.command}
 """Servers of ours: their name for `--llm-endpoint` -> the command that serves at a port."""
@@ -148,14 +149,17 @@ class OpenServer:
     @property
     def document(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""
-        target = self.endpoint.target
+        target, story = self.endpoint.target, self.endpoint.story
+        seen = self.endpoint.capabilities_seen
         return {
             "url": target.url,
             "api": target.api,
             "model": target.model,
             "because": self.endpoint.because,
+            "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,
             "tls": tls_text(target.scheme, target.trust),
+            **({} if seen is None else {"capabilities": seen.as_json()}),
         }
 
     def close(self) -> None:
@@ -165,15 +169,20 @@ class OpenServer:
             self.server.close()
 
 
-def open_server(wish: ServerWish, folder: Path) -> OpenServer:
+def open_server(wish: ServerWish, folder: Path, story: Story | None = None) -> OpenServer:
     """Start or find the server, wait until it has answered one real request, and find its metrics.
+
+    Args:
+        wish: the options.
+        folder: for what is written while it runs.
+        story: takes how it was found out, also when that ends with an error.
 
     Raises:
         SetupError: an option is wrong.
         ServerUnusable: what was seen, and what to do.
         MissingExtra: the embedded server's packages are not installed.
     """
-    opened = _open(wish, folder)
+    opened = _open(wish, folder, story)
     try:
         urls, missing = find_metrics(wish.metrics_urls, opened.endpoint.target)
     except BaseException:
@@ -182,17 +191,17 @@ def open_server(wish: ServerWish, folder: Path) -> OpenServer:
     return replace(opened, metrics_urls=urls, metrics_missing=missing)
 
 
-def _open(wish: ServerWish, folder: Path) -> OpenServer:
+def _open(wish: ServerWish, folder: Path, story: Story | None) -> OpenServer:
     headers = request_headers(wish.headers, wish.api_key_env)
     if wish.serve is not None or wish.endpoint in OWN:
-        return _open_own(wish, folder, headers)
+        return _open_own(wish, folder, headers, story)
     if wish.endpoint is None:
         raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
-    endpoint = wait_ready(_target(wish, target_from_url(wish.endpoint), headers), limit_ns=wish.ready_ns)
-    target = endpoint.target
+    target = _target(wish, target_from_url(wish.endpoint), headers)
+    endpoint = wait_ready(target, limit_ns=wish.ready_ns, story=story)
     if wish.server_pid is not None:
         return _foreign(wish, endpoint, wish.server_pid, TOLD)
-    owner = owner_of(target)
+    owner = owner_of(endpoint.target)
     return _foreign(wish, endpoint, owner.pid, owner.why)
 
 
@@ -202,13 +211,15 @@ def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) ->
     return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs)
 
 
-def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...]) -> OpenServer:
+def _open_own(
+    wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...], story: Story | None
+) -> OpenServer:
     named = wish.serve or str(wish.endpoint)
     make = OWN[named] if wish.serve is None else partial(command_from, wish.serve)
     server, port = shared_start(named, folder, make)
     try:
         target = _target(wish, target_from_url(f"http://127.0.0.1:{port}"), headers)
-        endpoint = wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death)
+        endpoint = wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death, story=story)
     except BaseException:
         server.close()
         raise

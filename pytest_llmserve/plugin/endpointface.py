@@ -34,7 +34,7 @@ class EndpointFace(Endpoint):
     def __init__(self, state: State) -> None:
         opened = state.open().endpoint
         super().__init__(opened.target, opened.because, wire=opened._wire)
-        self._ids, self._keys = opened._ids, opened._keys
+        self._ids, self._keys, self._probed = opened._ids, opened._keys, opened._probed
         self._state = state
         self._survivals: Survivals | None = None
 

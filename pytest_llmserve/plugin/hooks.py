@@ -53,6 +53,19 @@ def pytest_configure(config: pytest.Config) -> None:
         check_options(config)
 
 
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Explain the server in place of running tests, where that is asked for."""
+    if not config.getoption("llm_explain"):
+        return None
+    from pytest_llmserve.plugin.explaining import explain_server
+
+    config._do_configure()
+    try:
+        return explain_server(config, _state(config).folder)
+    finally:
+        config._ensure_unconfigure()
+
+
 def _marker_line(config: pytest.Config, name: str) -> str:
     if not config.getoption("markers", False):
         return f"{name}(...): pytest-llmserve"

@@ -125,6 +125,12 @@ def add_options(parser: pytest.Parser) -> None:
             convert = {"int": int, "float": float}.get(option.kind, str)
             group.addoption(option.flag, metavar=option.metavar, type=convert, default=None, help=option.help)
         parser.addini(option.key, option.help, type=_ini_type(option.kind), default=None)
+    # Not in the ini: what runs no tests is asked for each time anew.
+    group.addoption(
+        "--llm-explain",
+        action="store_true",
+        help="show how the server is found out and what it can do, and run no tests",
+    )
     for key, kind, text, default in INI_ONLY:
         parser.addini(key, text, type=_ini_type(kind), default=default)
 

@@ -15,6 +15,7 @@ import pytest
 from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.measure.contained import in_container
 from pytest_llmserve.measure.opening import OpenServer, open_server
+from pytest_llmserve.plugin.explaining import tell_opened
 from pytest_llmserve.plugin.keys import STATE
 from pytest_llmserve.plugin.progress import Terminal, terminal_of
 from pytest_llmserve.plugin.settings import server_wish
@@ -59,6 +60,7 @@ class State:
                 try:
                     wish = server_wish(self.config)
                     self._open = in_container(open_server(wish, self.folder), wish.container)
+                    tell_opened(self.config, self._open)
                 except LlmServeError as error:
                     self._failure = str(error)
         if self._open is None:

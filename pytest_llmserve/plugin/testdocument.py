@@ -22,7 +22,7 @@ def document_of(test: TestRun) -> dict[str, Any]:
     return {
         "nodeid": test.item.nodeid,
         "attempt": test.attempt,
-        "server": opened.document if opened is not None else None,
+        "server": _clean(test, opened.document) if opened is not None else None,
         "runs": [_without_secrets(test, run) for run in runs],
         "verdicts": _clean(test, verdict_documents(test.verdicts)),
         "not_judged": test.not_judged,

@@ -11,6 +11,7 @@ from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
+from pytest_llmserve.reports.server_text import server_lines
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -45,6 +46,8 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
     )
     if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
         _plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
+    for line in server_lines(tests) if verbosity >= 0 else ():
+        _plain(console, line)
     for test in grouped(tests) if verbosity <= 0 else tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
         if "passed" in test:

@@ -69,13 +69,21 @@ def first_manner(api: str, stream: bool) -> Manner:
     return Manner(api=api, stream=stream, stream_usage=spoken.asks_usage and stream, limit=limit)
 
 
-def next_manner(tried: Manner, reply: Reply, fallback_api: str | None, stream: bool) -> Manner | None:
-    """What to try after an answer; None when asking otherwise would not help."""
+def next_manner(tried: Manner, reply: Reply, fallbacks: Sequence[str], stream: bool) -> Manner | None:
+    """What to try after an answer; None when asking otherwise would not help.
+
+    Args:
+        tried: what was answered.
+        reply: the answer.
+        fallbacks: the APIs to try in turn where the one tried is not there.
+        stream: streamed answers are wanted.
+    """
     status = reply.status
     if reply.outcome != HTTP_4XX or status in _NOT_THE_REQUEST:
         return None
-    if status in _NOT_FOUND and fallback_api not in {None, tried.api}:
-        return first_manner(str(fallback_api), stream)
+    others = fallbacks[fallbacks.index(tried.api) + 1 :] if tried.api in fallbacks else fallbacks
+    if status in _NOT_FOUND and others:
+        return first_manner(others[0], stream)
     if tried.limit is not None and _last(tried.limit) in (reply.error or ""):
         return msgspec.structs.replace(tried, limit=_next_limit(tried))
     if tried.stream_usage:
