@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.entry import Entry
 from pytest_llmserve.domain.task import Manner, name_fault
 from pytest_llmserve.load.prompts import as_prompts
 
@@ -21,13 +21,13 @@ class PromptSet:
         manners: of the tasks whose requests differ from the others, by name.
     """
 
-    prompts: Sequence[Prompt]
+    prompts: Sequence[Entry]
     tasks: Sequence[str] = ()
     manners: Mapping[str, Manner] = field(default_factory=dict)
 
 
 def in_turns(
-    prompts: Mapping[str, Sequence[Prompt]],
+    prompts: Mapping[str, Sequence[Entry]],
     manners: Mapping[str, Manner] | None = None,
     seed: int | None = None,
 ) -> PromptSet:
