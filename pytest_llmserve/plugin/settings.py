@@ -26,6 +26,7 @@ from pytest_llmserve.plugin.options import (
     named_server,
     value,
 )
+from pytest_llmserve.plugin.promptfile import default_prompts
 from pytest_llmserve.plugin.requestlog import check_request_log
 from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
 
@@ -55,6 +56,7 @@ def check_options(config: pytest.Config) -> None:
         server_logs,
         _check_reports,
         check_request_log,
+        default_prompts,
         kept_as,
         compared_with,
         partial(profile_file, nodeid="", run=1),
