@@ -20,6 +20,7 @@ _CHUNK_BYTES = 1 << 20
 _LONGEST_CHARS = 1 << 26
 """Of one item of a JSON list: 64 million characters."""
 _NEAR_END_CHARS = 16
+_HEAD_BYTES = 4096
 _BLANKS = " \t\r\n"
 
 
@@ -49,20 +50,24 @@ def rows_of(path: Path) -> Iterator[tuple[int, Any]]:
     Raises:
         SetupError: it cannot be read, or one is no JSON.
     """
-    begun = False
+    if _is_list(path):
+        yield from _Items(path)
+        return
     for number, line in lines_of(path):
         if not line.strip(_BLANKS):
             continue
-        if not begun and line.lstrip(_BLANKS).startswith("["):
-            yield from _Items(path)
-            return
-        begun = True
         try:
             yield number, json.loads(line)
         except (ValueError, RecursionError) as error:
             raise fault(
                 path, number, f"not JSON: {error}; write one JSON object a line, or one list"
             ) from None
+
+
+def _is_list(path: Path) -> bool:
+    with _faults_told(path), _opened(path) as file:
+        head = file.read(_HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
+    return head.lstrip(_BLANKS.encode()).startswith(b"[")
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:

@@ -16,9 +16,7 @@ _READ = pytest.StashKey[PromptList]()
 
 
 def default_prompts(config: pytest.Config) -> PromptList | None:
-    """The prompts of the file, None without the option.
-
-    A relative path counts from where pytest was started, in the ini file from the root folder.
+    """The prompts of the file, None without the option; a relative path from where pytest was started.
 
     Raises:
         SetupError: the file cannot be read, or holds no prompts.
@@ -29,10 +27,10 @@ def default_prompts(config: pytest.Config) -> PromptList | None:
     if _READ not in config.stash:
         from pytest_llmserve.load.source_endings import from_file, named_file
 
-        folder = config.invocation_params.dir if config.getoption("llm_prompts") else config.rootpath
         try:
             name, field = named_file(named)
-            config.stash[_READ] = from_file(folder / Path(name).expanduser(), field)
+            path = config.invocation_params.dir / Path(name).expanduser()
+            config.stash[_READ] = from_file(path, field)
         except (SetupError, RuntimeError) as error:
             raise SetupError(f"{FLAG}: {error}") from None
     return config.stash[_READ]

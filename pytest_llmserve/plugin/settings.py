@@ -50,7 +50,7 @@ def check_options(config: pytest.Config) -> None:
         _check_scale,
         _check_workers,
         _check_transport,
-        _check_ready,
+        partial(_ready_ns, default=0),
         _check_metrics,
         progress_every_ns,
         server_logs,
@@ -161,10 +161,6 @@ def _check_transport(config: pytest.Config) -> None:
     from pytest_llmserve.load.transports import check_transport
 
     check_transport(value(config, "--llm-transport"))
-
-
-def _check_ready(config: pytest.Config) -> None:
-    _ready_ns(config, 0)
 
 
 def _check_metrics(config: pytest.Config) -> None:

@@ -54,12 +54,12 @@ def test_as_prompts_takes_what_users_write():
         ([], "prompts is empty: give a text, or a list of texts or of chat message lists"),
         (
             ["a", 3],
-            "prompts[1] is 3: a prompt is a text, or a list of messages"
+            "prompts[1] is 3: a prompt is a text, a Conversation, or a list of messages"
             ' such as [{"role": "user", "content": "..."}]',
         ),
         (
             [[]],
-            "prompts[0] is []: a prompt is a text, or a list of messages"
+            "prompts[0] is []: a prompt is a text, a Conversation, or a list of messages"
             ' such as [{"role": "user", "content": "..."}]',
         ),
     ],
