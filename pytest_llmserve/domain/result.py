@@ -16,6 +16,7 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.stacks import Profile
 from pytest_llmserve.domain.stages import stage_rows
+from pytest_llmserve.domain.turns import turn_rows
 
 
 class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +245,11 @@ class LoadResult:
         """One row a stage; a run without stages has one. A warm-up has a row of its own before them."""
         return stage_rows(self.plan, self.warm_up, self.requests, self.steady_ns, self.start_ns)
 
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """One row a turn of the conversations; empty where there were none."""
+        return turn_rows(self.requests)
+
     def to_frame(self) -> Any:
         """All measured requests as a pandas DataFrame, one row a request, without texts.
 
@@ -315,4 +321,6 @@ def record_row(record: RequestRecord) -> dict[str, Any]:
         "attempt": record.attempt,
         "stage": record.stage,
         "steps": [msgspec.to_builtins(step) for step in record.steps],
+        "turn": record.turn,
+        "conversation": record.conversation,
     }

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from pytest_llmserve.domain.addresses import Address, addresses_of
+from pytest_llmserve.domain.entry import Entry
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
@@ -69,7 +69,7 @@ class LoadRun:
         self,
         target: Target,
         plan: LoadPlan,
-        prompts: Sequence[Prompt],
+        prompts: Sequence[Entry],
         folder: Path,
         *,
         tasks: Sequence[str] = (),
@@ -329,7 +329,7 @@ def _wait_limit_s(plan: LoadPlan) -> float | None:
 
 
 def run_load(
-    target: Target, plan: LoadPlan, prompts: Sequence[Prompt], folder: Path, *, tasks: Sequence[str] = ()
+    target: Target, plan: LoadPlan, prompts: Sequence[Entry], folder: Path, *, tasks: Sequence[str] = ()
 ) -> LoadResult:
     """Run a load from beginning to end.
 

@@ -49,6 +49,7 @@ class Flight:
             how long they take is part of the load, not a lateness.
         resent: sent again because the server had closed the idle connection.
         steps: exchanges that are over, of an API with two an answer; `raw` and `sent_ns` are of the one now.
+        turn: of a conversation, from 1; 0 = no part of one.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Flight:
         "stage",
         "steps",
         "task",
+        "turn",
         "warm_up",
     )
 
@@ -81,6 +83,7 @@ class Flight:
         self.attempt = 1
         self.resent = self.opens = False
         self.steps: tuple[Step, ...] = ()
+        self.turn = 0
         self._first_raw = raw
 
     @property
@@ -111,9 +114,23 @@ class Flight:
 
 
 class Landed:
-    """A request that is over, not yet decoded."""
+    """A request that is over, not yet decoded.
 
-    __slots__ = ("answer", "attempt", "end_ns", "ending", "flight", "scheduled_ns", "sent_ns", "steps")
+    Attributes:
+        text: once decoded, the answer; None = not decoded, or not answered in full.
+    """
+
+    __slots__ = (
+        "answer",
+        "attempt",
+        "end_ns",
+        "ending",
+        "flight",
+        "scheduled_ns",
+        "sent_ns",
+        "steps",
+        "text",
+    )
 
     def __init__(self, flight: Flight, answer: Answer | None, ending: Ending, end_ns: int | None) -> None:
         self.flight = flight
@@ -125,6 +142,7 @@ class Landed:
         self.steps = flight.steps
         self.sent_ns = _sent_ns(flight, answer) if not flight.steps else flight.steps[0].sent_ns
         self.attempt = flight.attempt
+        self.text: str | None = None
 
 
 def _sent_ns(flight: Flight, answer: Answer | None) -> int | None:
@@ -188,6 +206,14 @@ class Recorder:
         self.waiting_bytes -= _held_bytes(landed)
         self.record(landed)
 
+    def answer(self, landed: Landed) -> str | None:
+        """What a kept request was answered, decoded now if it was not before; None = not answered in full."""
+        if landed in self.waiting:
+            self.waiting.remove(landed)
+            self.waiting_bytes -= _held_bytes(landed)
+            self.record(landed)
+        return landed.text
+
     def record(self, landed: Landed) -> bool:
         """Decode and write a request now; True when it was answered in full."""
         decoded = self._decode(landed)
@@ -214,10 +240,14 @@ class Recorder:
             stage=flight.stage,
             from_schedule=self._from_schedule,
             steps=landed.steps,
+            turn=flight.turn,
             text_at=self._writer.add_text(decoded.text),
         )
         self._writer.add(record)
         self.pulse.add(record)
+        if flight.turn and record.ok:
+            landed.text = decoded.text
+        landed.answer = None  # a conversation may hold it for as long as its user thinks
         return record.ok
 
     def _decode(self, landed: Landed) -> Decoded:

@@ -30,6 +30,7 @@ from pytest_llmserve.load.pacing import (
 )
 from pytest_llmserve.load.requests import RequestWriter
 from pytest_llmserve.load.stages import Span, spans_of, stage_at, stage_starts
+from pytest_llmserve.load.talks import Talks
 from pytest_llmserve.load.transports import transport_class
 
 monotonic_ns = time.monotonic_ns
@@ -68,6 +69,7 @@ class LoadLoop:
         self.start_ns = self.drain_ns = 0
         self.requests = RequestWriter(job)
         self._two_steps = self.requests.two_steps
+        self._talks = Talks(self.requests, recorder, job.plan.salt) if self.requests.converses else None
         self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)
         self._stage_starts = stage_starts(job.plan)
         self._spans: dict[int, list[Span]] = {}
@@ -171,7 +173,7 @@ class LoadLoop:
             if turn is None:
                 self._retire(at_ns)
                 return
-            user.flight = self._flight_for(turn)
+            user.flight = self._flight_for(turn, user)
             user.flight.opens, user.begun = not user.begun, True
         user.flight.scheduled_ns = at_ns
         self.sent += 1
@@ -183,11 +185,17 @@ class LoadLoop:
         spans = self._spans.get(user.number)
         return next_turn(self.plan, from_ns - self.start_ns, pause_ns, self._begun, self._share, spans)
 
-    def _flight_for(self, turn: Turn) -> Flight:
-        request_id = self.job.index + self._next_number * self.plan.workers
-        self._next_number += 1
+    def _flight_for(self, turn: Turn, user: User) -> Flight:
         self._begun += not turn.warm_up
-        return self._make_flight(request_id, turn.warm_up, stage_at(self._stage_starts, turn.at_ns))
+        stage, talks, flight = stage_at(self._stage_starts, turn.at_ns), self._talks, None
+        if talks is not None:
+            flight = talks.go_on(user.number, turn.warm_up, stage)
+        if flight is None:
+            request_id = self.job.index + self._next_number * self.plan.workers
+            self._next_number += 1
+            if talks is not None:
+                flight = talks.begin(user.number, request_id, turn.warm_up, stage)
+        return flight or self._make_flight(request_id, turn.warm_up, stage)
 
     def _make_flight(
         self,
@@ -219,6 +227,8 @@ class LoadLoop:
                 return
         else:
             self.recorder.keep(landed)
+        if self._talks is not None:
+            self._talks.landed(user.number, landed)
         user.flight = None
         self._next(user, end_ns)
 

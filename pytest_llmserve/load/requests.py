@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_llmserve.dialects import dialect
+from pytest_llmserve.domain.entry import Conversation, Entry, first_prompt
 from pytest_llmserve.domain.exchange import Dialect, Prompt, prompt_chars
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import first_of, nonce
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.task import Manner
 from pytest_llmserve.load.http import Answer, request_bytes
@@ -48,9 +49,21 @@ class RequestWriter:
         self._order = prompt_order(len(self._prompts), job.plan.seed, in_order=job.plan.in_order)
         self._templates: dict[int, tuple[Template, int] | None] = {}
 
+    @property
+    def converses(self) -> bool:
+        """Some of the prompts are conversations."""
+        return any(isinstance(prompt, Conversation) for prompt in self._prompts)
+
+    def entry(self, request_id: int) -> Entry:
+        """The entry of the set for a request."""
+        return self._prompts[self._place(request_id)]
+
     def prompt(self, request_id: int) -> Prompt:
-        """The prompt of the set for a request, without its nonce."""
-        return self._prompts[self._order[request_id % len(self._order)]]
+        """The prompt of the set for a request, without its nonce; of a conversation its beginning."""
+        return first_prompt(self.entry(request_id))
+
+    def _place(self, request_id: int) -> int:
+        return self._order[first_of(request_id) % len(self._order)]
 
     def mark_chars(self, request_id: int) -> int:
         """How much the nonce adds to a text."""
@@ -60,16 +73,23 @@ class RequestWriter:
         self, request_id: int, prompt: Prompt | None = None, params: dict[str, Any] | None = None
     ) -> Written:
         """Write a request; the prompt is the set's unless one is given, `params` come over the plan's."""
-        entry = self._order[request_id % len(self._order)]
+        entry = self._place(request_id)
         task = self._tasks[entry] if self._tasks else None
         salt = self._plan.salt
         if prompt is None and params is None and salt is not None:
             kept = self._templates[entry] if entry in self._templates else self._template(entry)
             if kept is not None:
                 return Written(kept[0].filled(nonce(salt, request_id)), kept[1], task)
-        text = self._prompts[entry] if prompt is None else prompt
-        marked = with_nonce(text, salt, request_id)
-        return Written(self._bytes(marked, params, task), prompt_chars(marked), task)
+        text = first_prompt(self._prompts[entry]) if prompt is None else prompt
+        return self._written(with_nonce(text, salt, request_id), params, task)
+
+    def write_turn(self, request_id: int, messages: list[dict[str, Any]]) -> Written:
+        """Write the request of a conversation's turn; its history bears the mark already."""
+        entry = self._place(request_id)
+        return self._written(messages, None, self._tasks[entry] if self._tasks else None)
+
+    def _written(self, prompt: Prompt, params: dict[str, Any] | None, task: str | None) -> Written:
+        return Written(self._bytes(prompt, params, task), prompt_chars(prompt), task)
 
     def next_bytes(self, raw: bytes, answer: Answer) -> bytes | None:
         """The request that fetches what the request `raw` ordered; None = `answer` is the answer."""
@@ -85,7 +105,7 @@ class RequestWriter:
     def _template(self, entry: int) -> tuple[Template, int] | None:
         if len(self._templates) >= _KEPT:
             return None
-        prompt = self._prompts[entry]
+        prompt = first_prompt(self._prompts[entry])
         task = self._tasks[entry] if self._tasks else None
         found = template(lambda mark: self._bytes(with_mark(prompt, mark), None, task))
         if found is not None and len(found.head) + len(found.tail) > _LONGEST_BYTES:

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.checks.comparison import Comparison
+from pytest_llmserve.domain.entry import Entry
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.outcome import REFUSED
 from pytest_llmserve.domain.plan import LoadPlan
@@ -90,7 +90,7 @@ def with_a_request_a_round(plan: LoadPlan) -> LoadPlan:
 def by_turns(
     a: Contender,
     b: Contender,
-    prompts: PromptSet | Sequence[Prompt],
+    prompts: PromptSet | Sequence[Entry],
     rounds: int,
     folder: Callable[[], Path],
     keep: Callable[[Comparison], None],

@@ -29,8 +29,8 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.engine import Progress
+from pytest_llmserve.load.filler import filler
 from pytest_llmserve.load.prompts import with_nonce
-from pytest_llmserve.measure.filler import filler
 from pytest_llmserve.measure.run import Stopped, measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.serve.endpoint import Endpoint

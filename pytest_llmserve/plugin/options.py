@@ -66,6 +66,12 @@ OPTIONS: tuple[Option, ...] = (
         "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
     ),
     Option("--llm-json-answer", "string", "PATH", "where the json API's answer lies, such as choices.0.text"),
+    Option(
+        "--llm-prompts",
+        "string",
+        "FILE[:FIELD]",
+        "prompts of llm_load() where a test names none: .jsonl, .json, .csv, .tsv or .txt",
+    ),
     Option("--llm-report", "linelist", "PATH", "write a report; the ending chooses: .json; repeatable"),
     Option(
         "--llm-save", "string", "NAME", "keep the runs of this session under this name, to compare with later"

@@ -26,6 +26,7 @@ from pytest_llmserve.plugin.options import (
     named_server,
     value,
 )
+from pytest_llmserve.plugin.promptfile import default_prompts
 from pytest_llmserve.plugin.requestlog import check_request_log
 from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
 
@@ -49,12 +50,13 @@ def check_options(config: pytest.Config) -> None:
         _check_scale,
         _check_workers,
         _check_transport,
-        _check_ready,
+        partial(_ready_ns, default=0),
         _check_metrics,
         progress_every_ns,
         server_logs,
         _check_reports,
         check_request_log,
+        default_prompts,
         kept_as,
         compared_with,
         partial(profile_file, nodeid="", run=1),
@@ -159,10 +161,6 @@ def _check_transport(config: pytest.Config) -> None:
     from pytest_llmserve.load.transports import check_transport
 
     check_transport(value(config, "--llm-transport"))
-
-
-def _check_ready(config: pytest.Config) -> None:
-    _ready_ns(config, 0)
 
 
 def _check_metrics(config: pytest.Config) -> None:

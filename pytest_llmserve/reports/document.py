@@ -44,6 +44,8 @@ def run_document(
     }
     if run.tasks:
         document["tasks"] = [task_document(run, name) for name in run.tasks]
+    if turns := run.turns:
+        document["turns"] = turns
     if run.profile is not None:
         document["profile"] = msgspec.to_builtins(run.profile) | {"text": str(run.profile)}
     if comparison is not None:

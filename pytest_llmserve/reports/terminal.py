@@ -12,6 +12,7 @@ from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
 from pytest_llmserve.reports.server_text import server_lines
+from pytest_llmserve.reports.turns import HEADS, table_rows
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -198,6 +199,8 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
         _print_stages(console, run["stages"])
     if run.get("tasks"):
         _print_tasks(console, run["tasks"])
+    if run.get("turns"):
+        _print_rows(console, HEADS, table_rows(run["turns"], _figure))
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
-TESTED = {"quickstart", "fastapi_app", "isolation", "regression", "robustness", "watching"}
+TESTED = {
+    "conversations",
+    "fastapi_app",
+    "isolation",
+    "quickstart",
+    "regression",
+    "robustness",
+    "watching",
+}
 
 
 @pytest.fixture
@@ -136,6 +144,17 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     }
     too_busy = "not kept as main: the load generator was the bottleneck" in kept.text
     assert too_busy or 'p50 e2e latency against "main" +' in found.text, found.text
+
+
+def test_conversations_are_carried_on(example, mock_server, session):
+    """At a third of their counts, with the file that lies beside them."""
+    server = mock_server("--ttft-ms", 5, "--itl-ms", 1)
+    done = session(example("conversations"), f"--llm-endpoint={server.url}", "--llm-scale=0.3")
+    assert done.exit == 0, done.text
+    assert set(outcomes(done).values()) == {"passed"}
+    runs = [run for test in done.report["tests"] for run in test["runs"]]
+    assert [row["turn"] for row in runs[0]["turns"]] == [1, 2, 3]
+    assert runs[1]["plan"]["prompts_from"] == "questions.jsonl"
 
 
 def test_robustness_passes_against_a_sound_server_and_finds_a_parameter_that_ends_it(example, session):
