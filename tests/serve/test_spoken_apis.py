@@ -158,4 +158,5 @@ def test_a_load_is_measured(url: str, tmp_path: Path, api: str) -> None:
     assert (len(result.ok), result.error_rate) == (20, 0.0)
     assert {record.tokens_from for record in result.requests} == {"usage" if api in COUNTED else "estimated"}
     assert all(len(record.token_ns) == 3 for record in result.requests)
-    assert 0.2 < result.itl_ms.p50 < 100, "2 ms are planted"
+    # 5 ms to the first token and 2 ms to each of the others: later on a busy machine, never earlier.
+    assert min(record.end_ns - record.sent_ns for record in result.requests) > 8e6
