@@ -109,12 +109,17 @@ def framing(kind: str) -> Framing:
     return _KINDS[kind]()
 
 
+def media_type(content_type: str) -> str:
+    """A Content-Type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def declared(content_type: str, takes_lines: bool) -> str | None:
     """The kind a Content-Type stands for; None = look at the first bytes.
 
     JSON is looked at too: an event stream is often mislabelled so, and no JSON begins like one.
     """
-    media = content_type.partition(";")[0].strip().lower()
+    media = media_type(content_type)
     if media == "text/event-stream":
         return EVENTS
     return LINES if takes_lines and media in _LINE_TYPES else None
@@ -122,7 +127,7 @@ def declared(content_type: str, takes_lines: bool) -> str | None:
 
 def is_json(content_type: str) -> bool:
     """True for application/json and its relatives (problem+json and so on)."""
-    media = content_type.partition(";")[0].strip().lower()
+    media = media_type(content_type)
     return media == "application/json" or media.endswith("+json") or media in _LINE_TYPES
 
 

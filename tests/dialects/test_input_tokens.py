@@ -13,7 +13,7 @@ from pytest_llmserve.dialects.input_tokens import input_tokens
         (b'{"usage": {"prompt_tokens": 12, "completion_tokens": 3}}', 12),
         (b'{"usage": {"input_tokens": 7}}', 7),
         (
-            b'{"usage": {"input_tokens": 1, "cache_read_input_tokens": 32, "cache_creation_input_tokens": 4}}',
+            b'{"usage":{"input_tokens":1,"cache_read_input_tokens":32,"cache_creation_input_tokens":4}}',
             37,
         ),
         (b'{"usage": {"input_tokens": 7, "cache_read_input_tokens": null}}', 7),
