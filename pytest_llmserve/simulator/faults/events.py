@@ -17,7 +17,10 @@ Value = dict[str, Any]
 
 def value_of(part: Part) -> Value | None:
     """The JSON object of an event, or None where it has none, as `data: [DONE]`."""
-    data = part.data.strip().removeprefix(b"data:")
+    data = part.data.strip()
+    if data.startswith(b"event:"):
+        data = data.partition(b"\n")[2]
+    data = data.removeprefix(b"data:")
     try:
         value = json.loads(data)
     except ValueError:
@@ -52,6 +55,8 @@ def _place(value: Value) -> tuple[Value, str]:
     if choices:
         choice: Value = choices[0]
         return (choice["delta"], "content") if "delta" in choice else (choice, "text")
+    if "delta" in value:
+        return (value["delta"], "text") if isinstance(value["delta"], dict) else (value, "delta")
     if "message" in value:
         return value["message"], "content"
     if "token" in value:
