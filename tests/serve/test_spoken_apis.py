@@ -32,6 +32,8 @@ COUNTED = {
 }
 """Tokens and reason of an answer of three words; TGI counts its special token, and Triton nothing."""
 WRONG: dict[str, dict[str, Any]] = {
+    "openai-responses": {"max_output_tokens": -9},
+    "anthropic-messages": {"max_tokens": -9},
     "ollama-generate": {"options": {"num_predict": -9}},
     "ollama-chat": {"options": {"num_predict": -9}},
     "tgi": {"parameters": {"max_new_tokens": -9}},
@@ -104,9 +106,11 @@ def test_pieces_come_one_by_one_and_parameters_arrive(ask: Callable[..., Endpoin
 @every_api
 def test_a_system_message_arrives(ask: Callable[..., Endpoint], api: str) -> None:
     """In its place, or joined to the prompt: it changes the answer either way."""
-    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say it."}]
+    prompt: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say it."}]
     alone, with_system = ask(api).generate("Say it.").text.split(), ask(api).generate(prompt).text.split()
     assert alone != with_system
+    turns = [{"role": "assistant", "content": "What?"}, {"role": "user", "content": "It."}]
+    assert ask(api).generate([*prompt, *turns]).outcome == "ok", "an answer of before goes along"
     if not api.startswith(
         ("tgi", "kserve")
     ):  # the simulator draws the first word by it, the others by the prompt
