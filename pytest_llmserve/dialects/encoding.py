@@ -9,9 +9,6 @@ from typing import Any
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
 
-_LEAST_TOKENS = {"max_output_tokens": 16}
-"""What OpenAI itself takes at the least (API reference of responses, 2025)."""
-
 
 def json_body(value: Any) -> bytes:
     """JSON in UTF-8. NaN and infinities are written as they are, so that servers can be tried with them.
@@ -56,13 +53,11 @@ def content_text(content: Any) -> str:
 def limited(name: str | None, tokens: int) -> dict[str, Any]:
     """The parameters that limit an answer to so many tokens, for a field of `Dialect.limit_names`.
 
-    A field that takes no number so small gets the least it takes.
-
     Example: "options.num_predict" gives {"options": {"num_predict": 4}}; None gives {}.
     """
     if name is None:
         return {}
-    value: Any = max(tokens, _LEAST_TOKENS.get(name, 0))
+    value: Any = tokens
     for step in reversed(name.split(".")):
         value = {step: value}
     return dict(value)

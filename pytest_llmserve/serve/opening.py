@@ -18,6 +18,7 @@ from pytest_llmserve.serve.reply import Reply
 
 FIRST_PROMPT = "Say hi."
 _FIRST_TOKENS = 4
+_LEAST_TOKENS = {"max_output_tokens": 16}  # OpenAI itself takes no fewer
 _NOT_FOUND = frozenset({404, 405})
 _KEY_WANTED = frozenset({401, 403})
 _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
@@ -42,7 +43,7 @@ class Manner(msgspec.Struct, frozen=True):
     @property
     def params(self) -> dict[str, Any]:
         """Parameters of the first request."""
-        return limited(self.limit, _FIRST_TOKENS)
+        return limited(self.limit, max(_FIRST_TOKENS, _LEAST_TOKENS.get(self.limit or "", 0)))
 
     def apply(self, target: Target) -> Target:
         """The target asked in this manner."""

@@ -24,7 +24,7 @@ Page = Callable[["Simulator"], tuple[str, bytes]]
 def pages(faces: tuple[str, ...]) -> dict[str, Page]:
     """The pages of a simulator with these faces, by path."""
     found: dict[str, Page] = {"/": _root, "/health": _health, "/metrics": _metrics, "/openapi.json": _openapi}
-    if any(name.startswith("openai") for name in faces):
+    if any(name.startswith(("openai", "anthropic")) for name in faces):
         found["/v1/models"] = _models
     if any(name.startswith("ollama") for name in faces):
         found |= {"/api/tags": _tags, "/api/version": _version}

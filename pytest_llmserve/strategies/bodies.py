@@ -22,7 +22,7 @@ VALID: dict[str, dict[str, Any]] = {
     "ollama-chat": {"model": "", "messages": [_MESSAGE], "stream": False, "options": {"num_predict": 1}},
     "tgi": {"inputs": _HI, "parameters": {"details": True, "max_new_tokens": 1}},
     "kserve": {"text_input": _HI, "parameters": {"max_tokens": 1}},
-    "openai-responses": {"model": "", "input": _HI, "max_output_tokens": 16},
+    "openai-responses": {"model": "", "input": _HI, "max_output_tokens": 1},
     "anthropic-messages": {"model": "", "messages": [_MESSAGE], "max_tokens": 1},
     "gradio": {"data": [_HI]},
     "json": {"prompt": _HI},

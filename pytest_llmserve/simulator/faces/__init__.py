@@ -10,6 +10,8 @@ from pytest_llmserve.simulator.faces.face import Face, TwoPaths
 FACES: dict[str, str] = {
     "openai-chat": "pytest_llmserve.simulator.faces.openai_chat:OpenAIChat",
     "openai-completions": "pytest_llmserve.simulator.faces.openai_completions:OpenAICompletions",
+    "openai-responses": "pytest_llmserve.simulator.faces.openai_responses:OpenAIResponses",
+    "anthropic-messages": "pytest_llmserve.simulator.faces.anthropic_messages:AnthropicMessages",
     "ollama-generate": "pytest_llmserve.simulator.faces.ollama_generate:OllamaGenerate",
     "ollama-chat": "pytest_llmserve.simulator.faces.ollama_chat:OllamaChat",
     "tgi": "pytest_llmserve.simulator.faces.tgi:Tgi",
