@@ -199,7 +199,8 @@ class LoadLoop:
     ) -> Flight:
         """Write a request; the prompt is the set's unless one is given, `params` come over the plan's."""
         written = self.requests.write(request_id, prompt, params)
-        return Flight(request_id, written.raw, written.input_chars, written.task, warm_up, stage)
+        raw, chars, task, replica = written
+        return Flight(request_id, raw, chars, task, warm_up, stage, replica)
 
     def _landed(self, user: User, answer: Answer | None, ending: Ending, end_ns: int) -> None:
         """A request is over: record it, plan the user's next."""
@@ -226,7 +227,7 @@ class LoadLoop:
         """Send the request that fetches the answer, where this exchange only ordered it."""
         if answer is None or ending.how != WHOLE or flight.steps:
             return False
-        raw = self.requests.next_bytes(flight.raw, answer)
+        raw = self.requests.next_bytes(flight.raw, answer, flight.replica)
         if raw is None:
             return False
         flight.go_on(step_of(flight, answer, end_ns), raw)
