@@ -49,12 +49,15 @@ def servers_of(replicas: Sequence[Replica]) -> list[Target]:
     return list(first.values())
 
 
-def told(target: Target) -> str:
-    """All of its URLs and models, for people: "http://a:1, http://b:2 (m1, m2)"; of one, its URL alone."""
-    all_of_them = (target, *target.beside)
-    urls = dict.fromkeys(each.url for each in all_of_them)
-    models = dict.fromkeys(str(each.model) for each in all_of_them)
-    return ", ".join(urls) + (f" ({', '.join(models)})" if len(models) > 1 else "")
+def urls_of(target: Target) -> list[str]:
+    """The URLs of all, each once."""
+    return list(dict.fromkeys(each.url for each in (target, *target.beside)))
+
+
+def models_of(target: Target) -> list[str]:
+    """The models of all, each once; none where the server was named none."""
+    found = (each.model for each in (target, *target.beside))
+    return list(dict.fromkeys(model for model in found if model is not None))
 
 
 def with_stream(target: Target, stream: bool) -> Target:
