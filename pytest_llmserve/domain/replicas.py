@@ -10,6 +10,8 @@ import msgspec
 
 from pytest_llmserve.domain.target import Target
 
+MOST_NAMES, OTHERS = 32, "others"
+"""A header that is different in each answer, such as a request's number, is no name of a server."""
 _GOLDEN, _WORD = 0x9E3779B1, 1 << 32  # 2**32 over the golden ratio: Knuth, Art of Computer Programming 3, 6.4
 
 
@@ -52,6 +54,12 @@ def servers_of(replicas: Sequence[Replica]) -> list[Target]:
 def urls_of(target: Target) -> list[str]:
     """The URLs of all, each once."""
     return list(dict.fromkeys(each.url for each in (target, *target.beside)))
+
+
+def only_at(target: Target, url: str) -> Target:
+    """Those of the target and those beside it that are at one of their URLs."""
+    there = [each for each in (target, *target.beside) if each.url == url]
+    return msgspec.structs.replace(there[0], beside=tuple(there[1:]))
 
 
 def models_of(target: Target) -> list[str]:

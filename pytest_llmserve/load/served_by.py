@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_llmserve.domain.replicas import replicas_of
+from pytest_llmserve.domain.replicas import MOST_NAMES, OTHERS, replicas_of
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.http import Answer
 
-MOST_NAMES, OTHERS = 32, "others"
-"""A header that is different in each answer, such as a request's number, is no name of a server."""
 _LONGEST = 60
 
 

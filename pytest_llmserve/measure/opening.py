@@ -159,6 +159,11 @@ class OpenServer:
         found_there = self.container is None and self.why not in {STARTED, TOLD}
         return Listener(self.endpoint.target, self.pid if found_there else None)
 
+    def pid_at(self, target: Target) -> int | None:
+        """The first process of the replica there; None = not known."""
+        at = {each.target.url: each.pid for each in self.beside} | {self.endpoint.url: self.pid}
+        return at.get(target.url)
+
     @property
     def document(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""

@@ -11,6 +11,7 @@ from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
+from pytest_llmserve.reports.replicas import HEADS, replica_cells
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -193,6 +194,10 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
+    if run.get("served_by"):
+        _print_rows(console, HEADS, replica_cells(run["served_by"], _figure), padding=0)
+    if run.get("served_by_missing"):
+        _plain(console, f"  {run['served_by_missing']}", "yellow")
     if run.get("tasks"):
         _print_tasks(console, run["tasks"])
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
