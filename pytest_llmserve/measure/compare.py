@@ -16,8 +16,8 @@ from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.outcome import REFUSED
 from pytest_llmserve.domain.plan import LoadPlan
-from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.replicas import models_of, urls_of
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.engine import Progress
 from pytest_llmserve.load.prompt_sets import PromptSet

@@ -33,7 +33,7 @@ def slow(scene: Scene) -> Diagnosis | None:
         return None
     sentence = (
         f"{one.name}, one of {one.of} that serve, took {ms_text(one.own)} for an answer (p50), the others"
-        f" {ms_text(one.others)}: look at what differs there: its machine, its model, what else runs beside it"
+        f" {ms_text(one.others)}: see what differs there: its machine, its model, what else runs beside it"
     )
     figures: dict[str, float | str] = {
         "served_by": one.name,
