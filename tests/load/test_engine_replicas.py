@@ -13,7 +13,6 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load.engine import LoadRun
 from pytest_llmserve.load.shard import read_shard
 
-
 BOTH = pytest.mark.parametrize("transport", ["sockets", "httpx"])
 
 
