@@ -218,7 +218,7 @@ class LoadResult:
         if name not in self.tasks:
             had = f"its tasks are {', '.join(self.tasks)}" if self.tasks else "it has no tasks"
             raise ValueError(f"no task {name!r} in this run: {had}")
-        return self.only([r for r in self.everything if r.task == name])
+        return self._only([r for r in self.everything if r.task == name])
 
     @cached_property
     def replicas(self) -> tuple[str | None, ...]:
@@ -226,18 +226,19 @@ class LoadResult:
         names = dict.fromkeys(r.served_by for r in self.everything)
         return tuple(sorted(names, key=lambda name: (name is None, name))) if any(names) else ()
 
-    def by_replica(self, name: str | None) -> LoadResult:
-        """The requests that one of `replicas` served, as `by_task`.
+    def by_replica(self, *names: str | None) -> LoadResult:
+        """The requests that these of `replicas` served, as `by_task`.
 
         Raises:
             ValueError: nobody of that name served any.
         """
-        if name not in self.replicas:
-            had = f"served by {', '.join(map(str, self.replicas))}" if self.replicas else "one served it all"
-            raise ValueError(f"no replica {name!r} in this run: {had}")
-        return self.only([r for r in self.everything if r.served_by == name])
+        for name in names:
+            if name not in self.replicas:
+                had = f"served by {', '.join(map(str, self.replicas))}" if self.replicas else "one served all"
+                raise ValueError(f"no replica {name!r} in this run: {had}")
+        return self._only([r for r in self.everything if r.served_by in names])
 
-    def only(self, records: list[RequestRecord]) -> LoadResult:
+    def _only(self, records: list[RequestRecord]) -> LoadResult:
         """Some of its requests and their figures; the generator and the server are those of the run."""
         return LoadResult(
             self.plan,

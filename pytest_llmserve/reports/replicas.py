@@ -41,8 +41,8 @@ def _parts(run: LoadResult) -> list[tuple[str, LoadResult]]:
     """Each name with its requests; of more than are told, the others together."""
     told = [name for name in run.replicas if name not in {None, OTHERS}][:MOST_NAMES]
     parts = [(str(name), run.by_replica(name)) for name in told]
-    rest = [r for r in run.everything if r.served_by is not None and r.served_by not in set(told)]
-    parts += [(OTHERS, run.only(rest))] if rest else []
+    rest = [name for name in run.replicas if name is not None and name not in told]
+    parts += [(OTHERS, run.by_replica(*rest))] if rest else []
     parts += [(NOT_TOLD, run.by_replica(None))] if None in run.replicas else []
     return parts
 

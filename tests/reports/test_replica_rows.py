@@ -52,3 +52,14 @@ def test_a_header_that_no_answer_has_is_told(served):
     assert unnamed(served("a", None), "x-pod") is None
     assert unnamed(served(None), None) is None
     assert unnamed(served(), "x-pod") is None
+
+
+def test_the_requests_of_one_or_some_by_name(served):
+    run = served("a", "b", None, "c")
+    assert run.replicas == ("a", "b", "c", None)
+    assert [record.id for record in run.by_replica("b").requests] == [1]
+    assert [record.id for record in run.by_replica("a", None).requests] == [0, 2]
+    with pytest.raises(ValueError, match="^no replica 'd' in this run: served by a, b, c, None$"):
+        run.by_replica("d")
+    with pytest.raises(ValueError, match="^no replica 'd' in this run: one served all$"):
+        served(None).by_replica("d")
