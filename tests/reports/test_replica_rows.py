@@ -59,7 +59,7 @@ def test_the_requests_of_one_or_some_by_name(served):
     assert run.replicas == ("a", "b", "c", None)
     assert [record.id for record in run.by_replica("b").requests] == [1]
     assert [record.id for record in run.by_replica("a", None).requests] == [0, 2]
-    with pytest.raises(ValueError, match="^no replica 'd' in this run: served by a, b, c, None$"):
+    with pytest.raises(ValueError, match=r"^no replica 'd' in this run: served by a, b, c, None$"):
         run.by_replica("d")
-    with pytest.raises(ValueError, match="^no replica 'd' in this run: one served all$"):
+    with pytest.raises(ValueError, match=r"^no replica 'd' in this run: one served all$"):
         served(None).by_replica("d")
