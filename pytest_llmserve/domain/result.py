@@ -219,7 +219,28 @@ class LoadResult:
         if name not in self.tasks:
             had = f"its tasks are {', '.join(self.tasks)}" if self.tasks else "it has no tasks"
             raise ValueError(f"no task {name!r} in this run: {had}")
-        records = [r for r in self.everything if r.task == name]
+        return self._only([r for r in self.everything if r.task == name])
+
+    @cached_property
+    def replicas(self) -> tuple[str | None, ...]:
+        """Who served it, where several did: each `RequestRecord.served_by`; None = not known of some."""
+        names = dict.fromkeys(r.served_by for r in self.everything)
+        return tuple(sorted(names, key=lambda name: (name is None, name))) if any(names) else ()
+
+    def by_replica(self, *names: str | None) -> LoadResult:
+        """The requests that these of `replicas` served, as `by_task`.
+
+        Raises:
+            ValueError: nobody of that name served any.
+        """
+        for name in names:
+            if name not in self.replicas:
+                had = f"served by {', '.join(map(str, self.replicas))}" if self.replicas else "one served all"
+                raise ValueError(f"no replica {name!r} in this run: {had}")
+        return self._only([r for r in self.everything if r.served_by in names])
+
+    def _only(self, records: list[RequestRecord]) -> LoadResult:
+        """Some of its requests and their figures; the generator and the server are those of the run."""
         return LoadResult(
             self.plan,
             records,
@@ -323,4 +344,5 @@ def record_row(record: RequestRecord) -> dict[str, Any]:
         "steps": [msgspec.to_builtins(step) for step in record.steps],
         "turn": record.turn,
         "conversation": record.conversation,
+        "served_by": record.served_by,
     }

@@ -16,10 +16,12 @@ from pytest_llmserve.domain.exchange import (
 )
 from pytest_llmserve.domain.outcome import DROPPED, MALFORMED, REFUSED, RESET, TIMED_OUT
 from pytest_llmserve.domain.record import RequestRecord, Step
+from pytest_llmserve.domain.replicas import replicas_of
 from pytest_llmserve.domain.stamps import token_stamps
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.pulse import Pulse
+from pytest_llmserve.load.served_by import ServedBy
 from pytest_llmserve.load.shard import ShardWriter
 
 _TOGETHER, _TOGETHER_NS = 64, 250_000_000
@@ -50,6 +52,7 @@ class Flight:
         resent: sent again because the server had closed the idle connection.
         steps: exchanges that are over, of an API with two an answer; `raw` and `sent_ns` are of the one now.
         turn: of a conversation, from 1; 0 = no part of one.
+        replica: number of the one it is for, see `replicas_of`.
     """
 
     __slots__ = (
@@ -59,6 +62,7 @@ class Flight:
         "input_chars",
         "opens",
         "raw",
+        "replica",
         "resent",
         "scheduled_ns",
         "sent_ns",
@@ -70,9 +74,17 @@ class Flight:
     )
 
     def __init__(
-        self, request_id: int, raw: bytes, input_chars: int, task: str | None, warm_up: bool, stage: int = 0
+        self,
+        request_id: int,
+        raw: bytes,
+        input_chars: int,
+        task: str | None,
+        warm_up: bool,
+        stage: int = 0,
+        replica: int = 0,
     ) -> None:
         self.id = request_id
+        self.replica = replica
         self.raw = raw
         self.input_chars = input_chars
         self.task = task
@@ -169,7 +181,8 @@ class Recorder:
 
     def __init__(self, target: Target, writer: ShardWriter, from_schedule: bool = False) -> None:
         self._from_schedule = from_schedule
-        self._target = target
+        self._targets = [replica.target for replica in replicas_of(target)]
+        self._servers = ServedBy(target)
         self._dialect = dialect(target.api)
         self._writer = writer
         self.waiting: deque[Landed] = deque()
@@ -241,6 +254,7 @@ class Recorder:
             from_schedule=self._from_schedule,
             steps=landed.steps,
             turn=flight.turn,
+            served_by=self._servers.label(flight.replica, answer) if self._servers.several else None,
             text_at=self._writer.add_text(decoded.text),
         )
         self._writer.add(record)
@@ -256,7 +270,8 @@ class Recorder:
             outcome = _UNANSWERED.get(ending.how, MALFORMED)
             return Decoded(outcome=outcome, error=ending.detail or ending.how)
         self.chunks += len(answer.pieces)
-        decoder = self._dialect.decoder(self._target, answer.status, answer.headers)
+        target = self._targets[landed.flight.replica]
+        decoder = self._dialect.decoder(target, answer.status, answer.headers)
         decoder.feed_many(answer.stamps, answer.pieces)
         return decoder.finish(ending)
 

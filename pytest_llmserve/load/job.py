@@ -28,6 +28,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         trace_end_ns: where the whole trace ends, from the start of the run.
         index: this worker's number, 0 <= index < plan.workers.
         shard: path prefix of the files the worker writes.
+        address: of the target's server.
+        others: of the other servers, where there are several, in the order of `replicas.servers_of`.
     """
 
     target: Target
@@ -40,6 +42,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     manners: dict[str, Manner] = {}
     trace_json: bytes = b"[]"
     trace_end_ns: int = 0
+    others: list[Address] = []
 
     def prompts(self) -> list[Entry]:
         """The prompts, read anew at each call."""

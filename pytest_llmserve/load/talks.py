@@ -82,7 +82,7 @@ class Talks:
 
     def _flight(self, talk: Talk, warm_up: bool, stage: int) -> Flight:
         request_id = turn_id(talk.first_id, talk.turn)
-        written = self._requests.write_turn(request_id, talk.messages)
-        flight = Flight(request_id, written.raw, written.input_chars, written.task, warm_up, stage)
+        raw, chars, task, replica = self._requests.write_turn(request_id, talk.messages)
+        flight = Flight(request_id, raw, chars, task, warm_up, stage, replica)
         flight.turn = talk.turn
         return flight

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import msgspec
 
 from pytest_llmserve import simulator
 from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.replicas import models_of, urls_of
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.measure.listener import Listener, owner_of
-from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.measure.probes import Watched
+from pytest_llmserve.measure.replicas import Beside, metrics_of, parts, renewed, with_others
 from pytest_llmserve.observe.container import Container, container_of, first_of
 from pytest_llmserve.observe.output_files import output_files
 from pytest_llmserve.serve import embedded
@@ -39,6 +41,9 @@ class ServerWish:
 
     Attributes:
         endpoint: a URL, a name of `OWN`, or None with `serve`.
+        others: further URLs, of replicas.
+        models: all that take turns where there are several; `model` is the first.
+        replica_header: of answers, names who gave them.
         headers: "Name: value" lines.
         ready_ns: longest wait until the server answers; None = by kind.
     """
@@ -56,6 +61,9 @@ class ServerWish:
     server_logs: tuple[Path, ...] = ()
     json_request: str | None = None
     json_answer: str | None = None
+    others: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    replica_header: str | None = None
     ready_ns: int
 
 
@@ -71,6 +79,7 @@ class OpenServer:
         metrics_urls: where it, or an exporter beside it, tells its own figures.
         metrics_missing: why there is no such place, or None.
         logs: the files it logs to, as far as they are known.
+        beside: its replicas at other URLs.
     """
 
     endpoint: Endpoint
@@ -81,11 +90,14 @@ class OpenServer:
     metrics_urls: tuple[str, ...] = ()
     metrics_missing: str | None = None
     logs: tuple[Path, ...] = ()
+    beside: tuple[Beside, ...] = ()
 
     @property
     def watched(self) -> Watched:
         """What there is of it to look at."""
         return Watched(
+            beside=tuple(each.pid for each in self.beside if each.pid is not None),
+            parts=parts(self.pid, self.beside, self.metrics_urls, self.endpoint.target),
             pid=self.pid,
             why=self.why,
             metrics_urls=self.metrics_urls,
@@ -99,6 +111,8 @@ class OpenServer:
 
         This very object where nothing has changed: what it knows need not be looked up again.
         """
+        if (beside := renewed(self.beside)) is not self.beside:
+            return replace(self, beside=beside).renewed()
         server = self.server
         if self.container is not None:
             return self._renewed_inside(self.container)
@@ -146,15 +160,20 @@ class OpenServer:
         found_there = self.container is None and self.why not in {STARTED, TOLD}
         return Listener(self.endpoint.target, self.pid if found_there else None)
 
+    def pid_at(self, target: Target) -> int | None:
+        """The first process of the replica there; None = not known."""
+        at = {each.target.url: each.pid for each in self.beside} | {self.endpoint.url: self.pid}
+        return at.get(target.url)
+
     @property
     def document(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""
         target, story = self.endpoint.target, self.endpoint.story
         seen = self.endpoint.capabilities_seen
         return {
-            "url": target.url,
+            "url": ", ".join(urls_of(target)),
             "api": target.api,
-            "model": target.model,
+            "model": ", ".join(models_of(target)) or None,
             "because": self.endpoint.because,
             "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,
@@ -184,7 +203,8 @@ def open_server(wish: ServerWish, folder: Path, story: Story | None = None) -> O
     """
     opened = _open(wish, folder, story)
     try:
-        urls, missing = find_metrics(wish.metrics_urls, opened.endpoint.target)
+        opened = _with_others(opened, wish)
+        urls, missing = metrics_of(wish.metrics_urls, opened.endpoint.target, opened.beside)
     except BaseException:
         opened.close()
         raise
@@ -203,6 +223,14 @@ def _open(wish: ServerWish, folder: Path, story: Story | None) -> OpenServer:
         return _foreign(wish, endpoint, wish.server_pid, TOLD)
     owner = owner_of(endpoint.target)
     return _foreign(wish, endpoint, owner.pid, owner.why)
+
+
+def _with_others(opened: OpenServer, wish: ServerWish) -> OpenServer:
+    headers = request_headers(wish.headers, wish.api_key_env)
+    beside = with_others(opened.endpoint, wish, lambda target: _target(wish, target, headers))
+    found = [output_files(each.pid) for each in beside if each.pid is not None and not wish.server_logs]
+    logs = tuple(dict.fromkeys(chain(opened.logs, *found)))
+    return replace(opened, beside=beside, logs=logs) if beside else opened
 
 
 def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) -> OpenServer:
@@ -237,6 +265,7 @@ def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ..
         trust=wish.trust,
         json_request=wish.json_request,
         json_answer=wish.json_answer,
+        replica_header=wish.replica_header,
     )
 
 

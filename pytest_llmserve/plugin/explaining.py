@@ -45,7 +45,8 @@ def explain_server(config: pytest.Config, folder: Path) -> int:
         sys.stdout.write("\n".join([*section_lines(heading, texts), ""]))
         sys.stdout.flush()
 
-    say("server", [next(filter(None, named_server(config)))])
+    endpoints, serve = named_server(config)
+    say("server", [*([serve] if serve else []), *endpoints])
     try:
         usable = explain(server_wish(config), folder, say)
     except LlmServeError as error:

@@ -80,7 +80,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     from pytest_llmserve.domain.trust import NOT_CHECKED
 
-    named = next(filter(None, named_server(config)))
+    endpoints, serve = named_server(config)
+    named = ", ".join(endpoints) or serve
     unchecked = f", {NOT_CHECKED}" if is_https(config) and value(config, "--llm-insecure") else ""
     lines = [f"llmserve: {named}, api {value(config, '--llm-api')}{unchecked}"]
     if value(config, "--llm-save") or value(config, "--llm-compare"):

@@ -11,8 +11,10 @@ from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
+from pytest_llmserve.reports.replicas import HEADS, replica_cells
 from pytest_llmserve.reports.server_text import server_lines
-from pytest_llmserve.reports.turns import HEADS, table_rows
+from pytest_llmserve.reports.turns import HEADS as TURN_HEADS
+from pytest_llmserve.reports.turns import table_rows
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -197,10 +199,14 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
+    if run.get("served_by"):
+        _print_rows(console, HEADS, replica_cells(run["served_by"], _figure), padding=0)
+    if run.get("served_by_missing"):
+        _plain(console, f"  {run['served_by_missing']}", "yellow")
     if run.get("tasks"):
         _print_tasks(console, run["tasks"])
     if run.get("turns"):
-        _print_rows(console, HEADS, table_rows(run["turns"], _figure))
+        _print_rows(console, TURN_HEADS, table_rows(run["turns"], _figure))
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:
