@@ -15,7 +15,9 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
-from pytest_llmserve.measure.opening import OWN, ServerWish, request_headers
+from pytest_llmserve.measure.opening import ServerWish, request_headers
+from pytest_llmserve.measure.serving import OWN, check_served
+from pytest_llmserve.plugin.given import default_values
 from pytest_llmserve.plugin.options import (
     OPTIONS,
     TRUST_FLAGS,
@@ -57,6 +59,7 @@ def check_options(config: pytest.Config) -> None:
         check_request_log,
         kept_as,
         compared_with,
+        default_values,
         partial(profile_file, nodeid="", run=1),
     )
     for check in checks:
@@ -69,16 +72,9 @@ def check_options(config: pytest.Config) -> None:
 
 
 def _check_server(config: pytest.Config) -> None:
-    from pytest_llmserve.serve.command import command_from
-
     endpoint, serve = named_server(config)
-    if serve and endpoint:
-        raise SetupError(
-            "--llm-serve and --llm-endpoint name two servers: --llm-serve chooses a free port itself,"
-            " leave --llm-endpoint out"
-        )
     if serve is not None:
-        command_from(serve, 1)
+        check_served(endpoint, serve)
     elif endpoint is not None and endpoint not in OWN:
         target_from_url(endpoint)
 
@@ -327,6 +323,7 @@ def server_wish(config: pytest.Config) -> ServerWish:
     return ServerWish(
         endpoint=endpoint,
         serve=serve,
+        cwd=config.invocation_params.dir,
         api=value(config, "--llm-api"),
         model=value(config, "--llm-model"),
         headers=_header_lines(config),

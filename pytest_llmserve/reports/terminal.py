@@ -11,6 +11,7 @@ from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
+from pytest_llmserve.reports.side_by_side import HEADS, cells, comparisons
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -69,6 +70,9 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, f"  {line}", None if survived else "red")
         for line in _said(test):
             _plain(console, f"  {line}", "yellow")
+    for found in comparisons(tests):
+        _plain(console, f"{found['test']}: side by side", "bold")
+        _print_rows(console, HEADS, cells(found["rows"], _figure), padding=0)
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 

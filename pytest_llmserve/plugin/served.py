@@ -1,0 +1,59 @@
+"""Sees to it that each test has the server that it asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_llmserve.plugin.options import named_server
+
+_GROUP = "llmserve"
+
+
+class Served:
+    """A plugin of its own, one a session with a server.
+
+    Args:
+        fixtures: the names of those that need the server.
+    """
+
+    NAME, ARGUMENT = "llmserve-served", "llm_server"
+
+    def __init__(self, fixtures: frozenset[str]) -> None:
+        self._fixtures = fixtures
+
+    def pytest_make_parametrize_id(self, config: pytest.Config, val: Any, argname: str) -> str | None:
+        """Name the cases of a test by the values of their servers: test_x[workers=2]."""
+        if argname != self.ARGUMENT:
+            return None
+        from pytest_llmserve.measure.serving import value_names
+        from pytest_llmserve.plugin.given import text_of
+
+        return text_of(val, value_names(*named_server(config)) or ())
+
+    @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """With --dist loadgroup: tests whose servers differ are all for one worker."""
+        if not hasattr(config, "workerinput") or not config.getvalue("loadgroup"):
+            return
+        from pytest_llmserve.plugin.given import given_to
+
+        if any(map(given_to, items)):
+            for item in filter(self._uses_server, items):
+                item.add_marker(pytest.mark.xdist_group(_GROUP))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Whatever fixtures were kept from tests before: the server is the one for this test.
+
+        Here a server that does not start fails the test. From a fixture of the session it would fail all
+        tests that follow, those with other values too.
+        """
+        if self._uses_server(item):
+            from pytest_llmserve.plugin.state import state_of
+
+            state_of(item.config).open()
+
+    def _uses_server(self, item: pytest.Item) -> bool:
+        return not self._fixtures.isdisjoint(getattr(item, "fixturenames", ()))
