@@ -18,7 +18,8 @@ _KEY = "llm_serve_values"
 _MOST_CHARS = 40
 _HOW = (
     f"write a default into the ini file, {_KEY} = {{name}}=1, or give the test values with"
-    f' @pytest.mark.parametrize("{ARGUMENT}", [{{{{"{{name}}": 1}}}}, {{{{"{{name}}": 2}}}}], indirect=True)'
+    f' @pytest.mark.parametrize("{ARGUMENT}", [{{{{"{{name}}": 1}}}}, {{{{"{{name}}": 2}}}}], indirect=True);'
+    " where these braces are the command's own, write {{{{{name}}}}}"
 )
 
 
@@ -140,7 +141,7 @@ _DIRECT = (
 )
 _SPREAD = (
     "the tests want servers with different values, and workers of pytest-xdist would start them beside each"
-    " other: leave -n out, or add --dist loadgroup, which keeps these tests on one worker"
+    " other: leave -n out, or give -n 1, in a run of their own if others need more workers"
 )
 
 
@@ -198,6 +199,5 @@ def _value(value: Any) -> ServeValue | None:
 
 
 def _is_spread(config: pytest.Config) -> bool:
-    """Under pytest-xdist, and not kept on one worker."""
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    return bool(workers > 1 and not config.getvalue("loadgroup"))
+    # Not even --dist loadgroup keeps them on one worker: pytest-xdist 3.8 beside pytest 9.2 does not group.
+    return bool(getattr(config, "workerinput", {}).get("workercount", 1) > 1)

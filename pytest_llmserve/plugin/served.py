@@ -8,8 +8,6 @@ import pytest
 
 from pytest_llmserve.plugin.options import named_server
 
-_GROUP = "llmserve"
-
 
 class Served:
     """A plugin of its own, one a session with a server.
@@ -31,17 +29,6 @@ class Served:
         from pytest_llmserve.plugin.given import text_of
 
         return text_of(val, value_names(*named_server(config)) or ())
-
-    @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """With --dist loadgroup: tests whose servers differ are all for one worker."""
-        if not hasattr(config, "workerinput") or not config.getvalue("loadgroup"):
-            return
-        from pytest_llmserve.plugin.given import given_to
-
-        if any(map(given_to, items)):
-            for item in filter(self._uses_server, items):
-                item.add_marker(pytest.mark.xdist_group(_GROUP))
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:

@@ -13,7 +13,7 @@ _COLUMNS = (*_FIGURES, "requests_per_s", "n", "failed", "rss_mb_peak")
 
 
 def comparisons(tests: Sequence[Test]) -> list[dict[str, Any]]:
-    """The tests that ran with two sets of values or more, each with a row a run.
+    """The tests that were to run with two sets of values or more, and did run a load, with a row a run.
 
     Of a case that was run again the last attempt counts. A case without a run has one row without figures.
     Figures only: the servers ran one after the other, so a small difference may be that of the hour.
@@ -26,6 +26,7 @@ def comparisons(tests: Sequence[Test]) -> list[dict[str, Any]]:
         {"test": of, "rows": [row for test in found.values() for row in _rows(test)]}
         for of, found in cases.items()
         if len({str(test["variant"]["values"]) for test in found.values()}) > 1
+        and any(test["runs"] for test in found.values())
     ]
 
 
