@@ -79,6 +79,11 @@ def _option(name: str, value: ServeValue) -> list[str]:
     return [f"--{name.replace('_', '-')}={each}" for each in given]
 
 
+def key_of(values: Values) -> str:
+    """What makes two servers the same: the words they are started with, so that 1 and "1" are one value."""
+    return "\n".join(f"{name}={value}" for name, value in values.items())
+
+
 def start_server(
     endpoint: str | None, serve: str | None, values: Values, folder: Path, cwd: Path | None, port: int | None
 ) -> tuple[ServerProcess, str]:
@@ -99,7 +104,7 @@ def start_server(
         SetupError: the command cannot be run, or its port is taken.
     """
     template = _ANYWHERE if serve is None or endpoint is None else endpoint
-    key = "\n".join([str(serve), str(endpoint), *(f"{name}={value}" for name, value in values.items())])
+    key = "\n".join([str(serve), str(endpoint), key_of(values)])
     make = partial(command_for, endpoint, serve, values=values)
     # Else what a Python server prints comes in blocks, some of it after a crash never.
     env = {} if "PYTHONUNBUFFERED" in os.environ else {"PYTHONUNBUFFERED": "1"}

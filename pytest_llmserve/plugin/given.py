@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.measure.serving import Values, command_for, value_names
+from pytest_llmserve.measure.serving import Values, command_for, key_of, value_names
 from pytest_llmserve.plugin.options import ini, named_server
 from pytest_llmserve.serve.command import ServeValue
 
@@ -125,12 +125,12 @@ def _faults(
         try:
             values = values_of(config, item)
             yield from ((fault, item.nodeid) for fault in _lacking(serve, values))
-            if serve is not None and str(values) not in sets:
+            if serve is not None and key_of(values) not in sets:
                 command_for(endpoint, serve, 1, values)
         except SetupError as error:
             yield from ((fault, item.nodeid) for fault in str(error).split("\n"))
         else:
-            sets[str(values)] = values
+            sets[key_of(values)] = values
     if len(sets) > 1 and _is_spread(config):
         yield _SPREAD, wanting[0].nodeid
 

@@ -16,7 +16,7 @@ import pytest
 from pytest_llmserve.domain.errors import LlmServeError
 from pytest_llmserve.measure.contained import in_container
 from pytest_llmserve.measure.opening import OpenServer, ServerWish, open_server
-from pytest_llmserve.measure.serving import Values
+from pytest_llmserve.measure.serving import Values, key_of
 from pytest_llmserve.plugin.given import values_of, variant_of
 from pytest_llmserve.plugin.keys import STATE
 from pytest_llmserve.plugin.progress import Terminal, terminal_of
@@ -48,7 +48,7 @@ class State:
         self._open: OpenServer | None = None
         self._failures: dict[str, str] = {}
         self._values: Values = {}
-        self._open_with: Values = {}
+        self._open_with = ""
         self._port: int | None = None
         self._followers: list[Callable[[], object]] = []
         self._lock = threading.Lock()
@@ -66,7 +66,9 @@ class State:
             if not self._is_wanted():
                 self._change()
         if self._open is None:
-            pytest.fail(self._failures.get(str(self._values), "the server has been given up"), pytrace=False)
+            pytest.fail(
+                self._failures.get(key_of(self._values), "the server has been given up"), pytrace=False
+            )
         return self._open
 
     def open_quietly(self) -> None:
@@ -78,11 +80,11 @@ class State:
             self.open()
 
     def _is_wanted(self) -> bool:
-        return self._open is not None and self._open_with == self._values
+        return self._open is not None and self._open_with == key_of(self._values)
 
     def _change(self) -> None:
         """From the server that is there to the one that is wanted; the old one's end comes first."""
-        key = str(self._values)
+        key = key_of(self._values)
         if key in self._failures:
             return
         opened, self._open = self._open, None
@@ -92,7 +94,7 @@ class State:
                 opened.close()
             wish = self._wish()
             self._open = in_container(open_server(wish, self.folder), wish.container)
-            self._open_with = self._values
+            self._open_with = key
         except LlmServeError as error:
             self._failures[key] = str(error)
 
@@ -139,10 +141,9 @@ class State:
         self.current.noted |= variant_of(self.config, item)
 
     def _want(self, values: Values) -> None:
-        if values != self._values:
-            self._values = values
-            for forget in self._followers:
-                forget()
+        before, self._values = self._values, values
+        for forget in self._followers if key_of(values) != key_of(before) else ():
+            forget()
 
     def test_of(self, item: pytest.Item) -> TestRun | None:
         """The record of this test, if it is the one that runs."""

@@ -91,7 +91,14 @@ def test_defaults_come_from_the_ini_and_a_bare_value_needs_no_name(suite):
     (suite.pytester.path / "mock.sh").write_text(f'exec {MOCK.replace("{port}", "$1")} --tokens "$2"\n')
     run = suite(
         """
+PIDS = []
+
+@pytest.mark.parametrize("llm_server", [4], indirect=True)
+def test_the_same(llm_server):
+    PIDS.append(llm_server.pid)
+
 def test_default(llm_endpoint, llm_server, tmp_path, monkeypatch):
+    assert PIDS == [llm_server.pid]
     assert llm_endpoint.generate("hi").output_tokens == 4
     monkeypatch.chdir(tmp_path)
     assert llm_server.restart().right
@@ -104,13 +111,13 @@ def test_other(llm_endpoint, llm_server, prompt):
         "--llm-serve=sh mock.sh {port} {tokens}",
         "--llm-endpoint=http://127.0.0.1:{port}/v1/completions",
     )
-    run.assert_outcomes(passed=2)
+    run.assert_outcomes(passed=3)
     servers = [test["server"] for test in run.tests]
-    assert [server["values"] for server in servers] == [{"tokens": "4"}, {"tokens": 2}]
+    assert [server["values"] for server in servers] == [{"tokens": 4}, {"tokens": 4}, {"tokens": 2}]
     assert all(server["url"].endswith("/v1/completions") for server in servers)
     assert {server["api"] for server in servers} == {"openai-completions"}
-    assert run.tests[1]["nodeid"] == "test_suite.py::test_other[hi-tokens=2]"
-    assert run.tests[1]["variant"] == {"of": "test_suite.py::test_other[prompt=hi]", "values": {"tokens": 2}}
+    assert run.tests[2]["nodeid"] == "test_suite.py::test_other[hi-tokens=2]"
+    assert run.tests[2]["variant"] == {"of": "test_suite.py::test_other[prompt=hi]", "values": {"tokens": 2}}
     assert "side by side" not in run.text
     assert (
         "llmserve: sh mock.sh {port} {tokens} at http://127.0.0.1:{port}/v1/completions, api auto" in run.text

@@ -88,7 +88,8 @@ def test_a_server_that_never_opens_its_port_is_given_up(suite):
     said = run.failure("test_it")
     assert re.fullmatch(
         r"http://127\.0\.0\.1:\d+ refused the connection for 2\.5 s: the server that was started runs, and"
-        r" does not listen there: does its command take this port, or does it need longer \(llm_ready_timeout\)\?;"
+        r" does not listen there: does its command take this port, or does it need longer"
+        r" \(llm_ready_timeout\)\?;"
         r" the last lines of its log:",
         said[0],
     )
