@@ -23,6 +23,11 @@ _HOW = (
 )
 
 
+def served(config: pytest.Config) -> tuple[str | None, str | None]:
+    """URL or name of the server, and the command that serves it."""
+    return named_server(config)
+
+
 def default_values(config: pytest.Config) -> dict[str, ServeValue]:
     """What the ini file gives placeholders, name by name.
 
@@ -50,20 +55,20 @@ def values_given(config: pytest.Config, item: pytest.Item) -> dict[str, ServeVal
     Raises:
         SetupError: names or values that the command does not take; all of them.
     """
-    given, names = given_to(item), value_names(*named_server(config))
+    given, names = given_to(item), value_names(*served(config))
     return _named(given[0], names, _who(config)) if given and names is not None else {}
 
 
 def values_of(config: pytest.Config, item: pytest.Item) -> dict[str, ServeValue]:
     """All values of the server that the test wants, in the order of the command. Raises as `values_given`."""
-    names = value_names(*named_server(config)) or ()
+    names = value_names(*served(config)) or ()
     known = default_values(config) | values_given(config, item)
     return {name: known[name] for name in names if name in known}
 
 
 def variant_of(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
     """{"variant": {"of", "values"}} of a test that is to be seen beside its like; else empty."""
-    if not given_to(item) or value_names(*named_server(config)) is None:
+    if not given_to(item) or value_names(*served(config)) is None:
         return {}
     others = {name: value for name, value in item.callspec.params.items() if name != ARGUMENT}  # type: ignore[attr-defined]
     file, colons, rest = item.nodeid.partition("::")
@@ -76,7 +81,7 @@ def variant_of(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
 def not_served(config: pytest.Config, item: pytest.Item) -> str | None:
     """Why the test is skipped: it gives values, and the server is not started here."""
     given = given_to(item)
-    if not given or value_names(*named_server(config)) is not None:
+    if not given or value_names(*served(config)) is not None:
         return None
     return (
         f"{ARGUMENT} is to be started with {text_of(given[0], ())}, and the server is not started here:"
@@ -116,7 +121,7 @@ def faults_of(
 def _faults(
     config: pytest.Config, items: Iterable[pytest.Item], wanting: Sequence[pytest.Item]
 ) -> Iterator[tuple[str, str]]:
-    endpoint, serve = named_server(config)
+    endpoint, serve = served(config)
     yield from ((_DIRECT, item.nodeid) for item in items if given_to(item) and not _is_indirect(item))
     if value_names(endpoint, serve) is None:
         return
@@ -164,7 +169,7 @@ def _is_indirect(item: pytest.Item) -> bool:
 
 
 def _who(config: pytest.Config) -> str:
-    endpoint, serve = named_server(config)
+    endpoint, serve = served(config)
     return f"--llm-endpoint={endpoint}" if serve is None else f"--llm-serve {serve!r}"
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from pytest_llmserve.plugin.options import named_server
-
 
 class Served:
     """A plugin of its own, one a session with a server.
@@ -26,9 +24,9 @@ class Served:
         if argname != self.ARGUMENT:
             return None
         from pytest_llmserve.measure.serving import value_names
-        from pytest_llmserve.plugin.given import text_of
+        from pytest_llmserve.plugin.given import served, text_of
 
-        return text_of(val, value_names(*named_server(config)) or ())
+        return text_of(val, value_names(*served(config)) or ())
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -37,7 +35,8 @@ class Served:
         Here a server that does not start fails the test. From a fixture of the session it would fail all
         tests that follow, those with other values too.
         """
-        if self._uses_server(item):
+        planned = item.config.getoption("setupplan", False)  # shown, and not set up
+        if self._uses_server(item) and not planned:
             from pytest_llmserve.plugin.state import state_of
 
             state_of(item.config).open()
