@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pytest_llmserve import simulator
-from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.replicas import models_of, urls_of
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.measure.listener import Listener, owner_of
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.replicas import Beside, metrics_of, parts, renewed, with_others
+from pytest_llmserve.measure.serving import OWN, Values, start_server
+from pytest_llmserve.measure.waiting import told_while_waiting
 from pytest_llmserve.observe.container import Container, container_of, first_of
 from pytest_llmserve.observe.output_files import output_files
-from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
-from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
+from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 from pytest_llmserve.serve.ready import wait_ready
+from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.story import Story
-
-OWN: dict[str, Callable[[int], list[str]]] = {"embedded": embedded.command, "simulator": simulator.command}
-"""Servers of ours: their name for `--llm-endpoint` -> the command that serves at a port."""
 
 STARTED, TOLD = "started by this test session", "--llm-server-pid"
 """Why a process is known to be the server."""
@@ -40,16 +38,23 @@ class ServerWish:
     """The server options, as given.
 
     Attributes:
-        endpoint: a URL, a name of `OWN`, or None with `serve`.
+        endpoint: a URL, or a name of `OWN`; with `serve` None, or a URL, perhaps with "{port}".
         others: further URLs, of replicas.
         models: all that take turns where there are several; `model` is the first.
         replica_header: of answers, names who gave them.
+        values: for the placeholders of `serve`, or the options of a server of ours.
+        cwd: working directory of a server that is started.
+        port: for it, if that is free and the endpoint names none.
         headers: "Name: value" lines.
-        ready_ns: longest wait until the server answers; None = by kind.
+        ready_ns: longest wait until the server answers.
+        tell: is given a line for people each `tell_every_ns` of waiting; 0 = never.
     """
 
     endpoint: str | None
     serve: str | None = None
+    values: Values = field(default_factory=dict)
+    cwd: Path | None = None
+    port: int | None = None
     api: str = "auto"
     model: str | None = None
     headers: tuple[str, ...] = ()
@@ -65,6 +70,8 @@ class ServerWish:
     models: tuple[str, ...] = ()
     replica_header: str | None = None
     ready_ns: int
+    tell: Callable[[str], object] | None = None
+    tell_every_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,7 @@ class OpenServer:
         metrics_missing: why there is no such place, or None.
         logs: the files it logs to, as far as they are known.
         beside: its replicas at other URLs.
+        values: it was started with.
     """
 
     endpoint: Endpoint
@@ -91,6 +99,7 @@ class OpenServer:
     metrics_missing: str | None = None
     logs: tuple[Path, ...] = ()
     beside: tuple[Beside, ...] = ()
+    values: Values = field(default_factory=dict)
 
     @property
     def watched(self) -> Watched:
@@ -170,6 +179,7 @@ class OpenServer:
         """Where it is and how it is spoken to, for reports."""
         target, story = self.endpoint.target, self.endpoint.story
         seen = self.endpoint.capabilities_seen
+        values = {"values": dict(self.values)} if self.values else {}
         return {
             "url": ", ".join(urls_of(target)),
             "api": target.api,
@@ -179,6 +189,7 @@ class OpenServer:
             "pid": self.pid,
             "tls": tls_text(target.scheme, target.trust),
             **({} if seen is None else {"capabilities": seen.as_json()}),
+            **values,
         }
 
     def close(self) -> None:
@@ -217,8 +228,7 @@ def _open(wish: ServerWish, folder: Path, story: Story | None) -> OpenServer:
         return _open_own(wish, folder, headers, story)
     if wish.endpoint is None:
         raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
-    target = _target(wish, target_from_url(wish.endpoint), headers)
-    endpoint = wait_ready(target, limit_ns=wish.ready_ns, story=story)
+    endpoint = _ready(wish, _target(wish, target_from_url(wish.endpoint), headers), story)
     if wish.server_pid is not None:
         return _foreign(wish, endpoint, wish.server_pid, TOLD)
     owner = owner_of(endpoint.target)
@@ -242,18 +252,34 @@ def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) ->
 def _open_own(
     wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...], story: Story | None
 ) -> OpenServer:
-    named = wish.serve or str(wish.endpoint)
-    make = OWN[named] if wish.serve is None else partial(command_from, wish.serve)
-    server, port = shared_start(named, folder, make)
+    server, url = start_server(wish.endpoint, wish.serve, wish.values, folder, wish.cwd, wish.port)
     try:
-        target = _target(wish, target_from_url(f"http://127.0.0.1:{port}"), headers)
-        endpoint = wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death, story=story)
+        endpoint = _ready(wish, _target(wish, target_from_url(url), headers), story, server)
     except BaseException:
         server.close()
         raise
     pid, why = (server.pid, STARTED) if wish.server_pid is None else (wish.server_pid, TOLD)
     logs = (server.log, *wish.server_logs)
-    return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs)
+    return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs, values=wish.values)
+
+
+def _ready(
+    wish: ServerWish, target: Target, story: Story | None, server: ServerProcess | None = None
+) -> Endpoint:
+    """Wait for the server, and say so; one of ours that lives and does not answer has its log to tell why."""
+
+    def last() -> str | None:
+        return None if server is None else redact(server.log_tail(1), target)
+
+    with told_while_waiting(wish.tell, wish.tell_every_ns, target.url, last):
+        if server is None:
+            return wait_ready(target, limit_ns=wish.ready_ns, story=story)
+        try:
+            return wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death, story=story)
+        except ServerUnusable as error:
+            if server.exit_status is not None:
+                raise
+            raise ServerUnusable(f"{error}{redact(server.last_lines, target)}") from None
 
 
 def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ...]) -> Target:

@@ -113,6 +113,7 @@ OPTIONS: tuple[Option, ...] = (
 INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
     ("llm_require_endpoint", "bool", "tests without an endpoint are errors, not skipped", False),
     ("llm_ready_timeout", "string", "longest wait for the server, such as 30s or 5m", ""),
+    ("llm_serve_values", "linelist", "NAME=VALUE lines: what stands for {NAME} in llm_serve", None),
     (
         "llm_measurements",
         "string",

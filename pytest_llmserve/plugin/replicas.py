@@ -10,7 +10,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
-from pytest_llmserve.measure.opening import OWN
+from pytest_llmserve.measure.serving import OWN
 from pytest_llmserve.plugin.options import named_server, value
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -19,7 +19,14 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 def check_replicas(config: pytest.Config) -> None:
     """Raise SetupError where one of these options is wrong."""
-    check_endpoints(named_server(config)[0])
+    endpoints, serve = named_server(config)
+    if serve is None:
+        check_endpoints(endpoints)
+    elif len(endpoints) > 1:
+        raise SetupError(
+            f"--llm-serve starts one server, and --llm-endpoint names {len(endpoints)}: give the one at which it"
+            " listens, or start them yourself and leave --llm-serve out"
+        )
     check_models(value(config, "--llm-model") or [])
     replica_header(config)
 

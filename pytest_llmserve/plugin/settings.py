@@ -14,7 +14,9 @@ import pytest
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
-from pytest_llmserve.measure.opening import OWN, ServerWish, request_headers
+from pytest_llmserve.measure.opening import ServerWish, request_headers
+from pytest_llmserve.measure.serving import OWN, check_served
+from pytest_llmserve.plugin.given import default_values, served
 from pytest_llmserve.plugin.options import (
     OPTIONS,
     TRUST_FLAGS,
@@ -59,6 +61,7 @@ def check_options(config: pytest.Config) -> None:
         default_prompts,
         kept_as,
         compared_with,
+        default_values,
         partial(profile_file, nodeid="", run=1),
     )
     for check in checks:
@@ -71,17 +74,10 @@ def check_options(config: pytest.Config) -> None:
 
 
 def _check_server(config: pytest.Config) -> None:
-    from pytest_llmserve.serve.command import command_from
-
-    endpoints, serve = named_server(config)
-    if serve and endpoints:
-        raise SetupError(
-            "--llm-serve and --llm-endpoint name two servers: --llm-serve chooses a free port itself,"
-            " leave --llm-endpoint out"
-        )
-    if serve is not None:
-        command_from(serve, 1)
     check_replicas(config)
+    endpoint, serve = served(config)
+    if serve is not None:
+        check_served(endpoint, serve)
 
 
 def _check_trust(config: pytest.Config) -> None:
@@ -324,6 +320,7 @@ def server_wish(config: pytest.Config) -> ServerWish:
     return ServerWish(
         **replica_fields(config),
         serve=serve,
+        cwd=config.invocation_params.dir,
         api=value(config, "--llm-api"),
         headers=_header_lines(config),
         api_key_env=value(config, "--llm-api-key-env"),

@@ -13,6 +13,7 @@ from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
 from pytest_llmserve.reports.replicas import HEADS, replica_cells
 from pytest_llmserve.reports.server_text import server_lines
+from pytest_llmserve.reports.side_by_side import cells, comparisons
 from pytest_llmserve.reports.turns import HEADS as TURN_HEADS
 from pytest_llmserve.reports.turns import table_rows
 
@@ -75,6 +76,9 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, f"  {line}", None if survived else "red")
         for line in _said(test):
             _plain(console, f"  {line}", "yellow")
+    for found in comparisons(tests):
+        _plain(console, f"{found['test']}: side by side", "bold")
+        _print_rows(console, SIDE_HEADS, cells(found["rows"], _figure), padding=0)
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 

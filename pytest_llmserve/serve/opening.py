@@ -112,7 +112,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         posts: that its OpenAPI document has for POST; empty = it has no such document.
         base: its URL without a path.
         named: the user may name another path than the one asked; else the API has its own.
-        started: by `--llm-serve`, which takes no path.
+        started: by `--llm-serve`.
     """
 
     asked: tuple[str, ...]
@@ -148,11 +148,13 @@ def _todo(path: str, paths: Paths) -> str:
         return _SEE_LOG
     there = ", ".join(paths.posts[:_NAMED_PATHS]) + (", ..." if len(paths.posts) > _NAMED_PATHS else "")
     found = f"its /openapi.json has POST {there}: " if there else "is it the right path? "
-    wanted = f"{'http://127.0.0.1:PORT' if paths.started else paths.base}{(*paths.posts, '/PATH')[0]}"
-    how = (
-        "start the server yourself, as --llm-serve takes no path, and name it" if paths.started else "name it"
-    )
-    return f"{found}{how} in the URL, such as --llm-endpoint={wanted}; else {_SEE_LOG}"
+    wanted = (*paths.posts, "/PATH")[0]
+    if paths.started:
+        return (
+            f"{found}name it beside --llm-serve, such as --llm-endpoint='http://127.0.0.1:{{port}}{wanted}';"
+            f" else {_SEE_LOG}"
+        )
+    return f"{found}name it in the URL, such as --llm-endpoint={paths.base}{wanted}; else {_SEE_LOG}"
 
 
 def is_loading(status: int | None) -> bool:
@@ -170,7 +172,9 @@ def _other_protocol(ending: Ending) -> bool:
     return ending.how == NOT_HTTP or (ending.how == NOT_CONNECTED and ending.detail.startswith(TLS))
 
 
-def unreachable(url: str, path: str, status: int | None, ending: Ending, limit_ns: int) -> str:
+def unreachable(
+    url: str, path: str, status: int | None, ending: Ending, limit_ns: int, *, started: bool = False
+) -> str:
     """Why the wait ended: the last thing seen, and what to do."""
     limit = duration_text(limit_ns)
     if status is not None:
@@ -181,6 +185,11 @@ def unreachable(url: str, path: str, status: int | None, ending: Ending, limit_n
             if ending.detail == "connection refused"
             else f"could not be reached ({ending.detail})"
         )
+        if started:
+            return (
+                f"{url} {seen} for {limit}: the server that was started runs, and does not listen there: does"
+                " its command take this port, or does it need longer (llm_ready_timeout)?"
+            )
         return (
             f"{url} {seen} for {limit}: start the server first,"
             " or let --llm-serve 'CMD --port {port}' start it"

@@ -156,7 +156,9 @@ class _Opening:
                 self.check_alive()
                 ending = self._of_all_addresses(exchange.ending)
                 raise ServerUnusable(
-                    unreachable(self.target.url, path, exchange.status, ending, self.limit_ns)
+                    unreachable(
+                        self.target.url, path, exchange.status, ending, self.limit_ns, started=self.started
+                    )
                 )
             time.sleep(_PAUSE_S)
 

@@ -19,6 +19,7 @@ TESTED = {
     "regression",
     "robustness",
     "watching",
+    "workers",
 }
 
 
@@ -91,6 +92,26 @@ def test_fastapi_app_is_started_tested_and_ended(example, session):
     while Path(f"/proc/{server['pid']}").exists():
         assert time.monotonic() < deadline, "the app was left running"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_workers_are_compared_side_by_side(example, session):
+    """The app is started once with each number of workers, on its own path; each costs memory."""
+    for package in ("fastapi", "uvicorn"):
+        pytest.importorskip(package)
+    done = session(example("workers"), "--llm-scale=0.15")
+    assert done.exit == 0, done.text
+    (found,) = done.report["comparisons"]
+    assert [(row["values"], row["outcome"], row["n"]) for row in found["rows"]] == [
+        ({"workers": number}, "passed", 60) for number in (1, 2, 4)
+    ]
+    one, two, four = (row["rss_mb_peak"] for row in found["rows"])
+    assert two > one + 60
+    assert four > two + 60
+    servers = [test["server"] for test in done.report["tests"]]
+    assert len({server["pid"] for server in servers}) == 4
+    assert all(server["url"].endswith("/ask") for server in servers)
+    assert "test_workers.py::test_eight_users_are_served: side by side" in done.text
 
 
 @pytest.mark.slow

@@ -155,8 +155,8 @@ def test_refusal_says_what_was_seen_and_what_to_do(replies, message):
         (
             ("/feel",),
             True,
-            "its /openapi.json has POST /feel: start the server yourself, as --llm-serve takes no path, and"
-            " name it in the URL, such as --llm-endpoint=http://127.0.0.1:PORT/feel; else",
+            "its /openapi.json has POST /feel: name it beside --llm-serve, such as"
+            " --llm-endpoint='http://127.0.0.1:{port}/feel'; else",
         ),
         (
             tuple(f"/{number}" for number in range(9)),
