@@ -58,8 +58,7 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, "; ".join([f"{test['nodeid']}: {test['passed']} passed", *_survivals(test)]))
             continue
         if verbosity < 0:
-            survival = _survivals(test)
-            said = "; ".join([_short(test), *survival, *_said(test)])
+            said = "; ".join([_short(test), *_survivals(test), *_said(test)])
             _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{said}")
             continue
         _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
