@@ -40,6 +40,7 @@ class Call:
         self._target = target
         self._prompt = prompt
         self._on_text = on_text
+        self._given: list[str] = []
         self._decoder: Decoder | None = None
         self._finished: Decoded | None = None
         self.exchange = Exchange(dialect.encode(target, prompt, params), self, limit_s)
@@ -54,6 +55,7 @@ class Call:
         assert self._decoder is not None, "body before headers"
         text = self._decoder.feed(stamp_ns, data)
         if text and self._on_text is not None:
+            self._given.append(text)
             self._on_text(text)
 
     def reply(self, request_id: int) -> Reply:
@@ -66,6 +68,11 @@ class Call:
         error = None if decoded.error is None else redact(decoded.error, self._target)
         record = make_record(request_id, self._prompt, exchange.stamps, exchange.status, decoded, error)
         return Reply(record, decoded.text, redact(decoded.text, self._target))
+
+    def rest(self) -> str:
+        """Text that `on_text` did not get: all of an answer in one piece. Ask for the reply before."""
+        text, given = self._finished.text if self._finished else "", "".join(self._given)
+        return text[len(given) :] if text.startswith(given) else ""  # an app may have written it anew
 
 
 def following(dialect: Dialect, target: Target, request: HttpRequest) -> NextRequest | None:

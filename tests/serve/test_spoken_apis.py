@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -101,6 +102,19 @@ def test_pieces_come_one_by_one_and_parameters_arrive(ask: Callable[..., Endpoin
         found = list(pieces)
     assert len(found) == 2
     assert "".join(found) == pieces.reply.text == " ".join(ask(api).generate("Say it.").text.split()[:2])
+
+
+@every_api
+def test_an_answer_that_is_not_streamed_is_one_piece(ask: Callable[..., Endpoint], api: str) -> None:
+    """For whoever iterates over it, in async code too."""
+    endpoint = ask(api, stream=False)
+    said = endpoint.generate("Say it.").text
+    assert list(endpoint.stream("Say it.")) == [said]
+
+    async def pieces() -> list[str]:
+        return [piece async for piece in endpoint.astream("Say it.")]
+
+    assert asyncio.run(pieces()) == [said]
 
 
 @every_api
