@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.encoding import asked
 from pytest_llmserve.domain.entry import Entry, all_said, conversations_in, to_plain
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.plan import LoadPlan
@@ -46,7 +48,7 @@ def try_encoding(
             f" not {_kind(plan)}="
         )
     spoken = dialect(target.api)
-    encode = spoken.encode
+    encode = partial(asked, spoken)
     request_bytes(target, encode(target, all_said(prompts[0]), plan.params))
     for place, prompt in enumerate(prompts):
         manner = manners.get(tasks[place]) if manners else None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.encoding import asked
 from pytest_llmserve.domain.entry import Conversation, Entry, first_prompt
 from pytest_llmserve.domain.exchange import Dialect, Prompt, prompt_chars
 from pytest_llmserve.domain.marks import first_of, nonce
@@ -153,7 +154,7 @@ def request_of(
         fields = {**fields, **manner.params}
     if own is not None:
         fields = {**fields, **own}
-    request = dialect.encode(target, prompt, fields)
+    request = asked(dialect, target, prompt, fields)
     if manner is not None and manner.path is not None:
         request = msgspec.structs.replace(request, path=manner.path)
     return request_bytes(target, request)

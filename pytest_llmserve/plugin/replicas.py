@@ -24,8 +24,8 @@ def check_replicas(config: pytest.Config) -> None:
         check_endpoints(endpoints)
     elif len(endpoints) > 1:
         raise SetupError(
-            f"--llm-serve starts one server, and --llm-endpoint names {len(endpoints)}: give the one at which it"
-            " listens, or start them yourself and leave --llm-serve out"
+            f"--llm-serve starts one server, and --llm-endpoint names {len(endpoints)}: give the one at which"
+            " it listens, or start them yourself and leave --llm-serve out"
         )
     check_models(value(config, "--llm-model") or [])
     replica_header(config)

@@ -9,13 +9,11 @@ from typing import Any
 from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
+from pytest_llmserve.reports import side_by_side, turns
 from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
 from pytest_llmserve.reports.replicas import HEADS, replica_cells
 from pytest_llmserve.reports.server_text import server_lines
-from pytest_llmserve.reports.side_by_side import cells, comparisons
-from pytest_llmserve.reports.turns import HEADS as TURN_HEADS
-from pytest_llmserve.reports.turns import table_rows
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -75,9 +73,9 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, f"  {line}", None if survived else "red")
         for line in _said(test):
             _plain(console, f"  {line}", "yellow")
-    for found in comparisons(tests):
+    for found in side_by_side.comparisons(tests):
         _plain(console, f"{found['test']}: side by side", "bold")
-        _print_rows(console, SIDE_HEADS, cells(found["rows"], _figure), padding=0)
+        _print_rows(console, side_by_side.HEADS, side_by_side.cells(found["rows"], _figure), padding=0)
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -209,7 +207,7 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     if run.get("tasks"):
         _print_tasks(console, run["tasks"])
     if run.get("turns"):
-        _print_rows(console, TURN_HEADS, table_rows(run["turns"], _figure))
+        _print_rows(console, turns.HEADS, turns.table_rows(run["turns"], _figure))
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:

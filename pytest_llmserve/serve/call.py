@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from pytest_llmserve.dialects.decoding import every
+from pytest_llmserve.dialects.encoding import asked
 from pytest_llmserve.dialects.piece import Unreadable
 from pytest_llmserve.dialects.unpack import unpacker
 from pytest_llmserve.domain.exchange import Decoded, Decoder, Dialect, HttpRequest, Prompt
@@ -43,7 +44,7 @@ class Call:
         self._given: list[str] = []
         self._decoder: Decoder | None = None
         self._finished: Decoded | None = None
-        self.exchange = Exchange(dialect.encode(target, prompt, params), self, limit_s)
+        self.exchange = Exchange(asked(dialect, target, prompt, params), self, limit_s)
         self.exchange.next_request = following(dialect, target, self.exchange.request)
 
     def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmserve.dialects import dialect
-from pytest_llmserve.dialects.encoding import limited
+from pytest_llmserve.dialects.encoding import asked, limited
 from pytest_llmserve.domain.capabilities import Capabilities
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import HttpRequest, Prompt
@@ -120,7 +120,8 @@ class Endpoint:
         Args:
             prompt: a text, or chat messages.
             timeout: limit from the call to the last byte, in seconds or as "90s".
-            params: go into the request's body as they are, such as max_tokens=16.
+            params: go into the request's body as they are, such as temperature=0; max_tokens=16 as the
+                field that this server takes for it, see `limited`.
 
         Raises:
             SetupError: the request cannot be built.
@@ -192,7 +193,7 @@ class Endpoint:
         Raises:
             SetupError: the request cannot be built.
         """
-        return self._dialect.encode(self.target, prompt, params)
+        return asked(self._dialect, self.target, prompt, params)
 
     def answered(self, request: HttpRequest, timeout: float | str = 30, *, asked: bool = False) -> Answered:
         """Send a request as it is, once, and tell all of its answer; its headers win over the target's.
