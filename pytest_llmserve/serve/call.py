@@ -177,7 +177,7 @@ def answered_of(
 
 
 def demanded_headers(asked: HttpRequest, target: Target) -> dict[str, str]:
-    """What an API demands of every request beside its types, such as a version; the target's own go before."""
+    """What an API demands of every request, such as its version; the target's own headers go before."""
     left_out = {"content-type", "accept", *(name.lower() for name, _ in target.headers)}
     return {name: value for name, value in asked.headers if name.lower() not in left_out}
 
