@@ -47,4 +47,4 @@ FIELDS: dict[str, Fields] = {
 """Dialect -> its fields. Of those that are not here none is known."""
 
 LEAST_TOKENS: dict[str, int] = {"max_output_tokens": 16}
-"""Field that limits an answer -> the least that it may say, where OpenAI refuses less; of the others it is 1."""
+"""Field that limits an answer -> the least that it may say, as OpenAI refuses less; of the others it is 1."""
