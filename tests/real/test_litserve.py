@@ -1,4 +1,4 @@
-"""LitServe: each chunk has another id, token counts are all 0, no list of models; and a plain POST /predict."""
+"""LitServe: each chunk has another id, counts of tokens are all 0; and a plain POST /predict."""
 
 from __future__ import annotations
 

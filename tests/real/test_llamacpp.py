@@ -21,11 +21,10 @@ APIS = ["openai-chat", "openai-completions", "openai-responses", "anthropic-mess
 def llamacpp(tmp_path_factory):
     pytest.importorskip("xllamacpp")
     the_model()
-    command = embedded.command(0)[:-1] + ["{port}", "--threads", "1"]
+    command = [*embedded.command(0)[:-1], "{port}", "--threads", "1"]
     size = ["--slots", str(SLOTS), "--context", str(SLOTS * CONTEXT)]
-    with served(
-        [*command, *size], tmp_path_factory.mktemp("llamacpp"), env={"PYTHONPATH": str(ROOT)}
-    ) as server:
+    folder = tmp_path_factory.mktemp("llamacpp")
+    with served([*command, *size], folder, env={"PYTHONPATH": str(ROOT)}) as server:
         yield server
 
 
