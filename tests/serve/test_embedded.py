@@ -113,9 +113,9 @@ def test_its_slots_and_its_queue_are_told(embedded_server):
 
     def ask():
         while not seen.is_set():
-            answers.append(endpoint.generate("Count to a hundred.", max_tokens=16))
+            answers.append(endpoint.generate("Count to a hundred.", max_tokens=8))
 
-    told, deadline = [], time.monotonic() + 60
+    told, deadline = [], time.monotonic() + 30
     with ThreadPoolExecutor(8) as users:
         asking = [users.submit(ask) for _ in range(8)]
         # Its page may be read just where one answer has ended and the next is not begun.
