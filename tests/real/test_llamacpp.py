@@ -23,7 +23,9 @@ def llamacpp(tmp_path_factory):
     the_model()
     command = embedded.command(0)[:-1] + ["{port}", "--threads", "1"]
     size = ["--slots", str(SLOTS), "--context", str(SLOTS * CONTEXT)]
-    with served([*command, *size], tmp_path_factory.mktemp("llamacpp"), env={"PYTHONPATH": str(ROOT)}) as server:
+    with served(
+        [*command, *size], tmp_path_factory.mktemp("llamacpp"), env={"PYTHONPATH": str(ROOT)}
+    ) as server:
         yield server
 
 

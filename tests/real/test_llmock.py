@@ -93,6 +93,10 @@ def test_it(llm_load):
     done = session(tmp_path / "suite", suite, f"--llm-endpoint={llmock.base}", "--llm-model=gpt-4o")
     assert done.exit == 1, done.text
     assert done.run["counts"]["by_outcome"] == {
-        "ok": 15, "http_4xx": 1, "http_5xx": 1, "cut_off": 2, "malformed": 1
+        "ok": 15,
+        "http_4xx": 1,
+        "http_5xx": 1,
+        "cut_off": 2,
+        "malformed": 1,
     }
     assert done.verdict("error_rate")["verdict"] == "fail"
