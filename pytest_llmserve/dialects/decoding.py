@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pytest_llmserve.dialects.errors import one_line, sentence_from_body
-from pytest_llmserve.dialects.framing import Framing, declared, framing, is_json, sniff
+from pytest_llmserve.dialects.framing import (
+    Framing,
+    LineSplitter,
+    declared,
+    framing,
+    is_json,
+    sniff,
+    whole_lines,
+)
 from pytest_llmserve.dialects.piece import (
     SHOWN_CHARS,
     NamedReader,
@@ -90,7 +98,7 @@ class AnswerDecoder:
     def feed_many(self, stamps_ns: Sequence[int], pieces: Sequence[bytes]) -> None:
         """Take many pieces at once: the same as `feed` for each, at a quarter of its cost.
 
-        A server writes an event with one write, and one read brings it: such pieces are
+        A server writes an event, or a line, with one write, and one read brings it: such pieces are
         read together. What is left when they end so no longer is fed piece by piece.
         """
         at, count = 0, len(pieces)
@@ -106,15 +114,16 @@ class AnswerDecoder:
             at += 1
 
     def _takes_many(self) -> bool:
-        """True once the body is known to be a plain event stream, and between two events."""
+        """True once the body is known to be plain events or lines, and between two of them."""
         plain = self._unpacker is None and not self._deaf and not self._tally.done
-        return plain and isinstance(self._framing, EventSplitter) and self._framing.idle
+        return plain and isinstance(self._framing, EventSplitter | LineSplitter) and self._framing.idle
 
     def _take_many(self, stamps_ns: Sequence[int], pieces: Sequence[bytes]) -> bool:
         """Read one event out of each piece; False, with nothing taken, unless all are alike."""
         if not self._takes_many():
             return False
-        events = whole_events(pieces)
+        joined = whole_lines if isinstance(self._framing, LineSplitter) else whole_events
+        events = joined(pieces)
         said = None if events is None else self._reader.events(events)
         if said is None:
             return False
@@ -182,7 +191,7 @@ class AnswerDecoder:
             return ""
         if name and self._read_named is not None:
             return self._read(stamp_ns, data, partial(self._read_named, name))
-        if data[:1] != b"{" or name:
+        if data[:1] != b"{" or name == b"error":
             stripped = data.strip()
             if name == b"error":
                 tally.frames += 1

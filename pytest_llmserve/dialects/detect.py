@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.dialects.json_generic import DEFAULT_REQUEST
-from pytest_llmserve.dialects.openai import CHAT, COMPLETIONS, split_path
+from pytest_llmserve.dialects.openai import CHAT, COMPLETIONS, ENDPOINTS, split_path
 from pytest_llmserve.dialects.openapi import JsonPost, find_endpoint, find_json_posts, post_paths
 from pytest_llmserve.dialects.piece import UNPARSABLE
 from pytest_llmserve.domain.errors import ServerUnusable
@@ -109,8 +109,7 @@ def _named_endpoint(path: str, models: tuple[str, ...]) -> Choice | None:
     _, endpoint = split_path(path)
     if not endpoint:
         return None
-    api = "openai-chat" if endpoint == CHAT else "openai-completions"
-    return Choice(api=api, path=path, models=models, because=f"the URL ends with {endpoint}")
+    return Choice(api=ENDPOINTS[endpoint], path=path, models=models, because=f"the URL ends with {endpoint}")
 
 
 def _models(answer: ProbeAnswer) -> tuple[str, ...] | None:

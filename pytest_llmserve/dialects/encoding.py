@@ -9,6 +9,9 @@ from typing import Any
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
 
+_LEAST_TOKENS = {"max_output_tokens": 16}
+"""What OpenAI itself takes at the least (API reference of responses, 2025)."""
+
 
 def json_body(value: Any) -> bytes:
     """JSON in UTF-8. NaN and infinities are written as they are, so that servers can be tried with them.
@@ -53,14 +56,25 @@ def content_text(content: Any) -> str:
 def limited(name: str | None, tokens: int) -> dict[str, Any]:
     """The parameters that limit an answer to so many tokens, for a field of `Dialect.limit_names`.
 
+    A field that takes no number so small gets the least it takes.
+
     Example: "options.num_predict" gives {"options": {"num_predict": 4}}; None gives {}.
     """
     if name is None:
         return {}
-    value: Any = tokens
+    value: Any = max(tokens, _LEAST_TOKENS.get(name, 0))
     for step in reversed(name.split(".")):
         value = {step: value}
     return dict(value)
+
+
+def merged(body: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with the user's parameters over its own; where both have an object, the keys of both."""
+    found = {**body, **params}
+    for key in body.keys() & params.keys():
+        if isinstance(body[key], Mapping) and isinstance(params[key], Mapping):
+            found[key] = {**body[key], **params[key]}
+    return found
 
 
 def path_to(path: str, endpoint: str, neighbours: tuple[str, ...] = ()) -> str:

@@ -40,6 +40,15 @@ class Framing(Protocol):
         """What is left at the end of the body, or None."""
 
 
+def whole_lines(pieces: Sequence[bytes]) -> bytes | None:
+    """The lines of pieces of which each is one JSON object and a newline; None when one is anything else."""
+    stream = b"".join(pieces)
+    plain = [piece for piece in pieces if piece[:1] == b"{" and piece[-1:] == b"\n"]
+    if len(plain) != len(pieces) or stream.count(b"\n") != len(pieces):
+        return None
+    return stream[:-1]
+
+
 class LineSplitter:
     """Newline-delimited JSON: one frame a line that is not blank."""
 
@@ -47,6 +56,11 @@ class LineSplitter:
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
+
+    @property
+    def idle(self) -> bool:
+        """Between two lines, nothing kept back."""
+        return not any(self._rest)
 
     def feed(self, data: bytes) -> Sequence[Frame]:
         """Take the next bytes; return the lines they completed."""
@@ -95,12 +109,17 @@ def framing(kind: str) -> Framing:
     return _KINDS[kind]()
 
 
+def media_type(content_type: str) -> str:
+    """A Content-Type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def declared(content_type: str, takes_lines: bool) -> str | None:
     """The kind a Content-Type stands for; None = look at the first bytes.
 
     JSON is looked at too: an event stream is often mislabelled so, and no JSON begins like one.
     """
-    media = content_type.partition(";")[0].strip().lower()
+    media = media_type(content_type)
     if media == "text/event-stream":
         return EVENTS
     return LINES if takes_lines and media in _LINE_TYPES else None
@@ -108,7 +127,7 @@ def declared(content_type: str, takes_lines: bool) -> str | None:
 
 def is_json(content_type: str) -> bool:
     """True for application/json and its relatives (problem+json and so on)."""
-    media = content_type.partition(";")[0].strip().lower()
+    media = media_type(content_type)
     return media == "application/json" or media.endswith("+json") or media in _LINE_TYPES
 
 

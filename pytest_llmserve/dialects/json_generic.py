@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pytest_llmserve.dialects.decoding import make_decoder
-from pytest_llmserve.dialects.encoding import json_body, json_headers, messages, prompt_text
+from pytest_llmserve.dialects.decoding import ErrorDecoder
+from pytest_llmserve.dialects.encoding import content_text, json_body, json_headers, messages, prompt_text
 from pytest_llmserve.dialects.errors import sentence_from_json
-from pytest_llmserve.dialects.piece import Piece, Unreadable, keys_of, parse_json
+from pytest_llmserve.dialects.growing import Growing
+from pytest_llmserve.dialects.json_decoder import JsonDecoder
+from pytest_llmserve.dialects.piece import Piece, Unreadable, keys_of, not_json, parse_json
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
@@ -28,20 +30,33 @@ ANSWER_PATHS = (
     "completion",
     "content",
     "result",
+    "reply",
+    "prediction",
+    "predictions",
+    "label",
     "message.content",
     "choices.0.message.content",
     "choices.0.text",
     "0.generated_text",
+    "0.label",
+    "0.0.label",
     "data.0",
+    "0",
 )
-"""Where an answer is looked for when `--llm-json-answer` is not given; the first text found."""
+"""Where an answer is looked for when `--llm-json-answer` is not given.
+
+The first text found that is not empty; where there is none, the first list of texts, or a number.
+"""
 
 EVENT_PATHS = ("token.text", "choices.0.delta.content", "delta", "token", *ANSWER_PATHS, "text_output")
 """The same for one event or line of a stream."""
 
 _USAGE_PATHS = ("usage.completion_tokens", "usage.output_tokens", "eval_count", "details.generated_tokens")
 _FINISH_PATHS = ("finish_reason", "done_reason", "choices.0.finish_reason", "details.finish_reason")
-_HOLE = re.compile(r"\{(prompt|model)\}")
+_HOLE = re.compile(r"\{(prompt|model|system)\}")
+_LIST_STARTS = (b"[{", b"[[", b'["')
+_SYSTEM = ("system", "developer")
+_ERROR_WORDS = ("error", "failed", "failure")
 
 
 class GenericJson(OneStep):
@@ -71,7 +86,9 @@ class GenericJson(OneStep):
 
     def decoder(self, target: Target, status: int, headers: Sequence[tuple[str, str]]) -> Decoder:
         """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(JsonReader(target.json_answer), status, headers)
+        if status >= 400:
+            return ErrorDecoder(status, headers)
+        return JsonDecoder(JsonReader(target.json_answer), status, headers)
 
 
 class JsonReader:
@@ -80,9 +97,12 @@ class JsonReader:
     takes_lines = True
 
     def __init__(self, answer_path: str | None) -> None:
+        self.takes_text = answer_path is None
+        self.growing = Growing()
         self._asked = answer_path
         self._found: str | None = None
         self._marks_its_end = False
+        self._raw = False
 
     @property
     def needs_end_mark(self) -> bool:
@@ -90,17 +110,54 @@ class JsonReader:
         return self._marks_its_end
 
     def event(self, data: bytes) -> Piece:
-        """Read one event or line. Raises Unreadable."""
+        """Read one event or line; turn a text that holds all so far into what is new. Raises Unreadable."""
+        piece = self._read(data)
+        piece.text, piece.token = self.growing.add(piece.text)
+        return piece
+
+    def _read(self, data: bytes) -> Piece:
+        text = self._raw_text(data)
+        if text is not None:
+            return Piece(text)
         value = parse_json(data)
         path = self._asked or self._found
         if path is None:
             path = self._found = _first_text(value, EVENT_PATHS)
-        text = value if isinstance(value, str) and self._asked is None else _text_at(value, path)
-        piece = self._piece(value, text)
+        piece = self._piece(value, self._bare(value) or _text_at(value, path))
         if isinstance(value, dict):
             piece.ended = value.get("done") is True
             self._marks_its_end = self._marks_its_end or _has_end_field(value)
         return piece
+
+    def _raw_text(self, data: bytes) -> str | None:
+        """The data of an event as it is, from the first one on that is no JSON; None = it is JSON.
+
+        Small servers write "data: word". What begins like an object or a list of JSON is that, broken or not.
+        """
+        if self._asked is not None or data[:1] == b"{" or data[:2] in _LIST_STARTS:
+            return None
+        try:
+            if not self._raw:
+                parse_json(data)
+                return None
+        except Unreadable:
+            self._raw = True
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise Unreadable(not_json(data, error)) from None
+
+    def _bare(self, value: Any) -> str | None:
+        """An answer that is a text or a number by itself."""
+        if self._asked is not None or isinstance(value, bool):
+            return None
+        return (
+            value
+            if isinstance(value, str)
+            else json.dumps(value)
+            if isinstance(value, (int, float))
+            else None
+        )
 
     def events(self, lines: bytes) -> list[str | Piece] | None:  # noqa: ARG002
         """None: the answer may lie anywhere, so each event is read by itself."""
@@ -109,14 +166,15 @@ class JsonReader:
     def body(self, data: bytes) -> Piece:
         """Read a whole answer. Raises Unreadable."""
         value = parse_json(data)
-        if isinstance(value, str) and self._asked is None:
-            return Piece(value, bool(value))
-        path = self._asked or _first_text(value, ANSWER_PATHS)
+        bare = self._bare(value)
+        if bare is not None:
+            return Piece(bare, bool(bare))
+        path = self._asked or _first_text(value, ANSWER_PATHS) or _first_number(value, ANSWER_PATHS)
         return self._piece(value, _text_at(value, path))
 
     def _piece(self, value: Any, text: str | None) -> Piece:
-        error = value.get("error") if isinstance(value, dict) else None
-        if not text and error:
+        error = None if text else _error_in(value)
+        if error:
             return Piece(error=sentence_from_json(error))
         return Piece(
             text=text or "",
@@ -169,19 +227,46 @@ def at(value: Any, path: str) -> Any:
 
 
 def _text_at(value: Any, path: str | None) -> str | None:
-    """The answer as text; numbers and truth values are written as in JSON."""
+    """The answer as text. Numbers and truth values are written as in JSON, parts of an answer joined."""
     found = at(value, path) if path is not None else None
     if found is None or isinstance(found, str):
         return found
+    if _is_parts(found):
+        return "".join([part if isinstance(part, str) else content_text([part]) for part in found])
     if isinstance(found, (dict, list)):
         raise Unreadable(f"the answer at {path!r} is {keys_of(found)}, not a text: give --llm-json-answer")
     return json.dumps(found)
 
 
+def _is_parts(value: Any) -> bool:
+    """True for a list of texts, or of parts as chat messages have them."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(part, str) or isinstance(at(part, "text"), str) for part in value)
+
+
 def _first_text(value: Any, paths: Sequence[str]) -> str | None:
-    """The first path with a text that is not empty, else the first with an empty one."""
-    texts = {path: found for path in paths if isinstance(found := at(value, path), str)}
-    return next((path for path, found in texts.items() if found), next(iter(texts), None))
+    """The first path with a text that is not empty, else with parts, else with an empty text."""
+    found = {path: at(value, path) for path in paths}
+    wanted = (_is_text, _is_parts, lambda held: held == "")
+    return next((path for fits in wanted for path, held in found.items() if fits(held)), None)
+
+
+def _first_number(value: Any, paths: Sequence[str]) -> str | None:
+    return next((path for path in paths if type(at(value, path)) in (int, float)), None)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _error_in(value: Any) -> Any:
+    """What a body without an answer says is wrong, as servers do that never send another status than 200."""
+    if not isinstance(value, dict):
+        return None
+    told = value.get("error") or value.get("detail")
+    failed = value.get("success") is False or value.get("status") in _ERROR_WORDS
+    return told or (value if failed else None)
 
 
 def _has_end_field(value: dict[str, Any]) -> bool:
@@ -197,17 +282,37 @@ def _strings(value: Any) -> list[str]:
     return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
 
 
-def filled(value: Any, target: Target, prompt: Prompt) -> Any:
-    """A copy of the template with prompt and model in the places for them."""
+def filled(wanted: Any, target: Target, prompt: Prompt) -> Any:
+    """A copy of a template with prompt and model in their places; the system prompt too, where it has one.
+
+    Raises:
+        SetupError: it needs a model that is not known.
+    """
+    has_place = any("{system}" in text for text in _strings(wanted))
+    system, rest = _apart(prompt) if has_place else ("", prompt)
+    return _filled(wanted, target, rest, system)
+
+
+def _filled(value: Any, target: Target, prompt: Prompt, system: str) -> Any:
+    """A copy of the template with prompt, system prompt and model in the places for them."""
     if isinstance(value, dict):
-        return {key: filled(item, target, prompt) for key, item in value.items()}
+        return {key: _filled(item, target, prompt, system) for key, item in value.items()}
     if isinstance(value, list):
-        return [filled(item, target, prompt) for item in value]
+        return [_filled(item, target, prompt, system) for item in value]
     if value == "{messages}":
         return messages(prompt)
     if not isinstance(value, str):
         return value
     if "{model}" in value and target.model is None:
         raise SetupError('--llm-json-request has a "{model}", but no model is known: give --llm-model')
+    texts = {"prompt": prompt_text(prompt), "system": system, "model": target.model or ""}
     # One pass, so that a prompt which itself says "{model}" stays as it is.
-    return _HOLE.sub(lambda hole: prompt_text(prompt) if hole[1] == "prompt" else target.model or "", value)
+    return _HOLE.sub(lambda hole: texts[hole[1]], value)
+
+
+def _apart(prompt: Prompt) -> tuple[str, Prompt]:
+    """The text of the system messages, and the prompt without them."""
+    if isinstance(prompt, str):
+        return "", prompt
+    system = [content_text(each.get("content")) for each in prompt if each.get("role") in _SYSTEM]
+    return "\n".join(system), [each for each in prompt if each.get("role") not in _SYSTEM]

@@ -1,25 +1,29 @@
-"""What the two OpenAI dialects share: paths, the request's fields, usage."""
+"""What the OpenAI dialects share: paths, the request's fields, usage."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from pytest_llmserve.dialects.encoding import json_body, json_headers
 from pytest_llmserve.dialects.errors import sentence_from_json
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, Unreadable, keys_of, not_json, parse_json
+from pytest_llmserve.dialects.piece import Piece, keys_of, parse_json
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
+RESPONSES = "/responses"
 
-Answer = TypeVar("Answer")
-
-_UNREAD: tuple[type[Exception], ...] = (*UNPARSABLE, Unreadable)
+ENDPOINTS: dict[str, str] = {
+    CHAT: "openai-chat",
+    COMPLETIONS: "openai-completions",
+    RESPONSES: "openai-responses",
+}
+"""What a path may end with -> the API that is spoken there."""
 
 _VERSION = re.compile(r"/v\d+\Z")
 
@@ -32,7 +36,7 @@ class Usage(msgspec.Struct, gc=False):
 
 def split_path(path: str) -> tuple[str, str]:
     """A URL's path as (prefix, endpoint); the endpoint is "" when the path names none."""
-    for endpoint in (CHAT, COMPLETIONS):
+    for endpoint in ENDPOINTS:
         if path.endswith(endpoint):
             return path.removesuffix(endpoint), endpoint
     return path, ""
@@ -65,39 +69,6 @@ def openai_request(
     accept = "text/event-stream, application/json" if target.stream else "application/json"
     path = endpoint_path(target.path, endpoint)
     return HttpRequest("POST", path, json_body(body), json_headers(accept))
-
-
-def unread(data: bytes, error: Exception) -> Unreadable:
-    """The fault of an event or body that did not fit: not JSON, or JSON of wrong types."""
-    if isinstance(error, msgspec.ValidationError):
-        return Unreadable(f"not what the API promises ({error})")
-    return Unreadable(not_json(data, error))
-
-
-def read_lines(
-    lines: bytes,
-    decode: Callable[[bytes], list[Answer]],
-    token_text: Callable[[Answer], str | None],
-    event: Callable[[bytes], Piece],
-) -> list[str | Piece] | None:
-    """Read many events, one a line; see `Reader.events`.
-
-    Args:
-        lines: the data of the events.
-        decode: reads all lines.
-        token_text: the text of an event that is a plain token, None or "" for any other.
-        event: reads any event.
-    """
-    try:
-        answers = decode(lines)
-        texts = [token_text(answer) for answer in answers]
-        if len(texts) != lines.count(b"\n") + 1:  # two on a line, or one over two
-            return None
-        if all(texts):
-            return texts  # type: ignore[return-value]  # no None among them
-        return [text or event(line) for text, line in zip(texts, lines.split(b"\n"), strict=True)]
-    except _UNREAD:
-        return None
 
 
 def event_without_choices(data: bytes, usage: Usage | None) -> Piece:

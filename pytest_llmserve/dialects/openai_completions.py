@@ -15,11 +15,9 @@ from pytest_llmserve.dialects.openai import (
     Usage,
     event_without_choices,
     openai_request,
-    read_lines,
-    unread,
     without_choices,
 )
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, read_lines, unread
 from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 

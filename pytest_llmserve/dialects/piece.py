@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -12,8 +13,14 @@ UNPARSABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, ValueError, Rec
 """What a JSON parser raises for bytes that are no JSON, no UTF-8, or nested too deep."""
 
 
+Answer = TypeVar("Answer")
+
+
 class Unreadable(Exception):
     """The server sent what its API does not allow. The text is the sentence for the record."""
+
+
+_UNREAD: tuple[type[Exception], ...] = (*UNPARSABLE, Unreadable)
 
 
 class Piece(msgspec.Struct, gc=False):
@@ -94,6 +101,39 @@ def not_json(data: bytes, error: Exception) -> str:
     """The sentence for bytes that are not JSON."""
     why = "nested too deep" if isinstance(error, RecursionError) else str(error)
     return f"not valid JSON ({why}): {shown(data)}"
+
+
+def unread(data: bytes, error: Exception) -> Unreadable:
+    """The fault of an event or body that did not fit: not JSON, or JSON of wrong types."""
+    if isinstance(error, msgspec.ValidationError):
+        return Unreadable(f"not what the API promises ({error})")
+    return Unreadable(not_json(data, error))
+
+
+def read_lines(
+    lines: bytes,
+    decode: Callable[[bytes], list[Answer]],
+    token_text: Callable[[Answer], str | None],
+    event: Callable[[bytes], Piece],
+) -> list[str | Piece] | None:
+    """Read many events, one a line; see `Reader.events`.
+
+    Args:
+        lines: the data of the events.
+        decode: reads all lines.
+        token_text: the text of an event that is a plain token, None or "" for any other.
+        event: reads any event.
+    """
+    try:
+        answers = decode(lines)
+        texts = [token_text(answer) for answer in answers]
+        if len(texts) != lines.count(b"\n") + 1:  # two on a line, or one over two
+            return None
+        if all(texts):
+            return texts  # type: ignore[return-value]  # no None among them
+        return [text or event(line) for text, line in zip(texts, lines.split(b"\n"), strict=True)]
+    except _UNREAD:
+        return None
 
 
 def shown(data: bytes) -> str:

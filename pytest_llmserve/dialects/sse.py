@@ -17,18 +17,31 @@ _BOM = b"\xef\xbb\xbf"
 def whole_events(pieces: Sequence[bytes]) -> bytes | None:
     """The data of pieces of which each is one event, `data: {...}` and a blank line: a line each.
 
+    Each may bear a name, `event: ...` before its data, but not that of an error. Of the space behind
+    `data:` all have one or none.
+
     Returns:
         JSON lines, one for each piece in their order; None when a piece is anything else.
     """
     stream = b"".join(pieces)
     lines = stream.split(b"\n")
-    events = lines[:-1:2]
-    if any(lines[1::2]) or lines[-1] or b"\r" in stream:
+    named = stream.startswith(b"event: ")
+    step = 3 if named else 2
+    names, events = (lines[:-1:step], lines[named:-1:step])
+    if any(lines[step - 1 :: step]) or lines[-1] or b"\r" in stream:
         return None
-    if [len(event) + 2 for event in events] != list(map(len, pieces)):
+    if named and not all(name.startswith(b"event: ") and name != b"event: error" for name in set(names)):
         return None
-    data = [event[6:] for event in events if event.startswith(b"data: {")]
+    sizes = map(_named_size, names, events) if named else [len(event) + 2 for event in events]
+    if list(sizes) != list(map(len, pieces)):
+        return None
+    field = b"data:" if events[:1] and events[0].startswith(b"data:{") else b"data: "
+    data = [event[len(field) :] for event in events if event.startswith(field + b"{")]
     return b"\n".join(data) if len(data) == len(events) else None
+
+
+def _named_size(name: bytes, data: bytes) -> int:
+    return len(name) + len(data) + 3
 
 
 class EventSplitter:
@@ -51,15 +64,12 @@ class EventSplitter:
     def feed(self, data: bytes) -> Sequence[Frame]:
         """Take the next bytes; return the events they completed."""
         # The usual case: a server writes one event with one write, and one read brings it.
-        if (
-            self.idle
-            and data[:6] == b"data: "
-            and data[-2:] == b"\n\n"
-            and data.find(b"\n") == len(data) - 2
-            and b"\r" not in data
-        ):
-            self._started = True
-            return ((b"", data[6:-2]),)
+        if self.idle and data[-2:] == b"\n\n" and b"\r" not in data:
+            named = data.find(b"\n") + 1 if data[:7] == b"event: " else 0
+            if data[named : named + 5] == b"data:" and data.find(b"\n", named) == len(data) - 2:
+                self._started = True
+                start = named + 5 + (data[named + 5 : named + 6] == b" ")
+                return ((data[7 : named - 1] if named else b"", data[start:-2]),)
         events: list[Frame] = []
         for line in self._lines(data):
             self._take(line, events)

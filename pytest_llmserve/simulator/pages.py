@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 JSON = "application/json"
 CREATED_S = 1700000000
 OLLAMA_VERSION = "0.5.1"
-"""Of the API that is spoken."""
+TGI_VERSION = "3.3.5"
+"""Of the APIs that are spoken."""
 
 Page = Callable[["Simulator"], tuple[str, bytes]]
 """Returns content type and body."""
@@ -29,6 +30,10 @@ def pages(faces: tuple[str, ...]) -> dict[str, Page]:
         found |= {"/api/tags": _tags, "/api/version": _version}
     if any(name.startswith("gradio") for name in faces):
         found |= {"/config": _gradio_config, f"{gradio.PREFIX}/info": _gradio_info}
+    if "tgi" in faces:
+        found["/info"] = _info
+    if "kserve" in faces:
+        found |= {"/v2": _metadata, "/v2/models": _model_names, "/v2/health/ready": _health}
     return found
 
 
@@ -78,6 +83,20 @@ def _gradio_info(_: Simulator) -> tuple[str, bytes]:
     return JSON, wire.as_json(gradio.info())
 
 
+def _info(server: Simulator) -> tuple[str, bytes]:
+    settings = server.settings
+    told = {"model_id": settings.model, "version": TGI_VERSION, "max_concurrent_requests": settings.slots}
+    return JSON, wire.as_json(told | {"max_total_tokens": settings.context})
+
+
+def _metadata(_: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json({"name": "simulator", "version": "1", "extensions": ["generate"]})
+
+
+def _model_names(server: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json({"models": [server.settings.model]})
+
+
 def _openapi(server: Simulator) -> tuple[str, bytes]:
     answers: dict[str, Any] = {"200": {"description": "The answer."}, "4XX": {"description": "Refused."}}
     paths: dict[str, Any] = {}
@@ -85,7 +104,7 @@ def _openapi(server: Simulator) -> tuple[str, bytes]:
         content = {JSON: {"schema": face.schema}}
         paths[path] = {
             "post": {
-                "operationId": face.name,
+                "operationId": face.name + ("-stream" if path.endswith("_stream") else ""),
                 "requestBody": {"required": True, "content": content},
                 "responses": answers,
             }

@@ -23,6 +23,7 @@ class Question:
         stop: texts before which it ends.
         stream: it is sent as it comes.
         include_usage: its stream tells token counts at the end.
+        pieces: its stream has more than one event.
     """
 
     system: str = ""
@@ -34,6 +35,7 @@ class Question:
     stop: tuple[str, ...] = ()
     stream: bool = False
     include_usage: bool = False
+    pieces: bool = True
 
 
 def conversation(messages: Any, roles: frozenset[str]) -> Question:

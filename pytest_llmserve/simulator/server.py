@@ -12,7 +12,7 @@ from pytest_llmserve.simulator import wire
 from pytest_llmserve.simulator.connection import Connection
 from pytest_llmserve.simulator.counts import Counts
 from pytest_llmserve.simulator.exchange import Exchange
-from pytest_llmserve.simulator.faces import faces, openai
+from pytest_llmserve.simulator.faces import by_path, openai
 from pytest_llmserve.simulator.faces.face import Face, Queued
 from pytest_llmserve.simulator.faults.fault import Fault
 from pytest_llmserve.simulator.fields import Refused, parse_object
@@ -35,7 +35,7 @@ class Simulator:
     def __init__(self, settings: Settings, faults: list[Fault], log: TextIO | None = sys.stderr) -> None:
         self.settings = settings
         self.faults = faults
-        self.faces: dict[str, Face] = {face.path: face for face in faces(settings.faces)}
+        self.faces: dict[str, Face] = by_path(settings.faces, settings.model)
         self.slots = Slots(settings.slots)
         self.counts = Counts()
         self.under_way = 0
@@ -83,9 +83,8 @@ class Simulator:
         finally:
             self.under_way -= 1
 
-    async def _order(self, face: Face, request: wire.Request, connection: Connection) -> bool:
+    async def _order(self, face: Queued, request: wire.Request, connection: Connection) -> bool:
         """Give an order that can be read a number; refuse any other as if it was to be answered at once."""
-        assert isinstance(face, Queued)
         try:
             question = face.read(parse_object(request.body), self.settings.model)
             check_fit(question, self.settings.context)
@@ -93,8 +92,7 @@ class Simulator:
             return await self._exchange(face, request, connection)
         return await connection.answer(200, JSON, face.ordered(self._orders.take(request)))
 
-    async def _fetch(self, face: Face, request: wire.Request, connection: Connection) -> bool:
-        assert isinstance(face, Queued)
+    async def _fetch(self, face: Queued, request: wire.Request, connection: Connection) -> bool:
         if request.method != "GET":
             return await _refuse(connection, request, 405, "GET")
         order = self._orders.fetched(request)

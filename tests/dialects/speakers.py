@@ -111,7 +111,81 @@ def _text(text: str, finish: str | None = None, **more: Any) -> bytes:
     return event({"choices": [{"index": 0, "text": text, "finish_reason": finish}], **more})
 
 
+def line(value: Any) -> bytes:
+    """One line with this JSON."""
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def _said(text: str, **more: Any) -> bytes:
+    return line({"message": {"role": "assistant", "content": text}, "done": False, **more})
+
+
+def _token(text: str, whole: str | None = None, details: dict[str, Any] | None = None) -> bytes:
+    token = {"id": 1, "text": text, "logprob": -0.1, "special": False}
+    return event({"index": 1, "token": token, "generated_text": whole, "details": details})
+
+
+def _output(text: str, **more: Any) -> bytes:
+    return event({"model_name": "m", "model_version": "1", "text_output": text, **more})
+
+
+def _typed(kind: str, **fields: Any) -> bytes:
+    """An event that says by its type what it is, and by its name too."""
+    return event({"type": kind, **fields}, kind)
+
+
+def _delta(text: str) -> bytes:
+    return _typed(
+        "response.output_text.delta", item_id="msg_1", content_index=0, delta=text, sequence_number=4
+    )
+
+
+def _response(status: str, **fields: Any) -> dict[str, Any]:
+    return {"id": "resp_1", "object": "response", "status": status, **fields}
+
+
+def _message(text: str) -> list[dict[str, Any]]:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    return [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}]
+
+
+_CREATED = _typed("response.created", response=_response("in_progress", error=None, output=[], usage=None))
+_COMPLETED = _typed("response.completed", response=_response("completed", output=_message("one two")))
+_RESPONSE_ERROR = {"code": "server_error", "message": OUT_OF_MEMORY}
+
+
+def _block(kind: str, **fields: Any) -> bytes:
+    return _typed("content_block_delta", index=0, delta={"type": kind, **fields})
+
+
+_MESSAGE_START = _typed(
+    "message_start",
+    message={
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "content": [],
+        "model": "m",
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 25, "output_tokens": 1},
+    },
+)
+_BLOCK_START = _typed("content_block_start", index=0, content_block={"type": "text", "text": ""})
+_STOP = {"stop_reason": "end_turn", "stop_sequence": None}
+_MESSAGE_STOP = _typed("message_stop")
+_OVERLOADED = {"type": "overloaded_error", "message": OUT_OF_MEMORY}
+
 DONE = b"data: [DONE]\n\n"
+_LINES: dict[str, Any] = {
+    "content_type": LINES,
+    "idle": (b"\n", b"\r\n", b"  \n"),
+    "errors": (b'{"error":"CUDA out of memory"}\n', b'{"error":{"message":"CUDA out of memory"}}\n'),
+    "error_body": b'{"error":"CUDA out of memory"}',
+    "end": b'{"done":true}\n',
+    "target": {"model": "m"},
+    "asks_stream": (True, False),
+}
 
 SPEAKERS: dict[str, Speaker] = {
     "openai-chat": Speaker(
@@ -188,6 +262,216 @@ SPEAKERS: dict[str, Speaker] = {
         cumulative=True,
         no_reason="the function failed and the server gave no reason: see its log, or start the app with"
         " launch(show_error=True)",
+    ),
+    "ollama-generate": Speaker(
+        stream=line({"response": "one ", "done": False})
+        + line({"response": "two", "done": False})
+        + line({"response": "", "done": True, "done_reason": "stop"}),
+        body=b'{"model":"m","response":"one two","done":true,"done_reason":"stop"}',
+        counted=line({"response": "", "thinking": "hm", "done": False})
+        + line({"response": "caf\xe9 \u2028", "done": False})
+        + b"\r\n"
+        + line({"response": "", "done": True, "done_reason": "stop", "eval_count": SEVEN}),
+        counted_body=b'{"response":"one two","done":true,"eval_count":7,"prompt_eval_count":2}',
+        empty=line({"response": "", "done": True, "done_reason": "load"}),
+        empty_body=b'{"response":"","done":true,"done_reason":"load"}',
+        pieces=(
+            line({"response": "a", "done": False}),
+            line({"model": "m", "response": "\xe9", "done": False}),
+            line({"response": "", "done": False}),
+            line({"response": "b", "done": False, "eval_count": 3}),
+            line({"response": 7, "done": False}),
+        ),
+        quiet=(line({"response": "", "thinking": "hm", "done": False}),),
+        prompt_at="prompt",
+        system_at="system",
+        **_LINES,
+    ),
+    "ollama-chat": Speaker(
+        stream=_said("one ") + _said("two") + line({"done": True, "done_reason": "stop"}),
+        body=b'{"message":{"role":"assistant","content":"one two"},"done":true,"done_reason":"stop"}',
+        counted=line({"message": {"role": "assistant", "content": "", "thinking": "hm"}, "done": False})
+        + _said("caf\xe9 \u2028")
+        + b"\r\n"
+        + _said("", done=True, done_reason="stop", eval_count=SEVEN),
+        counted_body=b'{"message":{"content":"one two"},"done":true,"eval_count":7,"prompt_eval_count":2}',
+        empty=_said("", done=True, done_reason="load"),
+        empty_body=b'{"message":{"role":"assistant","content":""},"done":true,"done_reason":"load"}',
+        pieces=(
+            _said("a"),
+            line({"message": {"role": "assistant", "content": "\xe9", "images": None}, "done": False}),
+            _said(""),
+            line({"message": None, "done": False}),
+            line({"message": {"content": 7}, "done": False}),
+        ),
+        quiet=(
+            line({"message": {"content": "", "thinking": "hm"}, "done": False}),
+            line({"message": {"content": "", "tool_calls": [{"function": {"name": "f"}}]}, "done": False}),
+        ),
+        prompt_at="messages.0.content",
+        system_at="messages.0.content",
+        **_LINES,
+    ),
+    "tgi": Speaker(
+        stream=_token("one ") + _token("two", "one two", {"finish_reason": "length"}),
+        body=b'{"generated_text":"one two"}',
+        counted=_token("caf\xe9 \u2028")
+        + b": ping\n\n"
+        + event(
+            {
+                "index": 2,
+                "token": {"text": "</s>", "special": True},
+                "generated_text": "caf\xe9 \u2028",
+                "details": {"finish_reason": "eos_token", "generated_tokens": SEVEN},
+            }
+        ),
+        counted_body=b'[{"generated_text":"one two","details":{"generated_tokens":7}}]',
+        empty=event({"token": {"text": "</s>", "special": True}, "generated_text": "", "details": None}),
+        empty_body=b'{"generated_text":""}',
+        pieces=(
+            _token("a"),
+            _token("\xe9"),
+            _token(""),
+            event({"token": {"text": "<s>", "special": True}, "generated_text": None}),
+            _token("b", "ab"),
+            event({"token": 7}),
+        ),
+        errors=(
+            b'data:{"error":"CUDA out of memory","error_type":"generation"}\n\n',
+            *_SSE_ERRORS,
+        ),
+        error_body=b'{"error":"CUDA out of memory","error_type":"generation"}',
+        prompt_at="inputs",
+        asks_stream=(None, None),
+    ),
+    "kserve": Speaker(
+        stream=_output("one ", done=False) + _output("two", done=True),
+        body=b'{"model_name":"m","text_output":"one two"}',
+        counted=_output("caf\xe9 \u2028", finish_reason="None")
+        + _output("b", num_output_tokens=SEVEN, finish_reason="stop"),
+        counted_body=b'{"model_name":"m","text_output":["one two"],"num_output_tokens":7}',
+        empty=_output("", done=True),
+        empty_body=b'{"text_output":""}',
+        pieces=(
+            _output("a"),
+            _output("ab"),
+            _output("abc"),
+            _output("b", done=False),
+            _output("", done=True),
+            _output("c", num_output_tokens=1),
+            _output("d", finish_reason="stop"),
+            event({"text_output": ["e", "f"]}),
+            event({"text_output": 7}),
+        ),
+        prompt_at="text_input",
+        asks_stream=(None, None),
+    ),
+    "openai-responses": Speaker(
+        stream=_CREATED + _delta("one ") + _delta("two") + _COMPLETED,
+        body=json.dumps(_response("completed", output=_message("one two"), error=None)).encode(),
+        counted=_CREATED
+        + _typed("response.in_progress", response=_response("in_progress"))
+        + _typed("response.reasoning_summary_text.delta", delta="hm")
+        + _typed("response.output_item.added", item={"type": "message", "content": []})
+        + _delta("caf\N{LATIN SMALL LETTER E WITH ACUTE} ").replace(b"\\u00e9", b"\xc3\xa9 \xe2\x80\xa8")
+        + b": ping\n\n"
+        + _delta("b").replace(b"\n", b"\r\n")
+        + _typed("response.function_call_arguments.delta", delta="{}")
+        + _typed("response.output_text.done", text="whole")
+        + _typed(
+            "response.incomplete",
+            response=_response(
+                "incomplete",
+                output=_message("whole"),
+                incomplete_details={"reason": "max_output_tokens"},
+                usage={"input_tokens": 3, "output_tokens": SEVEN},
+            ),
+        ),
+        counted_body=b'{"output":[{"content":[{"text":"one two"}]}],"usage":{"output_tokens":7}}',
+        empty=_CREATED + _typed("response.completed", response=_response("completed", output=_message(""))),
+        empty_body=json.dumps(_response("completed", output=_message(""))).encode(),
+        pieces=(
+            _delta("a"),
+            _delta("\N{GRINNING FACE}"),
+            _typed("response.output_text.delta", delta=7),
+            _typed("response.reasoning_text.delta", delta="hm"),
+            _typed("response.output_text.delta", delta=""),
+            _typed("response.output_item.done", item={"type": "message"}),
+            _typed("response.completed", response=_response("completed", output=_message("all"))),
+            event({"type": "response.output_text.delta", "delta": "unnamed"}),
+        ),
+        quiet=(
+            _typed("response.reasoning_text.delta", delta="hm"),
+            _typed("response.reasoning_summary_text.delta", delta="hm"),
+            _typed("response.refusal.delta", delta="no"),
+            _typed("response.function_call_arguments.delta", delta="{"),
+        ),
+        errors=(
+            *_SSE_ERRORS,
+            _typed("error", **_RESPONSE_ERROR, param=None, sequence_number=3),
+            event({"type": "error", **_RESPONSE_ERROR}),
+            _typed("response.failed", response=_response("failed", error=_RESPONSE_ERROR, output=[])),
+        ),
+        error_body=json.dumps(_response("failed", error=_RESPONSE_ERROR, output=[])).encode(),
+        end=_COMPLETED,
+        prompt_at="input",
+        system_at="input.0.content",
+    ),
+    "anthropic-messages": Speaker(
+        stream=_MESSAGE_START
+        + _BLOCK_START
+        + _block("text_delta", text="one ")
+        + _block("text_delta", text="two")
+        + _typed("message_delta", delta=_STOP)
+        + _MESSAGE_STOP,
+        body=b'{"type":"message","content":[{"type":"text","text":"one two"}],"stop_reason":"end_turn"}',
+        counted=_MESSAGE_START
+        + _typed("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
+        + _typed("ping")
+        + _block("thinking_delta", thinking="hm")
+        + _block("signature_delta", signature="EqQBCgIYAhIM")
+        + _typed("content_block_stop", index=0)
+        + _BLOCK_START
+        + _block("text_delta", text="caf\N{LATIN SMALL LETTER E WITH ACUTE}").replace(
+            b"\\u00e9", b"\xc3\xa9 \xe2\x80\xa8"
+        )
+        + b": ping\n\n"
+        + _block("text_delta", text="b").replace(b"\n", b"\r\n")
+        + _typed("message_delta", delta=_STOP, usage={"output_tokens": SEVEN})
+        + _MESSAGE_STOP,
+        counted_body=b'{"content":[{"type":"text","text":"one two"}],"usage":{"output_tokens":7}}',
+        empty=_MESSAGE_START + _BLOCK_START + _typed("message_delta", delta=_STOP) + _MESSAGE_STOP,
+        empty_body=b'{"content":[],"stop_reason":"end_turn"}',
+        pieces=(
+            _block("text_delta", text="a"),
+            _block("text_delta", text="\N{GRINNING FACE}"),
+            _block("text_delta", text=7),
+            _block("thinking_delta", thinking="hm"),
+            _BLOCK_START,
+            _typed("message_delta", delta=_STOP, usage={"output_tokens": 3}),
+            _MESSAGE_STOP,
+            event({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "unnamed"}}),
+        ),
+        quiet=(
+            _block("thinking_delta", thinking="hm"),
+            _block("input_json_delta", partial_json='{"'),
+            _typed("content_block_start", index=1, content_block={"type": "tool_use", "name": "f"}),
+        ),
+        idle=(
+            b": ping\n\n",
+            _typed("ping"),
+            b"event: ping\ndata: \n\n",
+            _block("signature_delta", signature="E"),
+        ),
+        errors=(
+            *_SSE_ERRORS,
+            _typed("error", error=_OVERLOADED),
+            event({"type": "error", "error": _OVERLOADED}),
+        ),
+        error_body=json.dumps({"type": "error", "error": _OVERLOADED}).encode(),
+        end=_MESSAGE_STOP,
+        prompt_at="messages.0.content",
+        system_at="system",
     ),
     "json": Speaker(
         stream=event({"text": "one ", "done": False}) + event({"text": "two", "done": True}),

@@ -28,6 +28,7 @@ ENDINGS = [
     exchange.NOT_HTTP,
 ]
 TYPES = [None, EVENT_STREAM, "application/json", "application/x-ndjson", "text/plain", "text/html", ";;\x00"]
+MAY_BE_TEXT = (None, "text/plain", ";;\x00")
 PACKED = [None, "gzip", "deflate", "br", "identity", "GZIP"]
 DICTIONARY = [
     *(b"data:", b"data: ", b"event: error\n", b"[DONE]", b"\n\n", b"\r", b"\r\n", b":", b"{", b"}", b"null"),
@@ -204,7 +205,11 @@ def test_cuts_never_change_the_answer(api: str, data: st.DataObject, decode: Dec
     how = {"content_type": kind, "ending": ending, **SPEAKERS[api].target}
     whole = decode(api, body, **how)
     cut = decode(api, pieces_of(data, body), **how)
-    assert essence(cut) == essence(whole)
+    if api == "json" and kind in MAY_BE_TEXT:  # of plain text a piece is a chunk
+        assert cut.outcome == whole.outcome
+        assert cut.outcome != OK or cut.text == whole.text
+    else:
+        assert essence(cut) == essence(whole)
 
 
 ODD_EVENTS = [

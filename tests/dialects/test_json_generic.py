@@ -136,9 +136,9 @@ def test_the_answer_is_taken_as_text(body: str, path: str | None, text: str, dec
     ("body", "path", "error"),
     [
         (
-            '{"id": 1, "reply": "x"}',
+            '{"id": 1, "said": "x"}',
             None,
-            "no answer at any usual place: the server sent the keys id, reply; give --llm-json-answer",
+            "no answer at any usual place: the server sent the keys id, said; give --llm-json-answer",
         ),
         (
             '{"id": 1}',
@@ -259,3 +259,152 @@ def test_a_stream_without_the_answer_names_what_came(decode: Decode) -> None:
 @pytest.mark.parametrize("path", ["a.9", "a.-1", "a.x", "b", "a.0.c.d", ""])
 def test_a_path_that_leads_nowhere_finds_nothing(path: str) -> None:
     assert at({"a": [{"c": 1}]}, path) is None
+
+
+@pytest.mark.parametrize(
+    ("template", "body"),
+    [
+        ('{"system": "{system}", "q": "{prompt}"}', {"system": "be brief", "q": "hi"}),
+        ('{"system": "{system}", "chat": "{messages}"}', {"system": "be brief", "chat": MESSAGES[1:]}),
+        ('{"q": "[{system}] {prompt}", "n": 1.50}', {"q": "[be brief] hi", "n": 1.5}),
+    ],
+)
+def test_a_system_prompt_has_a_place_of_its_own(template: str, body: Any, make_target: Any) -> None:
+    assert sent(make_target, MESSAGES, json_request=template) == body
+
+
+def test_without_a_system_prompt_its_place_is_empty(make_target: Any) -> None:
+    template = '{"system": "{system}", "q": "{prompt}"}'
+    assert sent(make_target, "{system}", json_request=template) == {"system": "", "q": "{system}"}
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "text"),
+    [
+        ('{"label": "positive", "score": 0.98}', None, "positive"),
+        ('{"label": "positive", "score": 0.98}', "score", "0.98"),
+        ('[{"label": "NEGATIVE", "score": 0.5}]', None, "NEGATIVE"),
+        ('[[{"label": "LABEL_1", "score": 0.5}]]', None, "LABEL_1"),
+        ('{"answer": 42}', None, "42"),
+        ('{"result": 0.5, "id": 7}', None, "0.5"),
+        ("42", None, "42"),
+        ('{"predictions": ["a"]}', None, "a"),
+        ('{"output": ["one", " two"]}', None, "one two"),
+        ('{"output": ["one", " two"]}', "output", "one two"),
+        ('{"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}', None, "ab"),
+        ('["a", "b"]', None, "a"),
+        ('{"text": "", "token": 5, "output": ["x"]}', None, "x"),
+        ('{"response": "yes", "detail": "cached", "success": true}', None, "yes"),
+    ],
+)
+def test_answers_of_other_shapes_are_taken_too(
+    body: str, path: str | None, text: str, decode: Decode
+) -> None:
+    decoded = decode("json", body.encode(), content_type=JSON, json_answer=path)
+    assert (decoded.outcome, decoded.text) == ("ok", text)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ('{"detail": "model is not loaded"}', "model is not loaded"),
+        ('{"detail": [{"loc": ["body", "prompt"], "msg": "Field required"}]}', "body.prompt: Field required"),
+        ('{"error": "busy", "response": null}', "busy"),
+        ('{"status": "error", "message": "busy"}', "busy"),
+        ('{"success": false, "msg": "busy"}', "busy"),
+    ],
+)
+def test_an_error_with_status_200_is_an_error(body: str, error: str, decode: Decode) -> None:
+    decoded = decode("json", body.encode(), content_type=JSON)
+    assert (decoded.outcome, decoded.error) == ("server_error_in_stream", error)
+
+
+def test_a_stream_of_all_text_so_far_is_told_as_what_is_new(decode: Decode) -> None:
+    """As servers do that were written for a page which shows the whole each time."""
+    events = [
+        b'data: {"text": %s}\n\n' % json.dumps(text).encode() for text in ("a", "ab", "abc", "abc", "abcd")
+    ]
+    decoded = decode("json", events)
+    assert (decoded.outcome, decoded.text, decoded.token_ns) == ("ok", "abcd", (1000, 1001, 1002, 1004))
+    assert decode("json", [b'data: "a"\n\n', b'data: "ab"\n\n']).text == "aab", "two may be chance"
+
+
+TEXT = "text/plain; charset=utf-8"
+CAFE = "Caf\u00e9 \u2028[1a2b] ".encode()
+
+
+@pytest.mark.parametrize("content_type", [TEXT, "text/markdown", None])
+def test_plain_text_is_an_answer_and_each_piece_a_chunk(content_type: str | None, decode: Decode) -> None:
+    """FastAPI's StreamingResponse, which without a media type has no Content-Type at all."""
+    decoded = decode("json", [b"d", b"ear ", CAFE[:4], CAFE[4:], b" ", b"[DONE]"], content_type=content_type)
+    assert (decoded.outcome, decoded.text) == ("ok", "dear " + CAFE.decode() + " [DONE]")
+    assert decoded.token_ns == (1001, 1002, 1003, 1004, 1005)
+    assert (decoded.output_tokens, decoded.tokens_from) == (5, "estimated")
+
+
+@pytest.mark.parametrize("body", [b"positive", b"dat", b" da", b'"Yes," it said.', b"[1] See there."])
+def test_plain_text_of_known_length_is_one_answer(body: bytes, decode: Decode) -> None:
+    """FastAPI's PlainTextResponse: no more is known than when it was all there."""
+    length = [("content-length", str(len(body)))]
+    decoded = decode("json", [body[:1], body[1:]], content_type=TEXT, headers=length)
+    assert (decoded.outcome, decoded.text, decoded.token_ns) == ("ok", body.decode(), (1001,))
+    assert decoded.output_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("body", "ending", "outcome", "error"),
+    [
+        (b"", "complete", "malformed", "empty answer: status 200 with no body"),
+        (b" \n", "complete", "malformed", "empty answer: status 200 with no text, reasoning or tool call"),
+        (b"Caf\xff", "complete", "malformed", "the text is not UTF-8: invalid start byte"),
+        (b"Caf\xc3", "complete", "cut_off", "the text ended inside a character"),
+        (
+            b"Caf",
+            "closed_early",
+            "cut_off",
+            "the connection was closed in the middle of the answer, after 1 token chunk",
+        ),
+        (b'{"detail": "busy"}', "complete", "server_error_in_stream", "busy"),
+    ],
+)
+def test_what_plain_text_cannot_be(
+    body: bytes, ending: str, outcome: str, error: str, decode: Decode
+) -> None:
+    decoded = decode("json", body, content_type=TEXT, ending=ending)
+    assert (decoded.outcome, decoded.error) == (outcome, error)
+
+
+def test_text_is_no_answer_where_a_place_in_json_was_named(decode: Decode) -> None:
+    decoded = decode("json", b"hello", content_type=TEXT, json_answer="label")
+    assert (decoded.outcome, decoded.error) == (
+        "malformed",
+        "neither an event stream nor JSON (text/plain; charset=utf-8): 'hello'",
+    )
+    event = decode("json", b"data: hello\n\n", json_answer="label")
+    assert event.outcome == "malformed"
+
+
+def test_events_may_hold_words_as_they_are(decode: Decode) -> None:
+    """Small servers write "data: word"; a word may look like a number, or begin like a list."""
+    words = [b"[1a2b]", b" one", b" 2", b"null", b'"', b" {x}"]
+    decoded = decode("json", [b"data: " + word + b"\n\n" for word in words] + [b"data: [DONE]\n\n"])
+    assert (decoded.outcome, decoded.text, len(decoded.token_ns)) == ("ok", b"".join(words).decode(), 6)
+    assert decode("json", b'data: a\n\ndata: {"error": "busy"}\n\n').error == "busy"
+    assert decode("json", b"data: a\xff\n\n").outcome == "malformed"
+
+
+@pytest.mark.parametrize("content_type", [JSON, "application/json; charset=utf-8", None])
+def test_lines_that_are_called_json_are_lines(content_type: str | None, decode: Decode) -> None:
+    """FastAPI's StreamingResponse(media_type="application/json"); each token at its own stamp."""
+    lines = [b'{"text": "a"}\n', b'{"text": "b"}\r\n', b'{"text"', b': "c"}\n', b'{"text": "d"}']
+    decoded = decode("json", lines, content_type=content_type)
+    assert (decoded.outcome, decoded.text, decoded.token_ns) == ("ok", "abcd", (1000, 1001, 1003, 1004))
+    assert decode("json", b"".join(lines), content_type=content_type).text == "abcd"
+
+
+@pytest.mark.parametrize("body", [b'{"text": "a"}\n', b'{\n "text":\n\n "a"\n}\n', b' {"text": "a"}\r\n\r\n'])
+def test_one_json_on_lines_is_one_answer(body: bytes, decode: Decode) -> None:
+    for pieces in ([body], [body[k : k + 1] for k in range(len(body))]):
+        decoded = decode("json", pieces, content_type=JSON)
+        assert (decoded.outcome, decoded.text, decoded.output_tokens) == ("ok", "a", None)
+        assert decoded.token_ns == (999 + len(pieces),)

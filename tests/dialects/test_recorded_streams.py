@@ -14,6 +14,7 @@ from pytest_llmserve.domain.exchange import CLOSED_EARLY, Decoded
 
 SSE = "text/event-stream"
 JSON = "application/json"
+LINES = "application/x-ndjson"
 
 
 class Recorded(NamedTuple):
@@ -102,6 +103,54 @@ OLLAMA_LINES = (
     b'{"model":"m","response":" sky","done":false}\n'
     b'{"model":"m","response":"","done":true,"done_reason":"stop","eval_count":9}\n'
 )
+OLLAMA_AT = '"model":"gemma4","created_at":"2025-10-26T17:15:24.097767Z"'
+OLLAMA_COUNTS = (
+    '"total_duration":4883583458,"load_duration":1334875,"prompt_eval_count":26,'
+    '"prompt_eval_duration":342546000,"eval_count":282,"eval_duration":4535599000'
+)
+OLLAMA_GENERATE = events(  # https://docs.ollama.com/api/streaming
+    '{%s,"response":"That","done":false}' % OLLAMA_AT,
+    '{%s,"response":"\'","done":false}' % OLLAMA_AT,
+    '{%s,"response":"","done":true,"done_reason":"stop","context":[1,2,3],%s}' % (OLLAMA_AT, OLLAMA_COUNTS),
+    end="\n",
+    prefix="",
+)
+OLLAMA_CHAT = events(  # https://github.com/ollama/ollama/blob/main/docs/api.md
+    '{%s,"message":{"role":"assistant","content":"The","images":null},"done":false}' % OLLAMA_AT,
+    '{%s,"message":{"role":"assistant","content":" sky"},"done":false}' % OLLAMA_AT,
+    '{%s,"done":true,%s}' % (OLLAMA_AT, OLLAMA_COUNTS),
+    end="\n",
+    prefix="",
+)
+OLLAMA_BODY = (
+    '{%s,"response":"The sky","done":true,"done_reason":"stop","context":[1,2,3],%s}'
+    % (OLLAMA_AT, OLLAMA_COUNTS)
+).encode()
+OLLAMA_CHAT_BODY = (
+    '{%s,"message":{"role":"assistant","content":"Hello!"},"done":true,%s}' % (OLLAMA_AT, OLLAMA_COUNTS)
+).encode()
+TGI_NATIVE = events(  # https://huggingface.co/docs/text-generation-inference: no space behind "data:"
+    '{"index":1,"token":{"id":16,"text":"Deep","logprob":-0.34,"special":false},'
+    '"generated_text":null,"details":null}',
+    '{"index":2,"token":{"id":2,"text":"</s>","logprob":-0.1,"special":true},"generated_text":"Deep",'
+    '"details":{"finish_reason":"eos_token","generated_tokens":2,"seed":null,"input_length":5}}',
+    prefix="data:",
+)
+TGI_BODY = (
+    b'{"generated_text":"Deep","details":{"finish_reason":"eos_token","generated_tokens":2,"seed":null,'
+    b'"prefill":[],"tokens":[{"id":16,"text":"Deep","logprob":-0.34,"special":false}]}}'
+)
+TRITON_STREAM = events(  # https://github.com/triton-inference-server/vllm_backend
+    '{"model_name":"vllm_model","model_version":"1","text_output":" Triton"}',
+    '{"model_name":"vllm_model","model_version":"1","text_output":" serves"}',
+    '{"model_name":"vllm_model","model_version":"1","text_output":""}',
+)
+TRITON_GROWING = (
+    events(  # accumulate_tokens of https://github.com/triton-inference-server/tensorrtllm_backend
+        *('{"model_name":"tensorrt_llm_bls","text_output":"%s"}' % text for text in ("A", "A b", "A b c")),
+    )
+)
+KSERVE_BODY = b'{"text_output":"model output","model_name":"mymodel","model_version":"1"}'
 TGI_STREAM = events(
     '{"index":1,"token":{"id":1,"text":"Deep","special":false},"generated_text":null,"details":null}',
     '{"index":2,"token":{"id":2,"text":" \u2028end","special":false},"generated_text":"Deep \u2028end",'
@@ -140,6 +189,15 @@ RECORDED: dict[str, Recorded] = {
     "gradio 4": Recorded("gradio", SSE, GRADIO_4, "t0 t1 t2 ", 3, 3, "estimated", None),
     "gradio 6 chat": Recorded("gradio", SSE, GRADIO_6_CHAT, "you said hi", 3, 3, "estimated", None),
     "gradio run": Recorded("gradio", JSON, GRADIO_RUN, "w0 w1 w2", 1, None, None, None),
+    "Ollama": Recorded("ollama-generate", LINES, OLLAMA_GENERATE, "That'", 2, 282, "usage", "stop"),
+    "Ollama body": Recorded("ollama-generate", JSON, OLLAMA_BODY, "The sky", 1, 282, "usage", "stop"),
+    "Ollama chat": Recorded("ollama-chat", LINES, OLLAMA_CHAT, "The sky", 2, 282, "usage", None),
+    "Ollama chat body": Recorded("ollama-chat", JSON, OLLAMA_CHAT_BODY, "Hello!", 1, 282, "usage", None),
+    "TGI": Recorded("tgi", SSE, TGI_NATIVE, "Deep", 1, 2, "usage", "eos_token"),
+    "TGI body": Recorded("tgi", JSON, TGI_BODY, "Deep", 1, 2, "usage", "eos_token"),
+    "Triton": Recorded("kserve", SSE, TRITON_STREAM, " Triton serves", 2, 2, "estimated", None),
+    "Triton, all text so far": Recorded("kserve", SSE, TRITON_GROWING, "A b c", 3, 3, "estimated", None),
+    "KServe body": Recorded("kserve", JSON, KSERVE_BODY, "model output", 1, None, None, None),
     "json body": Recorded(
         "json", JSON, '{"response": "gr\u00fcn"}'.encode(), "gr\u00fcn", 1, None, None, None
     ),
@@ -168,8 +226,8 @@ def expected(recorded: Recorded) -> tuple[Any, ...]:
 
 
 def test_every_dialect_is_recorded_streamed_and_unstreamed() -> None:
-    for content_type in (SSE, JSON):
-        assert {item.api for item in RECORDED.values() if item.content_type == content_type} == set(DIALECTS)
+    for types in ((SSE, LINES), (JSON,)):
+        assert {item.api for item in RECORDED.values() if item.content_type in types} == set(DIALECTS)
 
 
 @every_recorded

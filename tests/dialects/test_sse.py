@@ -33,6 +33,8 @@ def split(*pieces: bytes) -> list[tuple[bytes, bytes]]:
         (b": comment\ndata: a\n\n", [(b"", b"a")]),
         (b"event: error\ndata: a\n\ndata: b\n\n", [(b"error", b"a"), (b"", b"b")]),
         (b"event: error\ndata: a\n\n", [(b"error", b"a")]),
+        (b"event:  x \ndata: a\n\n", [(b" x ", b"a")]),
+        (b"event: x\ndata: a\ndata: b\n\n", [(b"x", b"a\nb")]),
         (b"event: ping\n\ndata: a\n\n", [(b"", b"a")]),
         (b"id: 1\nretry: 5\nodd: x\nno colon\ndata: a\n\n", [(b"", b"a")]),
         (b"\xef\xbb\xbfdata: a\n\n", [(b"", b"a")]),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from pytest_llmserve.simulator.counts import Counts, page
-from pytest_llmserve.simulator.faces import FACES, faces
-from pytest_llmserve.simulator.faces.face import Answer
+from pytest_llmserve.simulator.faces import FACES, by_path, faces
+from pytest_llmserve.simulator.faces.face import Answer, TwoPaths
+from pytest_llmserve.simulator.fields import Refused
 from pytest_llmserve.simulator.question import Question
 
 ANSWER = Answer(
@@ -35,6 +37,8 @@ TEXT = '{"id": "cmpl-3", "object": "text_completion", "created": 1691138839, "mo
 DELTA = ', "choices": [{"index": 0, "delta": %s, "logprobs": null, "finish_reason": %s}]}\n\n'
 PIECE = ', "choices": [{"index": 0, "text": %s, "logprobs": null, "finish_reason": %s}]}\n\n'
 RUN = '{"data": ["Hi there"], "is_generating": false, "duration": 0.008, "average_duration": 0.008}'
+TGI = '{"index": %d, "token": {"id": %d, "text": "%s", "logprob": -0.5, "special": %s}, "generated_text": '
+DETAILS = '"finish_reason": "eos_token", "generated_tokens": 3, "seed": null'
 
 STREAMS = {
     "openai-chat": [
@@ -68,6 +72,20 @@ STREAMS = {
         (7, 'event: complete\ndata: ["Hi there"]\n\n'),
     ],
     "gradio-run": [(7, RUN)],
+    "tgi": [
+        (5, "data:" + TGI % (1, 1, "Hi", "false") + "null, " + '"details": null}\n\n'),
+        (7, "data:" + TGI % (2, 2, " there", "false") + "null, " + '"details": null}\n\n'),
+        (
+            7,
+            "data:"
+            + TGI % (3, 3, "</s>", "true")
+            + '"Hi there", "details": {%s, "input_length": 4}}\n\n' % DETAILS,
+        ),
+    ],
+    "kserve": [
+        (5, 'data: {"model_name": "m", "model_version": "1", "text_output": "Hi"}\n\n'),
+        (7, 'data: {"model_name": "m", "model_version": "1", "text_output": " there"}\n\n'),
+    ],
     "json": [(7, '{"response": "Hi there"}')],
 }
 WHOLE = {
@@ -82,6 +100,11 @@ WHOLE = {
     "ollama-chat": AT + ', "message": {"role": "assistant", "content": "Hi there"}, ' + COUNTS,
     "gradio": RUN,
     "gradio-run": RUN,
+    "tgi": '{"generated_text": "Hi there", "details": {' + DETAILS + ', "prefill": [], "tokens": ['
+    '{"id": 1, "text": "Hi", "logprob": -0.5, "special": false},'
+    ' {"id": 2, "text": " there", "logprob": -0.5, "special": false},'
+    ' {"id": 3, "text": "</s>", "logprob": -0.5, "special": true}]}}',
+    "kserve": '{"model_name": "m", "model_version": "1", "text_output": "Hi there"}',
     "json": '{"response": "Hi there"}',
 }
 
@@ -90,7 +113,8 @@ WHOLE = {
 def test_an_answer_goes_over_the_wire_as_the_api_has_it(name):
     """Streamed, each part at its time, and whole; the counts are those of the tokens that are sent."""
     (face,) = faces([name])
-    parts = face.parts(Question(include_usage=True), ANSWER)
+    streamed = face.streamed() if isinstance(face, TwoPaths) else face
+    parts = streamed.parts(Question(include_usage=True), ANSWER)
     assert [(part.due_ms, part.data.decode()) for part in parts] == STREAMS[name]
     assert sum(part.tokens for part in parts) == 2
     assert face.whole(ANSWER).decode() == WHOLE[name]
@@ -124,8 +148,48 @@ def test_ollama_loads_the_model_for_an_empty_prompt():
     assert generate.whole(LOADED).decode() == at + ', "done": true, "done_reason": "load"}'
 
 
+def test_a_path_of_its_own_asks_for_a_stream():
+    """Of TGI and of the protocol of KServe, whose path names the model; a later row has its path."""
+    spoken = by_path(list(FACES), "m")
+    assert {path: face.name for path, face in spoken.items() if "generate" in path and "api" not in path} == {
+        "/generate": "json",
+        "/generate_stream": "tgi",
+        "/v2/models/m/generate": "kserve",
+        "/v2/models/m/generate_stream": "kserve",
+    }
+    assert by_path(["tgi"], "m")["/generate"].name == "tgi"
+    for path, body in (("/generate_stream", {"inputs": "hi"}), ("/generate", {"inputs": "hi"})):
+        assert by_path(["tgi"], "m")[path].read(body, "m").stream is (path == "/generate_stream")
+
+
+def test_tgi_cuts_off_without_a_special_token_and_counts_when_asked():
+    """The last token has the whole text then; `details` ask for counts."""
+    (whole, stream) = by_path(["tgi"], "m").values()
+    cut = replace(ANSWER, finish="length")
+    assert len(stream.parts(Question(), cut)) == 2
+    last = json.loads(stream.parts(Question(), cut)[-1].data[5:])
+    assert (last["token"]["text"], last["generated_text"], last["details"]) == (" there", "Hi there", None)
+    assert json.loads(whole.whole(cut))["details"]["generated_tokens"] == 2
+    asked = stream.read({"inputs": "hi", "parameters": {"details": True, "max_new_tokens": 5}}, "m")
+    assert asked == Question(prompt="hi", input_tokens=1, most_tokens=5, stream=True, include_usage=True)
+
+
+def test_kserve_streams_in_pieces_only_where_it_is_told_to():
+    """As Triton's backends: `stream` in the parameters or beside them; not at the path for whole answers."""
+    whole, stream = by_path(["kserve"], "m").values()
+    body = {"text_input": "hi", "max_tokens": 9, "parameters": {"max_tokens": 5}}
+    asked = stream.read(body, "m")
+    assert asked == Question(prompt="hi", input_tokens=1, most_tokens=5, stream=True, pieces=False)
+    (part,) = stream.parts(asked, ANSWER)
+    assert (part.due_ms, part.tokens, b'"Hi there"' in part.data) == (7, 2, True)
+    for more in ({"stream": True}, {"parameters": {"stream": True}}):
+        assert stream.read({**body, **more}, "m").pieces
+        with pytest.raises(Refused, match="generate expects model to produce exactly 1 response"):
+            whole.read({**body, **more}, "m")
+
+
 def test_errors_are_worded_as_the_api_words_them():
-    """An object of OpenAI's, a text of Ollama's."""
+    """An object of OpenAI's, a text of the others."""
     told = {face.name: json.loads(face.error("no", 400)) for face in faces(list(FACES))}
     openai = {"error": {"message": "no", "type": "invalid_request_error", "code": 400}}
     assert told["openai-chat"] == told["openai-completions"] == told["json"] == openai
@@ -133,6 +197,10 @@ def test_errors_are_worded_as_the_api_words_them():
     (app,) = faces(["gradio"])
     assert json.loads(app.error("no", 500)) == {"error": "no"}
     assert told["ollama-generate"] == told["ollama-chat"] == {"error": "no"}
+    assert told["ollama-generate"] == told["ollama-chat"] == told["kserve"] == {"error": "no"}
+    assert told["tgi"] == {"error": "no", "error_type": "validation"}
+    kinds = [json.loads(faces(["tgi"])[0].error("no", status))["error_type"] for status in (424, 429, 500)]
+    assert kinds == ["generation", "overloaded", "incomplete_generation"]
 
 
 def test_the_page_of_metrics_has_the_names_of_vllm():

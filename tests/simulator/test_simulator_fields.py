@@ -106,12 +106,14 @@ ODD = [
 def test_no_value_of_any_field_is_more_than_refused(name):
     """Nor any in an object or a list in it: never an exception of another kind."""
     (face,) = faces([name])
-    sound = {"model": "m", "prompt": "hi", "messages": HI, "stream": True, "options": {}, "data": ["hi", 3]}
+    sound = {"model": "m", "prompt": "hi", "messages": HI, "options": {}, "inputs": "hi", "text_input": "hi"}
+    sound["data"] = ["hi", 3]
     refused = []
     for field in {**face.schema["properties"], "messages": 0, "options": 0, "role": 0, "content": 0}:
         for value in ODD:
             bodies = [{**sound, field: value}, {**sound, "messages": [{**HI[0], field: value}]}]
-            for body in [*bodies, {**sound, "options": {field: value}}, {**sound, field: [{"type": value}]}]:
+            bodies += [{**sound, place: {field: value}} for place in ("options", "parameters")]
+            for body in [*bodies, {**sound, field: [{"type": value}]}]:
                 try:
                     question = face.read(body, "m")
                     ended(question, answer(question.system, question.prompt, 2, earlier=question.earlier))
@@ -128,6 +130,33 @@ def test_another_model_is_not_found():
     assert refusal(chat.read, {"messages": HI, "model": "gpt-9"}, "m") == expected
     assert refusal(generate.read, {"model": "gpt-9"}, "m") == (404, "model 'gpt-9' not found")
     assert refusal(generate.read, {}, "m") == (400, "model is required")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "message"),
+    [
+        ("tgi", {}, 422, "inputs is missing, not a text"),
+        ("tgi", {"inputs": ""}, 422, "Input validation error: `inputs` cannot be empty"),
+        (
+            "tgi",
+            {"inputs": "hi", "parameters": {"temperature": 0}},
+            422,
+            "parameters.temperature is 0: it must be over 0",
+        ),
+        ("tgi", {"inputs": "hi", "parameters": []}, 422, "parameters is a list, not an object"),
+        ("kserve", {}, 400, "text_input is missing, not a text"),
+        ("kserve", {"text_input": "hi", "stop": 5}, 400, "stop is a number, not a text or a list of texts"),
+        (
+            "kserve",
+            {"text_input": "hi", "parameters": {"top_p": 2}},
+            400,
+            "parameters.top_p is 2: it must be over 0 and at most 1",
+        ),
+    ],
+)
+def test_parameters_stand_in_an_object(name, body, status, message):
+    """Of TGI, and of the protocol of KServe."""
+    assert refusal(faces([name])[0].read, body, "m") == (status, message)
 
 
 def test_unknown_fields_and_nulls_are_passed_over():
@@ -190,5 +219,7 @@ def test_every_api_describes_its_body():
         "ollama-chat": ["model"],
         "gradio": ["data"],
         "gradio-run": ["data"],
+        "tgi": ["inputs"],
+        "kserve": ["text_input"],
         "json": ["prompt"],
     }

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import pytest_llmserve
-from pytest_llmserve.dialects import DIALECTS
+from pytest_llmserve.dialects import DIALECTS, dialect
+from pytest_llmserve.dialects.encoding import limited
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.ready import wait_ready
@@ -73,7 +74,8 @@ def test_every_dialect_of_ours_gets_an_answer(started, api):
     target = target_from_url(url)
     endpoint = wait_ready(type(target)(**{**target_fields(target), "api": api}), limit_ns=NS_PER_S * 20)
     try:
-        reply = endpoint.generate("Say hi.", max_tokens=3)
+        limit = next(iter(dialect(api).limit_names), "max_tokens")
+        reply = endpoint.generate("Say hi.", **limited(limit, 3))
     finally:
         endpoint.close()
     assert reply.ok

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from pytest_llmserve.simulator.faults.fault import Part, Stream
+
 TEXTS = ("a ", "b ", "c ", "d ")
 
 
@@ -105,6 +107,29 @@ def test_end_marks_are_left_out(faults):
     assert said(texts) == ["", *TEXTS, "", "usage"]
     lines = faults.changed(faults.make("missing_end_mark", every=1), faults.ollama("a"))
     assert [json.loads(line)["done"] for line in lines] == [False]
+
+
+TOKEN = '{"token": {"text": "%s"}, "generated_text": %s, "details": null}'
+
+
+def test_events_of_other_shapes_are_looked_into(faults):
+    """TGI's, and those of KServe's protocol."""
+
+    def stream(*values):
+        return Stream([Part(at, f"data:{value}\n\n".encode(), 1) for at, value in enumerate(values)])
+
+    merged = faults.changed(
+        faults.make("many_tokens_per_chunk"), stream('{"text_output": "a"}', '{"text_output": "b"}')
+    )
+    assert merged == ['data:{"text_output": "ab"}\n\n']
+    texts = faults.changed(
+        faults.make("missing_end_mark", every=1), stream(TOKEN % ("a", "null"), TOKEN % ("b", '"ab"'))
+    )
+    assert [json.loads(text[5:])["generated_text"] for text in texts] == [None, None]
+    fault = faults.make("error_in_stream", every=1, after=1)
+    for face, more in (("tgi", ["error_type"]), ("kserve", [])):
+        texts = faults.changed(fault, stream(TOKEN % ("a", "null"), TOKEN % ("b", '"ab"')), face=face)
+        assert [*json.loads(texts[-1][5:])] == ["error", *more]
 
 
 @pytest.mark.parametrize("by", [100, -5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from pytest_llmserve.simulator.faces.face import Face
+from pytest_llmserve.simulator.faces.face import Face, TwoPaths
 
 FACES: dict[str, str] = {
     "openai-chat": "pytest_llmserve.simulator.faces.openai_chat:OpenAIChat",
@@ -14,9 +14,11 @@ FACES: dict[str, str] = {
     "ollama-chat": "pytest_llmserve.simulator.faces.ollama_chat:OllamaChat",
     "gradio": "pytest_llmserve.simulator.faces.gradio:Gradio",
     "gradio-run": "pytest_llmserve.simulator.faces.gradio:GradioRun",
+    "tgi": "pytest_llmserve.simulator.faces.tgi:Tgi",
+    "kserve": "pytest_llmserve.simulator.faces.kserve:KServe",
     "json": "pytest_llmserve.simulator.faces.json_generic:GenericJson",
 }
-"""Name for `--face` -> where its class lies."""
+"""Name for `--face` -> where its class lies. Of two at one path the later one is spoken there."""
 
 
 def faces(names: Sequence[str]) -> list[Face]:
@@ -25,4 +27,13 @@ def faces(names: Sequence[str]) -> list[Face]:
     for name in names:
         module, _, cls = FACES[name].partition(":")
         made.append(getattr(import_module(module), cls)())
+    return made
+
+
+def by_path(names: Sequence[str], model: str) -> dict[str, Face]:
+    """The faces of these names by the paths of their POSTs."""
+    made: dict[str, Face] = {}
+    for face in faces(names):
+        for each in (face, face.streamed()) if isinstance(face, TwoPaths) else (face,):
+            made[each.path.replace("{model}", model)] = each
     return made

@@ -46,7 +46,7 @@ class Face(Protocol):
 
     Attributes:
         name: the row's.
-        path: of the POST.
+        path: of the POST; "{model}" stands for the name of the model.
         stream_type: Content-Type of a streamed answer.
     """
 
@@ -72,7 +72,7 @@ class Face(Protocol):
 
 
 @runtime_checkable
-class Queued(Protocol):
+class Queued(Face, Protocol):
     """A face whose answers are ordered by POST and fetched by GET, below the same path."""
 
     def ordered(self, number: str) -> bytes:
@@ -80,3 +80,11 @@ class Queued(Protocol):
 
     def unknown(self) -> bytes:
         """The stream that answers a number without an order."""
+
+
+@runtime_checkable
+class TwoPaths(Face, Protocol):
+    """An API whose path tells whether an answer is streamed: this one is for whole answers."""
+
+    def streamed(self) -> Face:
+        """The same API at its path for streams."""

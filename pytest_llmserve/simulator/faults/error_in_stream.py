@@ -34,5 +34,8 @@ def _event(face: str) -> bytes:
         return json.dumps({"error": MESSAGE}).encode() + b"\n"
     if face.startswith("gradio"):
         return b"event: error\ndata: " + json.dumps({"error": MESSAGE, "title": "Error"}).encode() + b"\n\n"
+    if face in {"tgi", "kserve"}:
+        kind = {"error_type": "generation"} if face == "tgi" else {}
+        return b"data:" + json.dumps({"error": MESSAGE, **kind}).encode() + b"\n\n"
     error = {"message": MESSAGE, "type": "InternalServerError", "code": 500}
     return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"

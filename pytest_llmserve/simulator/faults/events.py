@@ -1,4 +1,4 @@
-"""The events of a streamed answer, read and written: SSE of OpenAI's APIs, lines of JSON of Ollama's. Pure.
+"""The events of a streamed answer, read and written: SSE, and Ollama's lines of JSON. Pure.
 
 Gradio's events have names, and each all of the text so far.
 A part that is looked into holds one event at most.
@@ -68,6 +68,10 @@ def _place(value: Value) -> tuple[Any, Any]:
         return (choice["delta"], "content") if "delta" in choice else (choice, "text")
     if "message" in value:
         return value["message"], "content"
+    if "token" in value:
+        return value["token"], "text"
+    if "text_output" in value:
+        return value, "text_output"
     return value, "response"
 
 

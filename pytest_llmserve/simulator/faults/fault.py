@@ -24,8 +24,7 @@ class Asked:
     Attributes:
         number: 1 for the first request for an answer; probes such as /health are not counted.
         since_s: seconds since the server took its first connection.
-        face: "openai-chat", "openai-completions", "ollama-generate", "ollama-chat", "json", "gradio" or
-            "gradio-run".
+        face: name of the API, a row of `FACES`.
         body: the parsed request, or None when it is no JSON object.
         raw: the request as it came.
         system: text of the system message, or "".

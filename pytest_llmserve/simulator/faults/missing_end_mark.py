@@ -40,6 +40,9 @@ def _unfinished(part: Part) -> Part | None:
     value.pop("done_reason", None)
     if marked:
         value["done"] = False
+    if value.get("generated_text") is not None:
+        marked = True
+        value |= {"generated_text": None, "details": None}
     for choice in value.get("choices") or ():
         marked = marked or choice.get("finish_reason") is not None
         choice["finish_reason"] = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_llmserve.simulator.faults.events import Value, value_of, with_value
 from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
 
-COUNTS = ("usage", "eval_count", "prompt_eval_count")
+COUNTS = ("usage", "eval_count", "prompt_eval_count", "details")
 
 
 @dataclass
