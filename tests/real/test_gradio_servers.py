@@ -70,11 +70,11 @@ def test_every_function_is_found_and_answers_as_its_pages_say(app):
     found = app.functions
     way = "call" if app.generation >= 4 else "run"
     assert {name: one.path for name, one in found.items()} == {
-        name: app.path(name, way) for name in ("generate", "stream", "pairs", "label")
+        name: app.path(name, way) for name in ("generate", "stream", "pairs", "label", "memory")
     }
     assert {one.generation for one in found.values()} == {app.generation}
     assert found["generate"].request == '{"data": ["{prompt}", 8]}'
-    said = {"label": "POSITIVE", "generate": "w0 w1 w2 w3 w4 w5 w6 w7"}
+    said = {"memory": "good day 8", "label": "POSITIVE", "generate": "w0 w1 w2 w3 w4 w5 w6 w7"}
     if app.generation >= 4:  # what is generated bit by bit, /run does not wait for
         said |= {"stream": "t0 t1 t2 t3 t4 t5 t6 t7 ", "pairs": "you said good day"}
     for name, text in said.items():
