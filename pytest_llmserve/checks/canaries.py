@@ -13,7 +13,7 @@ import msgspec
 
 from pytest_llmserve.checks.company import company
 from pytest_llmserve.domain.isolation import Asked, Carried
-from pytest_llmserve.domain.marks import DIGITS, nonce, request_behind
+from pytest_llmserve.domain.marks import DIGITS, first_of, nonce, request_behind
 from pytest_llmserve.domain.mix import Aborted
 from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
 from pytest_llmserve.domain.result import LoadResult
@@ -193,7 +193,7 @@ class _Issued:
         by_id = self._sent.setdefault(salt, {})
         for record in batch.run.everything:
             if record.sent_ns is not None:
-                by_id.setdefault(record.id, []).append((batch, record))
+                by_id.setdefault(first_of(record.id), []).append((batch, record))
         if batch.run.generator.unfinished:
             self._cut[salt] = batch, max(by_id, default=-1) + batch.run.generator.unfinished
 

@@ -40,5 +40,6 @@ def judge_count(check: str, what: str, limit: int, run: LoadResult, figure: str)
         settled=PASS if kept <= limit else FAIL,
         head=f"{what} {compared(kept, limit, '', write=whole_number)}",
         basis=f"{min(change.before)} before the run, {min(change.after)} after it",
+        note=run.resources.part(figure),
         gone=run.generator.server_gone,
     )

@@ -17,6 +17,7 @@ _MAY_DIFFER = frozenset(
     {
         *("requests", "duration_ns", "salt", "params", "trace"),  # told in other words, or their kind only
         *("seed", "workers", "scale", "max_concurrency"),
+        *("prompts_from", "prompt_count"),  # what they are is compared, not what their file is called
         *("timeout_ns", "connect_timeout_ns", "first_byte_timeout_ns", "idle_timeout_ns"),
     }
 )

@@ -55,6 +55,7 @@ def measurement_of(
         rates=dict(figures.rates),
         throughput=dict(figures.throughput),
         counts=dict(figures.counts),
+        served_by=[name for name in run.replicas if name is not None],
         spoiled=bottleneck(run.generator),
         gone=run.generator.server_gone,
         ended=run.generator.ended,
@@ -82,8 +83,11 @@ def _figures(run: LoadResult) -> _Figures:
         return known
     records = in_order(run.tried)
     throughput = {rate: float(getattr(run.throughput, rate)) for rate in _KINDS}
+    series = {figure: _series(records, figure) for figure in SERIES}
+    if any(run.replicas):
+        series["served_by"] = _places(records, run.replicas)
     found = _Figures(
-        series={figure: _series(records, figure) for figure in SERIES},
+        series=series,
         rates={rate: _rates(run, rate, throughput[rate]) for rate in _KINDS},
         throughput=throughput,
         counts={"sent": len(records), "failed": len(run.failed), "dropped": len(run.dropped)},
@@ -108,6 +112,12 @@ def _series(records: Sequence[RequestRecord], figure: str) -> array[float]:
     value = attrgetter(figure)
     each = (value(r) if r.ok else math.inf for r in records)
     return array("d", (math.nan if one is None else one for one in each))
+
+
+def _places(records: Sequence[RequestRecord], names: Sequence[str | None]) -> array[float]:
+    """Who served each, as a place among the names; NaN where it is not known."""
+    places = {name: float(place) for place, name in enumerate(names)} | {None: math.nan}
+    return array("d", (places[record.served_by] for record in records))
 
 
 def _rates(run: LoadResult, rate: str, overall: float) -> list[float]:

@@ -57,7 +57,7 @@ def judge_rate(
         p_beyond=beyond,
         head=f"{what} {compared(found.slope.per_x, limit, ' MB')}",
         basis=f"{series.measure}, {interval_basis(spread(*interval, ' MB'), sample)}",
-        note="; ".join(filter(None, (course(found), series.shared))),
+        note="; ".join(filter(None, (course(found), series.shared, run.resources.part("rss_mb")))),
         doubt=doubt(found, limit, series.span_ns),
         gone=run.generator.server_gone,
     )

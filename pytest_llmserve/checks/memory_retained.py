@@ -79,7 +79,15 @@ def judge_retained(check: str, what: str, limit: float, run: LoadResult, where: 
         memory=memory,
         mb=mb,
         interval=(interval[0] / BYTES_PER_MB, interval[1] / BYTES_PER_MB),
-        shared=shared_rise(run.resources.samples, mb) if memory.measure == HELD else "",
+        shared="; ".join(
+            filter(
+                None,
+                (
+                    shared_rise(run.resources.samples, mb) if memory.measure == HELD else "",
+                    run.resources.part("rss_mb"),
+                ),
+            )
+        ),
     )
     gone = run.generator.server_gone
     if kept.word != FAIL:

@@ -128,6 +128,7 @@ def _judge(evidence: Evidence, figure: str, limit: float) -> Finding | Verdict:
         basis=f"n={len(values)} of {len(values) + gaps.missed} readings"
         if gaps.missed
         else f"n={len(values)} samples",
+        note=evidence.resources.part(figure),
         gone=next((gone for run in evidence.runs if (gone := run.generator.server_gone)), None),
     )
 

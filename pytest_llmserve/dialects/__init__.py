@@ -11,13 +11,13 @@ from pytest_llmserve.domain.exchange import Dialect
 DIALECTS: dict[str, str] = {
     "openai-chat": "pytest_llmserve.dialects.openai_chat:OpenAIChat",
     "openai-completions": "pytest_llmserve.dialects.openai_completions:OpenAICompletions",
-    "gradio": "pytest_llmserve.dialects.gradio:Gradio",
     "ollama-generate": "pytest_llmserve.dialects.ollama_generate:OllamaGenerate",
     "ollama-chat": "pytest_llmserve.dialects.ollama_chat:OllamaChat",
     "tgi": "pytest_llmserve.dialects.tgi:Tgi",
     "kserve": "pytest_llmserve.dialects.kserve:KServe",
     "openai-responses": "pytest_llmserve.dialects.openai_responses:OpenAIResponses",
     "anthropic-messages": "pytest_llmserve.dialects.anthropic_messages:AnthropicMessages",
+    "gradio": "pytest_llmserve.dialects.gradio:Gradio",
     "json": "pytest_llmserve.dialects.json_generic:GenericJson",
 }
 """Name for `--llm-api` -> where its class lies. A new dialect is one file and one row."""

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Prompt
-
-_LEAST_TOKENS = {"max_output_tokens": 16}
-"""What OpenAI itself takes at the least (API reference of responses, 2025)."""
+from pytest_llmserve.domain.exchange import Dialect, HttpRequest, Prompt
+from pytest_llmserve.domain.target import Target
 
 
 def json_body(value: Any) -> bytes:
@@ -53,19 +51,33 @@ def content_text(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def limited(name: str | None, tokens: int) -> dict[str, Any]:
+def limited(name: str | None, tokens: Any) -> dict[str, Any]:
     """The parameters that limit an answer to so many tokens, for a field of `Dialect.limit_names`.
-
-    A field that takes no number so small gets the least it takes.
 
     Example: "options.num_predict" gives {"options": {"num_predict": 4}}; None gives {}.
     """
     if name is None:
         return {}
-    value: Any = max(tokens, _LEAST_TOKENS.get(name, 0))
+    value: Any = tokens
     for step in reversed(name.split(".")):
         value = {step: value}
     return dict(value)
+
+
+def asked(spoken: Dialect, target: Target, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:
+    """A prompt as a request, with `max_tokens` written as the field that this server was seen to take.
+
+    So one test runs against servers that name it otherwise, some of which pass over what they do not know.
+    A parameter that names the field itself goes before.
+
+    Raises:
+        SetupError: the request cannot be built.
+    """
+    name = target.limit_name
+    if name not in {None, "max_tokens"} and "max_tokens" in params:
+        rest = {key: value for key, value in params.items() if key != "max_tokens"}
+        params = merged(limited(name, params["max_tokens"]), rest)
+    return spoken.encode(target, prompt, params)
 
 
 def merged(body: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:

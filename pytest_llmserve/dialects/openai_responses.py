@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.dialects.decoding import make_decoder
+from pytest_llmserve.dialects.encoding import content_text
 from pytest_llmserve.dialects.errors import sentence_from_json
 from pytest_llmserve.dialects.openai import RESPONSES, openai_request
 from pytest_llmserve.dialects.piece import Piece, keys_of, parse_json
@@ -77,7 +78,7 @@ class OpenAIResponses(OneStep):
         Raises:
             SetupError: a parameter is no JSON value.
         """
-        asked = prompt if isinstance(prompt, str) else [_item(message) for message in prompt]
+        asked = prompt if isinstance(prompt, str) else [_item(*numbered) for numbered in enumerate(prompt)]
         return openai_request(target, RESPONSES, {"input": asked}, params)
 
     def decoder(
@@ -160,20 +161,24 @@ def _parts(item: dict[str, Any]) -> list[dict[str, Any]]:
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
-def _item(message: dict[str, Any]) -> dict[str, Any]:
+def _item(place: int, message: dict[str, Any]) -> dict[str, Any]:
     """A chat message as an item of the input."""
     content = message.get("content")
+    if message.get("role") == "assistant" and content is not None:
+        # In full, as the server once sent it: llama.cpp knows no shorter form, nor did vLLM for long.
+        text = {"type": "output_text", "text": content_text(content), "annotations": []}
+        item = {"type": "message", "id": f"msg_{place}", "status": "completed", "role": "assistant"}
+        return {**item, "content": [text]}
     if not isinstance(content, list):
         return message
-    said = "output" if message.get("role") == "assistant" else "input"
-    return {**message, "content": [_part(part, said) for part in content]}
+    return {**message, "content": [_part(part) for part in content]}
 
 
-def _part(part: Any, said: str) -> Any:
+def _part(part: Any) -> Any:
     """A part of a chat message's content, in this API's words; what has none stays as it is."""
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text":
-        return {**part, "type": f"{said}_text"}
+        return {**part, "type": "input_text"}
     if kind == "image_url" and isinstance(part.get("image_url"), dict):
         url = part["image_url"]
         return {"type": "input_image", "image_url": url.get("url"), "detail": url.get("detail", "auto")}

@@ -20,16 +20,18 @@ class JsonPost(msgspec.Struct, frozen=True):
     Attributes:
         field: the property that takes the prompt.
         missing: required properties that nobody but the user can fill.
+        filled: required properties that have few values, with one of them.
     """
 
     path: str
     field: str
     missing: tuple[str, ...] = ()
+    filled: tuple[tuple[str, Any], ...] = ()
 
     @property
     def request(self) -> str:
         """The template for `--llm-json-request`."""
-        return json.dumps({self.field: "{prompt}"})
+        return json.dumps({self.field: "{prompt}", **dict(self.filled)})
 
 
 def find_endpoint(document: dict[str, Any], endpoint: str) -> str | None:
@@ -44,10 +46,20 @@ def find_json_posts(document: dict[str, Any]) -> list[JsonPost]:
     """Every POST that takes a prompt, the likeliest first. Paths with parameters do not count."""
     posts = []
     for path, operation in _posts(document).items():
-        field_and_missing = None if "{" in path else _prompt_field(document, operation)
-        if field_and_missing is not None:
-            posts.append(JsonPost(path, *field_and_missing))
+        post = None if "{" in path else _json_post(document, path, operation)
+        if post is not None:
+            posts.append(post)
     return sorted(posts, key=_unlikeliness)
+
+
+def find_data_posts(document: dict[str, Any]) -> list[str]:
+    """The path of every POST that takes {"data": [...]}, as Gradio does, the likeliest first."""
+    found = []
+    for path, operation in _posts(document).items():
+        properties, required = _properties(document, operation)
+        if "{" not in path and properties.get("data", {}).get("type") == "array" and {*required} <= {"data"}:
+            found.append(path)
+    return sorted(found, key=lambda path: (_word_rank(path), len(path), path))
 
 
 def post_paths(document: dict[str, Any]) -> tuple[str, ...]:
@@ -65,22 +77,47 @@ def _posts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _unlikeliness(post: JsonPost) -> tuple[int, int, int, str]:
-    words = [rank for rank, word in enumerate(PATH_WORDS) if word in post.path.lower()]
-    return (min(words, default=len(PATH_WORDS)), PROMPT_FIELDS.index(post.field), len(post.path), post.path)
+    return (_word_rank(post.path), PROMPT_FIELDS.index(post.field), len(post.path), post.path)
 
 
-def _prompt_field(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, tuple[str, ...]] | None:
+def _word_rank(text: str) -> int:
+    """0 for the best word of `PATH_WORDS`; their number for none."""
+    ranks = [rank for rank, word in enumerate(PATH_WORDS) if word in text.lower()]
+    return min(ranks, default=len(PATH_WORDS))
+
+
+def _json_post(document: dict[str, Any], path: str, operation: dict[str, Any]) -> JsonPost | None:
     """The property that takes the prompt: a text that is required, or the only text there is."""
-    schema = _resolved(document, _dig(operation, "requestBody", "content", "application/json", "schema"))
-    properties = {name: _resolved(document, value) for name, value in _dict(schema.get("properties")).items()}
-    required = schema.get("required")
-    required = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    properties, required = _properties(document, operation)
     texts = [name for name, value in properties.items() if _takes_text(value)]
     for name in PROMPT_FIELDS:
         if name in texts and (name in required or texts == [name]):
-            others = (other for other in required if other != name)
-            return name, tuple(other for other in others if "default" not in properties.get(other, {}))
+            others = [r for r in required if r != name and "default" not in properties.get(r, {})]
+            values = {other: _values(properties.get(other, {})) for other in others}
+            missing = tuple(other for other in others if not values[other])
+            filled = tuple((other, min(found, key=_rank)) for other, found in values.items() if found)
+            return JsonPost(path, name, missing, filled)
     return None
+
+
+def _properties(
+    document: dict[str, Any], operation: dict[str, Any]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The properties of a POST's JSON object, and the names of those that it has to have."""
+    schema = _resolved(document, _dig(operation, "requestBody", "content", "application/json", "schema"))
+    properties = {name: _resolved(document, value) for name, value in _dict(schema.get("properties")).items()}
+    required = schema.get("required")
+    return properties, [n for n in required if isinstance(n, str)] if isinstance(required, list) else []
+
+
+def _values(schema: dict[str, Any]) -> list[Any]:
+    """All the values that it may have, where they are few; the likeliest to ask a model is to be taken."""
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    return values if isinstance(values, list) else []
+
+
+def _rank(value: Any) -> int:
+    return _word_rank(value) if isinstance(value, str) else len(PATH_WORDS)
 
 
 def _takes_text(schema: dict[str, Any]) -> bool:

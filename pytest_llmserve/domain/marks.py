@@ -10,6 +10,27 @@ _STEP_BACK = pow(_STEP, -1, 1 << 32)
 DIGITS = 8
 """Of a mark."""
 
+_A_TURN = 1 << 32
+
+
+def turn_id(first_id: int, turn: int) -> int:
+    """The id of a later request of a conversation, so many turns (from 1) after the first one's.
+
+    Ids of further turns are apart by 2**32, over which nonces repeat: all of a conversation have one
+    nonce, that of its first request, which stands in the history that each of them carries.
+    """
+    return first_id + (turn - 1) * _A_TURN
+
+
+def first_of(request_id: int) -> int:
+    """The request that began a request's conversation; itself where it is no part of one."""
+    return request_id & _MASK
+
+
+def turn_of(request_id: int) -> int:
+    """The turn whose id it is, from 1."""
+    return (request_id >> 32) + 1
+
 
 def nonce(salt: str, request_id: int) -> str:
     """Eight hex digits that no other request of the run carries.

@@ -32,6 +32,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
             where the answers were too few, or their tokens not counted.
         throughput: name of `RATES` -> rate over the whole window; NaN where it is not known.
         counts: "sent", "failed", "dropped".
+        served_by: names of those that served, where several did; "served_by" in `series` then has for each
+            request its place among them, NaN where it is not known.
         spoiled: why the load generator was the bottleneck, or None.
         gone: since when the server was gone, `GeneratorHealth.server_gone`, or None.
         ended: `GeneratorHealth.ended`: "complete", "interrupted", or a sentence.
@@ -48,6 +50,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     rates: dict[str, Sequence[float]] = {}
     throughput: dict[str, float] = {}
     counts: dict[str, int] = {}
+    served_by: list[str] = []
     spoiled: str | None = None
     gone: str | None = None
     ended: str = "complete"

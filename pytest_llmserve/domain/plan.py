@@ -71,6 +71,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         retries: how often a failed request is sent again.
         transport: what carries the requests, a name of `load.transports`.
         scale: what its durations and requests have been multiplied by; checks apply it to theirs.
+        prompts_from: name of the file that the prompts came from, or None.
+        prompt_count: how many there are, where their file is known.
     """
 
     users: int = 1
@@ -100,6 +102,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     transport: str = "sockets"
     scale: float = 1.0
+    prompts_from: str | None = None
+    prompt_count: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -141,6 +145,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"think time {least}" if least == most else f"think time {least} to {most}")
         if not self.stream:
             parts.append("not streamed")
+        if self.prompts_from is not None:
+            parts.append(f"{self.prompt_count} prompts of {self.prompts_from}")
         return ", ".join(parts)
 
     def _shape(self) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from pytest_llmserve.domain.marks import first_of
 from pytest_llmserve.domain.outcome import OK
 from pytest_llmserve.domain.stamps import TokenStamps, token_stamps
 from pytest_llmserve.domain.units import NS_PER_MS
@@ -89,6 +90,11 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def ok(self) -> bool:
         """True when answered in full."""
         return self.outcome == OK
+
+    @property
+    def conversation(self) -> int | None:
+        """The id of the request that began its conversation; None = no part of one."""
+        return first_of(self.id) if self.turn else None
 
     @property
     def first_token_ns(self) -> int | None:

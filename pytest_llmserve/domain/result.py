@@ -16,6 +16,7 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.stacks import Profile
 from pytest_llmserve.domain.stages import stage_rows
+from pytest_llmserve.domain.turns import turn_rows
 
 
 class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,7 +219,28 @@ class LoadResult:
         if name not in self.tasks:
             had = f"its tasks are {', '.join(self.tasks)}" if self.tasks else "it has no tasks"
             raise ValueError(f"no task {name!r} in this run: {had}")
-        records = [r for r in self.everything if r.task == name]
+        return self._only([r for r in self.everything if r.task == name])
+
+    @cached_property
+    def replicas(self) -> tuple[str | None, ...]:
+        """Who served it, where several did: each `RequestRecord.served_by`; None = not known of some."""
+        names = dict.fromkeys(r.served_by for r in self.everything)
+        return tuple(sorted(names, key=lambda name: (name is None, name))) if any(names) else ()
+
+    def by_replica(self, *names: str | None) -> LoadResult:
+        """The requests that these of `replicas` served, as `by_task`.
+
+        Raises:
+            ValueError: nobody of that name served any.
+        """
+        for name in names:
+            if name not in self.replicas:
+                had = f"served by {', '.join(map(str, self.replicas))}" if self.replicas else "one served all"
+                raise ValueError(f"no replica {name!r} in this run: {had}")
+        return self._only([r for r in self.everything if r.served_by in names])
+
+    def _only(self, records: list[RequestRecord]) -> LoadResult:
+        """Some of its requests and their figures; the generator and the server are those of the run."""
         return LoadResult(
             self.plan,
             records,
@@ -243,6 +265,11 @@ class LoadResult:
     def stages(self) -> list[dict[str, Any]]:
         """One row a stage; a run without stages has one. A warm-up has a row of its own before them."""
         return stage_rows(self.plan, self.warm_up, self.requests, self.steady_ns, self.start_ns)
+
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """One row a turn of the conversations; empty where there were none."""
+        return turn_rows(self.requests)
 
     def to_frame(self) -> Any:
         """All measured requests as a pandas DataFrame, one row a request, without texts.
@@ -315,4 +342,7 @@ def record_row(record: RequestRecord) -> dict[str, Any]:
         "attempt": record.attempt,
         "stage": record.stage,
         "steps": [msgspec.to_builtins(step) for step in record.steps],
+        "turn": record.turn,
+        "conversation": record.conversation,
+        "served_by": record.served_by,
     }

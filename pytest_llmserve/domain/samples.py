@@ -191,6 +191,7 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         faults: source -> what was wrong the last time it did not answer, though it does now.
         full_ns: how long the quickest full reading of the processes' memory took; None = none was taken.
         renewed_ns: when it had been restarted and was watched as another process from then on.
+        parts: source -> of which of several replicas alone it tells; a source that tells of all is in none.
     """
 
     samples: tuple[ResourceSample, ...] = ()
@@ -202,6 +203,11 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
     renewed_ns: tuple[int, ...] = ()
     full_ns: int | None = None
     faults: dict[str, str] = {}
+    parts: dict[str, str] = {}
+
+    def part(self, figure: str) -> str:
+        """Of which replicas alone a figure is; "" where it is of all. Raises KeyError as `values`."""
+        return self.parts.get(_figure(figure).source, "")
 
     @property
     def gpu_missing(self) -> str | None:
@@ -263,6 +269,8 @@ class ResourceWindow(msgspec.Struct, frozen=True, kw_only=True):
         }
         if self.absent:
             out["absent"] = dict(self.absent)
+        if self.parts:
+            out["parts"] = dict(self.parts)
         for figure in FIGURES if self.samples else ():
             values = self.values(figure)
             if values:

@@ -33,6 +33,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             `Dialect.limit_names`; None = not known.
         json_request: template of the `json` and `gradio` dialects, a JSON text holding "{prompt}".
         json_answer: path to the answer in the `json` dialect, such as "choices.0.text".
+        replica_header: header of an answer, in lower case, that names who behind the URL gave it; or None.
+        beside: further servers or models that a load asks by turns with this one, see `replicas`.
     """
 
     scheme: str
@@ -49,6 +51,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     limit_name: str | None = None
     json_request: str | None = None
     json_answer: str | None = None
+    replica_header: str | None = None
+    beside: tuple[Target, ...] = ()
 
     def __repr__(self) -> str:
         # Without headers: pytest prints the values of a failed assert.

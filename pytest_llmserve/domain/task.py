@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.entry import Entry
 
 Check = Callable[[str], object]
 """Takes an answer's text; true when it is right. It sees nothing else, so answers can be judged later."""
@@ -35,7 +35,7 @@ class Task:
 
     Attributes:
         name: of letters, digits, "-" and "_"; what reports call it.
-        prompts: what is asked, over and over: texts or lists of chat messages.
+        prompts: what is asked, over and over: texts, lists of chat messages, or conversations.
         check: tells a right answer from another one: a function of the answer's text; a regular expression,
             as text or compiled, that is looked for anywhere in it; or a list or set of the answers allowed,
             of which it has to be one but for blanks around it and capitals. None = any answer will do.
@@ -44,7 +44,7 @@ class Task:
     """
 
     name: str
-    prompts: Sequence[Prompt]
+    prompts: Sequence[Entry]
     check: Check | re.Pattern[str] | str | Collection[str] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     path: str | None = None

@@ -47,21 +47,42 @@ OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS
 
 
 class User:
-    """One user of the closed loop: at most one request under way, one connection kept.
+    """One user of the closed loop: at most one request under way, one connection kept to each server.
 
     Attributes:
         begun: it has sent its first request.
         failures: connection failures in a row.
+        server: whom it speaks to now.
+        connection: to that one.
+        parked: idle ones to other servers, by their numbers.
     """
 
-    __slots__ = ("begun", "connection", "failures", "flight", "number")
+    __slots__ = ("begun", "connection", "failures", "flight", "number", "parked", "server")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, server: int = 0) -> None:
         self.number = number
         self.begun = False
         self.connection: Connection | None = None
         self.flight: Flight | None = None
         self.failures = 0
+        self.server = server
+        self.parked: dict[int, Connection] = {}
+
+    def turn_to(self, server: int) -> None:
+        """Speak to this server from now on."""
+        if server == self.server:
+            return
+        if self.connection is not None:
+            self.parked[self.server] = self.connection
+        self.connection = self.parked.pop(server, None)
+        self.server = server
+
+    def lose(self, connection: Connection) -> None:
+        """A connection is there no more."""
+        if self.connection is connection:
+            self.connection = None
+        elif self.parked.get(connection.server) is connection:
+            del self.parked[connection.server]
 
 
 class Connection:
@@ -77,6 +98,7 @@ class Connection:
         opened_ns, ready_ns: when it was asked for, and when it stood.
         heard_ns: stamp of its last read, or when the request under way was sent: none can be older.
         idle_ns: when its last answer ended.
+        server: number of the one it leads to.
     """
 
     __slots__ = (
@@ -93,6 +115,7 @@ class Connection:
         "recvmsg",
         "room_bytes",
         "served",
+        "server",
         "sock",
         "state",
         "tls",
@@ -117,6 +140,7 @@ class Connection:
         self.patient = self.hasty = False
         self.tls = tls
         self.user = user
+        self.server = user.server
         self.answer: Answer | None = None
         self.served = 0
         self.opened_ns, self.ready_ns = time.monotonic_ns(), 0

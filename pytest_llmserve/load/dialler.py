@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_llmserve.domain.errors import GeneratorError
+from pytest_llmserve.domain.replicas import replicas_of, servers_of
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context, tls_fault
 from pytest_llmserve.domain.units import duration_text
@@ -26,7 +27,7 @@ class Dialler:
     """Carries a connection from its first packet to where it can take a request.
 
     Args:
-        job: the address, and the limit of an attempt.
+        job: the addresses, and the limit of an attempt.
         poller: told of each new socket.
         connections: every open connection by its descriptor; a new one is added.
         connected: called with a connection that stands, if its user has a flight; else it is idle.
@@ -47,16 +48,17 @@ class Dialler:
         self._connected = connected
         self._failed = failed
         self._limits: deque[tuple[int, Connection]] = deque()
-        self._new_tls = _tls_sessions(job.target)
+        self._addresses = (job.address, *job.others)
+        self._new_tls = [_tls_sessions(target) for target in servers_of(replicas_of(job.target))]
 
     def dial(self, user: User) -> None:
-        """Begin to connect.
+        """Begin to connect, to the server that the user speaks to.
 
         Raises:
             GeneratorError: this machine has no socket or port left.
         """
         try:
-            connection = Connection(self._job.address, self._new_tls(), user)
+            connection = Connection(self._addresses[user.server], self._new_tls[user.server](), user)
         except OSError as error:
             if error.errno in wire.OURS:
                 raise GeneratorError(out_of_sockets(len(self._connections), error)) from None

@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from pytest_llmserve.domain.addresses import Address, addresses_of
+from pytest_llmserve.domain.entry import Entry
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
+from pytest_llmserve.domain.replicas import replicas_of, servers_of, with_stream
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.task import Manner
@@ -53,7 +54,7 @@ class LoadRun:
     """One run. `start`, then `wait` or `stop`, then `result`; in a `with` statement no process stays.
 
     Args:
-        target: a server whose dialect is decided.
+        target: a server whose dialect is decided; those beside it take turns with it.
         prompts: sent in a seeded order, over and over.
         folder: private to the run; records and texts are written there.
         tasks: task name of each prompt, or empty.
@@ -69,7 +70,7 @@ class LoadRun:
         self,
         target: Target,
         plan: LoadPlan,
-        prompts: Sequence[Prompt],
+        prompts: Sequence[Entry],
         folder: Path,
         *,
         tasks: Sequence[str] = (),
@@ -77,7 +78,7 @@ class LoadRun:
         address: Address | None = None,
     ) -> None:
         self.plan = plan
-        target = msgspec.structs.replace(target, stream=target.stream and plan.stream)
+        target = with_stream(target, plan.stream)
         written = prompts_json(prompts)
         workers = workers_of(plan)
         rows = [] if plan.trace is None else within_plan(read_trace(plan.trace, plan.speed), plan)
@@ -85,6 +86,7 @@ class LoadRun:
         self._plan = msgspec.structs.replace(plan, workers=workers)
         folder.mkdir(parents=True, exist_ok=True)
         self._shards = [str(folder / f"shard-{index}") for index in range(workers)]
+        others = [addresses_of(each)[0] for each in servers_of(replicas_of(target))[1:]]
         where = address or addresses_of(target)[0]
         self._jobs = [
             Job(
@@ -94,6 +96,7 @@ class LoadRun:
                 tasks=list(tasks),
                 manners=dict(manners or {}),
                 address=where,
+                others=others,
                 index=index,
                 shard=shard,
                 trace_json=rows_to_json(rows[index::workers]),
@@ -329,7 +332,7 @@ def _wait_limit_s(plan: LoadPlan) -> float | None:
 
 
 def run_load(
-    target: Target, plan: LoadPlan, prompts: Sequence[Prompt], folder: Path, *, tasks: Sequence[str] = ()
+    target: Target, plan: LoadPlan, prompts: Sequence[Entry], folder: Path, *, tasks: Sequence[str] = ()
 ) -> LoadResult:
     """Run a load from beginning to end.
 

@@ -16,10 +16,12 @@ from pytest_llmserve.domain.exchange import (
 )
 from pytest_llmserve.domain.outcome import DROPPED, MALFORMED, REFUSED, RESET, TIMED_OUT
 from pytest_llmserve.domain.record import RequestRecord, Step
+from pytest_llmserve.domain.replicas import replicas_of
 from pytest_llmserve.domain.stamps import token_stamps
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.pulse import Pulse
+from pytest_llmserve.load.served_by import ServedBy
 from pytest_llmserve.load.shard import ShardWriter
 
 _TOGETHER, _TOGETHER_NS = 64, 250_000_000
@@ -49,6 +51,8 @@ class Flight:
             how long they take is part of the load, not a lateness.
         resent: sent again because the server had closed the idle connection.
         steps: exchanges that are over, of an API with two an answer; `raw` and `sent_ns` are of the one now.
+        turn: of a conversation, from 1; 0 = no part of one.
+        replica: number of the one it is for, see `replicas_of`.
     """
 
     __slots__ = (
@@ -58,19 +62,29 @@ class Flight:
         "input_chars",
         "opens",
         "raw",
+        "replica",
         "resent",
         "scheduled_ns",
         "sent_ns",
         "stage",
         "steps",
         "task",
+        "turn",
         "warm_up",
     )
 
     def __init__(
-        self, request_id: int, raw: bytes, input_chars: int, task: str | None, warm_up: bool, stage: int = 0
+        self,
+        request_id: int,
+        raw: bytes,
+        input_chars: int,
+        task: str | None,
+        warm_up: bool,
+        stage: int = 0,
+        replica: int = 0,
     ) -> None:
         self.id = request_id
+        self.replica = replica
         self.raw = raw
         self.input_chars = input_chars
         self.task = task
@@ -81,6 +95,7 @@ class Flight:
         self.attempt = 1
         self.resent = self.opens = False
         self.steps: tuple[Step, ...] = ()
+        self.turn = 0
         self._first_raw = raw
 
     @property
@@ -111,9 +126,23 @@ class Flight:
 
 
 class Landed:
-    """A request that is over, not yet decoded."""
+    """A request that is over, not yet decoded.
 
-    __slots__ = ("answer", "attempt", "end_ns", "ending", "flight", "scheduled_ns", "sent_ns", "steps")
+    Attributes:
+        text: once decoded, the answer; None = not decoded, or not answered in full.
+    """
+
+    __slots__ = (
+        "answer",
+        "attempt",
+        "end_ns",
+        "ending",
+        "flight",
+        "scheduled_ns",
+        "sent_ns",
+        "steps",
+        "text",
+    )
 
     def __init__(self, flight: Flight, answer: Answer | None, ending: Ending, end_ns: int | None) -> None:
         self.flight = flight
@@ -125,6 +154,7 @@ class Landed:
         self.steps = flight.steps
         self.sent_ns = _sent_ns(flight, answer) if not flight.steps else flight.steps[0].sent_ns
         self.attempt = flight.attempt
+        self.text: str | None = None
 
 
 def _sent_ns(flight: Flight, answer: Answer | None) -> int | None:
@@ -151,7 +181,8 @@ class Recorder:
 
     def __init__(self, target: Target, writer: ShardWriter, from_schedule: bool = False) -> None:
         self._from_schedule = from_schedule
-        self._target = target
+        self._targets = [replica.target for replica in replicas_of(target)]
+        self._servers = ServedBy(target)
         self._dialect = dialect(target.api)
         self._writer = writer
         self.waiting: deque[Landed] = deque()
@@ -188,6 +219,14 @@ class Recorder:
         self.waiting_bytes -= _held_bytes(landed)
         self.record(landed)
 
+    def answer(self, landed: Landed) -> str | None:
+        """What a kept request was answered, decoded now if it was not before; None = not answered in full."""
+        if landed in self.waiting:
+            self.waiting.remove(landed)
+            self.waiting_bytes -= _held_bytes(landed)
+            self.record(landed)
+        return landed.text
+
     def record(self, landed: Landed) -> bool:
         """Decode and write a request now; True when it was answered in full."""
         decoded = self._decode(landed)
@@ -214,10 +253,15 @@ class Recorder:
             stage=flight.stage,
             from_schedule=self._from_schedule,
             steps=landed.steps,
+            turn=flight.turn,
+            served_by=self._servers.label(flight.replica, answer) if self._servers.several else None,
             text_at=self._writer.add_text(decoded.text),
         )
         self._writer.add(record)
         self.pulse.add(record)
+        if flight.turn and record.ok:
+            landed.text = decoded.text
+        landed.answer = None  # a conversation may hold it for as long as its user thinks
         return record.ok
 
     def _decode(self, landed: Landed) -> Decoded:
@@ -226,7 +270,8 @@ class Recorder:
             outcome = _UNANSWERED.get(ending.how, MALFORMED)
             return Decoded(outcome=outcome, error=ending.detail or ending.how)
         self.chunks += len(answer.pieces)
-        decoder = self._dialect.decoder(self._target, answer.status, answer.headers)
+        target = self._targets[landed.flight.replica]
+        decoder = self._dialect.decoder(target, answer.status, answer.headers)
         decoder.feed_many(answer.stamps, answer.pieces)
         return decoder.finish(ending)
 

@@ -17,6 +17,8 @@ import httpx
 
 from pytest_llmserve.domain.errors import GeneratorError
 from pytest_llmserve.domain.exchange import COMPLETE, TIME_LIMIT, Ending
+from pytest_llmserve.domain.replicas import replicas_of, servers_of
+from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load.connection import User
@@ -61,16 +63,17 @@ class _Selector(selectors.DefaultSelector):
 
 
 class _Line:
-    """A user's own client: one connection a user, as over sockets, and nobody queues behind another.
+    """A user's own client to a server: one connection, as over sockets, and nobody queues behind another.
 
     Attributes:
+        origin: of the server.
         served: answers on the connection that is kept; 0 when none is.
     """
 
-    __slots__ = ("client", "served")
+    __slots__ = ("client", "origin", "served")
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
+    def __init__(self, client: httpx.AsyncClient, origin: httpx.URL) -> None:
+        self.client, self.origin = client, origin
         self.served = 0
 
 
@@ -90,9 +93,11 @@ class HttpxTransport:
 
     def __init__(self, job: Job, landed: Landing, control_fd: int | None) -> None:
         self._plan, self._landed = job.plan, landed
-        self._origin = httpx.URL(job.target.origin)
-        self._uds = job.target.socket_path
-        self._verify = tls_context(job.target.trust) if job.target.scheme == "https" else False
+        replicas = replicas_of(job.target)
+        self._server_of = [replica.server for replica in replicas]
+        self._servers = servers_of(replicas)
+        secure = any(server.scheme == "https" for server in self._servers)
+        self._verify = tls_context(job.target.trust) if secure else False
         self._http2 = importlib.util.find_spec("h2") is not None
         if self._http2:
             importlib.import_module("h2.connection")
@@ -103,7 +108,7 @@ class HttpxTransport:
         self._control_fd, self._told = control_fd, False
         if control_fd is not None:
             self._loop.add_reader(control_fd, self._tell)
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[tuple[int, int], _Line] = {}  # by the numbers of user and server
         self._exchanges: dict[int, Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: Limits[int] = Limits()
@@ -125,12 +130,11 @@ class HttpxTransport:
         assert user.flight is not None
         # httpx and asyncio leave circles behind each request: without the collector they would pile up.
         gc.enable()
-        if user.number not in self._lines:
-            self._lines[user.number] = _Line(self._client())
         exchange = Exchange(user, user.flight, self._begun, self._sent)
+        line = self._line(exchange)
         self._exchanges[user.number] = exchange
         self._connecting.set(user.number, monotonic_ns() + self._plan.connect_timeout_ns)
-        task = exchange.task = self._loop.create_task(self._run(exchange, self._lines[user.number]))
+        task = exchange.task = self._loop.create_task(self._run(exchange, line))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._selector.calm = 0
@@ -185,10 +189,19 @@ class HttpxTransport:
 
     # -- requests ------------------------------------------------------------------------------
 
-    def _client(self) -> httpx.AsyncClient:
+    def _line(self, exchange: Exchange) -> _Line:
+        """The line that an exchange goes over, opened where there is none."""
+        number = self._server_of[exchange.flight.replica]
+        place = (exchange.user.number, number)
+        if place not in self._lines:
+            server = self._servers[number]
+            self._lines[place] = _Line(self._client(server), httpx.URL(server.origin))
+        return self._lines[place]
+
+    def _client(self, server: Target) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
-        if self._uds is not None:  # no proxy leads to a Unix socket
-            straight = httpx.AsyncHTTPTransport(uds=self._uds, limits=limits, trust_env=False)
+        if server.socket_path is not None:  # no proxy leads to a Unix socket
+            straight = httpx.AsyncHTTPTransport(uds=server.socket_path, limits=limits, trust_env=False)
             return httpx.AsyncClient(transport=straight, trust_env=False, timeout=None)
         try:
             return httpx.AsyncClient(
@@ -226,7 +239,7 @@ class HttpxTransport:
     async def _attempt(self, exchange: Exchange, line: _Line) -> Ending:
         while True:
             try:
-                await self._perform(exchange, line.client)
+                await self._perform(exchange, line)
             except httpx.TransportError as error:
                 refusal = own_fault(error)
                 if refusal is not None:
@@ -237,8 +250,8 @@ class HttpxTransport:
             else:
                 return Ending(COMPLETE)
 
-    async def _perform(self, exchange: Exchange, client: httpx.AsyncClient) -> None:
-        response = await client.send(exchange.request(self._origin), stream=True)
+    async def _perform(self, exchange: Exchange, line: _Line) -> None:
+        response = await line.client.send(exchange.request(line.origin), stream=True)
         try:
             self.heard_ns = monotonic_ns()
             exchange.begin(response)
@@ -257,7 +270,7 @@ class HttpxTransport:
         """The first byte of a request is about to leave."""
         if not exchange.flight.opens:
             self.send_lag.add(now_ns - max(exchange.flight.due_ns, exchange.ready_ns))
-        self.reopened += exchange.opened and self._lines[exchange.user.number].served > 0
+        self.reopened += exchange.opened and self._line(exchange).served > 0
         self._connecting.drop(exchange.user.number)
         self._limit(exchange, now_ns)
 
@@ -292,7 +305,7 @@ class HttpxTransport:
 
     def _give_up(self, exchange: Exchange, now_ns: int, why: str = "") -> None:
         """Out of time: the record is made now, the connection is closed in the loop's next turn."""
-        del self._lines[exchange.user.number]
+        del self._lines[exchange.user.number, self._server_of[exchange.flight.replica]]
         if exchange.sending:
             limit = duration_text(self._plan.timeout_ns)
             ending = Ending(TIME_LIMIT, why or f"no full answer within {limit}")

@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from pytest_llmserve.domain.addresses import Address
-from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.entry import Entry, from_plain
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.task import Manner
@@ -20,13 +20,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's part of a run. Sent through its stdin, never by a command line or a file.
 
     Attributes:
-        prompts_json: a list; JSON, because msgpack has no form for a lone surrogate.
+        prompts_json: a list of what `entry.to_plain` makes; JSON, because msgpack has no form for a lone
+            surrogate.
         tasks: task name of each prompt, or empty.
         manners: of the tasks whose requests differ from the others, by name.
         trace_json: of a trace: this worker's rows, as `trace.rows_to_json` writes them.
         trace_end_ns: where the whole trace ends, from the start of the run.
         index: this worker's number, 0 <= index < plan.workers.
         shard: path prefix of the files the worker writes.
+        address: of the target's server.
+        others: of the other servers, where there are several, in the order of `replicas.servers_of`.
     """
 
     target: Target
@@ -39,11 +42,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     manners: dict[str, Manner] = {}
     trace_json: bytes = b"[]"
     trace_end_ns: int = 0
+    others: list[Address] = []
 
-    def prompts(self) -> list[Prompt]:
+    def prompts(self) -> list[Entry]:
         """The prompts, read anew at each call."""
-        found: list[Prompt] = json.loads(self.prompts_json)
-        return found
+        return [from_plain(each) for each in json.loads(self.prompts_json)]
 
 
 class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,6 @@ from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, Prompt
 from pytest_llmserve.domain.plan import COMPLETE, DECIDED
 from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import Flight, Landed, Recorder, step_of
-from pytest_llmserve.load.gone import Presence
 from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import DRAIN, Job
 from pytest_llmserve.load.pacing import (
@@ -28,8 +27,10 @@ from pytest_llmserve.load.pacing import (
     think_ns,
     users_of,
 )
+from pytest_llmserve.load.presences import Presences
 from pytest_llmserve.load.requests import RequestWriter
 from pytest_llmserve.load.stages import Span, spans_of, stage_at, stage_starts
+from pytest_llmserve.load.talks import Talks
 from pytest_llmserve.load.transports import transport_class
 
 monotonic_ns = time.monotonic_ns
@@ -50,7 +51,7 @@ class LoadLoop:
 
     Attributes:
         ended: why the load ended; "complete" by default.
-        presence: of the server.
+        presence: of the servers.
         unfinished: requests under way when the load was cut.
         sent, landed: requests begun, further tries included, and those of them that are over.
         crowded: arrivals dropped because no connection was free for them.
@@ -63,11 +64,12 @@ class LoadLoop:
         self._control_fd = control_fd
         self.transport = transport_class(job.plan.transport)(job, self._landed, control_fd)
         self.ended = COMPLETE
-        self.presence = Presence(0, job.plan.timeout_ns)
+        self.presence = Presences(1 + len(job.others), 0, job.plan.timeout_ns)
         self.unfinished = self.sent = self.landed = self.crowded = 0
         self.start_ns = self.drain_ns = 0
         self.requests = RequestWriter(job)
         self._two_steps = self.requests.two_steps
+        self._talks = Talks(self.requests, recorder, job.plan.salt) if self.requests.converses else None
         self._rng = random.Random(job.plan.seed * 1_000_003 + job.index)
         self._stage_starts = stage_starts(job.plan)
         self._spans: dict[int, list[Span]] = {}
@@ -82,7 +84,8 @@ class LoadLoop:
     def run(self, begin_ns: int) -> None:
         """Play the plan from `begin_ns` (monotonic) on, until it is done or `cut` is called."""
         self.start_ns = begin_ns
-        self.presence = Presence(begin_ns, self.plan.timeout_ns, alone=self.plan.workers == 1)
+        servers, alone = 1 + len(self.job.others), self.plan.workers == 1
+        self.presence = Presences(servers, begin_ns, self.plan.timeout_ns, alone=alone)
         self._start()
         self._turn_loop()
         self.drain_ns = self.drain_ns or monotonic_ns()
@@ -171,7 +174,7 @@ class LoadLoop:
             if turn is None:
                 self._retire(at_ns)
                 return
-            user.flight = self._flight_for(turn)
+            user.flight = self._flight_for(turn, user)
             user.flight.opens, user.begun = not user.begun, True
         user.flight.scheduled_ns = at_ns
         self.sent += 1
@@ -183,11 +186,17 @@ class LoadLoop:
         spans = self._spans.get(user.number)
         return next_turn(self.plan, from_ns - self.start_ns, pause_ns, self._begun, self._share, spans)
 
-    def _flight_for(self, turn: Turn) -> Flight:
-        request_id = self.job.index + self._next_number * self.plan.workers
-        self._next_number += 1
+    def _flight_for(self, turn: Turn, user: User) -> Flight:
         self._begun += not turn.warm_up
-        return self._make_flight(request_id, turn.warm_up, stage_at(self._stage_starts, turn.at_ns))
+        stage, talks, flight = stage_at(self._stage_starts, turn.at_ns), self._talks, None
+        if talks is not None:
+            flight = talks.go_on(user.number, turn.warm_up, stage)
+        if flight is None:
+            request_id = self.job.index + self._next_number * self.plan.workers
+            self._next_number += 1
+            if talks is not None:
+                flight = talks.begin(user.number, request_id, turn.warm_up, stage)
+        return flight or self._make_flight(request_id, turn.warm_up, stage)
 
     def _make_flight(
         self,
@@ -199,7 +208,8 @@ class LoadLoop:
     ) -> Flight:
         """Write a request; the prompt is the set's unless one is given, `params` come over the plan's."""
         written = self.requests.write(request_id, prompt, params)
-        return Flight(request_id, written.raw, written.input_chars, written.task, warm_up, stage)
+        raw, chars, task, replica = written
+        return Flight(request_id, raw, chars, task, warm_up, stage, replica)
 
     def _landed(self, user: User, answer: Answer | None, ending: Ending, end_ns: int) -> None:
         """A request is over: record it, plan the user's next."""
@@ -210,7 +220,7 @@ class LoadLoop:
         self.landed += 1
         unanswered = answer is None or answer.status is None
         user.failures = user.failures + 1 if unanswered and ending.how != TIME_LIMIT else 0
-        self._see_presence(ending, flight.sent_ns, end_ns)
+        self._see_presence(flight, ending, end_ns)
         landed = Landed(flight, answer, ending, end_ns)
         if self.plan.retries:
             if not self.recorder.record(landed) and flight.attempt <= self.plan.retries:
@@ -219,6 +229,8 @@ class LoadLoop:
                 return
         else:
             self.recorder.keep(landed)
+        if self._talks is not None:
+            self._talks.landed(user.number, landed)
         user.flight = None
         self._next(user, end_ns)
 
@@ -226,7 +238,7 @@ class LoadLoop:
         """Send the request that fetches the answer, where this exchange only ordered it."""
         if answer is None or ending.how != WHOLE or flight.steps:
             return False
-        raw = self.requests.next_bytes(flight.raw, answer)
+        raw = self.requests.next_bytes(flight.raw, answer, flight.replica)
         if raw is None:
             return False
         flight.go_on(step_of(flight, answer, end_ns), raw)
@@ -251,8 +263,9 @@ class LoadLoop:
         self.drain_ns = min(self.drain_ns or at_ns, at_ns)
         self._active -= 1
 
-    def _see_presence(self, ending: Ending, sent_ns: int | None, end_ns: int) -> None:
-        """Give up on a server that is gone."""
+    def _see_presence(self, flight: Flight, ending: Ending, end_ns: int) -> None:
+        """Give up on servers that are gone."""
+        server = self.requests.servers[flight.replica]
         heard_ns, under_way = self.transport.heard_ns, self.transport.under_way
-        if self.presence.ended(ending, sent_ns, end_ns, heard_ns, under_way):
+        if self.presence.ended(server, ending, flight.sent_ns, end_ns, heard_ns, under_way):
             self.cut(f"gave up: {self.presence.gone}")

@@ -13,7 +13,8 @@ from pytest_llmserve.load.connection import User
 from pytest_llmserve.load.flight import NEVER_SENT, Flight, Landed, Recorder
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.loop import TURNS_AT_ONCE, LoadLoop
-from pytest_llmserve.load.pacing import connections_of, connections_to_open
+from pytest_llmserve.load.pacing import connections_of
+from pytest_llmserve.load.places import Places
 from pytest_llmserve.load.schedule import Arrival, Schedule
 from pytest_llmserve.load.trace import TraceRow, prompt_text, rows_from_json, sized
 
@@ -30,8 +31,7 @@ AHEAD_NS = 100_000_000
 class OpenLoop(LoadLoop):
     """Sends this worker's arrivals. One run long.
 
-    Here a user is only a place for one request, with its connection. The most recently used
-    free one is taken first, so that surplus connections grow old and the server may close them.
+    Here a user is only a place for one request, with its connection, see `Places`.
     """
 
     def __init__(self, job: Job, recorder: Recorder, control_fd: int | None = None) -> None:
@@ -42,11 +42,10 @@ class OpenLoop(LoadLoop):
         self._arrivals: Iterator[Arrival] = iter(self._schedule)
         self._later: Arrival | None = None
         self._coming: deque[Flight] = deque()
-        self._spare: deque[User] = deque()  # with a connection; the left end is the longest unused
-        self._bare: list[User] = []
-        self._places = self._busy = 0
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = connections_of(job.index, self.plan.workers, self.plan.max_concurrency, descriptors)
+        servers = 1 + len(job.others)
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // servers
+        most = connections_of(job.index, self.plan.workers, self.plan.max_concurrency, descriptors)
+        self._places = Places(most, servers)
 
     def _start(self) -> None:
         self._active = 1  # the schedule itself
@@ -78,64 +77,46 @@ class OpenLoop(LoadLoop):
             super().drain()
             self._later = None
             self._coming.clear()
+            self._places.forget()
             self._active -= 1
 
     def _look_ahead(self, now_ns: int) -> None:
         """Make ready what is due soon."""
         horizon_ns, fresh = now_ns - self.start_ns + AHEAD_NS, 0
         while self._later is not None and self._later.at_ns <= horizon_ns:
-            self._coming.append(self._write(self._later))
+            flight = self._write(self._later)
+            self._coming.append(flight)
+            self._places.expect(self.requests.servers[flight.replica])
             self._later = next(self._arrivals, None)
             fresh += 1
-        while self._spare and self._spare[0].connection is None:  # closed by the server, or never opened
-            self._bare.append(self._spare.popleft())
-        wanted = connections_to_open(len(self._coming), len(self._spare), self._busy, self._most)
-        for _ in range(min(wanted, fresh)):  # one try an arrival: the server may be gone
-            user = self._bare.pop() if self._bare else self._new_place()
-            self._spare.appendleft(user)
+        for user in self._places.to_open(fresh):  # one try an arrival: the server may be gone
             self.transport.prepare(user)
-
-    def _new_place(self) -> User:
-        self._places += 1
-        return User(self._places)
 
     def _depart(self, flight: Flight) -> None:
         """An arrival is due: send it, or say that it was not."""
         late_ns = monotonic_ns() - flight.scheduled_ns
+        server = self.requests.servers[flight.replica]
         if late_ns > LATE_LIMIT_NS:
             limit = duration_text(LATE_LIMIT_NS)
+            self._places.drop(server)
             self._drop(flight, f"never sent: reached {duration_text(late_ns)} after its time, over {limit}")
-        elif (user := self._free_place()) is None:
+        elif (user := self._places.take(server)) is None:
             self.crowded += 1
-            self._drop(flight, f"never sent: {self._busy} requests were under way, as many as may be")
+            busy = self._places.busy
+            self._drop(flight, f"never sent: {busy} requests were under way, as many as may be")
         else:
-            self._busy += 1
             self._active += 1
             self.sent += 1
             user.flight = flight
             self.transport.carry(user)
 
-    def _free_place(self) -> User | None:
-        while self._spare:
-            user = self._spare.pop()
-            if user.connection is not None:
-                return user
-            self._bare.append(user)
-        if self._busy >= self._most:
-            return None
-        return self._bare.pop() if self._bare else self._new_place()
-
     def _drop(self, flight: Flight, why: str) -> None:
         self.recorder.keep(Landed(flight, None, Ending(NEVER_SENT, why), None))
 
     def _next(self, user: User, from_ns: int) -> None:  # noqa: ARG002 - the schedule does not wait
-        self._busy -= 1
         self._active -= 1
         user.failures = 0
-        if user.connection is None:
-            self._bare.append(user)
-        else:
-            self._spare.append(user)
+        self._places.free(user)
 
     def _write(self, arrival: Arrival) -> Flight:
         row = None if self._rows is None else self._rows[arrival.number // self.plan.workers]

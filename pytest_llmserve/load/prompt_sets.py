@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pytest_llmserve.domain.exchange import Prompt
+import msgspec
+
+from pytest_llmserve.domain.entry import Entry
+from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.task import Manner, name_fault
+from pytest_llmserve.load.prompt_list import source_of
 from pytest_llmserve.load.prompts import as_prompts
 
 
@@ -19,15 +23,23 @@ class PromptSet:
         prompts: sent over and over.
         tasks: task name of each prompt, or empty.
         manners: of the tasks whose requests differ from the others, by name.
+        source: what reports name as their origin; None = nothing to name.
     """
 
-    prompts: Sequence[Prompt]
+    prompts: Sequence[Entry]
     tasks: Sequence[str] = ()
     manners: Mapping[str, Manner] = field(default_factory=dict)
+    source: str | None = None
+
+    def told(self, plan: LoadPlan) -> LoadPlan:
+        """The plan with where the prompts came from."""
+        if self.source is None:
+            return plan
+        return msgspec.structs.replace(plan, prompts_from=self.source, prompt_count=len(self.prompts))
 
 
 def in_turns(
-    prompts: Mapping[str, Sequence[Prompt]],
+    prompts: Mapping[str, Sequence[Entry]],
     manners: Mapping[str, Manner] | None = None,
     seed: int | None = None,
 ) -> PromptSet:
@@ -54,7 +66,7 @@ def as_prompt_set(prompts: object) -> PromptSet:
         ValueError: neither; names every fault.
     """
     if not isinstance(prompts, Mapping):
-        return PromptSet(as_prompts(prompts))
+        return PromptSet(as_prompts(prompts), source=source_of(prompts))
     if not prompts:
         raise ValueError('prompts is empty: give a text, a list, or {"chat": [...], "emotion": [...]}')
     faults, sound = [], {}
@@ -70,4 +82,5 @@ def as_prompt_set(prompts: object) -> PromptSet:
             faults.append(f"task {name!r}: {fault}")
     if faults:
         raise ValueError("; ".join(faults))
-    return in_turns(sound)
+    named = dict.fromkeys(filter(None, map(source_of, prompts.values())))
+    return replace(in_turns(sound), source=", ".join(named) or None)

@@ -20,7 +20,7 @@ _BUFFER_BYTES = 1 << 18
 TEXTS_BYTES = 1_000_000_000
 """The most a worker writes of answers: a run of days must not fill the disk."""
 # Few different ones in all the records of a run; decoded, each would be a string of its own.
-_WORDS = ("outcome", "tokens_from", "finish_reason", "task", "error")
+_WORDS = ("outcome", "tokens_from", "finish_reason", "task", "error", "served_by")
 
 
 class ShardWriter:

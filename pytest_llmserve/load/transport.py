@@ -1,4 +1,4 @@
-"""Carries requests over sockets, one connection a user, and says how each ended.
+"""Carries requests over sockets, one connection a user and server, and says how each ended.
 
 Acts on the state of `Connection`; what the bytes mean is decided in `http`.
 """
@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, TIME_LIMIT, Ending
+from pytest_llmserve.domain.replicas import replicas_of
 from pytest_llmserve.domain.trust import tls_fault
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.load import connection as wire
@@ -23,12 +24,11 @@ from pytest_llmserve.load.http import Answer
 from pytest_llmserve.load.job import Job
 from pytest_llmserve.load.limits import Limits
 from pytest_llmserve.load.poller import IN, OUT, Poller
+from pytest_llmserve.load.sending import Sender
 from pytest_llmserve.load.stalls import StallWatch
 
 monotonic_ns = time.monotonic_ns
 
-# A send that takes longer than this was interrupted by the scheduler; the bytes left at its beginning.
-_SEND_CALL_NS = 50_000
 # A stream is read with others after its first pieces, so that the first token is seen at once; and
 # no more once it has shown that its events come faster than that (the last of an answer may).
 _FIRST_PIECES, _MERGED = 2, 4
@@ -69,17 +69,22 @@ class Transport:
         if control_fd is not None:
             self._poller.register(control_fd, IN)
         self._connections: dict[int, Connection] = {}
-        self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
         self.answering: Limits[User] = Limits()
+        self.send_lag, self.receive_lag = Lateness(), Lateness()
+        self._sender = Sender(job.plan, self._poller, self.answering, self.send_lag)
+        self._send = self._sender.send
+        self._dialler = Dialler(job, self._poller, self._connections, self._send, self._no_connection)
+        self._several = tuple(each.server for each in replicas_of(job.target)) if job.others else None
         self._offset = Offset()
         self._looked_ns = monotonic_ns()
-        self.send_lag, self.receive_lag = Lateness(), Lateness()
         self.stamped = self.unstamped = self.reopened = self.resent = self.heard_ns = self.merged = 0
 
     # -- for the loop --------------------------------------------------------------------------
 
     def carry(self, user: User) -> None:
-        """Send the user's flight, over its kept connection if that still stands."""
+        """Send the user's flight, over its kept connection to that server if it still stands."""
+        if self._several is not None and user.flight is not None:
+            user.turn_to(self._several[user.flight.replica])
         connection = user.connection
         if connection is None:
             self._dialler.dial(user)
@@ -160,18 +165,16 @@ class Transport:
     def _progress(self, connection: Connection, mask: int) -> None:
         """A socket is ready that is not simply receiving."""
         if connection.state is wire.SENDING:
-            self._resume_sending(connection, mask)
+            if mask & ~OUT:  # an answer before the request is whole, or an end
+                self._read(connection)
+            if mask & OUT and connection.state is wire.SENDING:
+                self._sender.resume(connection)
         elif connection.state is wire.IDLE:  # closed by the server, or bytes nobody asked for
             if not connection.only_tickets():
                 self.reopened += 1
                 self._drop(connection)
         else:
             self._dialler.progress(connection)
-
-    def _watch(self, connection: Connection, interest: int) -> None:
-        if connection.interest != interest:  # most requests of a kept connection change nothing
-            self._poller.modify(connection.fd, interest)
-            connection.interest = interest
 
     def _reopen(self, connection: Connection) -> None:
         self.reopened += 1
@@ -184,50 +187,7 @@ class Transport:
         elif user.connection is not None:  # opened ahead of need
             self._drop(user.connection)
 
-    # -- requests ------------------------------------------------------------------------------
-
-    def _send(self, connection: Connection) -> None:
-        user = connection.user
-        flight = user.flight
-        assert flight is not None
-        connection.answer = Answer()
-        connection.state = wire.SENDING
-        data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
-        connection.heard_ns = before_ns = monotonic_ns()
-        if not flight.opens:
-            self.send_lag.add(connection.delay_ns(flight, before_ns))
-        begun_ns = flight.limit_from_ns(before_ns)
-        self.answering.set(user, begun_ns + _SEND_CALL_NS + self._plan.timeout_ns)  # never less than said
-        try:
-            whole = connection.send(data)
-        except OSError:
-            self._watch(connection, IN)
-            return
-        if whole:
-            self._sent(connection, before_ns)
-        else:
-            self._watch(connection, IN | OUT)
-
-    def _resume_sending(self, connection: Connection, mask: int) -> None:
-        if mask & ~OUT:  # an answer before the request is whole, or an end
-            self._read(connection)
-        if mask & OUT and connection.state is wire.SENDING:
-            before_ns = monotonic_ns()
-            try:
-                whole = connection.flush()
-            except OSError:
-                # The server may have said why before it closed: read on, to the answer or the end.
-                self._watch(connection, IN)
-                return
-            if whole:
-                self._sent(connection, before_ns)
-
-    def _sent(self, connection: Connection, before_ns: int) -> None:
-        flight = connection.user.flight
-        assert flight is not None
-        flight.sent_ns = min(monotonic_ns(), before_ns + _SEND_CALL_NS)
-        connection.state = wire.RECEIVING
-        self._watch(connection, IN)
+    # -- answers -------------------------------------------------------------------------------
 
     def _read(self, connection: Connection) -> int:
         """Take what one read brings to the answer; return its stamp, 0 without one. Once for each chunk."""
@@ -345,6 +305,6 @@ class Transport:
         """Close a connection; its user will open another when it needs one."""
         if self._connections.pop(connection.fd, None) is not None:
             self._poller.forget(connection.fd)
-        connection.user.connection = None
+        connection.user.lose(connection)
         connection.take_answer()
         connection.close()

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.checks.comparison import Comparison
+from pytest_llmserve.domain.entry import Entry
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.outcome import REFUSED
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.replicas import models_of, urls_of
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.load.engine import Progress
@@ -47,7 +48,11 @@ class Contender:
     @property
     def server(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""
-        return {"url": self.target.url, "api": self.target.api, "model": self.target.model}
+        return {
+            "url": ", ".join(urls_of(self.target)),
+            "api": self.target.api,
+            "model": ", ".join(models_of(self.target)) or None,
+        }
 
 
 def check_rounds(plan: LoadPlan, rounds: object) -> int:
@@ -90,7 +95,7 @@ def with_a_request_a_round(plan: LoadPlan) -> LoadPlan:
 def by_turns(
     a: Contender,
     b: Contender,
-    prompts: PromptSet | Sequence[Prompt],
+    prompts: PromptSet | Sequence[Entry],
     rounds: int,
     folder: Callable[[], Path],
     keep: Callable[[Comparison], None],
@@ -120,7 +125,7 @@ def by_turns(
         BaseException: what `progress` raised; what was measured has been kept.
     """
     done: tuple[list[LoadResult], list[LoadResult]] = ([], [])
-    same = a.target.url == b.target.url
+    same = not set(urls_of(a.target)).isdisjoint(urls_of(b.target))
     ended: str | None = None
     try:
         for number, place in _turns(rounds):

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from pytest_llmserve.domain.entry import first_prompt
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import first_of, nonce
 from pytest_llmserve.domain.mix import CANARY, TaskMix
 from pytest_llmserve.domain.outcome import HTTP_4XX
 from pytest_llmserve.domain.plan import LoadPlan
@@ -62,7 +63,9 @@ class Mix:
         if not self.leaving or plan.salt is None:
             return nullcontext()
         prompts, tasks, manners = self.asked.prompts, self.asked.tasks, self.asked.manners
-        asked = [(p, manners.get(task, Manner())) for p, task in zip(prompts, tasks, strict=True)]
+        asked = [
+            (first_prompt(p), manners.get(task, Manner())) for p, task in zip(prompts, tasks, strict=True)
+        ]
         return Leavers(
             target,
             asked,
@@ -268,10 +271,14 @@ def _mark(run: LoadResult, record: RequestRecord) -> str:
 
 
 def _prompt_of(mix: Mix, run: LoadResult) -> dict[int, int]:
-    """Request id -> number of its prompt; prompts that are alike have one number."""
+    """Request id -> number of its prompt; prompts that are alike have one number, turns have their own."""
     first: dict[str, int] = {}
     numbers = [first.setdefault(repr(prompt), place) for place, prompt in enumerate(mix.asked.prompts)]
-    return {record.id: numbers[record.id % len(numbers)] for record in run.everything}
+    found = {}
+    for record in run.everything:
+        begun = first_of(record.id)
+        found[record.id] = numbers[begun % len(numbers)] + record.id - begun
+    return found
 
 
 def _like(mix: Mix, run: LoadResult, right: Mapping[int, bool]) -> dict[int, tuple[str, ...]]:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pytest_llmserve import simulator
-from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.errors import ServerUnusable, SetupError
+from pytest_llmserve.domain.replicas import models_of, urls_of
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.measure.listener import Listener, owner_of
-from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.measure.probes import Watched
+from pytest_llmserve.measure.replicas import Beside, metrics_of, parts, renewed, with_others
+from pytest_llmserve.measure.serving import OWN, Values, start_server
+from pytest_llmserve.measure.waiting import told_while_waiting
 from pytest_llmserve.observe.container import Container, container_of, first_of
 from pytest_llmserve.observe.output_files import output_files
-from pytest_llmserve.serve import embedded
 from pytest_llmserve.serve.endpoint import Endpoint
-from pytest_llmserve.serve.process import ForeignServer, ServerProcess, command_from, shared_start
+from pytest_llmserve.serve.process import ForeignServer, ServerProcess
 from pytest_llmserve.serve.ready import wait_ready
-
-OWN: dict[str, Callable[[int], list[str]]] = {"embedded": embedded.command, "simulator": simulator.command}
-"""Servers of ours: their name for `--llm-endpoint` -> the command that serves at a port."""
+from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.story import Story
 
 STARTED, TOLD = "started by this test session", "--llm-server-pid"
 """Why a process is known to be the server."""
@@ -37,13 +38,23 @@ class ServerWish:
     """The server options, as given.
 
     Attributes:
-        endpoint: a URL, a name of `OWN`, or None with `serve`.
+        endpoint: a URL, or a name of `OWN`; with `serve` None, or a URL, perhaps with "{port}".
+        others: further URLs, of replicas.
+        models: all that take turns where there are several; `model` is the first.
+        replica_header: of answers, names who gave them.
+        values: for the placeholders of `serve`, or the options of a server of ours.
+        cwd: working directory of a server that is started.
+        port: for it, if that is free and the endpoint names none.
         headers: "Name: value" lines.
-        ready_ns: longest wait until the server answers; None = by kind.
+        ready_ns: longest wait until the server answers.
+        tell: is given a line for people each `tell_every_ns` of waiting; 0 = never.
     """
 
     endpoint: str | None
     serve: str | None = None
+    values: Values = field(default_factory=dict)
+    cwd: Path | None = None
+    port: int | None = None
     api: str = "auto"
     model: str | None = None
     headers: tuple[str, ...] = ()
@@ -55,7 +66,12 @@ class ServerWish:
     server_logs: tuple[Path, ...] = ()
     json_request: str | None = None
     json_answer: str | None = None
+    others: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    replica_header: str | None = None
     ready_ns: int
+    tell: Callable[[str], object] | None = None
+    tell_every_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +86,8 @@ class OpenServer:
         metrics_urls: where it, or an exporter beside it, tells its own figures.
         metrics_missing: why there is no such place, or None.
         logs: the files it logs to, as far as they are known.
+        beside: its replicas at other URLs.
+        values: it was started with.
     """
 
     endpoint: Endpoint
@@ -80,11 +98,15 @@ class OpenServer:
     metrics_urls: tuple[str, ...] = ()
     metrics_missing: str | None = None
     logs: tuple[Path, ...] = ()
+    beside: tuple[Beside, ...] = ()
+    values: Values = field(default_factory=dict)
 
     @property
     def watched(self) -> Watched:
         """What there is of it to look at."""
         return Watched(
+            beside=tuple(each.pid for each in self.beside if each.pid is not None),
+            parts=parts(self.pid, self.beside, self.metrics_urls, self.endpoint.target),
             pid=self.pid,
             why=self.why,
             metrics_urls=self.metrics_urls,
@@ -98,6 +120,8 @@ class OpenServer:
 
         This very object where nothing has changed: what it knows need not be looked up again.
         """
+        if (beside := renewed(self.beside)) is not self.beside:
+            return replace(self, beside=beside).renewed()
         server = self.server
         if self.container is not None:
             return self._renewed_inside(self.container)
@@ -145,17 +169,27 @@ class OpenServer:
         found_there = self.container is None and self.why not in {STARTED, TOLD}
         return Listener(self.endpoint.target, self.pid if found_there else None)
 
+    def pid_at(self, target: Target) -> int | None:
+        """The first process of the replica there; None = not known."""
+        at = {each.target.url: each.pid for each in self.beside} | {self.endpoint.url: self.pid}
+        return at.get(target.url)
+
     @property
     def document(self) -> dict[str, Any]:
         """Where it is and how it is spoken to, for reports."""
-        target = self.endpoint.target
+        target, story = self.endpoint.target, self.endpoint.story
+        seen = self.endpoint.capabilities_seen
+        values = {"values": dict(self.values)} if self.values else {}
         return {
-            "url": target.url,
+            "url": ", ".join(urls_of(target)),
             "api": target.api,
-            "model": target.model,
+            "model": ", ".join(models_of(target)) or None,
             "because": self.endpoint.because,
+            "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,
             "tls": tls_text(target.scheme, target.trust),
+            **({} if seen is None else {"capabilities": seen.as_json()}),
+            **values,
         }
 
     def close(self) -> None:
@@ -165,35 +199,48 @@ class OpenServer:
             self.server.close()
 
 
-def open_server(wish: ServerWish, folder: Path) -> OpenServer:
+def open_server(wish: ServerWish, folder: Path, story: Story | None = None) -> OpenServer:
     """Start or find the server, wait until it has answered one real request, and find its metrics.
+
+    Args:
+        wish: the options.
+        folder: for what is written while it runs.
+        story: takes how it was found out, also when that ends with an error.
 
     Raises:
         SetupError: an option is wrong.
         ServerUnusable: what was seen, and what to do.
         MissingExtra: the embedded server's packages are not installed.
     """
-    opened = _open(wish, folder)
+    opened = _open(wish, folder, story)
     try:
-        urls, missing = find_metrics(wish.metrics_urls, opened.endpoint.target)
+        opened = _with_others(opened, wish)
+        urls, missing = metrics_of(wish.metrics_urls, opened.endpoint.target, opened.beside)
     except BaseException:
         opened.close()
         raise
     return replace(opened, metrics_urls=urls, metrics_missing=missing)
 
 
-def _open(wish: ServerWish, folder: Path) -> OpenServer:
+def _open(wish: ServerWish, folder: Path, story: Story | None) -> OpenServer:
     headers = request_headers(wish.headers, wish.api_key_env)
     if wish.serve is not None or wish.endpoint in OWN:
-        return _open_own(wish, folder, headers)
+        return _open_own(wish, folder, headers, story)
     if wish.endpoint is None:
         raise SetupError("no endpoint: give --llm-endpoint=URL, --llm-endpoint=embedded or --llm-serve")
-    endpoint = wait_ready(_target(wish, target_from_url(wish.endpoint), headers), limit_ns=wish.ready_ns)
-    target = endpoint.target
+    endpoint = _ready(wish, _target(wish, target_from_url(wish.endpoint), headers), story)
     if wish.server_pid is not None:
         return _foreign(wish, endpoint, wish.server_pid, TOLD)
-    owner = owner_of(target)
+    owner = owner_of(endpoint.target)
     return _foreign(wish, endpoint, owner.pid, owner.why)
+
+
+def _with_others(opened: OpenServer, wish: ServerWish) -> OpenServer:
+    headers = request_headers(wish.headers, wish.api_key_env)
+    beside = with_others(opened.endpoint, wish, lambda target: _target(wish, target, headers))
+    found = [output_files(each.pid) for each in beside if each.pid is not None and not wish.server_logs]
+    logs = tuple(dict.fromkeys(chain(opened.logs, *found)))
+    return replace(opened, beside=beside, logs=logs) if beside else opened
 
 
 def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) -> OpenServer:
@@ -202,19 +249,37 @@ def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) ->
     return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs)
 
 
-def _open_own(wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...]) -> OpenServer:
-    named = wish.serve or str(wish.endpoint)
-    make = OWN[named] if wish.serve is None else partial(command_from, wish.serve)
-    server, port = shared_start(named, folder, make)
+def _open_own(
+    wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...], story: Story | None
+) -> OpenServer:
+    server, url = start_server(wish.endpoint, wish.serve, wish.values, folder, wish.cwd, wish.port)
     try:
-        target = _target(wish, target_from_url(f"http://127.0.0.1:{port}"), headers)
-        endpoint = wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death)
+        endpoint = _ready(wish, _target(wish, target_from_url(url), headers), story, server)
     except BaseException:
         server.close()
         raise
     pid, why = (server.pid, STARTED) if wish.server_pid is None else (wish.server_pid, TOLD)
     logs = (server.log, *wish.server_logs)
-    return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs)
+    return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs, values=wish.values)
+
+
+def _ready(
+    wish: ServerWish, target: Target, story: Story | None, server: ServerProcess | None = None
+) -> Endpoint:
+    """Wait for the server, and say so; one of ours that lives and does not answer has its log to tell why."""
+
+    def last() -> str | None:
+        return None if server is None else redact(server.log_tail(1), target)
+
+    with told_while_waiting(wish.tell, wish.tell_every_ns, target.url, last):
+        if server is None:
+            return wait_ready(target, limit_ns=wish.ready_ns, story=story)
+        try:
+            return wait_ready(target, limit_ns=wish.ready_ns, alive=lambda: server.death, story=story)
+        except ServerUnusable as error:
+            if server.exit_status is not None:
+                raise
+            raise ServerUnusable(f"{error}{redact(server.last_lines, target)}") from None
 
 
 def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ...]) -> Target:
@@ -226,6 +291,7 @@ def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ..
         trust=wish.trust,
         json_request=wish.json_request,
         json_answer=wish.json_answer,
+        replica_header=wish.replica_header,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -13,10 +13,11 @@ from pytest_llmserve.measure.metrics_probes import metrics_probes
 from pytest_llmserve.observe.apple_gpu import apple_gpu
 from pytest_llmserve.observe.cgroup import group_of
 from pytest_llmserve.observe.container import Container
+from pytest_llmserve.observe.forest import Forest
 from pytest_llmserve.observe.gpu import GpuProbe
 from pytest_llmserve.observe.host import Host
 from pytest_llmserve.observe.probe import Probe
-from pytest_llmserve.observe.process_tree import ProcessTree
+from pytest_llmserve.observe.process_tree import ProcessTree, tree_reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Watched:
         container: that it runs in, where one was named.
         metrics_missing: why there is no such place, or None.
         endpoint: where requests go; what is sent with them is sent to metrics of the same origin too.
+        beside: first processes of its replicas, watched together with its own.
+        parts: as of `ResourceWindow`.
     """
 
     pid: int | None = None
@@ -38,6 +41,8 @@ class Watched:
     container: Container | None = None
     metrics_missing: str | None = None
     endpoint: Target | None = None
+    beside: tuple[int, ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def _gpu(watched: Watched, tree: ProcessTree | None) -> Probe | None:  # noqa: ARG001 - a row of the table
@@ -65,6 +70,19 @@ PROBES: tuple[Callable[[Watched, ProcessTree | None], Probe | None], ...] = (
     _host,
 )
 """Makers of the probes of this machine but the process tree; None where there is nothing to look at."""
+
+
+def tree_of(watched: Watched) -> ProcessTree | None:
+    """The processes of a server, and of its replicas here; None where its own are not known.
+
+    Raises:
+        ProbeLost: one of them is not there.
+    """
+    if watched.pid is None:
+        return None
+    roots = dict.fromkeys((watched.pid, *watched.beside))
+    reader = Forest([tree_reader(pid) for pid in roots]) if len(roots) > 1 else None
+    return ProcessTree(watched.pid, reader=reader)
 
 
 def probes_for(watched: Watched, tree: ProcessTree | None) -> list[Probe]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.fields import FIELDS
 from pytest_llmserve.domain.addresses import addresses_of, connect_error
 from pytest_llmserve.domain.errors import ServerUnusable
 from pytest_llmserve.domain.outcome import HTTP_4XX
@@ -19,7 +21,6 @@ PROBE = "Say hi."
 ASK_LIMIT_S = 30.0
 _PAUSE_S = 0.05
 _WRONG_ANSWERS = 3
-_TAKES_PARAMS = frozenset({"openai-chat", "openai-completions"})
 
 Ended = Callable[[], str | None]
 
@@ -101,6 +102,8 @@ def _wait_connected(target: Target, end_ns: int, deadline_ns: int, ended: Ended)
 
 def manners(api: str) -> list[dict[str, Any]]:
     """What to ask with, from the best on; the last is what every server takes."""
-    if api not in _TAKES_PARAMS:
+    if not dialect(api).limit_names:
         return [{}]
-    return [{"temperature": 0, "max_tokens": 16}, {"max_tokens": 16}, {}]
+    fields, short = FIELDS.get(api), {"max_tokens": 16}
+    steady = [] if fields is None or not fields.steady else [{**fields.steady, **short}]
+    return [*steady, short, {}]

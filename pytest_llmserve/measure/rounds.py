@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pytest_llmserve.checks.generator import pause_or_late_read
-from pytest_llmserve.domain.marks import salt_after
+from pytest_llmserve.domain.marks import first_of, salt_after
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord, Step
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
@@ -66,7 +66,7 @@ def joined(plan: LoadPlan, rounds: Sequence[LoadResult], ended: str | None = Non
         steady_ns, drain_ns = run.steady_ns
         records += _moved(run.warm_up, warm_ns + warm_up_ns - steady_ns, next_id)
         records += _moved(run.requests, at_ns - steady_ns, next_id)
-        next_id += 1 + max((r.id for r in run.everything), default=-1)
+        next_id += 1 + max((first_of(r.id) for r in run.everything), default=-1)
         warm_ns += warm_up_ns
         at_ns += drain_ns - steady_ns
     return LoadResult(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_llmserve.domain.entry import Entry
 from pytest_llmserve.domain.errors import GeneratorError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.result import LoadResult
@@ -35,7 +35,7 @@ class Stopped(Exception):
 def measured_run(
     target: Target,
     plan: LoadPlan,
-    prompts: PromptSet | Sequence[Prompt],
+    prompts: PromptSet | Sequence[Entry],
     folder: Path,
     watch: Watch,
     keep: Keep,

@@ -20,6 +20,7 @@ from pytest_llmserve.checks.lengths import (
     row_of,
 )
 from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.encoding import asked
 from pytest_llmserve.dialects.input_tokens import input_tokens
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.marks import salt_after
@@ -29,8 +30,8 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.engine import Progress
+from pytest_llmserve.load.filler import filler
 from pytest_llmserve.load.prompts import with_nonce
-from pytest_llmserve.measure.filler import filler
 from pytest_llmserve.measure.run import Stopped, measured_run
 from pytest_llmserve.measure.watch import Watch
 from pytest_llmserve.serve.endpoint import Endpoint
@@ -202,8 +203,9 @@ class _Scout:
         # Marks that no request of the load has.
         self._salt = None if plan.salt is None else salt_after(plan.salt, _FIRST_SEEDS)
         self.params = dict(plan.params)
-        given = {"max_tokens", "max_completion_tokens"} & set(self.params)
-        self._adds_limit = self._target.api.startswith("openai-") and not given
+        field = self._target.limit_name
+        given = field is not None and {"max_tokens", field.partition(".")[0]} & set(self.params)
+        self._adds_limit = field is not None and not given
         if self._adds_limit:
             self.params["max_tokens"] = MAX_TOKENS
         self.counts: dict[int, int | None] = {}
@@ -252,7 +254,7 @@ class _Scout:
         self._asked += 1
         text = filler(length - self._room, _FIRST_SEEDS + self._asked, self._front)
         prompt = with_nonce(text, self._salt, self._asked)
-        request = dialect(self._target.api).encode(self._target, prompt, self.params)
+        request = asked(dialect(self._target.api), self._target, prompt, self.params)
         headers, limit_s = dict(request.headers), self._plan.timeout_ns / NS_PER_S
         return self._endpoint.send(request.body, path=request.path, headers=headers, timeout=limit_s)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from pytest_llmserve.domain.entry import Entry
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.mix import CANARY
 from pytest_llmserve.domain.task import Manner, Task, name_fault
 from pytest_llmserve.load.prompts import as_prompts
@@ -33,7 +33,7 @@ class ReadyTask(msgspec.Struct, frozen=True):
     """
 
     name: str
-    prompts: list[Prompt]
+    prompts: Sequence[Entry]
     judge: Judge | None = None
     manner: Manner = Manner()
 

@@ -14,7 +14,7 @@ import msgspec
 from pytest_llmserve.domain.errors import ProbeLost
 from pytest_llmserve.domain.samples import METRICS, PROCESS, MemoryChange, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S
-from pytest_llmserve.measure.probes import Watched, completed, probes_for
+from pytest_llmserve.measure.probes import Watched, completed, probes_for, tree_of
 from pytest_llmserve.observe.aside import Aside
 from pytest_llmserve.observe.cores import cores_of
 from pytest_llmserve.observe.counts import Counters
@@ -159,10 +159,11 @@ class _Look:
             self.missing = f"{why}; {WAY_OUT}" if "--llm-server-pid" not in why else why
         else:
             try:
-                self.tree = ProcessTree(watched.pid)
+                self.tree = tree_of(watched)
             except ProbeLost as lost:
                 self.missing = str(lost)
         self._cores = None if self.tree is None else cores_of(self.tree.pid)
+        self._parts = dict(watched.parts)
         probes = self._probes = probes_for(watched, self.tree)
         self.gpu = next((probe for probe in probes if isinstance(probe, GpuProbe)), None)
         there = probes if self.tree is None else [self.tree, *probes]
@@ -180,7 +181,8 @@ class _Look:
     def window(self, start_ns: int | None, stop_ns: int | None) -> ResourceWindow:
         """Its samples so far."""
         window = self.sampler.window(start_ns, stop_ns)
-        window = msgspec.structs.replace(window, missing=window.missing or self.missing, cores=self._cores)
+        missing = window.missing or self.missing
+        window = msgspec.structs.replace(window, missing=missing, cores=self._cores, parts=self._parts)
         return completed(window, self._probes)
 
 

@@ -123,6 +123,12 @@ DEFAULTS: tuple[Pattern, ...] = (
         r"EngineDeadError|EngineCore encountered|Engine core proc \S+ died|Background loop has errored",
         *("enginedeaderror", "enginecore encountered", "engine core proc", "background loop has errored"),
     ),
+    _pattern(
+        "decode failed",
+        # llama.cpp: what stands on it answers 200 with no text, or not at all. 1: no room, 2: told to stop.
+        r"llama_decode: failed to decode, ret = -",
+        "llama_decode: failed",
+    ),
     _pattern(TRACEBACK, r"Traceback \(most recent call last\)", "traceback (most recent call last)"),
     _pattern(
         "unhandled exception",

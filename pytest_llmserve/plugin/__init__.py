@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_llmserve.plugin.fixtures import llm_endpoint, llm_load, llm_resources, llm_server, llm_tasks
 from pytest_llmserve.plugin.hooks import (
     pytest_addoption,
+    pytest_cmdline_main,
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_configure_node,
@@ -23,6 +24,7 @@ __all__ = [
     "llm_server",
     "llm_tasks",
     "pytest_addoption",
+    "pytest_cmdline_main",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_configure_node",

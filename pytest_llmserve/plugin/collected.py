@@ -98,8 +98,11 @@ class Collected:
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
         from pytest_llmserve.reports.environment import environment
+        from pytest_llmserve.reports.side_by_side import comparisons
 
         document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
+        if found := comparisons(self._tests):
+            document["comparisons"] = found
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:

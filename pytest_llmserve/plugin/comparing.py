@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llmserve.checks.params import named
 from pytest_llmserve.domain.errors import LlmServeError, ServerUnusable, SetupError
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.replicas import only_at, urls_of
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.measure.compare import Contender, alike
 from pytest_llmserve.measure.opening import OpenServer, open_server
@@ -73,16 +74,20 @@ def _contender(
 ) -> Contender:
     session = test.state.open()
     told = named(keywords)
-    endpoint, watch = session.endpoint, test.watch
-    if isinstance(side, Endpoint) and side.target != session.endpoint.target:
-        endpoint, watch = side, _watch(None, "it is not the session's server", opened)
-    elif isinstance(side, str) and _url(side, name) != session.endpoint.url:
+    target, watch = session.endpoint.target, test.watch
+    if isinstance(side, Endpoint) and side.target != target:
+        target, watch = side.target, _watch(None, "it is not the session's server", opened)
+    elif isinstance(side, str) and session.beside and _url(side, name) in urls_of(target):
+        target = only_at(target, _url(side, name))
+        pid = session.pid_at(target)
+        watch = _watch(pid, session.why if pid is not None else "its process is not known", opened)
+    elif isinstance(side, str) and _url(side, name) != target.url:
         server = _open(test, side, name)
         opened.callback(server.close)
-        endpoint, watch = server.endpoint, _watch(server.pid, server.why, opened)
+        target, watch = server.endpoint.target, _watch(server.pid, server.why, opened)
     assert watch is not None
-    label = f"{endpoint.url} ({told})" if told else endpoint.url
-    return Contender(name=label, target=endpoint.target, plan=plan, watch=watch)
+    urls = ", ".join(urls_of(target))
+    return Contender(name=f"{urls} ({told})" if told else urls, target=target, plan=plan, watch=watch)
 
 
 def _url(side: str, name: str) -> str:

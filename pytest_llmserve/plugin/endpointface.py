@@ -24,19 +24,33 @@ _NOT_GIVEN: Any = object()
 """Stands for a body that was not given: None is one, JSON's null."""
 
 
+_OF_SERVER = ("target", "because", "story", "_dialect", "_wire", "_ids", "_keys", "_probed")
+
+
 class EndpointFace(Endpoint):
-    """The session's endpoint: target, connections and numbers of requests are the same ones.
+    """The session's endpoint: target, connections and numbers of requests are those of the server in use.
 
     Args:
         state: of the session.
     """
 
-    def __init__(self, state: State) -> None:
-        opened = state.open().endpoint
-        super().__init__(opened.target, opened.because, wire=opened._wire)
-        self._ids, self._keys = opened._ids, opened._keys
+    def __init__(self, state: State) -> None:  # what else an endpoint has is the server's: `__getattr__`
         self._state = state
         self._survivals: Survivals | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not known yet of the server that the test asks for: it is started, and asked."""
+        if name not in _OF_SERVER:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        opened = self._state.open().endpoint
+        self.__dict__.update({own: getattr(opened, own) for own in _OF_SERVER})
+        return self.__dict__[name]
+
+    def forget(self) -> None:
+        """Another server is wanted: what is known of the last one holds no more."""
+        for own in _OF_SERVER:
+            self.__dict__.pop(own, None)
+        self._survivals = None
 
     @property
     def _test(self) -> TestRun:

@@ -23,7 +23,10 @@ def llm_endpoint(request: pytest.FixtureRequest) -> Iterator[EndpointFace]:
 
     require_server(request.config)  # asked for by getfixturevalue(), no hook has seen it
     state = state_of(request.config)
-    yield EndpointFace(state)
+    face = EndpointFace(state)
+    state.follow(face.forget)
+    state.open_quietly()
+    yield face
     state.close_server()
 
 

@@ -18,6 +18,7 @@ from pytest_llmserve.plugin.options import (
     require_server,
     value,
 )
+from pytest_llmserve.plugin.served import Served
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
@@ -44,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in MARKERS:
         config.addinivalue_line("markers", _marker_line(config, name))
     config.pluginmanager.register(Collected(config), Collected.NAME)
+    if has_server(config):
+        config.pluginmanager.register(Served(FIXTURES), Served.NAME)
     if has_server(config) and not any(WARNING in line for line in config.getini("filterwarnings")):
         # A project that makes errors of all warnings has not meant: fail where no limit was broken.
         config.addinivalue_line("filterwarnings", f"default::{WARNING}")
@@ -51,6 +54,19 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_llmserve.plugin.settings import check_options
 
         check_options(config)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Explain the server in place of running tests, where that is asked for."""
+    if not config.getoption("llm_explain"):
+        return None
+    from pytest_llmserve.plugin.explaining import explain_server
+
+    config._do_configure()
+    try:
+        return explain_server(config, _state(config).folder)
+    finally:
+        config._ensure_unconfigure()
 
 
 def _marker_line(config: pytest.Config, name: str) -> str:
@@ -67,7 +83,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return []
     from pytest_llmserve.domain.trust import NOT_CHECKED
 
-    named = next(filter(None, named_server(config)))
+    endpoints, serve = named_server(config)
+    named = " at ".join(filter(None, (serve, ", ".join(endpoints))))
     unchecked = f", {NOT_CHECKED}" if is_https(config) and value(config, "--llm-insecure") else ""
     lines = [f"llmserve: {named}, api {value(config, '--llm-api')}{unchecked}"]
     if value(config, "--llm-save") or value(config, "--llm-compare"):
@@ -78,16 +95,23 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Read the markers of all tests; all faults of all markers are told at once."""
+    """Read the markers of all tests, and the values of their servers; all faults are told at once."""
     marked = [item for item in items if any(mark.name in MARKERS for mark in item.iter_markers())]
+    faults: dict[str, list[str]] = {}
     if marked:
         from pytest_llmserve.plugin.markers import read_markers
 
-        faults = read_markers(marked)
-        if faults and hasattr(config, "workerinput"):
-            _report_faults(config, items, faults)
-        elif faults:
-            raise pytest.UsageError("\n".join(["markers of pytest-llmserve that cannot be used:", *faults]))
+        faults["markers of pytest-llmserve that cannot be used:"] = read_markers(marked)
+    if has_server(config):
+        from pytest_llmserve.plugin.given import HEADING, faults_of
+
+        wanting = [item for item in items if not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))]
+        faults[HEADING] = faults_of(config, items, wanting)
+    lines = [line for heading, told in faults.items() if told for line in (heading, *told)]
+    if lines and hasattr(config, "workerinput"):
+        _report_faults(config, items, [fault for told in faults.values() for fault in told])
+    elif lines:
+        raise pytest.UsageError("\n".join(lines))
 
 
 def _report_faults(config: pytest.Config, items: list[pytest.Item], faults: list[str]) -> None:
@@ -129,8 +153,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not _is_ours(item):
         return
     require_server(item.config)
+    _skip_unless_served(item)
     lift_deadline(item)
     _state(item.config).begin_test(item)
+
+
+def _skip_unless_served(item: pytest.Item) -> None:
+    if Served.ARGUMENT in getattr(item, "fixturenames", ()):
+        from pytest_llmserve.plugin.given import not_served
+
+        why = not_served(item.config, item)
+        if why is not None:
+            pytest.skip(why)
 
 
 @pytest.hookimpl(wrapper=True)

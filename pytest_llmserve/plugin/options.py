@@ -13,7 +13,8 @@ class Option(NamedTuple):
     """One option and its ini key.
 
     Attributes:
-        kind: of the ini key and the value: "string", "int", "float", "bool" or "linelist".
+        kind: of the ini key and the value: "string", "int", "float", "bool" or "linelist"; "words" is a
+            list too, which in one text is parted by spaces or commas.
         secret: the value is not repeated in messages.
     """
 
@@ -34,14 +35,26 @@ class Option(NamedTuple):
 OPTIONS: tuple[Option, ...] = (
     Option(
         "--llm-endpoint",
-        "string",
+        "words",
         "URL",
         "server under test; 'embedded' starts a small real model, 'simulator' a simulated one"
-        " (its options: python -m pytest_llmserve.simulator --help). Also env LLM_ENDPOINT",
+        " (its options: python -m pytest_llmserve.simulator --help); repeatable for replicas, which take"
+        " turns. Also env LLM_ENDPOINT",
         env="LLM_ENDPOINT",
     ),
     Option("--llm-api", "string", "NAME", "openai-chat, openai-completions, json; default: auto", "auto"),
-    Option("--llm-model", "string", "NAME", "model to ask for; default: the server's only one"),
+    Option(
+        "--llm-model",
+        "linelist",
+        "NAME",
+        "model to ask for; default: the server's only one; repeatable: a load asks them by turns",
+    ),
+    Option(
+        "--llm-replica-header",
+        "string",
+        "NAME",
+        "header of answers that names the replica behind one URL, such as x-served-by",
+    ),
     Option("--llm-header", "linelist", "'K: V'", "sent with each request; repeatable", secret=True),
     Option("--llm-api-key-env", "string", "VAR", "environment variable that holds the API key"),
     Option(
@@ -66,6 +79,12 @@ OPTIONS: tuple[Option, ...] = (
         "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
     ),
     Option("--llm-json-answer", "string", "PATH", "where the json API's answer lies, such as choices.0.text"),
+    Option(
+        "--llm-prompts",
+        "string",
+        "FILE[:FIELD]",
+        "prompts of llm_load() where a test names none: .jsonl, .json, .csv, .tsv or .txt",
+    ),
     Option("--llm-report", "linelist", "PATH", "write a report; the ending chooses: .json; repeatable"),
     Option(
         "--llm-save", "string", "NAME", "keep the runs of this session under this name, to compare with later"
@@ -94,6 +113,7 @@ OPTIONS: tuple[Option, ...] = (
 INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
     ("llm_require_endpoint", "bool", "tests without an endpoint are errors, not skipped", False),
     ("llm_ready_timeout", "string", "longest wait for the server, such as 30s or 5m", ""),
+    ("llm_serve_values", "linelist", "NAME=VALUE lines: what stands for {NAME} in llm_serve", None),
     (
         "llm_measurements",
         "string",
@@ -104,6 +124,8 @@ INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
     ("llm_progress", "string", "from one line of progress to the next in a log; 0s = no progress", "15s"),
 )
 
+
+LISTS = ("linelist", "words")
 
 NO_ENDPOINT = (
     "no model server to test: give --llm-endpoint=URL, --llm-endpoint=embedded,"
@@ -117,7 +139,7 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         if option.kind == "bool":
             group.addoption(option.flag, action="store_const", const=True, default=None, help=option.help)
-        elif option.kind == "linelist":
+        elif option.kind in LISTS:
             group.addoption(
                 option.flag, action="append", metavar=option.metavar, default=None, help=option.help
             )
@@ -125,12 +147,18 @@ def add_options(parser: pytest.Parser) -> None:
             convert = {"int": int, "float": float}.get(option.kind, str)
             group.addoption(option.flag, metavar=option.metavar, type=convert, default=None, help=option.help)
         parser.addini(option.key, option.help, type=_ini_type(option.kind), default=None)
+    # Not in the ini: what runs no tests is asked for each time anew.
+    group.addoption(
+        "--llm-explain",
+        action="store_true",
+        help="show how the server is found out and what it can do, and run no tests",
+    )
     for key, kind, text, default in INI_ONLY:
         parser.addini(key, text, type=_ini_type(kind), default=default)
 
 
 def _ini_type(kind: str) -> Any:
-    return kind
+    return "string" if kind == "words" else kind
 
 
 def value(config: pytest.Config, flag: str) -> Any:
@@ -140,9 +168,18 @@ def value(config: pytest.Config, flag: str) -> Any:
     if given not in (None, []):
         return given
     if option.env is not None and os.environ.get(option.env):
-        return os.environ[option.env]
-    from_ini = ini(config, option.key)
+        return _read(option, os.environ[option.env])
+    from_ini = _read(option, ini(config, option.key))
     return option.default if from_ini in (None, "", []) else from_ini
+
+
+def _read(option: Option, text: Any) -> Any:
+    return words(text) if option.kind == "words" else text
+
+
+def words(text: str | None) -> list[str]:
+    """What stands between spaces, line ends and commas."""
+    return (text or "").replace(",", " ").split()
 
 
 def ini(config: pytest.Config, key: str) -> Any:
@@ -162,17 +199,18 @@ def given_here(config: pytest.Config) -> list[str]:
     return [option.flag for option in OPTIONS if config.getoption(option.key) not in (None, [])]
 
 
-def named_server(config: pytest.Config) -> tuple[str | None, str | None]:
-    """Endpoint and command to serve it, as the nearest source names them.
+def named_server(config: pytest.Config) -> tuple[list[str], str | None]:
+    """Endpoints and the command to serve one, as the nearest source names them.
 
     Both only where one source names both: that is the user's fault, see `check_options`.
     """
-    endpoint, serve = "llm_endpoint", "llm_serve"
-    for source in (config.getoption, lambda key: os.environ.get("LLM_ENDPOINT") if key == endpoint else None):
-        named = (source(endpoint) or None, source(serve) or None)
-        if any(named):
-            return named
-    return config.getini(endpoint) or None, config.getini(serve) or None
+    endpoints = [endpoint for endpoint in config.getoption("llm_endpoint") or () if endpoint]
+    serve = config.getoption("llm_serve") or None
+    if not (endpoints or serve):
+        endpoints = words(os.environ.get("LLM_ENDPOINT"))
+    if endpoints or serve:
+        return endpoints, serve
+    return words(config.getini("llm_endpoint")), config.getini("llm_serve") or None
 
 
 def has_server(config: pytest.Config) -> bool:
@@ -194,8 +232,8 @@ TRUST_FLAGS = ("--llm-ca", "--llm-insecure", "--llm-client-cert", "--llm-client-
 
 
 def is_https(config: pytest.Config) -> bool:
-    """The server was named by an https:// URL."""
-    return (named_server(config)[0] or "").lower().startswith("https:")
+    """A server was named by an https:// URL."""
+    return any(endpoint.lower().startswith("https:") for endpoint in named_server(config)[0])
 
 
 def repeat_command(config: pytest.Config, nodeid: str) -> str:

@@ -15,6 +15,7 @@ from pytest_llmserve.load.prompt_sets import PromptSet, as_prompt_set
 from pytest_llmserve.load.spec import LoadSpec, overridden
 from pytest_llmserve.plugin.markers import Wishes
 from pytest_llmserve.plugin.options import value
+from pytest_llmserve.plugin.promptfile import default_prompts
 
 
 def planned(
@@ -38,13 +39,13 @@ def planned(
     )
 
 
-def entries_of(prompts: object) -> PromptSet:
-    """The prompts of a call.
+def entries_of(prompts: object, config: pytest.Config) -> PromptSet:
+    """The prompts of a call; those of --llm-prompts where it names none.
 
     Raises:
         SetupError: they are none.
     """
     try:
-        return as_prompt_set(prompts)
+        return as_prompt_set(default_prompts(config) if prompts is None else prompts)
     except ValueError as error:
         raise SetupError(str(error)) from None

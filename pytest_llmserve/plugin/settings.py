@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
-from pytest_llmserve.measure.opening import OWN, ServerWish, request_headers
+from pytest_llmserve.measure.opening import ServerWish, request_headers
+from pytest_llmserve.measure.serving import OWN, check_served
+from pytest_llmserve.plugin.given import default_values, served
 from pytest_llmserve.plugin.options import (
     OPTIONS,
     TRUST_FLAGS,
@@ -26,6 +27,8 @@ from pytest_llmserve.plugin.options import (
     named_server,
     value,
 )
+from pytest_llmserve.plugin.promptfile import default_prompts
+from pytest_llmserve.plugin.replicas import check_replicas, replica_fields
 from pytest_llmserve.plugin.requestlog import check_request_log
 from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
 
@@ -49,14 +52,16 @@ def check_options(config: pytest.Config) -> None:
         _check_scale,
         _check_workers,
         _check_transport,
-        _check_ready,
+        partial(_ready_ns, default=0),
         _check_metrics,
         progress_every_ns,
         server_logs,
         _check_reports,
         check_request_log,
+        default_prompts,
         kept_as,
         compared_with,
+        default_values,
         partial(profile_file, nodeid="", run=1),
     )
     for check in checks:
@@ -69,18 +74,10 @@ def check_options(config: pytest.Config) -> None:
 
 
 def _check_server(config: pytest.Config) -> None:
-    from pytest_llmserve.serve.command import command_from
-
-    endpoint, serve = named_server(config)
-    if serve and endpoint:
-        raise SetupError(
-            "--llm-serve and --llm-endpoint name two servers: --llm-serve chooses a free port itself,"
-            " leave --llm-endpoint out"
-        )
+    check_replicas(config)
+    endpoint, serve = served(config)
     if serve is not None:
-        command_from(serve, 1)
-    elif endpoint is not None and endpoint not in OWN:
-        target_from_url(endpoint)
+        check_served(endpoint, serve)
 
 
 def _check_trust(config: pytest.Config) -> None:
@@ -159,10 +156,6 @@ def _check_transport(config: pytest.Config) -> None:
     from pytest_llmserve.load.transports import check_transport
 
     check_transport(value(config, "--llm-transport"))
-
-
-def _check_ready(config: pytest.Config) -> None:
-    _ready_ns(config, 0)
 
 
 def _check_metrics(config: pytest.Config) -> None:
@@ -322,13 +315,13 @@ def _header_lines(config: pytest.Config) -> tuple[str, ...]:
 
 def server_wish(config: pytest.Config) -> ServerWish:
     """The server options as one value."""
-    endpoint, serve = named_server(config)
-    own = bool(serve) or endpoint in OWN
+    endpoints, serve = named_server(config)
+    own = bool(serve) or not OWN.keys().isdisjoint(endpoints)
     return ServerWish(
-        endpoint=endpoint,
+        **replica_fields(config),
         serve=serve,
+        cwd=config.invocation_params.dir,
         api=value(config, "--llm-api"),
-        model=value(config, "--llm-model"),
         headers=_header_lines(config),
         api_key_env=value(config, "--llm-api-key-env"),
         trust=trust_of(config),
@@ -345,5 +338,5 @@ def server_wish(config: pytest.Config) -> ServerWish:
 def second_wish(config: pytest.Config, url: str) -> ServerWish:
     """Another server, spoken to with the same options."""
     ready_ns = _ready_ns(config, _READY_URL_NS)
-    elsewhere = replace(server_wish(config), endpoint=url, serve=None, server_pid=None)
+    elsewhere = replace(server_wish(config), endpoint=url, others=(), serve=None, server_pid=None)
     return replace(elsewhere, container=None, metrics_urls=(), server_logs=(), ready_ns=ready_ns)

@@ -121,7 +121,7 @@ class TestRun:
             LlmServeError: the load came to nothing.
         """
         with self.in_vain("load"):
-            plan, entries = self.plan(keywords, on_progress), entries_of(prompts)
+            plan, entries = self.plan(keywords, on_progress), entries_of(prompts, self.state.config)
             self.tell_before(plan)
             return self.run(plan, entries, stop, on_progress)
 
@@ -139,6 +139,7 @@ class TestRun:
     ) -> LoadResult:
         """Run a load as it is planned, as a run of the test."""
         assert self.watch is not None
+        plan = asked.told(plan)
         leak = self.wishes.check("no_leak")
         target = self.state.open().endpoint.target
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
@@ -176,14 +177,15 @@ class TestRun:
         """
 
         def plan_of(own: Mapping[str, Any]) -> LoadPlan:
-            return with_a_request_a_round(self.plan(overridden(keywords, own), on_progress))
+            return entries.told(with_a_request_a_round(self.plan(overridden(keywords, own), on_progress)))
 
         def keep(found: Comparison) -> None:
             self.compared[len(self.runs)] = found
             self.runs.append(found.a)
 
         with self.in_vain("comparison"):
-            number, entries = check_rounds(plan_of({}), rounds), entries_of(prompts)
+            entries = entries_of(prompts, self.state.config)
+            number = check_rounds(plan_of({}), rounds)
             with contenders(self, sides, plan_of) as (a, b):
                 self.tell_before(a.plan)
                 with self.shown(a.plan, on_progress) as progress:

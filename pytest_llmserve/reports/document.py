@@ -15,6 +15,7 @@ from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.reports.figures import COUNTERS, LOWEST, devices, peaks, series
 from pytest_llmserve.reports.isolation import mix_document
+from pytest_llmserve.reports.replicas import replica_documents
 
 if TYPE_CHECKING:
     from pytest_llmserve.checks.comparison import Comparison
@@ -44,6 +45,10 @@ def run_document(
     }
     if run.tasks:
         document["tasks"] = [task_document(run, name) for name in run.tasks]
+    if turns := run.turns:
+        document["turns"] = turns
+    if served_by := replica_documents(run, _figures(run.plan)):
+        document["served_by"] = served_by
     if run.profile is not None:
         document["profile"] = msgspec.to_builtins(run.profile) | {"text": str(run.profile)}
     if comparison is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_llmserve.checks.standing_out import sentences
 from pytest_llmserve.domain.diagnosis import Diagnosis
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
@@ -118,6 +119,7 @@ def _run_lines(run: LoadResult, title: str) -> list[str]:
     if ended is not None:
         lines.append(f"  ended early: {ended}")
     lines += error_lines(run)
+    lines += [f"  {sentence}" for sentence in sentences(run)]
     slowest = sorted(run.ok, key=lambda r: r.e2e_ms or 0.0, reverse=True)[:_SLOWEST]
     if slowest:
         begin_ns = min(r.scheduled_ns for r in run.requests)
@@ -151,4 +153,6 @@ def _request(record: RequestRecord, begin_ns: int, plan: LoadPlan) -> str:
         parts.append(f"ttft {ms_text(record.ttft_ms)}")
     if record.output_tokens is not None:
         parts.append(f"{record.output_tokens} tokens")
+    if record.served_by is not None:
+        parts.append(f"by {record.served_by}")
     return ", ".join(parts)

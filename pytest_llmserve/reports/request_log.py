@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from pytest_llmserve.dialects.encoding import prompt_text
 from pytest_llmserve.domain.exchange import Prompt
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import first_of, nonce
 from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S
@@ -41,7 +41,7 @@ def log_lines(
         nodeid: of the test.
         wall_ns: what to add to a monotonic stamp for the time since 1970.
     """
-    digits = id_digits(max((r.id for r in run.everything), default=0))
+    digits = id_digits(max((first_of(r.id) for r in run.everything), default=0))
     for record in run.everything:
         answer = None if record.text_at == NOT_KEPT else record.text
         parts = [
@@ -68,9 +68,9 @@ def id_digits(highest_id: int) -> int:
 
 
 def request_name(salt: str | None, request_id: int, digits: int) -> str:
-    """The last digits of the request's mark; without marks, its id in hex."""
+    """The last digits of the request's mark; without marks, its id in hex. A conversation has one."""
     if salt is None:
-        return f"{request_id:0{digits}x}"
+        return f"{first_of(request_id):0{digits}x}"
     return nonce(salt, request_id)[-digits:]
 
 
@@ -90,6 +90,8 @@ def _facts(record: RequestRecord, redact: Callable[[str], str], wall_ns: int) ->
         yield f"ERROR={quoted(redact(record.error))}"
     yield f"MS={'-' if took_ms is None else f'{took_ms:.1f}'}"
     yield f"AT={at.strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z"
+    if record.turn:
+        yield f"TURN={record.turn}"
     if record.attempt > 1:
         yield f"ATTEMPT={record.attempt}"
     if record.warm_up:

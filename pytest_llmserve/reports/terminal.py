@@ -9,8 +9,11 @@ from typing import Any
 from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
+from pytest_llmserve.reports import side_by_side, turns
 from pytest_llmserve.reports.figures import held_up_text, summary_text
 from pytest_llmserve.reports.isolation import mix_lines
+from pytest_llmserve.reports.replicas import HEADS, replica_cells
+from pytest_llmserve.reports.server_text import server_lines
 
 _ROWS = (
     ("ttft_ms", "TTFT"),
@@ -45,14 +48,15 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
     )
     if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
         _plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
+    for line in server_lines(tests) if verbosity >= 0 else ():
+        _plain(console, line)
     for test in grouped(tests) if verbosity <= 0 else tests:
         attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
         if "passed" in test:
             _plain(console, "; ".join([f"{test['nodeid']}: {test['passed']} passed", *_survivals(test)]))
             continue
         if verbosity < 0:
-            survival = _survivals(test)
-            said = "; ".join([_short(test), *survival, *_said(test)])
+            said = "; ".join([_short(test), *_survivals(test), *_said(test)])
             _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{said}")
             continue
         _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
@@ -69,6 +73,9 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, f"  {line}", None if survived else "red")
         for line in _said(test):
             _plain(console, f"  {line}", "yellow")
+    for found in side_by_side.comparisons(tests):
+        _plain(console, f"{found['test']}: side by side", "bold")
+        _print_rows(console, side_by_side.HEADS, side_by_side.cells(found["rows"], _figure), padding=0)
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -193,8 +200,14 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     _print_table(console, run["metrics"])
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
+    if run.get("served_by"):
+        _print_rows(console, HEADS, replica_cells(run["served_by"], _figure), padding=0)
+    if run.get("served_by_missing"):
+        _plain(console, f"  {run['served_by_missing']}", "yellow")
     if run.get("tasks"):
         _print_tasks(console, run["tasks"])
+    if run.get("turns"):
+        _print_rows(console, turns.HEADS, turns.table_rows(run["turns"], _figure))
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from pytest_llmserve.dialects.decoding import every
+from pytest_llmserve.dialects.encoding import asked
 from pytest_llmserve.dialects.piece import Unreadable
 from pytest_llmserve.dialects.unpack import unpacker
 from pytest_llmserve.domain.exchange import Decoded, Decoder, Dialect, HttpRequest, Prompt
@@ -40,9 +41,10 @@ class Call:
         self._target = target
         self._prompt = prompt
         self._on_text = on_text
+        self._given: list[str] = []
         self._decoder: Decoder | None = None
         self._finished: Decoded | None = None
-        self.exchange = Exchange(dialect.encode(target, prompt, params), self, limit_s)
+        self.exchange = Exchange(asked(dialect, target, prompt, params), self, limit_s)
         self.exchange.next_request = following(dialect, target, self.exchange.request)
 
     def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
@@ -54,6 +56,7 @@ class Call:
         assert self._decoder is not None, "body before headers"
         text = self._decoder.feed(stamp_ns, data)
         if text and self._on_text is not None:
+            self._given.append(text)
             self._on_text(text)
 
     def reply(self, request_id: int) -> Reply:
@@ -66,6 +69,11 @@ class Call:
         error = None if decoded.error is None else redact(decoded.error, self._target)
         record = make_record(request_id, self._prompt, exchange.stamps, exchange.status, decoded, error)
         return Reply(record, decoded.text, redact(decoded.text, self._target))
+
+    def rest(self) -> str:
+        """Text that `on_text` did not get: all of an answer in one piece. Ask for the reply before."""
+        text, given = self._finished.text if self._finished else "", "".join(self._given)
+        return text[len(given) :] if text.startswith(given) else ""  # an app may have written it anew
 
 
 def following(dialect: Dialect, target: Target, request: HttpRequest) -> NextRequest | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.encoding import asked, limited
+from pytest_llmserve.domain.capabilities import Capabilities
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.outcome import Outcome
@@ -20,11 +23,29 @@ from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import is_secret, redact
 from pytest_llmserve.serve.reply import Reply
+from pytest_llmserve.serve.story import Story
 from pytest_llmserve.serve.stream import AsyncStream, MakeCall, Stream
 from pytest_llmserve.serve.wire import Wire
 
 _KEPT_KEYS = 20
 _SIGNS_OF_LIFE = ("/health", "/v1/models", "/")
+
+
+class Probed:
+    """What was found out of a server's capabilities, once; shared by all who ask it."""
+
+    def __init__(self) -> None:
+        self.found: Capabilities | None = None
+        self._lock = threading.Lock()
+
+    def get(self, endpoint: Endpoint) -> Capabilities:
+        """Find it out when asked for the first time."""
+        with self._lock:
+            if self.found is None:
+                from pytest_llmserve.serve.capable import probe_capabilities
+
+                self.found = probe_capabilities(endpoint)
+            return self.found
 
 
 class Endpoint:
@@ -44,10 +65,12 @@ class Endpoint:
     def __init__(self, target: Target, because: str = "", *, wire: Wire | None = None) -> None:
         self.target = target
         self.because = because
+        self.story: Story | None = None
         self._dialect = dialect(target.api)
         self._wire = wire or Wire(target)
         self._ids = itertools.count(1)
         self._keys: dict[tuple[str, str], None] = {}
+        self._probed = Probed()
 
     @property
     def url(self) -> str:
@@ -69,13 +92,36 @@ class Endpoint:
         """What was heard of the server through questions that were asked here."""
         return self._wire.heard
 
+    @property
+    def limit_name(self) -> str | None:
+        """The field that limits the length of an answer, as the server was seen to take it; None = none."""
+        return self.target.limit_name
+
+    def limited(self, tokens: int) -> dict[str, Any]:
+        """Parameters that limit an answer to so many tokens on this server.
+
+        Example: `llm_endpoint.generate("Hi", **llm_endpoint.limited(16))`. Empty where `limit_name` is None.
+        """
+        return limited(self.target.limit_name, tokens)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server was seen to do; asked when first looked at, with some ten short questions."""
+        return self._probed.get(self)
+
+    @property
+    def capabilities_seen(self) -> Capabilities | None:
+        """The same if it has been asked for, else None."""
+        return self._probed.found
+
     def generate(self, prompt: Prompt, *, timeout: float | str = 120, **params: Any) -> Reply:
         """Ask one question and wait for the whole answer.
 
         Args:
             prompt: a text, or chat messages.
             timeout: limit from the call to the last byte, in seconds or as "90s".
-            params: go into the request's body as they are, such as max_tokens=16.
+            params: go into the request's body as they are, such as temperature=0; max_tokens=16 as the
+                field that this server takes for it, see `limited`.
 
         Raises:
             SetupError: the request cannot be built.
@@ -147,7 +193,7 @@ class Endpoint:
         Raises:
             SetupError: the request cannot be built.
         """
-        return self._dialect.encode(self.target, prompt, params)
+        return asked(self._dialect, self.target, prompt, params)
 
     def answered(self, request: HttpRequest, timeout: float | str = 30, *, asked: bool = False) -> Answered:
         """Send a request as it is, once, and tell all of its answer; its headers win over the target's.

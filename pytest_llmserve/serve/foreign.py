@@ -8,6 +8,8 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.serve import guard
 from pytest_llmserve.serve.stacks import last_lines, stacks, tail
 
+_MOST_CHARS = 100
+
 
 class ForeignServer:
     """A server that was there before us: watched, never stopped.
@@ -92,3 +94,14 @@ class ForeignServer:
 
     def __repr__(self) -> str:
         return f"ForeignServer(pid={self.pid}, {self.exit_status or 'running'})"
+
+
+def command_line(pid: int) -> str:
+    """What a process was started with, at most 100 characters; where that is not told, why."""
+    import psutil
+
+    try:
+        text = " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error as error:
+        return f"its command is not told: {type(error).__name__}"
+    return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]}..."

@@ -18,6 +18,7 @@ from pytest_llmserve.serve.reply import Reply
 
 FIRST_PROMPT = "Say hi."
 _FIRST_TOKENS = 4
+_LEAST_TOKENS = {"max_output_tokens": 16}  # OpenAI itself takes no fewer
 _NOT_FOUND = frozenset({404, 405})
 _KEY_WANTED = frozenset({401, 403})
 _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
@@ -42,7 +43,7 @@ class Manner(msgspec.Struct, frozen=True):
     @property
     def params(self) -> dict[str, Any]:
         """Parameters of the first request."""
-        return limited(self.limit, _FIRST_TOKENS)
+        return limited(self.limit, max(_FIRST_TOKENS, _LEAST_TOKENS.get(self.limit or "", 0)))
 
     def apply(self, target: Target) -> Target:
         """The target asked in this manner."""
@@ -69,13 +70,21 @@ def first_manner(api: str, stream: bool) -> Manner:
     return Manner(api=api, stream=stream, stream_usage=spoken.asks_usage and stream, limit=limit)
 
 
-def next_manner(tried: Manner, reply: Reply, fallback_api: str | None, stream: bool) -> Manner | None:
-    """What to try after an answer; None when asking otherwise would not help."""
+def next_manner(tried: Manner, reply: Reply, fallbacks: Sequence[str], stream: bool) -> Manner | None:
+    """What to try after an answer; None when asking otherwise would not help.
+
+    Args:
+        tried: what was answered.
+        reply: the answer.
+        fallbacks: the APIs to try in turn where the one tried is not there.
+        stream: streamed answers are wanted.
+    """
     status = reply.status
     if reply.outcome != HTTP_4XX or status in _NOT_THE_REQUEST:
         return None
-    if status in _NOT_FOUND and fallback_api not in {None, tried.api}:
-        return first_manner(str(fallback_api), stream)
+    others = fallbacks[fallbacks.index(tried.api) + 1 :] if tried.api in fallbacks else fallbacks
+    if status in _NOT_FOUND and others:
+        return first_manner(others[0], stream)
     if tried.limit is not None and _last(tried.limit) in (reply.error or ""):
         return msgspec.structs.replace(tried, limit=_next_limit(tried))
     if tried.stream_usage:
@@ -103,7 +112,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         posts: that its OpenAPI document has for POST; empty = it has no such document.
         base: its URL without a path.
         named: the user may name another path than the one asked; else the API has its own.
-        started: by `--llm-serve`, which takes no path.
+        started: by `--llm-serve`.
     """
 
     asked: tuple[str, ...]
@@ -139,11 +148,13 @@ def _todo(path: str, paths: Paths) -> str:
         return _SEE_LOG
     there = ", ".join(paths.posts[:_NAMED_PATHS]) + (", ..." if len(paths.posts) > _NAMED_PATHS else "")
     found = f"its /openapi.json has POST {there}: " if there else "is it the right path? "
-    wanted = f"{'http://127.0.0.1:PORT' if paths.started else paths.base}{(*paths.posts, '/PATH')[0]}"
-    how = (
-        "start the server yourself, as --llm-serve takes no path, and name it" if paths.started else "name it"
-    )
-    return f"{found}{how} in the URL, such as --llm-endpoint={wanted}; else {_SEE_LOG}"
+    wanted = (*paths.posts, "/PATH")[0]
+    if paths.started:
+        return (
+            f"{found}name it beside --llm-serve, such as --llm-endpoint='http://127.0.0.1:{{port}}{wanted}';"
+            f" else {_SEE_LOG}"
+        )
+    return f"{found}name it in the URL, such as --llm-endpoint={paths.base}{wanted}; else {_SEE_LOG}"
 
 
 def is_loading(status: int | None) -> bool:
@@ -161,7 +172,9 @@ def _other_protocol(ending: Ending) -> bool:
     return ending.how == NOT_HTTP or (ending.how == NOT_CONNECTED and ending.detail.startswith(TLS))
 
 
-def unreachable(url: str, path: str, status: int | None, ending: Ending, limit_ns: int) -> str:
+def unreachable(
+    url: str, path: str, status: int | None, ending: Ending, limit_ns: int, *, started: bool = False
+) -> str:
     """Why the wait ended: the last thing seen, and what to do."""
     limit = duration_text(limit_ns)
     if status is not None:
@@ -172,6 +185,11 @@ def unreachable(url: str, path: str, status: int | None, ending: Ending, limit_n
             if ending.detail == "connection refused"
             else f"could not be reached ({ending.detail})"
         )
+        if started:
+            return (
+                f"{url} {seen} for {limit}: the server that was started runs, and does not listen there: does"
+                " its command take this port, or does it need longer (llm_ready_timeout)?"
+            )
         return (
             f"{url} {seen} for {limit}: start the server first,"
             " or let --llm-serve 'CMD --port {port}' start it"

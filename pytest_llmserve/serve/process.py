@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from pytest_llmserve.domain.errors import LlmServeError, SetupError
 from pytest_llmserve.serve import guard
-from pytest_llmserve.serve.command import command_from, free_port
 from pytest_llmserve.serve.foreign import ForeignServer
 from pytest_llmserve.serve.lease import Lease, is_locked, turn
 from pytest_llmserve.serve.stacks import last_lines, stacks, tail
 
-__all__ = ["ForeignServer", "ServerProcess", "command_from", "free_port", "shared_start", "start"]
+__all__ = ["ForeignServer", "ServerProcess", "start"]
 
 _START_LIMIT_S = 10.0
-_STOP_LIMIT_S = 10.0
-_TURN_LIMIT_S = 60.0
+STOP_LIMIT_S = 10.0
+TURN_LIMIT_S = 60.0
 
 
 # Kept, since a guard may outlive its ServerProcess object: other workers may use the server.
@@ -65,16 +63,23 @@ def exit_text(code: int) -> str:
 class ServerProcess:
     """A server of ours, kept by a guard process that outlives us just long enough to end it.
 
-    Made by `start` or `shared_start`. In a `with` statement it is closed at the end.
+    Made by `start` or `shared.shared_start`. In a `with` statement it is closed at the end.
     """
 
-    def __init__(self, command: list[str], folder: Path, lease: Lease, env: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        folder: Path,
+        lease: Lease,
+        env: Mapping[str, str] | None,
+        cwd: Path | None = None,
+    ) -> None:
         self.command = command
         self.log: Path = folder / "server.log"
         self._folder = folder
         self._state_path = folder / "state.json"
         self._lease = lease
-        self._env = env
+        self._env, self._cwd = env, cwd
         self._guard: subprocess.Popen[bytes] | None = None
 
     def _state(self) -> GuardState:
@@ -168,7 +173,7 @@ class ServerProcess:
         Raises:
             LlmServeError: the old one did not end in time.
         """
-        with turn(self._folder / "turn", limit_s=_TURN_LIMIT_S):
+        with turn(self._folder / "turn", limit_s=TURN_LIMIT_S):
             self.stop()
             self._launch()
 
@@ -205,6 +210,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=log,
                 env=None if self._env is None else {**os.environ, **self._env},
+                cwd=self._cwd,
                 start_new_session=True,
             )
         _guards[:] = [self._guard, *(older for older in _guards if older.poll() is None)]
@@ -218,7 +224,7 @@ class ServerProcess:
             time.sleep(0.005)
         error = self._state().error
         if error is not None:
-            self._guard.wait(_STOP_LIMIT_S)
+            self._guard.wait(STOP_LIMIT_S)
             raise SetupError(f"the server's command cannot be run: {error}")
 
     def _living(self) -> set[int]:
@@ -234,7 +240,7 @@ class ServerProcess:
         return guard.descendants(state.guard_pid, table) | session
 
     def _wait_until_gone(self) -> None:
-        deadline = time.monotonic() + _STOP_LIMIT_S
+        deadline = time.monotonic() + STOP_LIMIT_S
         while self._guarded:
             if time.monotonic() > deadline:
                 self._complain()
@@ -255,7 +261,7 @@ class ServerProcess:
     def _complain(self) -> None:
         pids = ", ".join(map(str, sorted(map(abs, self._living())))) or "its guard"
         raise LlmServeError(
-            f"the server did not end within {_STOP_LIMIT_S:g} s of being told to: still there: {pids};"
+            f"the server did not end within {STOP_LIMIT_S:g} s of being told to: still there: {pids};"
             " end them with kill -9"
         )
 
@@ -276,62 +282,12 @@ def start(command: list[str], folder: Path, *, env: Mapping[str, str] | None = N
     if not lease.share():
         raise LlmServeError(f"{folder} belongs to a server that is being stopped: give another folder")
     server = ServerProcess(command, folder, lease, env)
-    _launch_or_release(server, lease)
+    launch_or_release(server, lease)
     return server
 
 
-def shared_start(
-    key: str,
-    folder: Path,
-    make_command: Callable[[int], list[str]],
-    *,
-    env: Mapping[str, str] | None = None,
-) -> tuple[ServerProcess, int]:
-    """Start a server, or join the one that another process started with the same key and folder.
-
-    It ends when its last user is gone.
-
-    Args:
-        key: what makes the server the same, such as the `--llm-serve` text.
-        folder: shared by all users; not by a later test run.
-        make_command: makes the command from a port.
-        env: added to the environment of the process that starts it.
-
-    Returns:
-        The server, and the port it was told to listen on.
-
-    Raises:
-        SetupError: the command cannot be run.
-    """
-    home = folder / f"server-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    home.mkdir(parents=True, exist_ok=True)
-    with turn(home / "turn", limit_s=_TURN_LIMIT_S):
-        lease = _join(home)
-        port_file = home / "port"
-        if port_file.exists():
-            port = int(port_file.read_text("ascii"))
-            server = ServerProcess(make_command(port), home, lease, env)
-            if server.alive:
-                return server, port
-        port = free_port()
-        server = ServerProcess(make_command(port), home, lease, env)
-        _launch_or_release(server, lease)
-        port_file.write_text(str(port), "ascii")
-        return server, port
-
-
-def _join(home: Path) -> Lease:
-    lease = Lease(home / "lease")
-    deadline = time.monotonic() + _STOP_LIMIT_S
-    while not lease.share():  # the last user has just gone: wait for the old server's end
-        if time.monotonic() > deadline:
-            lease.release()
-            raise LlmServeError(f"the server in {home} is being stopped for over {_STOP_LIMIT_S:g} s")
-        time.sleep(0.02)
-    return lease
-
-
-def _launch_or_release(server: ServerProcess, lease: Lease) -> None:
+def launch_or_release(server: ServerProcess, lease: Lease) -> None:
+    """Start it; the lease is given up where that fails. Raises SetupError: the command cannot be run."""
     try:
         server._launch()
     except BaseException:

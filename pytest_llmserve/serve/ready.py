@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 import msgspec
 
 from pytest_llmserve.dialects import dialect
-from pytest_llmserve.dialects.detect import Choice, ProbeAnswer, choose, posts_in, probe_paths
+from pytest_llmserve.dialects.detect import (
+    Asked,
+    Choice,
+    Detection,
+    Probe,
+    ProbeAnswer,
+    detect,
+    look_up,
+    posts_in,
+)
+from pytest_llmserve.dialects.known_paths import known_path, place_of
 from pytest_llmserve.domain.addresses import Address, addresses_of, attempts, resolve
 from pytest_llmserve.domain.errors import ServerUnusable
 from pytest_llmserve.domain.exchange import Ending, HttpRequest
@@ -34,15 +45,17 @@ from pytest_llmserve.serve.opening import (
 )
 from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.reply import Reply
+from pytest_llmserve.serve.story import Story, tried
 from pytest_llmserve.serve.wire import Wire
 
 __all__ = ["local_address", "resolve", "wait_ready"]
 
-_OPENAPI = "/openapi.json"
+_OPENAPI = Probe("GET", "/openapi.json")
 _PAUSE_S = 0.1
 _TRY_LIMIT_S = 10.0
 _FIRST_ANSWER_LIMIT_S = 60.0
 _LEAST_S = 0.05
+_SHARE = 4  # of the time that is left, for one probe
 _CRASH_NEWS_S = 1.0
 
 Death = Callable[[], str | None]
@@ -52,13 +65,16 @@ def _not_known() -> str | None:
     return None
 
 
-def wait_ready(target: Target, *, limit_ns: int, alive: Death = _not_known) -> Endpoint:
+def wait_ready(
+    target: Target, *, limit_ns: int, alive: Death = _not_known, story: Story | None = None
+) -> Endpoint:
     """Wait for the server, decide dialect and model, and have one real question answered.
 
     Args:
         target: as the user named it; `api` may be "auto".
         limit_ns: for all of it together.
         alive: returns how the server's process ended, or None while it lives or is not known.
+        story: takes what is asked and answered, also when it ends with an error.
 
     Returns:
         An endpoint whose target has all that was learnt.
@@ -69,7 +85,7 @@ def wait_ready(target: Target, *, limit_ns: int, alive: Death = _not_known) -> E
     """
     if target.api != "auto":
         dialect(target.api)
-    opening = _Opening(target, addresses_of(target), limit_ns, alive)
+    opening = _Opening(target, addresses_of(target), limit_ns, alive, story or Story())
     try:
         opening.await_http()
         choice = opening.decide()
@@ -82,8 +98,16 @@ def wait_ready(target: Target, *, limit_ns: int, alive: Death = _not_known) -> E
 class _Opening:
     """The first minutes with a server. Lives as long as `wait_ready`."""
 
-    def __init__(self, target: Target, addresses: tuple[Address, ...], limit_ns: int, alive: Death) -> None:
+    def __init__(
+        self,
+        target: Target,
+        addresses: tuple[Address, ...],
+        limit_ns: int,
+        alive: Death,
+        story: Story,
+    ) -> None:
         self.target = target
+        self.story = story
         self.addresses = addresses
         self.limit_ns = limit_ns
         self.alive = alive
@@ -94,10 +118,10 @@ class _Opening:
     def left_s(self, most_s: float) -> float:
         return max(_LEAST_S, min(most_s, self.deadline - time.monotonic()))
 
-    def get(self, path: str) -> tuple[Exchange, Body]:
+    def ask(self, request: HttpRequest, limit_s: float) -> tuple[Exchange, Body]:
         """Ask; a server process that dies meanwhile ends it."""
         body = Body()
-        exchange = Exchange(HttpRequest(method="GET", path=path), body, self.left_s(_TRY_LIMIT_S))
+        exchange = Exchange(request, body, limit_s)
         self.wire.submit(exchange)
         while not self.wire.over(exchange, _PAUSE_S):
             self.check_alive()
@@ -119,11 +143,12 @@ class _Opening:
 
     def await_http(self) -> None:
         """Wait for any HTTP answer but "loading"."""
-        models_path = probe_paths(self.target.path)[0]
-        path = "/health" if models_path == "/v1/models" else models_path
+        known = known_path(self.target.path)
+        place = known.place if known else place_of(self.target.path)
+        path = f"{place.base}{place.version}/models" if place.base or place.version != "/v1" else "/health"
         while True:
             self.check_alive()
-            exchange, _ = self.get(path)
+            exchange, _ = self.ask(HttpRequest(method="GET", path=path), self.left_s(_TRY_LIMIT_S))
             if exchange.status is not None and not is_loading(exchange.status):
                 self.check_alive()  # else what answers is another program on the same port
                 return
@@ -131,7 +156,9 @@ class _Opening:
                 self.check_alive()
                 ending = self._of_all_addresses(exchange.ending)
                 raise ServerUnusable(
-                    unreachable(self.target.url, path, exchange.status, ending, self.limit_ns)
+                    unreachable(
+                        self.target.url, path, exchange.status, ending, self.limit_ns, started=self.started
+                    )
                 )
             time.sleep(_PAUSE_S)
 
@@ -144,26 +171,37 @@ class _Opening:
     def decide(self) -> Choice:
         """Choose dialect, path and model."""
         target = self.target
-        if target.api == "auto" and target.json_request is not None:
-            return self._named("json", "--llm-json-request is given")
-        if target.api == "json":
-            return self._named("json", "--llm-api names it")
-        answers = {path: self._probe(path) for path in probe_paths(target.path)}
+        known = known_path(target.path)
+        is_gradio = known is not None and known.api == "gradio"
+        if target.api == "auto" and target.json_request is not None and not is_gradio:
+            return Choice(api="json", path=target.path, because="--llm-json-request is given")
+        if target.api != "auto":
+            return self._led(look_up(target.api, target.path))
         try:
-            choice = choose(target.path, answers)
+            return self._led(detect(target.path, target.url))
         except ServerUnusable as error:
-            if target.api == "auto":
-                raise ServerUnusable(redact(f"{target.url}: {error}", target)) from None
-            return self._named(target.api, "--llm-api names it")
-        if target.api == "auto":
-            return choice
-        return msgspec.structs.replace(self._named(target.api, "--llm-api names it"), models=choice.models)
+            raise ServerUnusable(redact(str(error), target)) from None
 
-    def _named(self, api: str, because: str) -> Choice:
-        return Choice(api=api, path=self.target.path, because=because)
+    def _led(self, detection: Detection) -> Choice:
+        """Ask what the detection wants to know, until it has chosen."""
+        answer: ProbeAnswer | None = None
+        while True:
+            try:
+                probe = detection.send(answer) if answer is not None else next(detection)
+            except StopIteration as end:
+                choice: Choice = end.value
+                self.story.asked[:] = choice.asked
+                return choice
+            answer = self._probe(probe)
+            self.story.asked.append(Asked(str(probe), str(answer)))
 
-    def _probe(self, path: str) -> ProbeAnswer:
-        exchange, body = self.get(path)
+    def _probe(self, probe: Probe) -> ProbeAnswer:
+        """Ask; what hangs leaves most of the time that is left to the rest."""
+        limit_s = _FIRST_ANSWER_LIMIT_S if probe.body else _TRY_LIMIT_S
+        headers = (("Content-Type", "application/json"),) if probe.body else ()
+        request = HttpRequest(method=probe.method, path=probe.path, body=probe.body, headers=headers)
+        share_s = round(self.left_s(math.inf) / _SHARE, 1)
+        exchange, body = self.ask(request, max(_LEAST_S, min(limit_s, share_s)))
         error = exchange.ending.detail or None
         if exchange.status is None:
             return ProbeAnswer(error=error)
@@ -179,12 +217,15 @@ class _Opening:
             asked = manner.apply(target)
             endpoint = Endpoint(asked, wire=self.wire)
             limit_s = self.left_s(_FIRST_ANSWER_LIMIT_S)
-            asked_at.append(endpoint.encoded(FIRST_PROMPT, manner.params).path)
+            request = endpoint.encoded(FIRST_PROMPT, manner.params)
+            asked_at.append(request.path)
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
+            self.story.tried.append(tried(asked, request, replies[-1]))
             if replies[-1].ok:
                 because = f"{choice.because}; a one-line prompt was answered {pieces(replies[-1])}"
-                return Endpoint(asked, because, wire=self.wire)
-            following = next_manner(manner, replies[-1], choice.fallback_api, target.stream)
+                endpoint.because, endpoint.story = because, self.story
+                return endpoint
+            following = next_manner(manner, replies[-1], choice.fallbacks, target.stream)
             if following is None:
                 self.check_death_after(replies[-1])
                 paths = self._paths(tuple(asked_at), named=choice.api == "json")
@@ -214,4 +255,5 @@ class _Opening:
             path=choice.path,
             model=model,
             json_request=target.json_request or choice.json_request,
+            json_answer=target.json_answer or choice.json_answer,
         )

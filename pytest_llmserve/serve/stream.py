@@ -73,6 +73,8 @@ class Stream(_UnderWay):
                     continue
                 self._call.exchange.done.result()
                 self._seal()
+                if rest := self._call.rest():
+                    yield rest
         except queue.Empty:
             raise LlmServeError(
                 "the HTTP client's thread does not answer: was this process forked?"
@@ -114,6 +116,8 @@ class AsyncStream(_UnderWay):
                     continue
                 self._call.exchange.done.result()
                 self._seal()
+                if rest := self._call.rest():
+                    yield rest
         finally:
             self.close()
 

@@ -24,16 +24,16 @@ Page = Callable[["Simulator"], tuple[str, bytes]]
 def pages(faces: tuple[str, ...]) -> dict[str, Page]:
     """The pages of a simulator with these faces, by path."""
     found: dict[str, Page] = {"/": _root, "/health": _health, "/metrics": _metrics, "/openapi.json": _openapi}
-    if any(name.startswith("openai") for name in faces):
+    if any(name.startswith(("openai", "anthropic")) for name in faces):
         found["/v1/models"] = _models
     if any(name.startswith("ollama") for name in faces):
         found |= {"/api/tags": _tags, "/api/version": _version}
-    if any(name.startswith("gradio") for name in faces):
-        found |= {"/config": _gradio_config, f"{gradio.PREFIX}/info": _gradio_info}
     if "tgi" in faces:
         found["/info"] = _info
     if "kserve" in faces:
         found |= {"/v2": _metadata, "/v2/models": _model_names, "/v2/health/ready": _health}
+    if any(name.startswith("gradio") for name in faces):
+        found |= {"/config": _gradio_config, f"{gradio.PREFIX}/info": _gradio_info}
     return found
 
 
@@ -75,14 +75,6 @@ def _version(_: Simulator) -> tuple[str, bytes]:
     return JSON, wire.as_json({"version": OLLAMA_VERSION})
 
 
-def _gradio_config(_: Simulator) -> tuple[str, bytes]:
-    return JSON, wire.as_json(gradio.config())
-
-
-def _gradio_info(_: Simulator) -> tuple[str, bytes]:
-    return JSON, wire.as_json(gradio.info())
-
-
 def _info(server: Simulator) -> tuple[str, bytes]:
     settings = server.settings
     told = {"model_id": settings.model, "version": TGI_VERSION, "max_concurrent_requests": settings.slots}
@@ -95,6 +87,14 @@ def _metadata(_: Simulator) -> tuple[str, bytes]:
 
 def _model_names(server: Simulator) -> tuple[str, bytes]:
     return JSON, wire.as_json({"models": [server.settings.model]})
+
+
+def _gradio_config(_: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json(gradio.config())
+
+
+def _gradio_info(_: Simulator) -> tuple[str, bytes]:
+    return JSON, wire.as_json(gradio.info())
 
 
 def _openapi(server: Simulator) -> tuple[str, bytes]:

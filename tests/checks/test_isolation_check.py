@@ -10,7 +10,7 @@ from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.isolation import Isolation
 from pytest_llmserve.domain.errors import MarkerError
 from pytest_llmserve.domain.keywords import build
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import first_of, nonce, turn_id
 from pytest_llmserve.domain.mix import Aborted, TaskMix
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import NOT_KEPT
@@ -515,3 +515,20 @@ def test_many_answers_are_read_quickly(run):
     (verdict,) = judge(made)
     assert verdict.verdict == PASS
     assert time.process_time() - begun < 6.0
+
+
+def test_a_mark_in_the_history_of_a_conversation_is_its_own(run):
+    """The second turn repeats the mark of the first; one of another conversation is proof all the same."""
+    texts = dict(enumerate(own(40)))
+    texts |= {turn_id(3, 2): f"{mark(3)}", turn_id(4, 2): f"{mark(4)} {mark(3)}"}
+    judged = run({n: text for n, text in texts.items() if n < 40 or first_of(n) == 3}, every_ms=0)
+    assert judge(judged)[0].verdict == PASS
+    (verdict,) = judge(run(texts, every_ms=0))
+    (found,) = verdict.answers.carried
+    assert (first_of(found.answer.id), first_of(found.owner.id)) == (4, 3)
+
+
+def test_a_run_that_was_cut_accuses_no_word_for_its_conversations(run):
+    """Ids of later turns are large; the requests that were cut are those behind the last that was begun."""
+    texts = dict(enumerate(own(40))) | {turn_id(3, 2): f"see {mark(9_000_000)}"}
+    assert judge(run(texts, every_ms=0, health={"unfinished": 2}))[0].verdict == PASS

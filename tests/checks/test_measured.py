@@ -109,3 +109,16 @@ def test_the_figures_of_a_run_are_gathered_once(make, monkeypatch):
     assert (again.series, again.counts, again.name) == (first.series, first.counts, "main")
     assert (first.ended, again.ended) == ("complete", "interrupted")
     assert measurement_of(make.run([make.record(0, 20.0)])).series != first.series
+
+
+def test_who_served_each_request_is_kept(make):
+    """As a place among the names; NaN where it is not known. Of one that served all there is nothing."""
+    served = ["b:2", "a:1", None, "b:2"]
+    run = make.run([make.record(number, 10.0, served_by=name) for number, name in enumerate(served)])
+    found = measurement_of(run)
+    assert found.served_by == ["a:1", "b:2"]
+    places = list(found.series["served_by"])
+    assert [places[0], places[1], places[3]] == [1.0, 0.0, 1.0]
+    assert math.isnan(places[2])
+    alone = measurement_of(make.run_of([10.0]))
+    assert (alone.served_by, "served_by" in alone.series) == ([], False)

@@ -607,3 +607,15 @@ def test_without_a_run_there_is_a_verdict_for_each_limit(per, what):
     found = NoLeak(mb=1, gpu_mb=1, per=per).judge(Evidence())
     assert [v.what for v in found] == [what, f"GPU {what}"]
     assert found[0].sentence == f"{what}: no evidence, no load ran in this test: call llm_load()"
+
+
+def test_a_verdict_on_some_of_several_replicas_says_so(make):
+    """Retained, per hour, and what is left open."""
+    parts = {"process": "of 1 of 2 replicas: why"}
+    counts = (CountChange(figure="threads", before=(4,), after=(4,)),)
+    for check in (NoLeak(mb=100), NoLeak(mb=5000, per="hour"), NoLeak(threads=3)):
+        run = rising(make, [420.0] * 7)
+        run.memory = msgspec.structs.replace(run.memory, counts=counts)
+        run.resources = msgspec.structs.replace(run.resources, parts=parts)
+        found = check.judge(Evidence(runs=(run,)))
+        assert any("of 1 of 2 replicas: why" in verdict.sentence for verdict in found), check

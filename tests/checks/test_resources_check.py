@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.resources import Resources
 from pytest_llmserve.domain.errors import MarkerError
 from pytest_llmserve.domain.keywords import build
-from pytest_llmserve.domain.samples import GpuSample, ResourceSample, ResourceWindow
+from pytest_llmserve.domain.samples import METRICS, PROCESS, GpuSample, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.units import NS_PER_S
 
 
@@ -304,3 +305,14 @@ def test_a_faulty_marker_is_refused(keywords, fault):
     with pytest.raises(MarkerError) as caught:
         build(Resources, "resources", (), keywords)
     assert str(caught.value) == fault
+
+
+def test_a_verdict_on_some_of_several_replicas_says_so(make):
+    """Of processes and of metrics, each in its own words; kept or not."""
+    parts = {PROCESS: "of 1 of 2 replicas: why", METRICS: "of 1 of 3 replicas: because"}
+    resources = msgspec.structs.replace(make.samples([90], waiting=4), parts=parts)
+    assert only(Resources(rss_mb=100), resources).sentence == (
+        "peak RSS 90.0 MB <= 100 MB (n=1 samples): of 1 of 2 replicas: why"
+    )
+    assert only(Resources(queue=3), resources).sentence.endswith(": of 1 of 3 replicas: because")
+    assert "replicas" not in only(Resources(cpu_percent=100), make.samples([90], cpu_percent=3.0)).sentence

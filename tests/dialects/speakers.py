@@ -230,39 +230,6 @@ SPEAKERS: dict[str, Speaker] = {
         ),
         prompt_at="prompt",
     ),
-    "gradio": Speaker(
-        stream=event(["one "], "generating")
-        + event(["one two"], "generating")
-        + event(["one two"], "complete"),
-        body=b'{"data":["one two"],"is_generating":false,"duration":0.2}',
-        counted=event(
-            [[{"role": "assistant", "content": "caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028"}]],
-            "generating",
-        )
-        + event(None, "heartbeat")
-        + event(["caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028 two"], "generating")
-        + event(["caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028 two", None], "complete"),
-        counted_body=b'{"data":["one two"]}',
-        empty=event([""], "generating") + event([""], "complete"),
-        empty_body=b'{"data":[""]}',
-        pieces=(
-            event(["a"], "generating"),
-            event(["ab"], "generating"),
-            event([["hi", None]], "generating"),
-            event([[["hi", "ac"]]], "generating"),
-            event([], "generating"),
-            event({"a": 1}, "generating"),
-        ),
-        idle=(b": ping\n\n", b"data:\n\n", event(None, "heartbeat"), event([None], "generating")),
-        errors=(*_SSE_ERRORS, event({"error": OUT_OF_MEMORY, "duration": 10, "title": "Error"}, "error")),
-        end=event([None], "complete"),
-        prompt_at="data.0",
-        asks_stream=(None, None),
-        counts=False,
-        cumulative=True,
-        no_reason="the function failed and the server gave no reason: see its log, or start the app with"
-        " launch(show_error=True)",
-    ),
     "ollama-generate": Speaker(
         stream=line({"response": "one ", "done": False})
         + line({"response": "two", "done": False})
@@ -472,6 +439,39 @@ SPEAKERS: dict[str, Speaker] = {
         end=_MESSAGE_STOP,
         prompt_at="messages.0.content",
         system_at="system",
+    ),
+    "gradio": Speaker(
+        stream=event(["one "], "generating")
+        + event(["one two"], "generating")
+        + event(["one two"], "complete"),
+        body=b'{"data":["one two"],"is_generating":false,"duration":0.2}',
+        counted=event(
+            [[{"role": "assistant", "content": "caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028"}]],
+            "generating",
+        )
+        + event(None, "heartbeat")
+        + event(["caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028 two"], "generating")
+        + event(["caf\N{LATIN SMALL LETTER E WITH ACUTE} \u2028 two", None], "complete"),
+        counted_body=b'{"data":["one two"]}',
+        empty=event([""], "generating") + event([""], "complete"),
+        empty_body=b'{"data":[""]}',
+        pieces=(
+            event(["a"], "generating"),
+            event(["ab"], "generating"),
+            event([["hi", None]], "generating"),
+            event([[["hi", "ac"]]], "generating"),
+            event([], "generating"),
+            event({"a": 1}, "generating"),
+        ),
+        idle=(b": ping\n\n", b"data:\n\n", event(None, "heartbeat"), event([None], "generating")),
+        errors=(*_SSE_ERRORS, event({"error": OUT_OF_MEMORY, "duration": 10, "title": "Error"}, "error")),
+        end=event([None], "complete"),
+        prompt_at="data.0",
+        asks_stream=(None, None),
+        counts=False,
+        cumulative=True,
+        no_reason="the function failed and the server gave no reason: see its log, or start the app with"
+        " launch(show_error=True)",
     ),
     "json": Speaker(
         stream=event({"text": "one ", "done": False}) + event({"text": "two", "done": True}),

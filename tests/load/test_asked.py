@@ -5,7 +5,9 @@ import json
 import msgspec
 import pytest
 
+from pytest_llmserve.domain.entry import Conversation
 from pytest_llmserve.domain.exchange import prompt_chars
+from pytest_llmserve.domain.marks import nonce, turn_id
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.load.asked import Asked
@@ -64,3 +66,13 @@ def test_of_a_trace_too(tmp_path):
         assert messages(flight.raw)[-1]["content"] == asked.sent(number)
     assert asked.prompt(0) == "as recorded"
     assert prompt_chars(asked.sent(1)) == 40
+
+
+def test_of_a_conversation_it_is_what_is_new_in_the_turn():
+    """The mark stands in the first alone."""
+    asked = Asked(LoadPlan(requests=9, salt="5eed0000"), [Conversation(["Hi", "Why?"], "Be brief.")])
+    mark = f"[{nonce('5eed0000', 4)}] "
+    system = {"role": "system", "content": "Be brief."}
+    assert asked.sent(4) == [system, {"role": "user", "content": f"{mark}Hi"}]
+    assert asked.prompt(4) == [system, {"role": "user", "content": "Hi"}]
+    assert asked.sent(turn_id(4, 2)) == asked.prompt(turn_id(4, 2)) == "Why?"

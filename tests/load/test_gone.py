@@ -8,6 +8,7 @@ from pytest_llmserve.domain.exchange import COMPLETE, TIME_LIMIT, Ending
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.load.flight import NO_CONNECTION
 from pytest_llmserve.load.gone import Presence, gone_for_all
+from pytest_llmserve.load.presences import Presences
 
 REFUSED = Ending(NO_CONNECTION, "Connection refused")
 LATE = Ending(TIME_LIMIT, "no full answer within 30 s")
@@ -105,3 +106,29 @@ def test_short_time_limits_and_servers_that_never_spoke_say_nothing_of_its_end()
 def test_a_server_that_answers_another_worker_is_not_gone(answered_ns, said):
     assert gone_for_all([(None, 0), ("from 60 ns on", 60)], answered_ns) == said
     assert gone_for_all([(None, 0), (None, 0)], answered_ns) is None
+
+
+def test_one_of_several_that_is_gone_is_not_all():
+    """Refused by one for however long, or silent at the end: the other was answered."""
+    for ending in (REFUSED, LATE):
+        several = Presences(2, 0, 30 * NS_PER_S)
+
+        def ended(server, how, at_s, several=several):
+            sent_ns = (at_s - 30) * NS_PER_S
+            return several.ended(server, how, sent_ns, at_s * NS_PER_S, 50 * NS_PER_S, lambda: 0)
+
+        assert not ended(1, DONE, 50)
+        assert [ended(0, ending, at_s) for at_s in (60, 80, 120, 200)] == [False] * 4
+        assert (several.gone, several.since_ns) == (None, 0)
+
+
+def test_all_that_are_gone_are_told_since_the_last_one_went():
+    several = Presences(2, 0, 30 * NS_PER_S)
+
+    def refused(server, at_s):
+        return several.ended(server, REFUSED, None, at_s * NS_PER_S, 0, lambda: 0)
+
+    assert [refused(0, 60), refused(0, 66), refused(1, 120), refused(1, 125)] == [False] * 4
+    assert refused(1, 126)
+    assert several.gone == "from 2 min on, no connection for 5 s (Connection refused)"
+    assert several.since_ns == 120 * NS_PER_S

@@ -35,6 +35,12 @@ def test_nonce_stands_before_the_text():
     assert CHAT[1]["content"] == "Hi", "the prompt itself is not touched"
 
 
+def test_nonce_stands_before_what_the_user_said_last():
+    """Not in an answer that the messages end with."""
+    begun = [*CHAT, {"role": "assistant", "content": "Sure,"}]
+    assert with_nonce(begun, "ab", 3) == [*with_nonce(CHAT, "ab", 3), begun[-1]]
+
+
 def test_without_salt_or_text_a_prompt_stays_as_it_is():
     assert with_nonce("Hi", None, 3) == "Hi"
     assert with_nonce([{"role": "user"}], "ab", 3) == [{"role": "user"}]
@@ -54,12 +60,12 @@ def test_as_prompts_takes_what_users_write():
         ([], "prompts is empty: give a text, or a list of texts or of chat message lists"),
         (
             ["a", 3],
-            "prompts[1] is 3: a prompt is a text, or a list of messages"
+            "prompts[1] is 3: a prompt is a text, a Conversation, or a list of messages"
             ' such as [{"role": "user", "content": "..."}]',
         ),
         (
             [[]],
-            "prompts[0] is []: a prompt is a text, or a list of messages"
+            "prompts[0] is []: a prompt is a text, a Conversation, or a list of messages"
             ' such as [{"role": "user", "content": "..."}]',
         ),
     ],

@@ -15,7 +15,7 @@ def record(request_id, sent_ns, end_ns=None, **given):
     rest = dict.fromkeys(RequestRecord.__struct_fields__)
     rest |= {"id": request_id, "sent_ns": sent_ns, "end_ns": end_ns, "scheduled_ns": 0, "token_ns": ()}
     rest |= {"outcome": "ok", "input_chars": 0, "output_chars": 0, "warm_up": False, "attempt": 1}
-    rest |= {"stage": 0, "from_schedule": False}
+    rest |= {"stage": 0, "from_schedule": False, "steps": (), "turn": 0}
     del rest["texts"]
     return RequestRecord(**{**rest, **given})
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.load.prompt_list import PromptList
 from pytest_llmserve.load.prompt_sets import as_prompt_set, in_turns
 
 
@@ -25,6 +27,15 @@ def test_turns_with_a_seed_have_orders_of_their_own():
 def test_a_dict_is_prompts_by_task_and_anything_else_has_no_tasks():
     assert as_prompt_set({"a": "one text", "b": [[{"role": "user", "content": "x"}]]}).tasks == ["a", "b"]
     assert (as_prompt_set(["x", "y"]).prompts, as_prompt_set("x").tasks) == (["x", "y"], ())
+
+
+def test_the_plan_tells_where_prompts_came_from():
+    """The names of their files and how many there are, of several tasks too; nothing of others."""
+    plan, file = LoadPlan(users=2, requests=9), PromptList(["x", "y"], "q.jsonl")
+    assert as_prompt_set(file).told(plan).describe() == "2 users, 9 requests, 2 prompts of q.jsonl"
+    both = as_prompt_set({"a": file, "b": ["z"], "c": PromptList(["z"], "r.csv")}).told(plan)
+    assert (both.prompts_from, both.prompt_count) == ("q.jsonl, r.csv", 6)
+    assert as_prompt_set(["x"]).told(plan) == plan
 
 
 def test_all_that_is_wrong_is_told_at_once():

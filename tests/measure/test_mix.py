@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from pytest_llmserve import Task
+from pytest_llmserve.domain.entry import Conversation
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import nonce, turn_id
 from pytest_llmserve.domain.mix import Aborted
 from pytest_llmserve.domain.plan import LoadPlan, Stage
 from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
+from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.measure.mix import judged, leaving_clients, mixed
 from pytest_llmserve.measure.tasks import ready
 from pytest_llmserve.serve.reply import OneText
@@ -194,3 +196,25 @@ def test_a_check_that_raises_is_never_a_wrong_answer():
     assert fine.like == {1: ("a",)}
     with pytest.raises(SetupError, match=r"^the check of task 'a' raised KeyError: '2' at test_mix\.py"):
         judged(mix(tasks), None, result(record(3, "a", "2")), None)
+
+
+def test_turns_of_a_conversation_are_prompts_of_their_own():
+    """The same for every conversation of one entry, unlike the turns before them and any other entry's."""
+    talks = (Task("a", [Conversation(["Hi", "Why?"])], check="red"), Task("b", ["b1"], check="blue"))
+    ids = {"a": (0, 4), "b": (1, 3)}  # the first turn of all: entries by turns, a b a b ...
+    found = mix(talks, canaries=False)
+    assert found.asked.tasks == ["a", "b"]
+    records = [record(n, "a", "red", turn=1) for n in ids["a"]] + [record(n, "b", "blue") for n in ids["b"]]
+    records += [record(turn_id(n, 2), "a", "red", turn=2) for n in ids["a"]]
+    prompt_of = judged(found, None, result(*records), None).prompt_of
+    first, second, other = (
+        {prompt_of[turn_id(n, turn)] for n in ids[of]} for of, turn in (("a", 1), ("a", 2), ("b", 1))
+    )
+    assert (len(first), len(second), len(other)) == (1, 1, 1)
+    assert len(first | second | other) == 3
+
+
+def test_clients_that_leave_ask_what_begins_a_conversation():
+    talks = (Task("a", [Conversation(["Hi", "Why?"])], check="red"),)
+    with mix(talks, canaries=False).leavers(target_from_url("http://127.0.0.1:9")) as leavers:
+        assert leavers._asked[0][0] == [{"role": "user", "content": "Hi"}]

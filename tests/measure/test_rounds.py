@@ -8,7 +8,7 @@ import pytest
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.measured import measurement_of
 from pytest_llmserve.checks.no_degradation import NoDegradation
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import nonce, turn_id, turn_of
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord, Step
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
@@ -194,3 +194,14 @@ def test_quarters_of_a_joined_run_are_in_the_order_of_time(slower_ms, verdict):
     found = joined(PLAN, rounds)
     p50 = NoDegradation(percent=20).judge(Evidence(runs=(found,)))[0]
     assert p50.verdict == verdict, p50.sentence
+
+
+def test_conversations_of_several_rounds_stay_apart():
+    """Whatever the turns they came to: only the low half of an id tells conversations apart."""
+    rounds = [a_round(10), a_round(20)]
+    for run in rounds:
+        ids = [turn_id(2, 3), turn_id(17, 1), turn_id(20, 1)]
+        run.requests[-1:] = [record(each, 10_500, 5, turn=turn_of(each)) for each in ids]
+    found = joined(PLAN, rounds).requests
+    assert len({r.id for r in found}) == len(found)
+    assert len({r.conversation for r in found} - {None}) == 6

@@ -65,7 +65,8 @@ def sweep(server, tmp_path):
     """``sweep(lengths, requests)`` -> a `LengthSweep` of that server."""
 
     def run(lengths, requests=5, unit="chars", front="", stop=None, **fields):
-        target = msgspec.structs.replace(target_from_url(server.url), api="openai-chat", model="m")
+        known = {"api": "openai-chat", "model": "m", "limit_name": "max_tokens"}
+        target = msgspec.structs.replace(target_from_url(server.url), **known)
         wish = checked(Lengths(tuple(lengths), requests, unit, front))
         plan = LoadPlan(requests=requests * len(lengths), salt="abcd1234", **fields)
         watch = Watch(Watched(why="a thread of this process"))

@@ -51,6 +51,7 @@ BAD = {
         "738.24.845.437 W srv        decode: failed to find free space in the KV cache, retrying with sma",
         "738.37.320.407 W decode: failed to find a memory slot for batch of size 1024",
     ],
+    "decode failed": ["llama_decode: failed to decode, ret = -1"],
     "engine died": [
         "ERROR 04-28 02:37:03 [core.py:398] EngineCore encountered a fatal error.",
     ],

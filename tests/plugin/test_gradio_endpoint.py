@@ -9,7 +9,7 @@ SIMULATOR = f"{shlex.quote(sys.executable)} -m pytest_llmserve.simulator --port 
 
 
 def test_everything_works_with_answers_that_are_fetched(suite):
-    """Questions, streams, raw and hostile bodies, loads, clients that leave; both exchanges are on record."""
+    """Questions, streams, raw and hostile bodies, loads, clients that leave; both exchanges are told."""
     run = suite(
         """
 @pytest.mark.load(users=4, requests=40)

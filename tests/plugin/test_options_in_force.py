@@ -97,12 +97,11 @@ def test_an_unknown_api_is_a_usage_error(suite):
 
 
 def test_two_servers_are_one_too_many(suite):
-    """--llm-serve and --llm-endpoint together are refused."""
-    run = suite(LOAD, "--llm-endpoint", NOWHERE, "--llm-serve", f"{sys.executable} x.py --port {{port}}")
+    """--llm-serve beside a server of ours is refused; beside a URL it is the command that serves there."""
+    run = suite(LOAD, "--llm-endpoint", "embedded", "--llm-serve", f"{sys.executable} x.py --port {{port}}")
     assert run.exit == pytest.ExitCode.USAGE_ERROR
     assert (
-        "ERROR: --llm-serve and --llm-endpoint name two servers: --llm-serve chooses a free port itself,"
-        " leave --llm-endpoint out"
+        "ERROR: --llm-serve and --llm-endpoint=embedded name two servers: leave one of them out"
     ) in run.text
 
 

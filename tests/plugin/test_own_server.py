@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 
@@ -74,15 +77,44 @@ def test_a_server_that_dies_at_once_is_told_with_its_last_words(suite):
 
 
 def test_a_server_that_never_opens_its_port_is_given_up(suite):
-    """After llm_ready_timeout, with what to do; its process is gone too."""
-    suite.pytester.makeini("[pytest]\nllm_ready_timeout = 1500ms")
+    """After llm_ready_timeout, with what it has printed; said meanwhile too; its process is gone then."""
+    suite.pytester.makeini("[pytest]\nllm_ready_timeout = 2500ms\nllm_progress = 1s")
     (suite.pytester.path / "sleeper.py").write_text(
-        "import os, time, pathlib\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(600)\n"
+        "import os, time, pathlib\npathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "print('loading'); print('CUDA error: out of memory'); time.sleep(600)\n"
     )
     run = suite(BODY, "--llm-serve", f"{sys.executable} sleeper.py {{port}}")
     assert run.exit == 1
-    assert "refused the connection for 1.5 s" in run.failure("test_it")[0]
+    said = run.failure("test_it")
+    assert re.fullmatch(
+        r"http://127\.0\.0\.1:\d+ refused the connection for 2\.5 s: the server that was started runs, and"
+        r" does not listen there: does its command take this port, or does it need longer"
+        r" \(llm_ready_timeout\)\?;"
+        r" the last lines of its log:",
+        said[0],
+    )
+    assert said[1:3] == ["loading", "CUDA error: out of memory"]
+    waiting = [line for line in run.result.outlines if "llmserve: waiting for http://127.0.0.1:" in line]
+    assert waiting
+    assert waiting[0].endswith(" for 1 s; the last line of its log: CUDA error: out of memory")
     assert run.result.duration < 20
+    assert not psutil.pid_exists(pid_of(suite))
+
+
+def test_a_server_at_a_port_of_its_own_is_named_with_it(suite):
+    """Used when it is free; else the session says who has it, and does not measure that one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        serve = ["--llm-serve", MOCK.replace("{port}", str(port)), f"--llm-endpoint=http://127.0.0.1:{port}"]
+        held = suite(BODY, *serve)
+    assert held.exit == pytest.ExitCode.TESTS_FAILED
+    begin = (
+        f"--llm-endpoint http://127.0.0.1:{port}: --llm-serve cannot have this port: process {os.getpid()} ("
+    )
+    assert any(line.startswith(begin) for line in held.result.outlines), held.text
+    run = suite(BODY, *serve)
+    assert run.exit == 0, run.text
+    assert run.tests[0]["server"]["url"] == f"http://127.0.0.1:{port}"
     assert not psutil.pid_exists(pid_of(suite))
 
 

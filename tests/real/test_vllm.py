@@ -13,7 +13,14 @@ from tests.real.serving import OFFLINE, served, session
 
 CONTEXT = 2048
 QUIET = OFFLINE | {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
-APIS = ["openai-chat", "openai-completions", "openai-responses", "anthropic-messages"]
+QUESTION = "What is the capital of France?"
+# What is asked, the field that limits the answer, and the word for an answer that met its limit.
+APIS = [
+    ("openai-chat", QUESTION, "max_tokens", "length"),
+    ("openai-completions", "The capital of France is", "max_tokens", "length"),
+    ("openai-responses", QUESTION, "max_output_tokens", "max_output_tokens"),
+    ("anthropic-messages", QUESTION, "max_tokens", "max_tokens"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,26 +33,21 @@ def vllm(tmp_path_factory):
         yield server
 
 
-@pytest.mark.parametrize("api", APIS)
-def test_each_of_its_apis_is_spoken(vllm, api):
-    """A streamed answer of 6 tokens, counted by the server, a stamp each; and the same in one piece."""
+@pytest.mark.parametrize(("api", "prompt", "limit", "finish"), APIS, ids=[row[0] for row in APIS])
+def test_each_of_its_apis_is_spoken(vllm, api, prompt, limit, finish):
+    """A streamed answer of 7 tokens, counted by the server, a stamp each; wrong bodies get a 400."""
     endpoint = vllm.speaking(api)
     try:
         assert endpoint.target.stream
-        reply = endpoint.generate("The capital of France is", **length(api, 6), temperature=0)
+        reply = endpoint.generate(prompt, **{limit: 7}, temperature=0)
         assert reply.ok, reply
-        assert (reply.output_tokens, reply.tokens_from) == (6, "usage")
-        assert len(reply.record.token_ns) == 6
-        assert reply.record.finish_reason == ("max_tokens" if api == "anthropic-messages" else "length")
         assert "Paris" in reply.text
+        assert (reply.output_tokens, reply.tokens_from, len(reply.record.token_ns)) == (7, "usage", 7)
+        assert reply.record.finish_reason == finish
         refused = endpoint.send({"model": "smollm2-135m"})
         assert (refused, refused.status) == ("http_4xx", 400)
     finally:
         endpoint.close()
-
-
-def length(api, tokens):
-    return {"max_output_tokens" if api == "openai-responses" else "max_tokens": tokens}
 
 
 def test_a_prompt_over_its_context_is_refused_with_the_reason(vllm):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import nonce, turn_id
 from pytest_llmserve.domain.record import NOT_KEPT
 from pytest_llmserve.reports.request_log import id_digits, log_lines, quoted, request_name
 from pytest_llmserve.serve.reply import OneText
@@ -74,3 +74,11 @@ def test_names_are_as_long_as_it_takes_to_tell_them_apart(highest, digits):
 def test_names_of_65536_requests_differ():
     assert len({request_name(SALT, i, 4) for i in range(65_536)}) == 65_536
     assert request_name(None, 300, 4) == "012c"
+
+
+def test_the_turns_of_a_conversation_have_one_name(make):
+    """As long as its mark needs, whatever their ids."""
+    first, second = lines(make, make.record(1, turn=1), make.record(turn_id(1, 2), turn=2))
+    assert first[: len("[REQ-46e5]")] == second[: len("[REQ-46e5]")] == "[REQ-46e5]"
+    assert (" TURN=1 " in first, " TURN=2 " in second) == (True, True)
+    assert request_name(None, turn_id(10, 3), 4) == "000a"

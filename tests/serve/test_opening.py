@@ -50,7 +50,7 @@ def test_refused_manners_are_dropped_one_by_one():
     manner, seen = first_manner(CHAT, True), []
     while manner is not None:
         seen.append((manner.stream, manner.stream_usage))
-        manner = next_manner(manner, answered(422, "extra fields"), None, True)
+        manner = next_manner(manner, answered(422, "extra fields"), (), True)
     assert seen == [(True, True), (True, False), (False, False)]
 
 
@@ -71,10 +71,10 @@ def test_how_the_first_answer_came_is_told(stamps, tokens_from, said):
 def test_server_that_names_max_tokens_is_asked_by_another_name_then_without():
     """The newer name is tried; a server that refuses that too is asked without a limit."""
     tried = first_manner(CHAT, True)
-    following = next_manner(tried, answered(400, "Unsupported parameter: 'max_tokens'"), None, True)
+    following = next_manner(tried, answered(400, "Unsupported parameter: 'max_tokens'"), (), True)
     assert following == Manner(CHAT, stream=True, stream_usage=True, limit="max_completion_tokens")
     assert following.params == {"max_completion_tokens": 4}
-    last = next_manner(following, answered(422, "max_completion_tokens: extra field"), None, True)
+    last = next_manner(following, answered(422, "max_completion_tokens: extra field"), (), True)
     assert last == Manner(CHAT, stream=True, stream_usage=True, limit=None)
     assert last.params == {}
 
@@ -82,27 +82,27 @@ def test_server_that_names_max_tokens_is_asked_by_another_name_then_without():
 @pytest.mark.parametrize("status", [404, 405])
 def test_missing_chat_falls_back_to_completions(status):
     """A server without chat is asked for completions, from the start; not back again."""
-    following = next_manner(first_manner(CHAT, True), answered(status), COMPLETIONS, True)
+    following = next_manner(first_manner(CHAT, True), answered(status), (COMPLETIONS,), True)
     assert following == first_manner(COMPLETIONS, True)
-    after = next_manner(following, answered(status), COMPLETIONS, True)
+    after = next_manner(following, answered(status), (COMPLETIONS,), True)
     assert after == Manner(COMPLETIONS, stream=True, stream_usage=False, limit="max_tokens")
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
 def test_what_is_not_about_the_request_ends_the_search(status):
     """A wrong key, a full queue or a crash would be the same in every manner."""
-    assert next_manner(first_manner(CHAT, True), answered(status), COMPLETIONS, True) is None
+    assert next_manner(first_manner(CHAT, True), answered(status), (COMPLETIONS,), True) is None
 
 
 def test_broken_stream_is_not_hidden():
     """A stream that breaks is a fault to tell, not a reason to do without streams."""
     broken = answered(200, "cut", outcome="cut_off")
-    assert next_manner(first_manner(CHAT, True), broken, COMPLETIONS, True) is None
+    assert next_manner(first_manner(CHAT, True), broken, (COMPLETIONS,), True) is None
 
 
 def test_json_servers_have_one_manner():
     """The user's own request is sent as it is, once."""
-    assert next_manner(first_manner("json", True), answered(400), None, True) is None
+    assert next_manner(first_manner("json", True), answered(400), (), True) is None
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_refusal_says_what_was_seen_and_what_to_do(replies, message):
         (
             ("/feel",),
             True,
-            "its /openapi.json has POST /feel: start the server yourself, as --llm-serve takes no path, and"
-            " name it in the URL, such as --llm-endpoint=http://127.0.0.1:PORT/feel; else",
+            "its /openapi.json has POST /feel: name it beside --llm-serve, such as"
+            " --llm-endpoint='http://127.0.0.1:{port}/feel'; else",
         ),
         (
             tuple(f"/{number}" for number in range(9)),

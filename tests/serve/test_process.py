@@ -12,7 +12,8 @@ import pytest
 
 from pytest_llmserve.domain.errors import LlmServeError, MissingExtra, SetupError
 from pytest_llmserve.serve import guard, process, stacks
-from pytest_llmserve.serve.process import ForeignServer, exit_text, shared_start, start
+from pytest_llmserve.serve.process import ForeignServer, exit_text, start
+from pytest_llmserve.serve.shared import shared_start
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(120)"]
 
@@ -103,7 +104,7 @@ def test_stop_and_close_twice_do_no_harm(server):
 
 def test_stop_names_what_stays(server, monkeypatch):
     """A tree that does not end in time is an error that names its pids."""
-    monkeypatch.setattr(process, "_STOP_LIMIT_S", 0.3)
+    monkeypatch.setattr(process, "STOP_LIMIT_S", 0.3)
     pid = server.pid
     os.kill(server._state().guard_pid, signal.SIGSTOP)
     try:
@@ -147,7 +148,7 @@ def test_shared_server_survives_the_process_that_started_it(tmp_path, programs, 
         "starter.py",
         """
         import os, pathlib, sys, time
-        from pytest_llmserve.serve.process import shared_start
+        from pytest_llmserve.serve.shared import shared_start
         command = [sys.executable, "-c", "import time; time.sleep(120)"]
         server, _ = shared_start("a", pathlib.Path(os.environ["FOLDER"]), lambda port: command)
         print(server.pid, flush=True)
@@ -182,7 +183,7 @@ def test_many_workers_start_one_server(programs, tmp_path):
     """Workers that start at the same instant share one server."""
     text = """
         import os, pathlib, sys, time
-        from pytest_llmserve.serve.process import shared_start
+        from pytest_llmserve.serve.shared import shared_start
         command = [sys.executable, "-c", "import time; time.sleep(120)"]
         server, _ = shared_start("a", pathlib.Path(os.environ["FOLDER"]), lambda port: command)
         print(server.pid, flush=True)

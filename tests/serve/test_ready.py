@@ -11,6 +11,7 @@ import time
 import msgspec
 import pytest
 
+from pytest_llmserve.dialects import DIALECTS
 from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
@@ -18,6 +19,7 @@ from pytest_llmserve.serve import ready
 from pytest_llmserve.serve.command import free_port
 from pytest_llmserve.serve.process import start
 from pytest_llmserve.serve.ready import wait_ready
+from pytest_llmserve.serve.story import Story
 
 CHAT = "/v1/chat/completions"
 STREAMED = (
@@ -325,10 +327,54 @@ def test_web_server_is_not_a_model_server(scripted):
     server = scripted(lambda asked, connection: connection.answer(404, "<h1>no</h1>", "text/html"))
     message = failure(url_target(server))
     assert message == (
-        f"{server.url}: not a model server that auto knows: GET /v1/models answered 404 text/html,"
-        " GET /openapi.json answered 404 text/html, GET / answered 404 text/html;"
-        " name the API with --llm-api openai-chat|openai-completions|json"
+        f"none of: {', '.join(DIALECTS)} is spoken at {server.url}:"
+        " GET /v1/models /api/tags /info /v2 /config /openapi.json answered 404 text/html,"
+        " POST /generate /run /predict answered 404 text/html;"
+        f" name the API with --llm-api, and the path in the URL, such as --llm-endpoint={server.url}/PATH"
     )
+
+
+def test_a_probe_that_hangs_does_not_hang_the_rest(scripted):
+    """It takes a share of the time, and what the others say is heard."""
+
+    def script(asked, connection):
+        if asked.path == "/v1/models":
+            time.sleep(2)
+        elif asked.path == "/openapi.json":
+            connection.answer(200, json.dumps({"paths": {"/v1/chat/completions": {"post": {}}}}))
+        elif asked.path == CHAT:
+            good(json.loads(asked.body), connection)
+        else:
+            connection.answer(404, "")
+
+    endpoint = wait_ready(url_target(scripted(script)), limit_ns=4 * NS_PER_S)
+    endpoint.close()
+    assert endpoint.because.startswith("/openapi.json describes POST /v1/chat/completions; ")
+    assert endpoint.story.asked[0].answer == "nothing (no answer within 1 s)"
+
+
+def test_what_was_tried_is_told_without_secrets(scripted):
+    """Each prompt as a command, and what came of it; of a server that cannot be used as well."""
+
+    def picky(body, connection):
+        if "stream_options" in body:
+            connection.answer(422, '{"detail": "Extra inputs: stream_options, says sk-12345678"}')
+        else:
+            connection.answer(500, '{"error": "no GPU"}')
+
+    server, story = scripted(openai(chat=picky)), Story()
+    failure(url_target(server, headers=(("X-Api-Key", "sk-12345678"),)), story=story)
+    assert [str(asked) for asked in story.asked] == [
+        "GET /v1/models answered 200 application/json",
+        "GET /api/version answered 404 application/json",
+    ]
+    first, second = story.tried
+    assert first.request.startswith(f"curl {server.url}/v1/chat/completions ")
+    assert "stream_options" in first.request
+    assert first.answer.startswith("the server answered with a 4xx status: 422: ")
+    assert "stream_options" not in second.request
+    assert second.answer == "the server answered with a 5xx status: 500: no GPU"
+    assert "sk-1234" not in repr(story)
 
 
 def test_secret_of_a_complaint_is_hidden(scripted):

@@ -36,9 +36,51 @@ CHAT = '{"id": "chatcmpl-3", "object": "chat.completion.chunk", "created": 16911
 TEXT = '{"id": "cmpl-3", "object": "text_completion", "created": 1691138839, "model": "m"'
 DELTA = ', "choices": [{"index": 0, "delta": %s, "logprobs": null, "finish_reason": %s}]}\n\n'
 PIECE = ', "choices": [{"index": 0, "text": %s, "logprobs": null, "finish_reason": %s}]}\n\n'
-RUN = '{"data": ["Hi there"], "is_generating": false, "duration": 0.008, "average_duration": 0.008}'
 TGI = '{"index": %d, "token": {"id": %d, "text": "%s", "logprob": -0.5, "special": %s}, "generated_text": '
 DETAILS = '"finish_reason": "eos_token", "generated_tokens": 3, "seed": null'
+RUN = '{"data": ["Hi there"], "is_generating": false, "duration": 0.008, "average_duration": 0.008}'
+
+EVENT = 'event: %s\ndata: {"type": "%s", '
+PLACE = '"item_id": "msg_3", "output_index": 0, "content_index": 0, '
+
+
+def response(number, name, rest):
+    kind = f"response.{name}"
+    return EVENT % (kind, kind) + f'"sequence_number": {number}, {rest}' + "}\n\n"
+
+
+def whole_response(status, output, usage="null"):
+    return (
+        '{"id": "resp_3", "object": "response", "created_at": 1691138839, "status": "%s", "error": null,'
+        ' "incomplete_details": null, "model": "m", "output": [%s], "usage": %s}' % (status, output, usage)
+    )
+
+
+def message_item(status, content):
+    return '{"type": "message", "id": "msg_3", "status": "%s", "role": "assistant", "content": [%s]}' % (
+        status,
+        content,
+    )
+
+
+def output_text(text):
+    return '{"type": "output_text", "text": "%s", "annotations": []}' % text
+
+
+RESPONSE = whole_response(
+    "completed",
+    message_item("completed", output_text("Hi there")),
+    '{"input_tokens": 4, "output_tokens": 2, "total_tokens": 6}',
+)
+MESSAGE = (
+    '{"id": "msg_3", "type": "message", "role": "assistant", "model": "m", "content": [%s],'
+    ' "stop_reason": %s, "stop_sequence": null, "usage": {"input_tokens": 4, "output_tokens": %d}}'
+)
+
+
+def message_event(kind, rest=""):
+    return EVENT % (kind, kind) + rest + "}\n\n"
+
 
 STREAMS = {
     "openai-chat": [
@@ -66,12 +108,55 @@ STREAMS = {
         (7, AT + ', "message": {"role": "assistant", "content": " there"}, "done": false}\n'),
         (7, AT + ', "message": {"role": "assistant", "content": ""}, ' + COUNTS + "\n"),
     ],
-    "gradio": [
-        (5, 'event: generating\ndata: ["Hi"]\n\n'),
-        (7, 'event: generating\ndata: ["Hi there"]\n\n'),
-        (7, 'event: complete\ndata: ["Hi there"]\n\n'),
+    "openai-responses": [
+        (0, response(0, "created", '"response": ' + whole_response("in_progress", ""))),
+        (0, response(1, "in_progress", '"response": ' + whole_response("in_progress", ""))),
+        (
+            0,
+            response(2, "output_item.added", '"output_index": 0, "item": ' + message_item("in_progress", "")),
+        ),
+        (0, response(3, "content_part.added", PLACE + '"part": ' + output_text(""))),
+        (5, response(4, "output_text.delta", PLACE + '"delta": "Hi"')),
+        (7, response(5, "output_text.delta", PLACE + '"delta": " there"')),
+        (7, response(6, "output_text.done", PLACE + '"text": "Hi there"')),
+        (7, response(7, "content_part.done", PLACE + '"part": ' + output_text("Hi there"))),
+        (
+            7,
+            response(
+                8,
+                "output_item.done",
+                '"output_index": 0, "item": ' + message_item("completed", output_text("Hi there")),
+            ),
+        ),
+        (7, response(9, "completed", '"response": ' + RESPONSE)),
     ],
-    "gradio-run": [(7, RUN)],
+    "anthropic-messages": [
+        (0, message_event("message_start", '"message": ' + MESSAGE % ("", "null", 1))),
+        (
+            0,
+            message_event("content_block_start", '"index": 0, "content_block": {"type": "text", "text": ""}'),
+        ),
+        (0, 'event: ping\ndata: {"type": "ping"}\n\n'),
+        *(
+            (
+                due,
+                message_event(
+                    "content_block_delta",
+                    '"index": 0, "delta": {"type": "text_delta", "text": "%s"}' % text,
+                ),
+            )
+            for due, text in ((5, "Hi"), (7, " there"))
+        ),
+        (7, message_event("content_block_stop", '"index": 0')),
+        (
+            7,
+            message_event(
+                "message_delta",
+                '"delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": 2}',
+            ),
+        ),
+        (7, 'event: message_stop\ndata: {"type": "message_stop"}\n\n'),
+    ],
     "tgi": [
         (5, "data:" + TGI % (1, 1, "Hi", "false") + "null, " + '"details": null}\n\n'),
         (7, "data:" + TGI % (2, 2, " there", "false") + "null, " + '"details": null}\n\n'),
@@ -86,6 +171,12 @@ STREAMS = {
         (5, 'data: {"model_name": "m", "model_version": "1", "text_output": "Hi"}\n\n'),
         (7, 'data: {"model_name": "m", "model_version": "1", "text_output": " there"}\n\n'),
     ],
+    "gradio": [
+        (5, 'event: generating\ndata: ["Hi"]\n\n'),
+        (7, 'event: generating\ndata: ["Hi there"]\n\n'),
+        (7, 'event: complete\ndata: ["Hi there"]\n\n'),
+    ],
+    "gradio-run": [(7, RUN)],
     "json": [(7, '{"response": "Hi there"}')],
 }
 WHOLE = {
@@ -98,13 +189,15 @@ WHOLE = {
     + "}",
     "ollama-generate": AT + ', "response": "Hi there", ' + COUNTS,
     "ollama-chat": AT + ', "message": {"role": "assistant", "content": "Hi there"}, ' + COUNTS,
-    "gradio": RUN,
-    "gradio-run": RUN,
+    "openai-responses": RESPONSE,
+    "anthropic-messages": MESSAGE % ('{"type": "text", "text": "Hi there"}', '"end_turn"', 2),
     "tgi": '{"generated_text": "Hi there", "details": {' + DETAILS + ', "prefill": [], "tokens": ['
     '{"id": 1, "text": "Hi", "logprob": -0.5, "special": false},'
     ' {"id": 2, "text": " there", "logprob": -0.5, "special": false},'
     ' {"id": 3, "text": "</s>", "logprob": -0.5, "special": true}]}}',
     "kserve": '{"model_name": "m", "model_version": "1", "text_output": "Hi there"}',
+    "gradio": RUN,
+    "gradio-run": RUN,
     "json": '{"response": "Hi there"}',
 }
 
@@ -188,19 +281,52 @@ def test_kserve_streams_in_pieces_only_where_it_is_told_to():
             whole.read({**body, **more}, "m")
 
 
+def test_responses_take_a_text_or_messages_and_tell_what_was_cut():
+    """Instructions and system messages are one; the limit makes a response incomplete."""
+    (face,) = faces(["openai-responses"])
+    text = face.read({"input": "hi", "instructions": "be brief", "max_output_tokens": 5, "stream": True}, "m")
+    assert text == Question(system="be brief", prompt="hi", input_tokens=3, most_tokens=5, stream=True)
+    said = [{"role": "developer", "content": "be kind"}, {"type": "message", "role": "user", "content": "a"}]
+    said += [{"role": "assistant", "content": [{"type": "output_text", "text": "b"}]}]
+    said += [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]
+    asked = face.read({"input": said, "instructions": "be brief"}, "m")
+    assert (asked.system, asked.earlier, asked.prompt) == ("be brief\nbe kind", "a\nb", "hi")
+    cut = replace(ANSWER, finish="length")
+    over = json.loads(face.whole(cut))
+    assert (over["status"], over["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert b"event: response.incomplete\n" in face.parts(asked, cut)[-1].data
+
+
+def test_messages_have_the_system_prompt_apart_and_a_limit_always():
+    """A text or blocks; the reason of the end is its own word."""
+    (face,) = faces(["anthropic-messages"])
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    asked = face.read(body | {"system": "be brief", "stop_sequences": ["x"], "stream": True}, "m")
+    assert asked == Question(
+        system="be brief", prompt="hi", input_tokens=3, most_tokens=5, stop=("x",), stream=True
+    )
+    blocks = [{"type": "text", "text": "be"}, {"type": "text", "text": "brief"}]
+    assert face.read(body | {"system": blocks}, "m").system == "be\nbrief"
+    assert json.loads(face.whole(replace(ANSWER, finish="length")))["stop_reason"] == "max_tokens"
+
+
 def test_errors_are_worded_as_the_api_words_them():
-    """An object of OpenAI's, a text of the others."""
+    """An object of OpenAI's, and of Anthropic's, a text of the others."""
     told = {face.name: json.loads(face.error("no", 400)) for face in faces(list(FACES))}
     openai = {"error": {"message": "no", "type": "invalid_request_error", "code": 400}}
     assert told["openai-chat"] == told["openai-completions"] == told["json"] == openai
-    assert told["gradio"] == told["gradio-run"] == {"detail": "no"}
-    (app,) = faces(["gradio"])
-    assert json.loads(app.error("no", 500)) == {"error": "no"}
-    assert told["ollama-generate"] == told["ollama-chat"] == {"error": "no"}
+    assert told["openai-responses"] == openai
+    for status, kind in ((400, "invalid_request_error"), (404, "not_found_error"), (503, "api_error")):
+        error = {"type": kind, "message": "no"}
+        said = json.loads(faces(["anthropic-messages"])[0].error("no", status))
+        assert said == {"type": "error", "error": error}
     assert told["ollama-generate"] == told["ollama-chat"] == told["kserve"] == {"error": "no"}
     assert told["tgi"] == {"error": "no", "error_type": "validation"}
     kinds = [json.loads(faces(["tgi"])[0].error("no", status))["error_type"] for status in (424, 429, 500)]
     assert kinds == ["generation", "overloaded", "incomplete_generation"]
+    assert told["gradio"] == told["gradio-run"] == {"detail": "no"}
+    (app,) = faces(["gradio"])
+    assert json.loads(app.error("no", 500)) == {"error": "no"}
 
 
 def test_the_page_of_metrics_has_the_names_of_vllm():

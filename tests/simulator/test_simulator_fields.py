@@ -106,8 +106,8 @@ ODD = [
 def test_no_value_of_any_field_is_more_than_refused(name):
     """Nor any in an object or a list in it: never an exception of another kind."""
     (face,) = faces([name])
-    sound = {"model": "m", "prompt": "hi", "messages": HI, "options": {}, "inputs": "hi", "text_input": "hi"}
-    sound["data"] = ["hi", 3]
+    sound = {"model": "m", "prompt": "hi", "messages": HI, "stream": True, "options": {}, "data": ["hi", 3]}
+    sound |= {"inputs": "hi", "text_input": "hi", "input": "hi", "max_tokens": 3}
     refused = []
     for field in {**face.schema["properties"], "messages": 0, "options": 0, "role": 0, "content": 0}:
         for value in ODD:
@@ -144,6 +144,59 @@ def test_another_model_is_not_found():
             "parameters.temperature is 0: it must be over 0",
         ),
         ("tgi", {"inputs": "hi", "parameters": []}, 422, "parameters is a list, not an object"),
+        ("openai-responses", {}, 400, "input is missing, not a text or a list of items"),
+        ("openai-responses", {"input": []}, 400, "messages is empty: one at least is needed"),
+        (
+            "openai-responses",
+            {"input": [{"type": "item_reference", "id": "a"}]},
+            400,
+            'input[0] is no item of the type "message"',
+        ),
+        (
+            "openai-responses",
+            {"input": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]},
+            400,
+            'input[0].content[0] is not of the type "input_text"',
+        ),
+        (
+            "openai-responses",
+            {"input": "hi", "previous_response_id": "a"},
+            404,
+            "there is no response 'a': none is kept",
+        ),
+        (
+            "openai-responses",
+            {"input": "hi", "background": True},
+            400,
+            "background is true: answers are given at once only",
+        ),
+        (
+            "openai-responses",
+            {"input": "hi", "model": "x"},
+            404,
+            "the model 'x' does not exist: there is 'm' only",
+        ),
+        ("anthropic-messages", {"messages": HI, "max_tokens": 1}, 400, "model: Field required"),
+        ("anthropic-messages", {"messages": HI, "model": "m"}, 400, "max_tokens: Field required"),
+        ("anthropic-messages", {"model": "x", "messages": HI, "max_tokens": 1}, 404, "model: 'x'"),
+        (
+            "anthropic-messages",
+            {"model": "m", "max_tokens": 1, "messages": [{"role": "system", "content": "a"}]},
+            400,
+            "messages[0].role is none of assistant, user",
+        ),
+        (
+            "anthropic-messages",
+            {"model": "m", "max_tokens": 1, "messages": HI, "system": [{"type": "image"}]},
+            400,
+            'system[0] is not {"type": "text", "text": "..."}',
+        ),
+        (
+            "anthropic-messages",
+            {"model": "m", "max_tokens": 1, "messages": HI, "system": 5},
+            400,
+            "system is a number, not a text or a list of blocks",
+        ),
         ("kserve", {}, 400, "text_input is missing, not a text"),
         ("kserve", {"text_input": "hi", "stop": 5}, 400, "stop is a number, not a text or a list of texts"),
         (
@@ -154,8 +207,8 @@ def test_another_model_is_not_found():
         ),
     ],
 )
-def test_parameters_stand_in_an_object(name, body, status, message):
-    """Of TGI, and of the protocol of KServe."""
+def test_other_bodies_are_refused_as_strictly(name, body, status, message):
+    """Of TGI and of the protocol of KServe, of responses and of messages."""
     assert refusal(faces([name])[0].read, body, "m") == (status, message)
 
 
@@ -217,9 +270,11 @@ def test_every_api_describes_its_body():
         "openai-completions": ["prompt"],
         "ollama-generate": ["model"],
         "ollama-chat": ["model"],
-        "gradio": ["data"],
-        "gradio-run": ["data"],
+        "openai-responses": ["input"],
+        "anthropic-messages": ["model", "max_tokens", "messages"],
         "tgi": ["inputs"],
         "kserve": ["text_input"],
+        "gradio": ["data"],
+        "gradio-run": ["data"],
         "json": ["prompt"],
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pytest_llmserve.checks.diagnosis import client, cpu, gpu, memory, prefill, queueing
+from pytest_llmserve.checks.diagnosis import client, cpu, gpu, memory, prefill, queueing, replica
 from pytest_llmserve.checks.diagnosis.scene import NO_LOG, Scene, scene_of
 from pytest_llmserve.domain.diagnosis import Diagnosis
 from pytest_llmserve.domain.liveness import Fate
@@ -31,6 +31,8 @@ RULES: tuple[Rule, ...] = (
     client.slower_than_the_rate,
     client.generator_bound,
     client.too_many_files,
+    replica.failing,
+    replica.slow,
     memory.kv_cache_full,
     memory.logged_kv_cache_full,
     gpu.memory_bound,

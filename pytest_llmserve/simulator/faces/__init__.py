@@ -10,12 +10,14 @@ from pytest_llmserve.simulator.faces.face import Face, TwoPaths
 FACES: dict[str, str] = {
     "openai-chat": "pytest_llmserve.simulator.faces.openai_chat:OpenAIChat",
     "openai-completions": "pytest_llmserve.simulator.faces.openai_completions:OpenAICompletions",
+    "openai-responses": "pytest_llmserve.simulator.faces.openai_responses:OpenAIResponses",
+    "anthropic-messages": "pytest_llmserve.simulator.faces.anthropic_messages:AnthropicMessages",
     "ollama-generate": "pytest_llmserve.simulator.faces.ollama_generate:OllamaGenerate",
     "ollama-chat": "pytest_llmserve.simulator.faces.ollama_chat:OllamaChat",
-    "gradio": "pytest_llmserve.simulator.faces.gradio:Gradio",
-    "gradio-run": "pytest_llmserve.simulator.faces.gradio:GradioRun",
     "tgi": "pytest_llmserve.simulator.faces.tgi:Tgi",
     "kserve": "pytest_llmserve.simulator.faces.kserve:KServe",
+    "gradio": "pytest_llmserve.simulator.faces.gradio:Gradio",
+    "gradio-run": "pytest_llmserve.simulator.faces.gradio:GradioRun",
     "json": "pytest_llmserve.simulator.faces.json_generic:GenericJson",
 }
 """Name for `--face` -> where its class lies. Of two at one path the later one is spoken there."""

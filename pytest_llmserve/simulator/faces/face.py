@@ -72,6 +72,14 @@ class Face(Protocol):
 
 
 @runtime_checkable
+class TwoPaths(Face, Protocol):
+    """An API whose path tells whether an answer is streamed: this one is for whole answers."""
+
+    def streamed(self) -> Face:
+        """The same API at its path for streams."""
+
+
+@runtime_checkable
 class Queued(Face, Protocol):
     """A face whose answers are ordered by POST and fetched by GET, below the same path."""
 
@@ -80,11 +88,3 @@ class Queued(Face, Protocol):
 
     def unknown(self) -> bytes:
         """The stream that answers a number without an order."""
-
-
-@runtime_checkable
-class TwoPaths(Face, Protocol):
-    """An API whose path tells whether an answer is streamed: this one is for whole answers."""
-
-    def streamed(self) -> Face:
-        """The same API at its path for streams."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_llmserve.simulator.faults.events import up_to
 from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream, within
@@ -32,10 +33,18 @@ class ErrorInStream(Fault):
 def _event(face: str) -> bytes:
     if face.startswith("ollama"):
         return json.dumps({"error": MESSAGE}).encode() + b"\n"
-    if face.startswith("gradio"):
-        return b"event: error\ndata: " + json.dumps({"error": MESSAGE, "title": "Error"}).encode() + b"\n\n"
     if face in {"tgi", "kserve"}:
         kind = {"error_type": "generation"} if face == "tgi" else {}
         return b"data:" + json.dumps({"error": MESSAGE, **kind}).encode() + b"\n\n"
+    if face.startswith("gradio"):
+        return b"event: error\ndata: " + json.dumps({"error": MESSAGE, "title": "Error"}).encode() + b"\n\n"
+    if face == "openai-responses":
+        return _named({"type": "error", "code": "server_error", "message": MESSAGE, "param": None})
+    if face == "anthropic-messages":
+        return _named({"type": "error", "error": {"type": "api_error", "message": MESSAGE}})
     error = {"message": MESSAGE, "type": "InternalServerError", "code": 500}
     return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
+
+
+def _named(value: dict[str, Any]) -> bytes:
+    return b"event: error\ndata: " + json.dumps(value).encode() + b"\n\n"

@@ -16,7 +16,7 @@ from pytest_llmserve.simulator.faults.fault import Part
 
 Value = dict[str, Any]
 
-_EVENT = re.compile(rb"(?:event: (?P<name>\w+)\n)?(?:data:)?(?P<data>.*)\Z", re.DOTALL)
+_EVENT = re.compile(rb"(?:event: (?P<name>[^\n]+)\n)?(?:data:)?(?P<data>.*)\Z", re.DOTALL)
 
 
 def value_of(part: Part) -> Value | None:
@@ -66,6 +66,8 @@ def _place(value: Value) -> tuple[Any, Any]:
     if choices:
         choice: Value = choices[0]
         return (choice["delta"], "content") if "delta" in choice else (choice, "text")
+    if "delta" in value:
+        return (value["delta"], "text") if isinstance(value["delta"], dict) else (value, "delta")
     if "message" in value:
         return value["message"], "content"
     if "token" in value:

@@ -23,10 +23,19 @@ class MissingEndMark(Fault):
     def streamed(self, asked: Asked, stream: Stream) -> None:
         if asked.number % self.every:
             return
-        left = [part for part in stream.parts if b"[DONE]" not in part.data]
+        left = [part for part in stream.parts if not _is_mark(part)]
         if not self.finish_reason:
             left = [kept for part in left if (kept := _unfinished(part)) is not None]
         stream.parts[:] = left
+
+
+_ENDS = ("message_delta", "response.completed", "response.incomplete")
+
+
+def _is_mark(part: Part) -> bool:
+    """True for what says nothing but that the stream is over."""
+    value = value_of(part)
+    return b"[DONE]" in part.data or (value is not None and value.get("type") == "message_stop")
 
 
 def _unfinished(part: Part) -> Part | None:
@@ -34,7 +43,7 @@ def _unfinished(part: Part) -> Part | None:
     value = value_of(part)
     if value is None:
         return part
-    if value.get("event") == "complete":
+    if value.get("type") in _ENDS or value.get("event") == "complete":
         return None
     marked = value.get("done") is True
     value.pop("done_reason", None)

@@ -10,6 +10,8 @@ from pytest_llmserve.simulator.faults.fault import Asked, Fault, Part, Stream
 
 COUNTS = ("usage", "eval_count", "prompt_eval_count", "details")
 
+_HOLDERS = ("response", "message")  # in events, of what is told as a whole too
+
 
 @dataclass
 class MissingUsage(Fault):
@@ -29,7 +31,7 @@ class MissingUsage(Fault):
 def _uncounted(part: Part) -> Part | None:
     """None for an event that holds nothing but counts."""
     value = value_of(part)
-    if value is None or not any(name in value for name in COUNTS):
+    if value is None or _without_counts(value) == value:
         return part
     if value.get("choices") == []:
         return None
@@ -37,4 +39,8 @@ def _uncounted(part: Part) -> Part | None:
 
 
 def _without_counts(value: Value) -> Value:
-    return {name: held for name, held in value.items() if name not in COUNTS}
+    left = {name: held for name, held in value.items() if name not in COUNTS}
+    for name in _HOLDERS:
+        if isinstance(left.get(name), dict):
+            left[name] = _without_counts(left[name])
+    return left

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_llmserve.measure.filler import filler
+from pytest_llmserve.load.filler import filler
 
 
 def test_a_text_has_exactly_the_length_and_is_unlike_any_other():

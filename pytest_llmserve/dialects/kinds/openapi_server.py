@@ -1,0 +1,79 @@
+"""Any server that describes itself in /openapi.json, as every FastAPI app does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_llmserve.dialects.json_generic import DEFAULT_REQUEST
+from pytest_llmserve.dialects.known_paths import Place, known_path
+from pytest_llmserve.dialects.openapi import JsonPost, find_data_posts, find_endpoint, find_json_posts
+from pytest_llmserve.dialects.probing import Asking, Choice, Detecting
+
+ENDPOINTS = (
+    ("openai-chat", "/chat/completions"),
+    ("openai-completions", "/completions"),
+    ("openai-responses", "/responses"),
+    ("anthropic-messages", "/v1/messages"),
+    ("ollama-chat", "/api/chat"),
+    ("ollama-generate", "/api/generate"),
+)
+"""Ends of paths that tell an API; the first that is described decides."""
+
+
+def detect(asking: Asking, place: Place) -> Detecting:
+    """A path of a known API, else a POST that takes one text. The document usually lies at the root."""
+    for path in dict.fromkeys((f"{place.base}/openapi.json", "/openapi.json")):
+        document = (yield from asking.get(path)).json_object
+        if not document:
+            continue
+        mount = path.removesuffix("/openapi.json")
+        # A path of the user's own is a decision: the document may only say how to call it.
+        chosen = _below(place.prefix, path, mount, document) if place.base else _best(path, document)
+        if chosen is not None:
+            asking.conclude(path, chosen.because.removeprefix(f"{path} "))
+            return chosen
+    return None
+
+
+def _best(place: str, document: dict[str, Any]) -> Choice | None:
+    for api, endpoint in ENDPOINTS:
+        found = find_endpoint(document, endpoint)
+        if found is not None:
+            return Choice(api=api, path=found, because=f"{place} describes POST {found}")
+    posts = [post for post in find_json_posts(document) if not post.missing]
+    if posts:
+        return _as_json(posts[0].path, place, posts[0], posts[1:])
+    data = find_data_posts(document)
+    return _as_gradio(data[0], place) if data else None
+
+
+def _below(path: str, place: str, mount: str, document: dict[str, Any]) -> Choice | None:
+    """The choice for a path of the user's own: this very path, or a prefix of a known API's."""
+    for api, endpoint in ENDPOINTS:
+        found = find_endpoint(document, endpoint)
+        full = found if found is None or found.startswith(mount + "/") else mount + found
+        if full is not None and full.startswith(path + "/"):
+            return Choice(api=api, path=full, because=f"{place} describes POST {full}")
+    for post in find_json_posts(document):
+        if path in (post.path, mount + post.path) and not post.missing:
+            return _as_json(path, place, post)
+    for found in find_data_posts(document):
+        if path in (found, mount + found):
+            return _as_gradio(path, place)
+    return None
+
+
+def _as_json(path: str, place: str, post: JsonPost, others: list[JsonPost] | None = None) -> Choice:
+    request = None if post.request == DEFAULT_REQUEST else post.request
+    because = f"{place} describes POST {path} with a text {post.field!r}"
+    if post.filled:
+        because += "".join(f", {name} {value!r}" for name, value in post.filled)
+    more = [other.path for other in others or () if known_path(other.path) is None]
+    if more:
+        because += f" (and POST {', '.join(more[:3])}: name one in the URL)"
+    return Choice(api="json", path=path, because=because, json_request=request)
+
+
+def _as_gradio(path: str, place: str) -> Choice:
+    because = f"{place} describes POST {path} with a list 'data', as Gradio takes it"
+    return Choice(api="gradio", path=path, because=because)

@@ -1,0 +1,67 @@
+"""How a server was found out, told part by part while it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pytest_llmserve.domain.errors import ServerUnusable
+from pytest_llmserve.measure.contained import in_container
+from pytest_llmserve.measure.opening import OpenServer, ServerWish, open_server
+from pytest_llmserve.serve.story import Story
+
+Say = Callable[[str, Sequence[str]], None]
+"""Takes a heading and the texts beneath it, without secrets."""
+
+
+def explain(wish: ServerWish, folder: Path, say: Say) -> bool:
+    """Open the server, tell how it was found out and what it can do, and close it again.
+
+    Returns:
+        False where it cannot be used; why is told.
+
+    Raises:
+        SetupError: an option is wrong.
+    """
+    story = Story()
+    try:
+        opened = in_container(open_server(wish, folder, story), wish.container)
+    except ServerUnusable as error:
+        _say_story(story, say)
+        say("unusable", [str(error)])
+        return False
+    try:
+        _say_story(story, say)
+        _say_server(opened, say)
+        _say_capabilities(opened, say)
+    finally:
+        opened.close()
+    return True
+
+
+def _say_story(story: Story, say: Say) -> None:
+    if story.asked:
+        say("asked", [f"{asked}: {asked.so}" for asked in story.asked])
+    for number, tried in enumerate(story.tried, 1):
+        say("first request" if number == 1 else f"request {number}", [tried.request, tried.answer])
+
+
+def _say_server(opened: OpenServer, say: Say) -> None:
+    endpoint = opened.endpoint
+    model = "no model named" if endpoint.model is None else f"model {endpoint.model}"
+    say(
+        "chosen",
+        [endpoint.redact(text) for text in (f"{endpoint.api}, {model}", f"because {endpoint.because}")],
+    )
+    say("process", [opened.why if opened.pid is None else f"pid {opened.pid}, {opened.why}"])
+    say("metrics", opened.metrics_urls or [opened.metrics_missing or "none"])
+    say("log", [str(path) for path in opened.logs] or ["none known; give --llm-server-log=FILE"])
+
+
+def _say_capabilities(opened: OpenServer, say: Say) -> None:
+    found = opened.endpoint.capabilities
+    texts = []
+    for name in found.__struct_fields__:
+        one = getattr(found, name)
+        texts.append(opened.endpoint.redact(f"{name}: {one.word}: {one.evidence}"))
+    say("capabilities", texts)

@@ -1,0 +1,54 @@
+"""--llm-explain: how the server is found out, without a test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmserve.domain.errors import LlmServeError
+from pytest_llmserve.measure.explain import explain
+from pytest_llmserve.plugin.options import NO_ENDPOINT, has_server, named_server
+from pytest_llmserve.plugin.settings import server_wish
+from pytest_llmserve.reports.explain import section_lines
+from pytest_llmserve.reports.server_text import server_line
+
+if TYPE_CHECKING:
+    from pytest_llmserve.measure.opening import OpenServer
+
+
+def tell_opened(config: pytest.Config, opened: OpenServer) -> None:
+    """One line on how the server is spoken to, where pytest captures nothing: else the summary has it."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or config.getoption("capture", "no") != "no" or config.get_verbosity() < 0:
+        return
+    reporter.write_line(f"llmserve: {opened.endpoint.redact(server_line(opened.document))}")
+
+
+def explain_server(config: pytest.Config, folder: Path) -> int:
+    """Print how the server is found out; 0, or 1 when it cannot be used.
+
+    Args:
+        config: of the session.
+        folder: for what is written while the server runs.
+
+    Raises:
+        pytest.UsageError: no server is named, or an option is wrong.
+    """
+    if not has_server(config):
+        raise pytest.UsageError(NO_ENDPOINT)
+
+    def say(heading: str, texts: Sequence[str]) -> None:
+        sys.stdout.write("\n".join([*section_lines(heading, texts), ""]))
+        sys.stdout.flush()
+
+    endpoints, serve = named_server(config)
+    say("server", [*([serve] if serve else []), *endpoints])
+    try:
+        usable = explain(server_wish(config), folder, say)
+    except LlmServeError as error:
+        raise pytest.UsageError(str(error)) from None
+    return int(pytest.ExitCode.OK if usable else pytest.ExitCode.TESTS_FAILED)

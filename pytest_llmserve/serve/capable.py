@@ -1,0 +1,131 @@
+"""Asks a server what it can do. A fault on the way makes that one thing "not known", no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.encoding import limited, merged
+from pytest_llmserve.dialects.fields import FIELDS, Fields
+from pytest_llmserve.domain.capabilities import Capabilities, Capability, unknown
+from pytest_llmserve.domain.exchange import Prompt
+from pytest_llmserve.domain.outcome import Outcome
+from pytest_llmserve.serve import capabilities as judge
+from pytest_llmserve.serve.reply import Reply
+
+if TYPE_CHECKING:
+    from pytest_llmserve.serve.endpoint import Endpoint
+
+_ONE_LIMIT_S = 60.0
+_LIMIT_S = 180.0
+_LEAST_S = 0.05
+
+MANY_WORDS = "Write a long story about a river."
+WHO = "What is your name?"
+SYSTEM = f"Your name is {judge.NAME}. Begin every answer with your name, {judge.NAME}."
+RANDOM = "Write five random words."
+
+
+def probe_capabilities(endpoint: Endpoint, limit_s: float = _LIMIT_S) -> Capabilities:
+    """Ask some ten short questions, one after the other, and tell what was seen.
+
+    Args:
+        endpoint: that answers; its dialect and model are decided.
+        limit_s: for all of it; what is not asked by then is not known.
+    """
+    asker = _Asker(endpoint, time.monotonic() + limit_s)
+    fields = FIELDS.get(endpoint.api)
+    streams, usage = _streaming(asker)
+    return Capabilities(
+        streaming=streams,
+        usage_in_stream=usage,
+        system_role=_system_role(asker, fields),
+        seed=_seed(asker, fields),
+        logprobs=_logprobs(asker, fields),
+        max_tokens_name=_max_tokens_name(asker),
+    )
+
+
+class _Asker:
+    """Asks one thing at a time, and once more where it was not answered."""
+
+    def __init__(self, endpoint: Endpoint, deadline: float) -> None:
+        self.endpoint = endpoint
+        self.target = endpoint.target
+        self._deadline = deadline
+
+    def ask(self, prompt: Prompt, tokens: int, *params: Mapping[str, Any]) -> Reply:
+        """A question; its answer limited to so many tokens where that is known to be taken."""
+        together = self._together(tokens, params)
+        reply = self.endpoint.generate(prompt, timeout=self._left_s(), **together)
+        return reply if reply.ok else self.endpoint.generate(prompt, timeout=self._left_s(), **together)
+
+    def raw(self, prompt: Prompt, tokens: int, *params: Mapping[str, Any]) -> Outcome:
+        """The same, with the body as it came."""
+        request = self.endpoint.encoded(prompt, self._together(tokens, params))
+        for _ in range(2):
+            headers, timeout = dict(request.headers), self._left_s()
+            outcome = self.endpoint.send(request.body, path=request.path, headers=headers, timeout=timeout)
+            if outcome.ok:
+                break
+        return outcome
+
+    def _together(self, tokens: int, params: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return reduce(merged, params, limited(self.target.limit_name, tokens))
+
+    def _left_s(self) -> float:
+        return max(_LEAST_S, min(_ONE_LIMIT_S, self._deadline - time.monotonic()))
+
+
+def _streaming(asker: _Asker) -> tuple[Capability, Capability]:
+    asked = asker.target.stream
+    replies = [asker.ask(MANY_WORDS, judge.MORE)]
+    if asked and replies[0].ok and len(replies[0].record.token_ns) < 2:
+        replies.append(asker.ask(MANY_WORDS, judge.MORE))
+    streams = judge.streaming(asked, replies)
+    best = max(replies, key=lambda reply: len(reply.record.token_ns))
+    return streams, judge.usage_in_stream(streams, best)
+
+
+def _system_role(asker: _Asker, fields: Fields | None) -> Capability:
+    if fields is None or not fields.system:
+        return unknown(f"{asker.target.api} has no place for a message of the system that is known")
+    question = {"role": "user", "content": WHO}
+    without = [asker.ask([question], judge.MORE, fields.steady) for _ in range(2)]
+    told = [{"role": "system", "content": SYSTEM}, question]
+    return judge.system_role(without, asker.ask(told, judge.MORE, fields.steady))
+
+
+def _seed(asker: _Asker, fields: Fields | None) -> Capability:
+    if fields is None or fields.seed is None:
+        return unknown(f"{asker.target.api} has no field for a seed that is known")
+    name = fields.seed
+
+    def drawn(seed: int) -> Reply:
+        return asker.ask(RANDOM, judge.MORE, fields.drawn, limited(name, seed))
+
+    alike = [drawn(1)]
+    if not alike[0].ok:
+        return judge.seed(alike, ())
+    alike.append(drawn(1))
+    if alike[0].text != alike[1].text:
+        # The first one may have been alone in an empty cache.
+        alike += [drawn(1), drawn(1)]
+    return judge.seed(alike, [drawn(2), drawn(3)])
+
+
+def _logprobs(asker: _Asker, fields: Fields | None) -> Capability:
+    if fields is None or fields.logprobs is None:
+        return unknown(f"{asker.target.api} has no field for log probabilities that is known")
+    return judge.logprobs(asker.raw(MANY_WORDS, judge.FEW, fields.logprobs))
+
+
+def _max_tokens_name(asker: _Asker) -> Capability:
+    name, names = asker.target.limit_name, dialect(asker.target.api).limit_names
+    if name is None:
+        return judge.max_tokens_name(None, names, None, None)
+    few, more = asker.ask(MANY_WORDS, judge.FEW), asker.ask(MANY_WORDS, judge.MORE)
+    return judge.max_tokens_name(name, names, few, more)
