@@ -45,3 +45,6 @@ FIELDS: dict[str, Fields] = {
     "tgi": Fields("parameters.seed", {}, _DRAWN_BY_TGI, _DETAILS_OF_TGI, False),
 }
 """Dialect -> its fields. Of those that are not here none is known."""
+
+LEAST_TOKENS: dict[str, int] = {"max_output_tokens": 16}
+"""Field that limits an answer -> the least that it may say, as OpenAI refuses less; of the others it is 1."""

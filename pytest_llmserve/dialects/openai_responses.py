@@ -105,7 +105,6 @@ class ResponsesReader(TypedReader[Event, Response]):
         if event.type not in _ENDS:
             return Piece()
         piece = _piece(event.response or Response(), _ENDS[event.type])
-        piece.ended = True
         if self.spoke:
             piece.text, piece.token = "", False  # the end repeats what the events said
         return piece

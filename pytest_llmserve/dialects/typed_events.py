@@ -7,12 +7,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, Unreadable, unread
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, unread
 
 Event = TypeVar("Event", bound=msgspec.Struct)
 Body = TypeVar("Body", bound=msgspec.Struct)
-
-_UNREAD: tuple[type[Exception], ...] = (*UNPARSABLE, Unreadable)
 
 
 class TypedReader(ABC, Generic[Event, Body]):
@@ -21,6 +19,9 @@ class TypedReader(ABC, Generic[Event, Body]):
     Args:
         events: reads the data of events, each with its type.
         bodies: reads a whole answer.
+
+    Attributes:
+        spoke: a token was read.
     """
 
     takes_lines = False
@@ -49,14 +50,13 @@ class TypedReader(ABC, Generic[Event, Body]):
 
     def events(self, lines: bytes) -> list[str | Piece] | None:
         """Read many events at once, their data a line each."""
-        spoke = self.spoke
         try:
             found = self._events.decode_lines(lines)
-            if len(found) == lines.count(b"\n") + 1:  # else two on a line, or one over two
-                return [self._said(event) for event in found]
-        except _UNREAD:
-            self.spoke = spoke
-        return None
+        except UNPARSABLE:
+            return None
+        if len(found) != lines.count(b"\n") + 1:  # two on a line, or one over two
+            return None
+        return [self._said(event) for event in found]
 
     def body(self, data: bytes) -> Piece:
         """Read a whole answer. Raises Unreadable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from pytest_llmserve import simulator
@@ -27,6 +27,7 @@ _ANYWHERE = "http://127.0.0.1:{port}"
 _NOT_VALUES = frozenset({"host", "port", "port_file", "list_faults", "quiet", "model", "name"})
 
 
+@cache  # asked for each test
 def value_names(endpoint: str | None, serve: str | None) -> tuple[str, ...] | None:
     """What a test may give the server, in order; None of a server that is not started here."""
     if serve is not None:

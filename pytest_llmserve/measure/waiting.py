@@ -9,13 +9,16 @@ from contextlib import contextmanager
 
 from pytest_llmserve.domain.units import NS_PER_S, duration_text
 
+_MOST_CHARS = 200
+
 
 def waiting_line(url: str, waited_ns: int, last: str | None) -> str:
     """What is said of a server that takes its time; `last` line of its log, None where none is known."""
     said = f"llmserve: waiting for {url} for {duration_text(waited_ns)}"
     if last is None:
         return said
-    return f"{said}; the last line of its log: {last}" if last else f"{said}; its log is empty"
+    shown = last if len(last) <= _MOST_CHARS else f"{last[:_MOST_CHARS]}..."
+    return f"{said}; the last line of its log: {shown}" if shown else f"{said}; its log is empty"
 
 
 @contextmanager

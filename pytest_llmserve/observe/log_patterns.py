@@ -125,7 +125,7 @@ DEFAULTS: tuple[Pattern, ...] = (
     ),
     _pattern(
         "decode failed",
-        # llama.cpp: what stands on it answers 200 with no text, or not at all. 1: no room, 2: told to stop.
+        # llama.cpp; a server on top of it may then answer 200 with no text. 1 is no room, 2 was wished for.
         r"llama_decode: failed to decode, ret = -",
         "llama_decode: failed",
     ),

@@ -66,11 +66,11 @@ class State:
         with self._lock:
             if not self._is_wanted():
                 self._change()
-        if self._open is None:
-            pytest.fail(
-                self._failures.get(key_of(self._values), "the server has been given up"), pytrace=False
-            )
-        return self._open
+        opened = self.opened
+        if opened is None:
+            given_up = "the server has been given up"
+            pytest.fail(self._failures.get(key_of(self._values), given_up), pytrace=False)
+        return opened
 
     def open_quietly(self) -> None:
         """Do as `open`; what it says is said where the server is used.

@@ -35,7 +35,7 @@ _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
 
 
 def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, verbosity: int) -> list[str]:
-    """The lines to print; with verbosity below 0 one line a test."""
+    """The lines to print; with verbosity below 0 one line a test, and cases side by side."""
     from rich.console import Console
 
     console = Console(

@@ -176,6 +176,12 @@ def answered_of(
     )
 
 
+def demanded_headers(asked: HttpRequest, target: Target) -> dict[str, str]:
+    """What an API demands of every request, such as its version; the target's own headers go before."""
+    left_out = {"content-type", "accept", *(name.lower() for name, _ in target.headers)}
+    return {name: value for name, value in asked.headers if name.lower() not in left_out}
+
+
 def raw_request(path: str, body: Any, headers: Mapping[str, str] | None, method: str = "POST") -> HttpRequest:
     """A request with this body: text and bytes as they are, anything else as JSON."""
     return HttpRequest(

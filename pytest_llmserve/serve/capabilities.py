@@ -9,14 +9,11 @@ from pytest_llmserve.domain.capabilities import Capability, unknown
 from pytest_llmserve.domain.outcome import HTTP_4XX, OUTCOMES, Outcome
 from pytest_llmserve.serve.reply import Reply
 
-FEW, MORE = 6, 24
-"""Tokens asked for, to see that fewer come than without."""
-
 NAME = "Zebulon"
 _TELLING_CHARS = 12
 _SLACK_TOKENS = 2  # an end mark, or an empty chunk, may be counted
 _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
-_CUT_SHORT = frozenset({"length", "max_tokens"})
+_CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens"})
 _LOGPROB = re.compile(rb'"(?:token_)?logprobs?"\s*:\s*\[?\s*-?\d')
 
 
@@ -119,31 +116,32 @@ def logprobs(outcome: Outcome) -> Capability:
 
 
 def max_tokens_name(
-    name: str | None, names: Sequence[str], few: Reply | None, more: Reply | None
+    name: str | None, names: Sequence[str], answers: Sequence[tuple[int, Reply]]
 ) -> Capability:
     """By the lengths of two answers to a prompt that asks for many words.
 
     Args:
         name: of the field that the server took when it was opened.
         names: that the API has.
-        few: the answer limited to `FEW` tokens.
-        more: that limited to `MORE`.
+        answers: the number of tokens each was limited to, and the answer, the shorter first; empty without
+            a name.
     """
-    if name is None or few is None or more is None:
+    if name is None:
         if not names:
             return unknown("no field that limits an answer is known of this API")
         return Capability(False, "none", f"the server refused {' and '.join(names)} when it was opened")
-    fault = _fault(name, few, more)
+    (few, short_one), (more, long_one) = answers
+    fault = _fault(name, short_one, long_one)
     if fault is not None:
         return fault
-    short, long = _tokens(few), _tokens(more)
+    short, long = _tokens(short_one), _tokens(long_one)
     if short is None or long is None:
         return unknown(f"{name} is taken; how many tokens an answer has is not known")
-    if short > FEW + _SLACK_TOKENS:
-        return Capability(False, "taken", f"{name}={FEW} is taken, and an answer of {short} tokens came")
-    if long > short or few.finish_reason in _CUT_SHORT:
-        return Capability(True, name, f"{name}={FEW} gave {short} tokens, {name}={MORE} gave {long}")
-    return unknown(f"{name}={FEW} gave {short} tokens, and {name}={MORE} no more: answers are short anyway")
+    if short > few + _SLACK_TOKENS:
+        return Capability(False, "taken", f"{name}={few} is taken, and an answer of {short} tokens came")
+    if long > short or short_one.finish_reason in _CUT_SHORT:
+        return Capability(True, name, f"{name}={few} gave {short} tokens, {name}={more} gave {long}")
+    return unknown(f"{name}={few} gave {short} tokens, and {name}={more} no more: answers are short anyway")
 
 
 def _tokens(reply: Reply) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.encoding import limited, merged
-from pytest_llmserve.dialects.fields import FIELDS, Fields
+from pytest_llmserve.dialects.fields import FIELDS, LEAST_TOKENS, Fields
 from pytest_llmserve.domain.capabilities import Capabilities, Capability, unknown
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.outcome import Outcome
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _ONE_LIMIT_S = 60.0
 _LIMIT_S = 180.0
 _LEAST_S = 0.05
+_TOKENS = 24  # of most answers
+_FEW = 6  # to see that fewer come than could
 
 MANY_WORDS = "Write a long story about a river."
 WHO = "What is your name?"
@@ -82,9 +84,9 @@ class _Asker:
 
 def _streaming(asker: _Asker) -> tuple[Capability, Capability]:
     asked = asker.target.stream
-    replies = [asker.ask(MANY_WORDS, judge.MORE)]
+    replies = [asker.ask(MANY_WORDS, _TOKENS)]
     if asked and replies[0].ok and len(replies[0].record.token_ns) < 2:
-        replies.append(asker.ask(MANY_WORDS, judge.MORE))
+        replies.append(asker.ask(MANY_WORDS, _TOKENS))
     streams = judge.streaming(asked, replies)
     best = max(replies, key=lambda reply: len(reply.record.token_ns))
     return streams, judge.usage_in_stream(streams, best)
@@ -94,9 +96,9 @@ def _system_role(asker: _Asker, fields: Fields | None) -> Capability:
     if fields is None or not fields.system:
         return unknown(f"{asker.target.api} has no place for a message of the system that is known")
     question = {"role": "user", "content": WHO}
-    without = [asker.ask([question], judge.MORE, fields.steady) for _ in range(2)]
+    without = [asker.ask([question], _TOKENS, fields.steady) for _ in range(2)]
     told = [{"role": "system", "content": SYSTEM}, question]
-    return judge.system_role(without, asker.ask(told, judge.MORE, fields.steady))
+    return judge.system_role(without, asker.ask(told, _TOKENS, fields.steady))
 
 
 def _seed(asker: _Asker, fields: Fields | None) -> Capability:
@@ -105,7 +107,7 @@ def _seed(asker: _Asker, fields: Fields | None) -> Capability:
     name = fields.seed
 
     def drawn(seed: int) -> Reply:
-        return asker.ask(RANDOM, judge.MORE, fields.drawn, limited(name, seed))
+        return asker.ask(RANDOM, _TOKENS, fields.drawn, limited(name, seed))
 
     alike = [drawn(1)]
     if not alike[0].ok:
@@ -120,12 +122,11 @@ def _seed(asker: _Asker, fields: Fields | None) -> Capability:
 def _logprobs(asker: _Asker, fields: Fields | None) -> Capability:
     if fields is None or fields.logprobs is None:
         return unknown(f"{asker.target.api} has no field for log probabilities that is known")
-    return judge.logprobs(asker.raw(MANY_WORDS, judge.FEW, fields.logprobs))
+    return judge.logprobs(asker.raw(MANY_WORDS, _TOKENS, fields.logprobs))
 
 
 def _max_tokens_name(asker: _Asker) -> Capability:
     name, names = asker.target.limit_name, dialect(asker.target.api).limit_names
-    if name is None:
-        return judge.max_tokens_name(None, names, None, None)
-    few, more = asker.ask(MANY_WORDS, judge.FEW), asker.ask(MANY_WORDS, judge.MORE)
-    return judge.max_tokens_name(name, names, few, more)
+    few = max(_FEW, LEAST_TOKENS.get(name or "", 0))
+    asked = () if name is None else (few, 4 * few)
+    return judge.max_tokens_name(name, names, [(n, asker.ask(MANY_WORDS, n)) for n in asked])

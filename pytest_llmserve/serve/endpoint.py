@@ -18,7 +18,15 @@ from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.domain.wrong_length import WrongLength
-from pytest_llmserve.serve.call import Body, Call, answered_of, following, raw_outcome, raw_request
+from pytest_llmserve.serve.call import (
+    Body,
+    Call,
+    answered_of,
+    demanded_headers,
+    following,
+    raw_outcome,
+    raw_request,
+)
 from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import is_secret, redact
@@ -184,7 +192,8 @@ class Endpoint:
     ) -> HttpRequest:
         """The request that `send` sends. Arguments as for `send`."""
         if path is None:
-            path = self.encoded("", {}).path
+            asked = self.encoded("", {})
+            path, headers = asked.path, {**demanded_headers(asked, self.target), **(headers or {})}
         return raw_request(path, body, headers, method)
 
     def encoded(self, prompt: Prompt, params: Mapping[str, Any]) -> HttpRequest:

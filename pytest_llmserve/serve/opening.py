@@ -9,6 +9,8 @@ import msgspec
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.encoding import limited
+from pytest_llmserve.dialects.fields import LEAST_TOKENS
+from pytest_llmserve.dialects.probing import Choice
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, NOT_HTTP, Ending
 from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OUTCOMES, TIMED_OUT
 from pytest_llmserve.domain.target import Target
@@ -18,7 +20,6 @@ from pytest_llmserve.serve.reply import Reply
 
 FIRST_PROMPT = "Say hi."
 _FIRST_TOKENS = 4
-_LEAST_TOKENS = {"max_output_tokens": 16}  # OpenAI itself takes no fewer
 _NOT_FOUND = frozenset({404, 405})
 _KEY_WANTED = frozenset({401, 403})
 _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
@@ -43,7 +44,7 @@ class Manner(msgspec.Struct, frozen=True):
     @property
     def params(self) -> dict[str, Any]:
         """Parameters of the first request."""
-        return limited(self.limit, max(_FIRST_TOKENS, _LEAST_TOKENS.get(self.limit or "", 0)))
+        return limited(self.limit, max(_FIRST_TOKENS, LEAST_TOKENS.get(self.limit or "", 0)))
 
     def apply(self, target: Target) -> Target:
         """The target asked in this manner."""
@@ -61,6 +62,14 @@ def pieces(reply: Reply) -> str:
     chunks = len(reply.record.token_ns)
     how = "in one piece" if chunks <= 1 else f"in {chunks} chunks"
     return f"{how}, with token counts" if reply.tokens_from == "usage" else how
+
+
+def told_choice(choice: Choice, api: str, replies: Sequence[Reply]) -> str:
+    """Why a server is asked in this API: the choice, what was refused, how the last prompt was answered."""
+    parts = [choice.because]
+    if api != choice.api:
+        parts.append(f"{choice.api} is not there, status {replies[0].status}")
+    return "; ".join([*parts, f"a one-line prompt was answered {pieces(replies[-1])}"])
 
 
 def first_manner(api: str, stream: bool) -> Manner:

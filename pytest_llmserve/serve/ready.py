@@ -38,9 +38,9 @@ from pytest_llmserve.serve.opening import (
     hopeless,
     is_loading,
     next_manner,
-    pieces,
     refusal,
     several_models,
+    told_choice,
     unreachable,
 )
 from pytest_llmserve.serve.redact import redact
@@ -222,8 +222,7 @@ class _Opening:
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
             self.story.tried.append(tried(asked, request, replies[-1]))
             if replies[-1].ok:
-                because = f"{choice.because}; a one-line prompt was answered {pieces(replies[-1])}"
-                endpoint.because, endpoint.story = because, self.story
+                endpoint.because, endpoint.story = told_choice(choice, asked.api, replies), self.story
                 return endpoint
             following = next_manner(manner, replies[-1], choice.fallbacks, target.stream)
             if following is None:

@@ -212,6 +212,15 @@ def test_a_body_of_the_older_error_shape_is_the_servers_error(decode: Decode) ->
     assert (decoded.outcome, decoded.error) == ("server_error_in_stream", "The model is overloaded")
 
 
+def test_an_error_event_without_an_empty_line_behind_it_is_the_servers_error(decode: Decode) -> None:
+    """LitServe ends its answer with it so, in the middle of a 200."""
+    body = (
+        b'data: {"error": {"message": "Internal Server Error", "type": "internal", "code": "internal_error"}}'
+    )
+    decoded = decode("openai-chat", body)
+    assert (decoded.outcome, decoded.error) == ("server_error_in_stream", "Internal Server Error")
+
+
 def test_a_finish_reason_of_error_is_the_servers_error(decode: Decode) -> None:
     end = END.replace('"stop"', '"error"')
     decoded = decode("openai-chat", stream('{"content":"a"}', end=end))

@@ -74,6 +74,16 @@ TRANSFORMERS_CHAT = events(
     '{"id":"6db7","choices":[{"delta":{},"finish_reason":"stop","index":0}],%s,'
     '"usage":{"completion_tokens":8,"prompt_tokens":31,"total_tokens":39}}' % TRANSFORMERS_HEAD,
 )
+LITSERVE_CHAT = events(  # another id in each chunk, and counts of nothing
+    *(
+        '{"id":"chatcmpl-%s","object":"chat.completion.chunk","choices":[{"delta":{"role":"assistant",'
+        '"content":"%s","tool_calls":null},"finish_reason":null,"index":0}],"usage":null}' % chunk
+        for chunk in (("3d0c74", "Say "), ("e5fc54", "hi "), ("39d492", "now. "))
+    ),
+    '{"id":"chatcmpl-6bc985","object":"chat.completion.chunk","choices":[{"delta":{"role":null,"content":null},'
+    '"finish_reason":"stop","index":0}],"usage":{"prompt_tokens":0,"total_tokens":0,"completion_tokens":0}}',
+    "[DONE]",
+)
 ODD_CHAT = (  # comments, CRLF, no space, an event name, several lines of data, line separators inside JSON
     b": keep-alive\r\n\r\n"
     b'event: message\r\ndata:{"choices":\r\ndata:[{"delta":{"content":"a\xe2\x80\xa8b\xc2\x85c"}}]}\r\n\r\n'
@@ -226,12 +236,64 @@ MESSAGE_BODY = (
     b'"stop_sequence":null,"usage":{"cache_read_input_tokens":32,"input_tokens":1,"output_tokens":4}}'
 )
 
+
+def deltas(*texts: str) -> list[str]:
+    return [
+        '{"type":"response.output_text.delta","item_id":"msg_95631bd4","delta":"%s","output_index":0,'
+        '"content_index":0,"logprobs":[]}' % text
+        for text in texts
+    ]
+
+
+VLLM_RESPONSES = typed(  # "completed" is the event's name though the answer met its limit
+    '{"type":"response.created","response":{"id":"resp_bced","status":"in_progress","output":[],'
+    '"incomplete_details":null,"usage":null},"sequence_number":0}',
+    *deltas("Hello", " there", "!", " I"),
+    '{"type":"response.completed","response":{"id":"resp_bced","incomplete_details":{"reason":'
+    '"max_output_tokens"},"output":[{"id":"msg_9563","content":[{"annotations":[],"text":"Hello there! I",'
+    '"type":"output_text","logprobs":null}],"role":"assistant","status":"completed","type":"message"}],'
+    '"status":"incomplete","usage":{"input_tokens":33,"output_tokens":4,"total_tokens":37}},'
+    '"sequence_number":11}',
+)
+TRANSFORMERS_RESPONSES = events(  # no names
+    '{"response":{"id":"resp_f10e","output":[],"status":"queued"},"type":"response.created"}',
+    *deltas("Hello", " there"),
+    '{"response":{"id":"resp_f10e","output":[],"status":"completed","usage":{"input_tokens":33,'
+    '"output_tokens":4,"total_tokens":37}},"sequence_number":11,"type":"response.completed"}',
+)
+VLLM_RESPONSES_BODY = (
+    b'{"id":"resp_a898","incomplete_details":{"reason":"max_output_tokens"},"object":"response",'
+    b'"output":[{"id":"msg_aa08","content":[{"annotations":[],"text":"Mali! How","type":"output_text",'
+    b'"logprobs":null}],"role":"assistant","status":"completed","type":"message"}],"status":"incomplete",'
+    b'"usage":{"input_tokens":33,"output_tokens":4,"total_tokens":37}}'
+)
+MESSAGE_TEXTS = [
+    '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%s"}}' % text
+    for text in ("Hello", " there", "!")
+]
+VLLM_MESSAGES = typed(
+    '{"type":"message_start","message":{"id":"chatcmpl-994a","type":"message","role":"assistant",'
+    '"content":[],"stop_reason":null,"usage":{"input_tokens":33,"output_tokens":0}}}',
+    '{"type":"content_block_start","content_block":{"type":"text","text":""},"index":0}',
+    *MESSAGE_TEXTS,
+    '{"type":"content_block_stop","index":0}',
+    '{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
+    '"usage":{"input_tokens":33,"output_tokens":4}}',
+    '{"type":"message_stop"}',
+)
+VLLM_MESSAGES_BODY = (
+    b'{"id":"chatcmpl-a6b4","type":"message","role":"assistant","content":[{"type":"text",'
+    b'"text":"Hello there! I"}],"model":"smollm2-135m","stop_reason":"max_tokens",'
+    b'"usage":{"input_tokens":33,"output_tokens":4}}'
+)
+
 RECORDED: dict[str, Recorded] = {
     "llama.cpp": Recorded(
         "openai-chat", SSE, LLAMACPP_CHAT, "The caf\u00e9 \U0001f600", 3, 4, "usage", "stop"
     ),
     "vLLM": Recorded("openai-chat", SSE, VLLM_CHAT, "I'm here\n", 2, 2, "estimated", "length"),
     "transformers": Recorded("openai-chat", SSE, TRANSFORMERS_CHAT, "Hello there!", 2, 8, "usage", "stop"),
+    "LitServe": Recorded("openai-chat", SSE, LITSERVE_CHAT, "Say hi now. ", 3, 3, "estimated", "stop"),
     "odd": Recorded("openai-chat", SSE, ODD_CHAT, "a\u2028b\u0085cd", 2, 2, "estimated", "stop"),
     "chat body": Recorded("openai-chat", JSON, CHAT_BODY, "Hello you", 1, 2, "usage", "length"),
     "completions": Recorded(
@@ -249,6 +311,21 @@ RECORDED: dict[str, Recorded] = {
     ),
     "llama.cpp message body": Recorded(
         "anthropic-messages", JSON, MESSAGE_BODY, "I'm glad you", 1, 4, "usage", "max_tokens"
+    ),
+    "vLLM responses": Recorded(
+        "openai-responses", SSE, VLLM_RESPONSES, "Hello there! I", 4, 4, "usage", "max_output_tokens"
+    ),
+    "transformers responses": Recorded(
+        "openai-responses", SSE, TRANSFORMERS_RESPONSES, "Hello there", 2, 4, "usage", "completed"
+    ),
+    "vLLM responses body": Recorded(
+        "openai-responses", JSON, VLLM_RESPONSES_BODY, "Mali! How", 1, 4, "usage", "max_output_tokens"
+    ),
+    "vLLM messages": Recorded(
+        "anthropic-messages", SSE, VLLM_MESSAGES, "Hello there!", 3, 4, "usage", "end_turn"
+    ),
+    "vLLM messages body": Recorded(
+        "anthropic-messages", JSON, VLLM_MESSAGES_BODY, "Hello there! I", 1, 4, "usage", "max_tokens"
     ),
     "Ollama": Recorded("ollama-generate", LINES, OLLAMA_GENERATE, "That'", 2, 282, "usage", "stop"),
     "Ollama body": Recorded("ollama-generate", JSON, OLLAMA_BODY, "The sky", 1, 282, "usage", "stop"),

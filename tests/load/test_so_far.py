@@ -21,7 +21,7 @@ def record(request_id, at_ns=None, outcome="ok", **given):
     at_ns = 10 * request_id if at_ns is None else at_ns
     rest |= {"id": request_id, "scheduled_ns": at_ns, "sent_ns": at_ns, "end_ns": at_ns + 5, "token_ns": ()}
     rest |= {"outcome": outcome, "input_chars": 0, "output_chars": 0, "warm_up": False, "attempt": 1}
-    rest |= {"stage": 0, "from_schedule": False}
+    rest |= {"stage": 0, "from_schedule": False, "steps": (), "turn": 0}
     return RequestRecord(**{**rest, **given})
 
 

@@ -17,6 +17,7 @@ def test_the_line_has_the_end_of_the_log():
         waiting_line(URL, waited_ns, "Loading weights")
         == f"{begin}; the last line of its log: Loading weights"
     )
+    assert waiting_line(URL, waited_ns, "x" * 201).endswith(f": {'x' * 200}...")
     assert waiting_line(URL, waited_ns, "") == f"{begin}; its log is empty"
     assert waiting_line(URL, waited_ns, None) == begin
 

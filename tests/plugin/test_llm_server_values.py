@@ -56,13 +56,25 @@ def test_after(answer, llm_server):
     note(llm_server)
     assert answer.output_tokens == 16
     assert len(PIDS) == 4
+
+@pytest.mark.parametrize("llm_server", [{"tokens": "x"}], indirect=True)
+def test_again(llm_server):
+    pass
+"""
+LAST = """
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: "test_again" in item.name)
 """
 
 
 def test_each_value_is_started_once_and_every_fixture_follows(suite):
     """Also those of the session; the one before has ended; one that does not start fails its tests alone."""
+    suite.pytester.makeconftest(LAST)
     run = suite(SUITE, "--llm-endpoint=simulator")
-    run.assert_outcomes(passed=6, errors=2)
+    run.assert_outcomes(passed=6, errors=3)
     assert run.failure("test_load[tokens=x]")[0].startswith(
         "the server ended before it was ready: exited with"
     )
@@ -70,9 +82,10 @@ def test_each_value_is_started_once_and_every_fixture_follows(suite):
         "test_before",
         *(f"test_{name}[tokens={value}]" for value in (3, "x", 5) for name in ("load", "grouped")),
         "test_after",
+        "test_again[tokens=x]",
     ]
     served = [(test["server"] or {}).get("values") for test in run.tests]
-    assert served == [None, *[{"tokens": 3}] * 2, None, None, *[{"tokens": 5}] * 2, None]
+    assert served == [None, *[{"tokens": 3}] * 2, None, None, *[{"tokens": 5}] * 2, None, None]
     (load,) = run.document["comparisons"]
     assert load["test"] == "test_suite.py::test_load"
     assert [(row["values"]["tokens"], row["outcome"], row["n"]) for row in load["rows"]] == [

@@ -107,7 +107,7 @@ def test_two_servers_are_one_too_many(suite):
 
 def test_all_wrong_options_are_told_at_once(suite):
     """One run of pytest shows every fault, not the first."""
-    suite.pytester.makeini("[pytest]\nllm_ready_timeout = soon")
+    suite.pytester.makeini("[pytest]\nllm_ready_timeout = soon\nllm_serve_values = workers")
     run = suite(
         LOAD,
         "--llm-endpoint",
@@ -124,6 +124,7 @@ def test_all_wrong_options_are_told_at_once(suite):
         f"--llm-report {report}: the ending must be one of .json",
         "--llm-scale 0.0: give a number over 0, such as 0.1",
         "--llm-load-workers 0: give 1 or more",
+        "llm_serve_values: 'workers': write NAME=VALUE, one a line, such as workers=1",
         'llm_ready_timeout: \'soon\' is not a duration: write "60s", "5m", "1500ms", "4h" or seconds',
     ):
         assert fault in run.text, fault

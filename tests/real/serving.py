@@ -26,12 +26,14 @@ from tests.real.environments import ROOT
 READY_LIMIT_S = 180
 SESSION_LIMIT_S = 300
 # No server asks a model hub, or tells anyone that it runs.
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
+ALONE = {
+    "HF_HUB_ALONE": "1",
+    "TRANSFORMERS_ALONE": "1",
     "DO_NOT_TRACK": "1",
     "PYTHONPATH": "",
     "TOKENIZERS_PARALLELISM": "false",
+    # Threads that wait for each other spin: on busy cores two are slower than one, by far.
+    "OMP_NUM_THREADS": "1",
 }
 
 
@@ -51,7 +53,7 @@ class Served:
 
 @contextlib.contextmanager
 def served(
-    command: Sequence[str], folder: Path, *, env: Mapping[str, str] = OFFLINE, path: str = "", **known: Any
+    command: Sequence[str], folder: Path, *, env: Mapping[str, str] = ALONE, path: str = "", **known: Any
 ) -> Iterator[Served]:
     """Start a server, wait until it answers, and end its whole process tree.
 
@@ -95,7 +97,7 @@ class Session:
         return runs[0]
 
 
-def session(folder: Path, body: str, *options: str, env: Mapping[str, str] = OFFLINE) -> Session:
+def session(folder: Path, body: str, *options: str, env: Mapping[str, str] = ALONE) -> Session:
     """Run `body` as a user's test file, in a process of its own."""
     folder.mkdir(exist_ok=True)
     (folder / "test_suite.py").write_text("import pytest\n\n" + body)

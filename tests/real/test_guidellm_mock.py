@@ -13,17 +13,19 @@ TTFT_MS, ITL_MS, TOKENS = 100, 20, 16
 
 @pytest.fixture(scope="module")
 def guidellm(tmp_path_factory):
-    program = [
-        python_of("guidellm"),
-        "-m",
-        "guidellm",
-        "mock-server",
+    program = [python_of("guidellm"), "-m", "guidellm", "mock-server"]
+    delays = [
         "--host",
         "127.0.0.1",
         "--port",
         "{port}",
+        "--ttft-ms",
+        TTFT_MS,
+        "--itl-ms",
+        ITL_MS,
+        "--output-tokens",
+        TOKENS,
     ]
-    delays = ["--ttft-ms", TTFT_MS, "--itl-ms", ITL_MS, "--output-tokens", TOKENS]
     with served([*program, *map(str, delays)], tmp_path_factory.mktemp("guidellm")) as server:
         yield server
 

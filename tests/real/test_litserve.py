@@ -1,4 +1,4 @@
-"""LitServe: each chunk has another id, token counts are all 0, no list of models; and a plain POST /predict."""
+"""LitServe: each chunk has another id, counts of tokens are all 0; and a plain POST /predict."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.real.environments import APPS, python_of
-from tests.real.serving import served, session
+from tests.real.serving import joined, served, session
 
 
 def command(app):
@@ -44,29 +44,23 @@ def test_an_error_inside_the_stream_is_found(chat):
     assert "Internal Server Error" in reply.record.error
 
 
-def test_a_load_on_predict_and_no_process_stays(tmp_path):
-    """Asked with a request of its own; all of its processes are watched, and end with it."""
-    asked = {"json_request": '{"input": "{prompt}"}', "json_answer": "output"}
+def test_a_plain_predict_is_found_out_and_no_process_stays(tmp_path):
+    """POST /predict {"input"}, which nothing describes; all its processes are watched, and end with it."""
     suite = """
 @pytest.mark.load(users=4, requests=40)
 @pytest.mark.error_rate(max=0)
 @pytest.mark.resources(rss_mb=20000)
-def test_it(llm_load, llm_endpoint):
+def test_it(llm_load, llm_endpoint, llm_server):
+    import pathlib, psutil
+    pids = [llm_server.pid, *(child.pid for child in psutil.Process(llm_server.pid).children(True))]
+    pathlib.Path("pids").write_text(" ".join(map(str, pids)))
+    assert llm_endpoint.because.startswith('POST /predict answers {"input": "Say hi."}')
     assert llm_endpoint.generate("one two three").text == "three two one"
     llm_load("one two")
 """
-    with served(
-        command("litserve_predict.py"), tmp_path / "server", path="/predict", api="json", **asked
-    ) as server:
-        done = session(
-            tmp_path / "suite",
-            suite,
-            f"--llm-endpoint={server.base}/predict",
-            f"--llm-json-request={asked['json_request']}",
-            f"--llm-json-answer={asked['json_answer']}",
-        )
-        pids = server.process.pids()
+    done = session(tmp_path / "suite", suite, f"--llm-serve={joined(command('litserve_predict.py'))}")
     assert done.exit == 0, done.text
     assert done.run["counts"]["ok"] == 40
+    pids = [int(pid) for pid in (tmp_path / "suite" / "pids").read_text().split()]
     assert done.run["resources"]["processes_peak"] == len(pids) > 2
     assert [pid for pid in pids if psutil.pid_exists(pid)] == []

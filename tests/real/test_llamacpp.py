@@ -21,11 +21,10 @@ APIS = ["openai-chat", "openai-completions", "openai-responses", "anthropic-mess
 def llamacpp(tmp_path_factory):
     pytest.importorskip("xllamacpp")
     the_model()
-    command = embedded.command(0)[:-1] + ["{port}", "--threads", "1"]
+    command = [*embedded.command(0)[:-1], "{port}", "--threads", "1"]
     size = ["--slots", str(SLOTS), "--context", str(SLOTS * CONTEXT)]
-    with served(
-        [*command, *size], tmp_path_factory.mktemp("llamacpp"), env={"PYTHONPATH": str(ROOT)}
-    ) as server:
+    folder = tmp_path_factory.mktemp("llamacpp")
+    with served([*command, *size], folder, env={"PYTHONPATH": str(ROOT)}) as server:
         yield server
 
 
@@ -56,7 +55,7 @@ def test_a_prompt_over_its_context_is_refused_with_the_reason(llamacpp):
 def test_a_stream_that_is_left_early_frees_its_slot(llamacpp):
     """Both slots are taken by long answers and left; both are free again long before those would end."""
     pages = MetricsPages([own_page(llamacpp.endpoint.target)])
-    streams = [llamacpp.endpoint.stream("Write a long story.", max_tokens=400, ignore_eos=True) for _ in "12"]
+    streams = [llamacpp.endpoint.stream("Write a long story.", max_tokens=200, ignore_eos=True) for _ in "12"]
     answers = [iter(stream) for stream in streams]
     for pieces in answers:
         next(pieces)
@@ -66,7 +65,7 @@ def test_a_stream_that_is_left_early_frees_its_slot(llamacpp):
         stream.close()
     assert becomes(0, pages)
     took_s = time.monotonic() - begun
-    whole = llamacpp.endpoint.generate("Write a long story.", max_tokens=400, ignore_eos=True)
+    whole = llamacpp.endpoint.generate("Write a long story.", max_tokens=200, ignore_eos=True)
     assert took_s < whole.e2e_ms / 1000 / 2
 
 

@@ -23,7 +23,7 @@ def llmock(tmp_path_factory):
     command = [python_of("llmock"), "-m", "llmock.cli", "serve", "--host", "127.0.0.1", "--port", "{port}"]
     pause = ["--stream-chunk-delay-ms", str(ITL_MS)]
     folder = tmp_path_factory.mktemp("llmock")
-    with served([*command, *pause], folder, api="openai-chat", model="gpt-4o") as server:
+    with served([*command, *pause], folder, model="gpt-4o") as server:
         yield server
 
 
@@ -44,6 +44,14 @@ def told(url, body):
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         answer.read()
+
+
+def test_its_chat_is_found_out(llmock):
+    """Of the dozen APIs that it mocks, by its list of models; which of them has to be named."""
+    assert (llmock.endpoint.api, llmock.endpoint.because.split(";")[0]) == (
+        "openai-chat",
+        "GET /v1/models lists models",
+    )
 
 
 @pytest.mark.parametrize("users", [1, 4])

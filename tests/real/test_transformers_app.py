@@ -12,7 +12,7 @@ from tests.real.serving import served, session
 def app(tmp_path_factory):
     program = [python_of("transformers"), str(APPS / "transformers_app.py")]
     command = [*program, "--folder", str(hf_folder()), "--port", "{port}"]
-    with served(command, tmp_path_factory.mktemp("app"), api="json") as server:
+    with served(command, tmp_path_factory.mktemp("app")) as server:
         yield server
 
 
@@ -29,7 +29,8 @@ def test_it(llm_load, llm_endpoint):
 """
     done = session(tmp_path / "suite", suite, f"--llm-endpoint={app.base}")
     assert done.exit == 0, done.text
-    assert done.report["tests"][0]["server"]["api"] == "json"
+    found = done.report["tests"][0]["server"]
+    assert (found["api"], app.endpoint.target.path) == ("json", "/generate")
     assert done.run["counts"]["ok"] == 12
     assert 300 < done.run["resources"]["rss_mb_peak"] < 8000
 

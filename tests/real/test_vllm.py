@@ -9,10 +9,10 @@ import pytest
 from pytest_llmserve.observe.metrics import MetricsPages
 from pytest_llmserve.observe.metrics_page import own_page
 from tests.real.environments import hf_folder, python_of
-from tests.real.serving import OFFLINE, served, session
+from tests.real.serving import ALONE, served, session
 
 CONTEXT = 2048
-QUIET = OFFLINE | {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+QUIET = ALONE | {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
 QUESTION = "What is the capital of France?"
 # What is asked, the field that limits the answer, and the word for an answer that met its limit.
 APIS = [

@@ -162,16 +162,16 @@ def test_log_probabilities_are_seen_by_their_numbers(body, works):
     ],
 )
 def test_a_limit_is_seen_by_the_lengths_of_answers(few, more, works, evidence):
-    found = judge.max_tokens_name("max_tokens", ("max_tokens",), few, more)
+    found = judge.max_tokens_name("max_tokens", ("max_tokens",), [(6, few), (24, more)])
     assert (found.works, found.evidence) == (works, evidence)
     assert not works or found.word == "max_tokens"
 
 
 def test_no_limit_is_told_apart_from_no_field():
-    refused = judge.max_tokens_name(None, ("max_tokens", "max_completion_tokens"), None, None)
+    refused = judge.max_tokens_name(None, ("max_tokens", "max_completion_tokens"), [])
     evidence = "the server refused max_tokens and max_completion_tokens when it was opened"
     assert refused == Capability(NO, "none", evidence)
-    assert judge.max_tokens_name(None, (), None, None).works is None
+    assert judge.max_tokens_name(None, (), []).works is None
 
 
 def test_a_capability_is_true_only_when_seen():

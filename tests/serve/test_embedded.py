@@ -11,8 +11,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from pytest_llmserve.dialects import dialect
 from pytest_llmserve.domain.errors import MissingExtra
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
@@ -63,6 +65,32 @@ def test_it_answers_with_text_and_usage(embedded_server):
     assert (reply.output_tokens, reply.tokens_from) == (8, "usage")
     assert len(reply.record.token_ns) == 8
     assert 0 < reply.ttft_ms < reply.e2e_ms
+
+
+TURNS = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "Say hi."}]},
+    {"role": "assistant", "content": "Hi."},
+    {"role": "user", "content": "Once more."},
+]
+
+
+@needs_model
+@pytest.mark.parametrize("api", ["openai-responses", "anthropic-messages"])
+def test_its_other_apis_are_spoken(embedded_server, api):
+    """By name; a conversation goes along, and a token an event comes back, counted by the server."""
+    target = msgspec.structs.replace(embedded_server[1].target, api=api)
+    endpoint = wait_ready(target, limit_ns=20 * NS_PER_S)
+    try:
+        assert (endpoint.target.stream, endpoint.target.limit_name) == (True, dialect(api).limit_names[0])
+        for prompt in ("Count to nine.", TURNS):
+            reply = endpoint.generate(prompt, temperature=0, **{endpoint.target.limit_name: 6})
+            assert reply.ok, reply
+            assert reply.tokens_from == "usage"
+            # The last token may be none of the text: the end of the sequence.
+            assert reply.output_tokens - 1 <= len(reply.record.token_ns) <= reply.output_tokens <= 6
+    finally:
+        endpoint.close()
 
 
 @needs_model

@@ -45,6 +45,12 @@ def test_first_manner_asks_for_all():
     assert first_manner("json", True) == Manner("json", stream=True, stream_usage=False, limit=None)
 
 
+def test_no_first_request_asks_for_less_than_its_api_takes():
+    """OpenAI refuses a max_output_tokens below 16."""
+    assert first_manner(CHAT, True).params == {"max_tokens": 4}
+    assert first_manner("openai-responses", True).params == {"max_output_tokens": 16}
+
+
 def test_refused_manners_are_dropped_one_by_one():
     """Every 4xx takes one wish away: token counts, then the stream; then there is nothing left."""
     manner, seen = first_manner(CHAT, True), []

@@ -128,6 +128,10 @@ def test_server_without_chat_is_asked_for_completions(opened):
     """A base model's server: 404 for chat, so completions."""
     endpoint, _ = opened(openai(completions=lambda body, connection: connection.answer(200, COMPLETION)))
     assert endpoint.api == "openai-completions"
+    assert endpoint.because == (
+        "GET /v1/models lists model m; openai-chat is not there, status 404; a one-line prompt was answered"
+        " in one piece"
+    )
     assert endpoint.generate("Hi").text == "Hi"
 
 

@@ -17,8 +17,8 @@ from pytest_llmserve.dialects.probing import (
 )
 from pytest_llmserve.domain.errors import ServerUnusable
 
-FALLBACKS = ("openai-completions", "openai-responses")
-"""Servers of base models have no chat; a few have the newest API alone."""
+FALLBACKS = ("openai-completions", "openai-responses", "anthropic-messages")
+"""Servers of base models have no chat; a few have another API alone, and list their models as OpenAI does."""
 
 
 def detect(asking: Asking, place: Place) -> Detecting:

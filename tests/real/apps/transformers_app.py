@@ -69,6 +69,4 @@ if __name__ == "__main__":
     options.add_argument("--folder", required=True)
     options.add_argument("--port", type=int, required=True)
     given = options.parse_args()
-    # Two threads that wait for each other on a busy machine are slower than one.
-    torch.set_num_threads(1)
     uvicorn.run(app_of(given.folder), host="127.0.0.1", port=given.port)
