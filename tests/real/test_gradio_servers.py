@@ -15,7 +15,7 @@ import pytest
 from pytest_llmserve.dialects.gradio import functions
 from pytest_llmserve.serve.endpoint import Endpoint
 from tests.real.environments import APPS, python_of
-from tests.real.serving import OFFLINE, served, session
+from tests.real.serving import ALONE, served, session
 
 FIRST_MS, NEXT_MS = 300, 50
 """What the app plants, see apps/gradio_app.py."""
@@ -60,7 +60,7 @@ def app(request, tmp_path_factory):
     command = [python, str(APPS / "gradio_app.py"), "{port}"]
     path = f"{PREFIX[request.param]}/run/generate"
     known = {"api": "gradio", "json_request": REQUEST}
-    env = OFFLINE | {"GRADIO_ANALYTICS_ENABLED": "False"}
+    env = ALONE | {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     with served(command, tmp_path_factory.mktemp("gradio"), env=env, path=path, **known) as server:
         yield App(request.param, server)
 
@@ -83,6 +83,14 @@ def test_every_function_is_found_and_answers_as_its_pages_say(app):
             reply = endpoint.generate("good day")
             assert (reply.outcome, reply.text, reply.error) == ("ok", text, None), name
             assert len(reply.record.steps) == (app.generation >= 4)
+
+
+def test_auto_finds_it_out(app):
+    """From the bare address: the function that is likeliest to be a model's."""
+    with contextlib.closing(app.server.speaking("auto")) as found:
+        way = "call" if app.generation >= 4 else "run"
+        assert (found.api, found.target.path) == ("gradio", app.path("generate", way)), found.because
+        assert found.generate("hi").text == "w0 w1 w2 w3 w4 w5 w6 w7"
 
 
 def test_a_streamed_answer_comes_word_by_word(app):
