@@ -66,10 +66,12 @@ def _function(
     parameters = _dicts(described.get("parameters"))
     outputs = _dicts(described.get("returns"))
     place = _prompt_place(parameters)
-    values = _shown_values(name, config, len(parameters))
-    data = [_default(parameter, values[at]) for at, parameter in enumerate(parameters)]
+    inputs = _inputs(name, config, len(parameters))
+    shown = [_dict(one.get("props")).get("value") for one in inputs if not _is_state(one)]
+    data = [_default(parameter, value) for parameter, value in zip(parameters, shown, strict=True)]
     if place is not None:
         data[place] = _prompt_value(parameters[place])
+    values = iter(data)
     texts = [at for at, output in enumerate(outputs) if _is_text(output, _TEXT_OUTPUTS)]
     # Beside a chat the text box is an output too, to be emptied.
     texts.sort(key=lambda at: outputs[at].get("component") != "Chatbot")
@@ -78,7 +80,7 @@ def _function(
     return GradioFunction(
         name=name,
         path=f"{prefix}/{'call' if generation >= 4 else 'run'}/{name}",
-        request=json.dumps({"data": data}, ensure_ascii=False),
+        request=json.dumps({"data": [None if _is_state(one) else next(values) for one in inputs]}),
         answer=f"data.{texts[0] if texts else 0}",
         takes_text=place is not None,
         gives_text=bool(texts),
@@ -103,7 +105,12 @@ def _prompt_place(parameters: list[dict[str, Any]]) -> int | None:
 
 
 def _takes_prompt(parameter: dict[str, Any]) -> bool:
-    return parameter.get("component") == "MultimodalTextbox" or _is_text(parameter, _TEXT_INPUTS)
+    return _is_form(parameter) or _is_text(parameter, _TEXT_INPUTS)
+
+
+def _is_form(parameter: dict[str, Any]) -> bool:
+    """A text box that takes files beside its text; /info writes its name in its own way."""
+    return str(parameter.get("component")).lower() == "multimodaltextbox"
 
 
 def _is_text(described: dict[str, Any], components: set[str]) -> bool:
@@ -117,7 +124,7 @@ def _is_text(described: dict[str, Any], components: set[str]) -> bool:
 
 
 def _prompt_value(parameter: dict[str, Any]) -> Any:
-    if parameter.get("component") == "MultimodalTextbox":
+    if _is_form(parameter):
         return {"text": "{prompt}", "files": []}
     return "{prompt}"
 
@@ -139,21 +146,24 @@ def _default(parameter: dict[str, Any], shown: Any) -> Any:
     return example if isinstance(example, (bool, int, float)) else None
 
 
-def _shown_values(name: str, config: Mapping[str, Any], count: int) -> list[Any]:
-    """What the app's page shows in the inputs of a function. Gradio 3 tells a default nowhere else.
+def _inputs(name: str, config: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """The components that a function takes its inputs from, those of State too, as `config` tells.
 
-    A State is an input that no caller gives.
+    A State is kept by the app, so that it is no parameter; yet it has its place in `data`, empty.
+    Generation 3 tells in no other place what a parameter has where nothing is given.
     """
     components = {row.get("id"): row for row in _dicts(config.get("components"))}
     for row in _dicts(config.get("dependencies")):
-        inputs = row.get("inputs")
-        if row.get("api_name") != name or not isinstance(inputs, list):
-            continue
-        shown = [components.get(at, {}) for at in inputs if isinstance(at, int)]
-        values = [_dict(one.get("props")).get("value") for one in shown if one.get("type") != "state"]
-        if len(values) == count:
-            return values
-    return [None] * count
+        places = row.get("inputs")
+        if row.get("api_name") == name and isinstance(places, list):
+            found = [components.get(at, {}) if isinstance(at, int) else {} for at in places]
+            if len([one for one in found if not _is_state(one)]) == count:
+                return found
+    return [{}] * count
+
+
+def _is_state(component: Mapping[str, Any]) -> bool:
+    return component.get("type") == "state"
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -73,10 +73,7 @@ class GenericJson(OneStep):
             SetupError: the template is no JSON, has no place for the prompt, or needs a
                 model that is not known; or a parameter is no JSON value.
         """
-        wanted = template(target.json_request or DEFAULT_REQUEST)
-        has_place = any("{system}" in text for text in _strings(wanted))
-        system, rest = _apart(prompt) if has_place else ("", prompt)
-        body = filled(wanted, target, rest, system)
+        body = filled(template(target.json_request or DEFAULT_REQUEST), target, prompt)
         if params:
             if not isinstance(body, dict):
                 names = ", ".join(params)
@@ -285,12 +282,23 @@ def _strings(value: Any) -> list[str]:
     return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
 
 
-def filled(value: Any, target: Target, prompt: Prompt, system: str = "") -> Any:
+def filled(wanted: Any, target: Target, prompt: Prompt) -> Any:
+    """A copy of a template with prompt and model in their places; the system prompt too, where it has one.
+
+    Raises:
+        SetupError: it needs a model that is not known.
+    """
+    has_place = any("{system}" in text for text in _strings(wanted))
+    system, rest = _apart(prompt) if has_place else ("", prompt)
+    return _filled(wanted, target, rest, system)
+
+
+def _filled(value: Any, target: Target, prompt: Prompt, system: str) -> Any:
     """A copy of the template with prompt, system prompt and model in the places for them."""
     if isinstance(value, dict):
-        return {key: filled(item, target, prompt, system) for key, item in value.items()}
+        return {key: _filled(item, target, prompt, system) for key, item in value.items()}
     if isinstance(value, list):
-        return [filled(item, target, prompt, system) for item in value]
+        return [_filled(item, target, prompt, system) for item in value]
     if value == "{messages}":
         return messages(prompt)
     if not isinstance(value, str):

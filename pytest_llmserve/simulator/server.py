@@ -83,9 +83,8 @@ class Simulator:
         finally:
             self.under_way -= 1
 
-    async def _order(self, face: Face, request: wire.Request, connection: Connection) -> bool:
+    async def _order(self, face: Queued, request: wire.Request, connection: Connection) -> bool:
         """Give an order that can be read a number; refuse any other as if it was to be answered at once."""
-        assert isinstance(face, Queued)
         try:
             question = face.read(parse_object(request.body), self.settings.model)
             check_fit(question, self.settings.context)
@@ -93,8 +92,7 @@ class Simulator:
             return await self._exchange(face, request, connection)
         return await connection.answer(200, JSON, face.ordered(self._orders.take(request)))
 
-    async def _fetch(self, face: Face, request: wire.Request, connection: Connection) -> bool:
-        assert isinstance(face, Queued)
+    async def _fetch(self, face: Queued, request: wire.Request, connection: Connection) -> bool:
         if request.method != "GET":
             return await _refuse(connection, request, 405, "GET")
         order = self._orders.fetched(request)

@@ -49,6 +49,8 @@ def test_a_template_says_what_the_function_takes(make_target: Any) -> None:
     messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
     body = json.loads(Gradio().encode(target, messages, {"session_hash": "s"}).body)
     assert body == {"data": [[], {"text": "be brief\nhi", "files": []}, 64], "session_hash": "s"}
+    apart = make_target(json_request='{"data": ["{prompt}", null, "{system}"]}')
+    assert json.loads(Gradio().encode(apart, messages, {}).body) == {"data": ["hi", None, "be brief"]}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_each_generation_has_its_path(config: Any, path: str, generation: int) -
 
 
 def test_generation_3_tells_its_defaults_on_its_page_alone() -> None:
-    """A State is an input that callers do not give."""
+    """A State is no parameter, and has its place all the same."""
     bare = {"label": "parameter_1", "type": {"type": "string"}, "component": "Textbox"}
     info = {"named_endpoints": {"/generate": described(bare, {**bare, "component": "Slider"})}}
     components = [
@@ -55,7 +55,7 @@ def test_generation_3_tells_its_defaults_on_its_page_alone() -> None:
     ]
     dependencies = [{"api_name": "other", "inputs": [1, 2]}, {"api_name": "generate", "inputs": [1, 4, 2]}]
     config = {"version": "3.50.2", "components": components, "dependencies": dependencies}
-    assert json.loads(functions(info, config)[0].request) == {"data": ["{prompt}", 64]}
+    assert json.loads(functions(info, config)[0].request) == {"data": ["{prompt}", None, 64]}
 
 
 def test_the_prompt_goes_to_the_parameter_for_it() -> None:
@@ -67,11 +67,15 @@ def test_the_prompt_goes_to_the_parameter_for_it() -> None:
         "example_input": [["a", "b"]],
     }
     choice = text("style", type={"type": "string", "enum": ["short", "long"]}, component="Dropdown")
-    box = {**text("message"), "component": "MultimodalTextbox", "type": {"type": "object"}}
+    box = {
+        **text("message", parameter_has_default=True),
+        "component": "Multimodaltextbox",
+        "type": {"type": "object"},
+    }
     rows = {
         "/a": (described(text("system"), text("message"), choice), ["", "{prompt}", "short"]),
         "/b": (described(chat, text("x", parameter_has_default=True), text("y")), [[], None, "{prompt}"]),
-        "/c": (described(box), [{"text": "{prompt}", "files": []}]),
+        "/c": (described(box, text("system")), [{"text": "{prompt}", "files": []}, ""]),
         "/d": (described(choice, number("n")), ["short", 3]),
     }
     found = functions({"named_endpoints": {name: row[0] for name, row in rows.items()}}, CONFIG_6)

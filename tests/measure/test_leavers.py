@@ -1,5 +1,7 @@
 """Clients that leave, against a server that notes who has left."""
 
+import http.server
+import json
 import threading
 import time
 
@@ -45,6 +47,55 @@ def test_each_leaves_in_the_middle_of_its_answer(mock_server):
     assert all(row["client_gone"] and 1 <= row["tokens"] < 40 for row in rows)
     assert not {nonce(SALT, i) for i in range(100_000)} & {gone.mark for gone in crowd.left}
     assert all(0 < gone.left_ns - gone.sent_ns < 5e9 for gone in crowd.left)
+    assert ended()
+
+
+class Fetched(http.server.BaseHTTPRequestHandler):
+    """A Gradio function whose answer is fetched, and lasts until its client has left."""
+
+    protocol_version = "HTTP/1.1"
+    gone: list[str]
+
+    def do_POST(self):
+        data = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["data"]
+        body = json.dumps({"event_id": data[0].partition("]")[0].strip("[")}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        try:
+            for n in range(1, 1000):
+                self.wfile.write(f"event: generating\ndata: {json.dumps(['t ' * n])}\n\n".encode())
+                time.sleep(0.01)
+        except OSError:
+            self.gone.append(self.path.rpartition("/")[2])
+        self.close_connection = True
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def test_an_answer_that_is_fetched_is_left_too():
+    """In the exchange that brings it, at the path of the task."""
+    Fetched.gone = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fetched) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        target = msgspec.structs.replace(
+            target_from_url(f"http://127.0.0.1:{server.server_port}/call/chat"), api="gradio"
+        )
+        asked = [("one", Manner(path="/call/other"))]
+        with Leavers(target, asked, {}, salt=SALT, clients=1, most=3, limit_s=10) as crowd:
+            crowd.hear(BEGUN)
+            deadline = time.monotonic() + 20
+            while len(Fetched.gone) < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        server.shutdown()
+    assert Fetched.gone == [gone.mark.strip("[]") for gone in crowd.left]
     assert ended()
 
 

@@ -80,7 +80,7 @@ class TwoPaths(Face, Protocol):
 
 
 @runtime_checkable
-class Queued(Protocol):
+class Queued(Face, Protocol):
     """A face whose answers are ordered by POST and fetched by GET, below the same path."""
 
     def ordered(self, number: str) -> bytes:

@@ -53,6 +53,11 @@ def label(prompt: str) -> dict[str, float]:
     return {"POSITIVE": 0.9, "NEGATIVE": 0.1} if "good" in prompt else {"POSITIVE": 0.2, "NEGATIVE": 0.8}
 
 
+def memory(prompt: str, seen: int | None, max_tokens: float) -> tuple[str, int]:
+    """Keeps something for its user: a State stands among its inputs, which no caller gives."""
+    return f"{prompt} {int(max_tokens)}", (seen or 0) + 1
+
+
 def build() -> Any:
     """The app."""
     chat: dict[str, Any] = {"type": "messages"} if gr.__version__.startswith("5.") else {}
@@ -63,6 +68,8 @@ def build() -> Any:
         gr.Button("generate").click(generate, [prompt, most], text, api_name="generate")
         gr.Button("stream").click(stream, [prompt, most], text, api_name="stream")
         gr.Button("pairs").click(pairs, prompt, [box, history], api_name="pairs")
+        seen = gr.State()
+        gr.Button("memory").click(memory, [prompt, seen, most], [text, seen], api_name="memory")
         gr.Button("label").click(label, prompt, kind, api_name="label")
     return app
 
