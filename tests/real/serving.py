@@ -23,8 +23,8 @@ from pytest_llmserve.serve.process import ServerProcess, start
 from pytest_llmserve.serve.ready import wait_ready
 from tests.real.environments import ROOT
 
-READY_LIMIT_S = 180
-SESSION_LIMIT_S = 300
+READY_LIMIT_S = 300
+SESSION_LIMIT_S = 600
 # No server asks a model hub, or tells anyone that it runs.
 ALONE = {
     "HF_HUB_ALONE": "1",
