@@ -27,8 +27,8 @@ READY_LIMIT_S = 300
 SESSION_LIMIT_S = 600
 # No server asks a model hub, or tells anyone that it runs.
 ALONE = {
-    "HF_HUB_ALONE": "1",
-    "TRANSFORMERS_ALONE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
     "PYTHONPATH": "",
     "TOKENIZERS_PARALLELISM": "false",
