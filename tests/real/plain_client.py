@@ -17,42 +17,53 @@ REQUESTS = 30
 WITHIN_MS = 3
 PATH = "/v1/chat/completions"
 SUITE = """
-@pytest.mark.load(users=%d, requests=%d)
+@pytest.mark.load(%s, requests=%d)
 @pytest.mark.error_rate(max=0)
 def test_it(llm_load):
     llm_load("Say hi.")
 """
 
 
-def agreed(server, planted, folder, *, users, model):
+def agreed(server, planted, folder, *, streams, tokens, model):
     """The medians of a load are those that were planted, or that a plain client then sees of them.
 
-    A busy machine makes a server later than it was told to be, never earlier.
+    A busy machine makes a server later than it was told to be, never earlier. Streams begin one after the
+    other: of several at one instant, these servers let all but one wait.
 
     Args:
         server: a `Served`.
         planted: "ttft_ms" and "itl_ms".
         folder: for the session's files.
-        users: streams at once.
+        streams: how many are under way at once.
+        tokens: of an answer.
         model: the name that is asked for.
     """
     body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "Say hi."}]}
-    before = delays_ms(server.base, body, users=users)
+    whole_s = (planted["ttft_ms"] + (tokens - 1) * planted["itl_ms"]) / 1000
+    load = "users=1" if streams == 1 else f"rate={streams / whole_s:.3g}, arrival='constant'"
     options = [f"--llm-endpoint={server.base}", f"--llm-model={model}"]
-    done = session(folder / "suite", SUITE % (users, REQUESTS), *options)
-    after = delays_ms(server.base, body, users=users)
+    before = delays_ms(server.base, body, streams, whole_s)
+    done = session(folder / "suite", SUITE % (load, REQUESTS), *options)
+    after = delays_ms(server.base, body, streams, whole_s)
     assert done.exit == 0, done.text
     assert done.run["counts"]["ok"] == REQUESTS
     figures = {name: (done.run["metrics"][name]["p50"], before[name], after[name]) for name in planted}
-    print(f"{users} streams: ours, and a plain client before and after:", figures)
+    print(f"{load}: ours, and a plain client before and after:", figures)
     for name, (ours, *plain) in figures.items():
         assert planted[name] - 1 < ours < max(*plain, planted[name]) + WITHIN_MS, figures
 
 
-def delays_ms(base, body, *, users):
-    """Median time to the first token and median gap, with as many streams at once."""
-    with ThreadPoolExecutor(users) as pool:
-        answers = list(pool.map(lambda _: arrivals_ms(base, body), range(REQUESTS // 2)))
+def delays_ms(base, body, streams, whole_s):
+    """Median time to the first token and median gap, with as many streams under way."""
+
+    def ask(number):
+        if streams > 1:
+            time.sleep(max(0, begun + number * whole_s / streams - time.perf_counter()))
+        return arrivals_ms(base, body)
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(streams + 2) as pool:
+        answers = [ask(n) for n in range(10)] if streams == 1 else list(pool.map(ask, range(REQUESTS)))
     gaps = [later - sooner for stamps in answers for sooner, later in pairwise(stamps)]
     return {"ttft_ms": median(stamps[0] for stamps in answers), "itl_ms": median(gaps)}
 

@@ -30,11 +30,12 @@ def guidellm(tmp_path_factory):
         yield server
 
 
-@pytest.mark.parametrize("users", [1, 4])
-def test_its_planted_delays_are_measured(guidellm, tmp_path, users):
+@pytest.mark.parametrize("streams", [1, 4])
+def test_its_planted_delays_are_measured(guidellm, tmp_path, streams):
     """Median TTFT and ITL within 3 ms of what was planted, one stream or four."""
     planted = {"ttft_ms": TTFT_MS, "itl_ms": ITL_MS}
-    agreed(guidellm, planted, tmp_path, users=users, model=guidellm.endpoint.model)
+    model = guidellm.endpoint.model
+    agreed(guidellm, planted, tmp_path, streams=streams, tokens=TOKENS, model=model)
 
 
 def test_it_is_understood_by_auto(guidellm):
