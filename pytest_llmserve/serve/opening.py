@@ -12,14 +12,14 @@ from pytest_llmserve.dialects.encoding import limited
 from pytest_llmserve.dialects.fields import LEAST_TOKENS
 from pytest_llmserve.dialects.probing import Choice
 from pytest_llmserve.domain.exchange import CLOSED_EARLY, CONNECTION_RESET, NOT_HTTP, Ending
-from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, OUTCOMES, TIMED_OUT
+from pytest_llmserve.domain.outcome import HTTP_4XX, HTTP_5XX, MALFORMED, OUTCOMES, TIMED_OUT
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.serve.faults import NOT_CONNECTED, TLS
 from pytest_llmserve.serve.reply import Reply
 
 FIRST_PROMPT = "Say hi."
-_FIRST_TOKENS = 4
+_FIRST_TOKENS, _MORE_TOKENS = 4, 64
 _NOT_FOUND = frozenset({404, 405})
 _KEY_WANTED = frozenset({401, 403})
 _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
@@ -34,17 +34,19 @@ class Manner(msgspec.Struct, frozen=True):
     Attributes:
         stream_usage: ask for token counts with `stream_options`, which some servers refuse.
         limit: ask for few tokens with this field, which some servers refuse; None = ask for any number.
+        tokens: how many.
     """
 
     api: str
     stream: bool
     stream_usage: bool
     limit: str | None
+    tokens: int = _FIRST_TOKENS
 
     @property
     def params(self) -> dict[str, Any]:
         """Parameters of the first request."""
-        return limited(self.limit, max(_FIRST_TOKENS, LEAST_TOKENS.get(self.limit or "", 0)))
+        return limited(self.limit, max(self.tokens, LEAST_TOKENS.get(self.limit or "", 0)))
 
     def apply(self, target: Target) -> Target:
         """The target asked in this manner."""
@@ -89,6 +91,8 @@ def next_manner(tried: Manner, reply: Reply, fallbacks: Sequence[str], stream: b
         stream: streamed answers are wanted.
     """
     status = reply.status
+    if _cut_before_a_word(reply) and tried.limit is not None and tried.tokens < _MORE_TOKENS:
+        return msgspec.structs.replace(tried, tokens=_MORE_TOKENS)
     if reply.outcome != HTTP_4XX or status in _NOT_THE_REQUEST:
         return None
     others = fallbacks[fallbacks.index(tried.api) + 1 :] if tried.api in fallbacks else fallbacks
@@ -101,6 +105,11 @@ def next_manner(tried: Manner, reply: Reply, fallbacks: Sequence[str], stream: b
     if tried.stream and dialect(tried.api).limit_names:  # an API that is known, not any JSON
         return msgspec.structs.replace(tried, stream=False)
     return None
+
+
+def _cut_before_a_word(reply: Reply) -> bool:
+    """So few tokens may end inside a character, or be marks before thoughts: no text is seen."""
+    return reply.outcome == MALFORMED and reply.finish_reason is not None and not reply.text
 
 
 def _last(name: str) -> str:

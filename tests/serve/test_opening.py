@@ -85,6 +85,17 @@ def test_server_that_names_max_tokens_is_asked_by_another_name_then_without():
     assert last.params == {}
 
 
+def test_an_answer_that_is_cut_before_its_first_word_is_asked_to_be_longer():
+    """Four tokens may be half an emoji, or marks before thoughts; once, and not for no reason."""
+    tried, empty = first_manner(CHAT, True), answered(200, "empty answer", "malformed")
+    cut = msgspec.structs.replace(empty, record=msgspec.structs.replace(empty.record, finish_reason="length"))
+    longer = next_manner(tried, cut, (), True)
+    assert longer.params == {"max_tokens": 64}
+    assert next_manner(longer, cut, (), True) is None
+    assert next_manner(tried, empty, (), True) is None
+    assert next_manner(msgspec.structs.replace(tried, limit=None), cut, (), True) is None
+
+
 @pytest.mark.parametrize("status", [404, 405])
 def test_missing_chat_falls_back_to_completions(status):
     """A server without chat is asked for completions, from the start; not back again."""
