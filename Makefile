@@ -36,8 +36,9 @@ demo: venv  ## Quickstart against a real small model, with a report.
 	  --llm-report=$(DEMO_REPORT) -v; status=$$?; \
 	if [ -f $(DEMO_REPORT) ]; then echo "The report lies in $(CURDIR)/$(DEMO_REPORT)"; fi; exit $$status
 
+# Two at a time, a file each: most of the time goes by in waiting, and what a file's tests share is set up once.
 test: venv  ## The project's own tests.
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Gigabytes and many minutes the first time (docs/servers.md); the tests of a server that is not there are skipped.
 test-servers: venv $(SERVERS:%=$(LLMSERVE_SERVERS)/%/.ready)  ## Real servers, each in an environment of its own.

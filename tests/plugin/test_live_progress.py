@@ -158,7 +158,7 @@ def test_without_capture_the_line_is_wiped(screen):
     assert session.close() == 0
     assert len(LIVE.findall(text)) >= 3
     assert not any(LIVE.search(line) for line in session.shown)
-    assert [line for line in session.shown if line.startswith("..")]
+    assert "." in session.shown
 
 
 @pytest.mark.parametrize("mode", ["sys", "tee-sys"])

@@ -135,6 +135,7 @@ def test_a_plain_web_page_is_no_model_server(suite):
         thread.join(10)
     assert run.exit == 1
     said = run.failure("test_it")[0]
-    assert said.startswith(f"{url}: ")
+    assert said.startswith("none of: openai-chat, ")
+    assert f" is spoken at {url}: GET /v1/models " in said
     assert "text/html" in said
     assert "--llm-api" in said
