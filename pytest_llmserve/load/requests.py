@@ -73,6 +73,10 @@ class RequestWriter:
     def _place(self, request_id: int) -> int:
         return self._order[first_of(request_id) % len(self._order)]
 
+    def _replica(self, request_id: int) -> int:
+        """A conversation keeps to one: its answers are that model's, and its history is in that cache."""
+        return self._rota.of(first_of(request_id))
+
     def mark_chars(self, request_id: int) -> int:
         """How much the nonce adds to a text."""
         return prompt_chars(with_nonce("", self._plan.salt, request_id))
@@ -83,7 +87,7 @@ class RequestWriter:
         """Write a request; the prompt is the set's unless one is given, `params` come over the plan's."""
         entry = self._place(request_id)
         task = self._tasks[entry] if self._tasks else None
-        salt, replica = self._plan.salt, self._rota.of(request_id)
+        salt, replica = self._plan.salt, self._replica(request_id)
         if prompt is None and params is None and salt is not None:
             place = (entry, replica)
             kept = self._templates[place] if place in self._templates else self._template(entry, replica)
@@ -96,7 +100,7 @@ class RequestWriter:
         """Write the request of a conversation's turn; its history bears the mark already."""
         entry = self._place(request_id)
         task = self._tasks[entry] if self._tasks else None
-        return self._written(messages, None, task, self._rota.of(request_id))
+        return self._written(messages, None, task, self._replica(request_id))
 
     def _written(
         self, prompt: Prompt, params: dict[str, Any] | None, task: str | None, replica: int

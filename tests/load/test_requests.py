@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from pytest_llmserve.domain.marks import nonce
+from pytest_llmserve.domain.marks import nonce, turn_id
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.task import Manner
@@ -18,8 +18,12 @@ PROMPTS = ["one", "two \ud800", [{"role": "system", "content": "s"}, {"role": "u
 SEED, SALT = 7, "5eed0000"
 
 
-def writer(api="openai-chat", salt=SALT, tasks=(), prompts=PROMPTS, manners=None, **plan):
-    target = msgspec.structs.replace(target_from_url("http://127.0.0.1:8000"), api=api, model="m")
+def writer(api="openai-chat", salt=SALT, tasks=(), prompts=PROMPTS, manners=None, models=("m",), **plan):
+    first, *beside = [
+        msgspec.structs.replace(target_from_url("http://127.0.0.1:8000"), api=api, model=model)
+        for model in models
+    ]
+    target = msgspec.structs.replace(first, beside=tuple(beside))
     load_plan = LoadPlan(users=1, requests=1, seed=SEED, salt=salt, **plan)
     return RequestWriter(
         Job(
@@ -110,3 +114,19 @@ def test_a_task_has_fields_and_a_path_of_its_own(salt):
         own = request_id % 3 == 1
         assert written.raw.startswith(b"POST /emotion " if own else b"POST /v1/chat/completions ")
         assert (body(written)["max_tokens"], body(written)["top_p"]) == (3 if own else 9, 1)
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS[:2], PROMPTS])
+@pytest.mark.parametrize("models", [("a", "b"), ("a", "b", "c"), ("a", "b", "c", "d")])
+def test_all_turns_of_a_conversation_are_for_one_replica(models, prompts):
+    """The conversations take turns; whether N shares a factor with the number of prompts or of their ids."""
+    made, several = writer(models=models, prompts=prompts), len(models)
+    asked = []
+    for first in range(3 * several):
+        turns = [
+            made.write_turn(turn_id(first, turn), [{"role": "user", "content": "x"}]) for turn in range(1, 6)
+        ]
+        assert {turn.replica for turn in turns} == {made.write(first).replica}
+        assert {body(turn)["model"] for turn in turns} == {models[turns[0].replica]}
+        asked.append(turns[0].replica)
+    assert all(len(set(asked[at : at + several])) == several for at in range(0, len(asked), several))
