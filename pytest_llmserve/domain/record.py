@@ -42,7 +42,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         scheduled_ns: when the plan wanted it sent.
-        sent_ns: when the socket had accepted the request's bytes.
+        sent_ns: when the socket had accepted the request's bytes; when it began to be sent, where the server
+            answered before it had read them all.
         token_ns: stamp of each chunk that carries tokens. Chunks of one read share a stamp.
             Read like a tuple; given as one, it is packed.
         tokens_from: "usage" (the server's count), "estimated" (number of chunks) or None.

@@ -49,6 +49,7 @@ class Flight:
         raw: the request as sent.
         opens: the first of its user in a closed loop: many users cannot begin in one instant, and
             how long they take is part of the load, not a lateness.
+        sending_ns: when the exchange now began to be sent; `sent_ns` is when the last byte had left.
         resent: sent again because the server had closed the idle connection.
         steps: exchanges that are over, of an API with two an answer; `raw` and `sent_ns` are of the one now.
         turn: of a conversation, from 1; 0 = no part of one.
@@ -65,6 +66,7 @@ class Flight:
         "replica",
         "resent",
         "scheduled_ns",
+        "sending_ns",
         "sent_ns",
         "stage",
         "steps",
@@ -90,7 +92,7 @@ class Flight:
         self.task = task
         self.warm_up = warm_up
         self.stage = stage
-        self.scheduled_ns = 0
+        self.scheduled_ns = self.sending_ns = 0
         self.sent_ns: int | None = None
         self.attempt = 1
         self.resent = self.opens = False
@@ -158,10 +160,13 @@ class Landed:
 
 
 def _sent_ns(flight: Flight, answer: Answer | None) -> int | None:
-    """When it was sent: an answer may begin while the call that sends is still returning."""
-    if flight.sent_ns and answer is not None and answer.first_byte_ns is not None:
-        return min(flight.sent_ns, answer.first_byte_ns)
-    return flight.sent_ns
+    """When it was sent: an answer may begin while the call that sends is still returning.
+
+    A server may even answer before it has read all: the request then counts as sent when it began.
+    """
+    if answer is None or answer.first_byte_ns is None:
+        return flight.sent_ns
+    return min(flight.sent_ns or flight.sending_ns, answer.first_byte_ns)
 
 
 def step_of(flight: Flight, answer: Answer, end_ns: int) -> Step:

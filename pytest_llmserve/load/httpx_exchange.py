@@ -135,8 +135,8 @@ class Exchange:
             if info["request"].method == b"CONNECT":
                 self.stage = PROXYING
             else:
-                self.stage = REQUESTING
-                self._begun(self, monotonic_ns())
+                self.stage, self.flight.sending_ns = REQUESTING, monotonic_ns()
+                self._begun(self, self.flight.sending_ns)
         elif step in {"connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete"}:
             self.ready_ns = monotonic_ns()
         elif step in {"connect_tcp.started", "connect_unix_socket.started"}:

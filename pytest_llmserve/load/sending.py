@@ -42,7 +42,7 @@ class Sender:
         connection.answer = Answer()
         connection.state = wire.SENDING
         data = flight.raw if connection.tls is None else connection.tls.encrypt(flight.raw)
-        connection.heard_ns = before_ns = monotonic_ns()
+        connection.heard_ns = flight.sending_ns = before_ns = monotonic_ns()
         if not flight.opens:
             self._send_lag.add(connection.delay_ns(flight, before_ns))
         begun_ns = flight.limit_from_ns(before_ns)

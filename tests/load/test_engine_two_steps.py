@@ -160,6 +160,27 @@ def test_either_exchange_may_be_refused(queued):
     assert [step.status for step in record.steps] == [200]
 
 
+def test_an_order_may_be_taken_before_it_was_read(raw_server, load):
+    """Most of a long question is left unread: it counts as sent when it began."""
+    queue = Queue()
+
+    def handle(peer, number):
+        peer.recv(1000)
+        if number > 1:
+            queue.give(peer, number)
+        else:
+            queue.take(peer, number)
+            time.sleep(0.3)
+
+    url = raw_server(handle).url + CALL
+    (record,) = load(
+        url, ["x" * 20_000_000], api="gradio", users=1, requests=1, timeout_ns=20_000 * MS
+    ).requests
+    assert (record.outcome, record.text) == ("ok", "t0 t1 t2 ")
+    (step,) = record.steps
+    assert record.scheduled_ns <= record.sent_ns == step.sent_ns <= step.first_byte_ns <= step.end_ns
+
+
 @both
 def test_one_time_limit_spans_both(queued):
     """What the order took is gone; one that is never answered is timed out before any answer."""

@@ -1,12 +1,16 @@
 """A request for httpx is the one that sockets would send."""
 
+import asyncio
+
 import httpx
 import pytest
 
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
+from pytest_llmserve.load.connection import User
+from pytest_llmserve.load.flight import Flight, step_of
 from pytest_llmserve.load.http import request_bytes
-from pytest_llmserve.load.httpx_exchange import parsed, stays_open
+from pytest_llmserve.load.httpx_exchange import Exchange, parsed, stays_open
 
 
 def test_a_request_is_taken_apart_as_it_was_put_together():
@@ -43,3 +47,17 @@ def test_a_request_is_taken_apart_as_it_was_put_together():
 )
 def test_whether_a_connection_stays_open(version, headers, stays):
     assert stays_open(httpx.Response(200, headers=headers, extensions={"http_version": version})) == stays
+
+
+def test_what_is_answered_before_it_was_sent_in_full_counts_as_sent_when_it_began():
+    """The server closed for writing: httpx goes on to read, and tells no end of the sending."""
+    target = Target(scheme="http", host="127.0.0.1", port=8000)
+    flight = Flight(0, request_bytes(target, HttpRequest("POST", "/", b"x" * 100_000)), 0, None, False)
+    begun = []
+    exchange = Exchange(User(0), flight, lambda _, now_ns: begun.append(now_ns), lambda _, now_ns: None)
+    request = exchange.request(httpx.URL("http://127.0.0.1:8000"))
+    for event in ("send_request_headers.started", "receive_response_headers.complete"):
+        asyncio.run(request.extensions["trace"](f"http11.{event}", {"request": request}))
+    step = step_of(flight, exchange.answer, 1 << 62)
+    assert [step.sent_ns] == begun
+    assert step.sent_ns <= step.first_byte_ns
