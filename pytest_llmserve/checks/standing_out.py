@@ -81,15 +81,17 @@ def _standing_out(
     if len(names) < 2 or not bad:
         return None
     asked, found = Counter(r.served_by for r in known), Counter(r.served_by for r in bad)
-    name = max(names, key=lambda each: found[each] / asked[each] if asked[each] else 0.0)
-    by_chance = p_at_least(found[name], len(bad), asked[name] / len(known))
-    if asked[name] == len(known) or by_chance * len(names) > CHANCE:
-        return None
-    own = figure([r for r in known if r.served_by == name])
-    others = figure([r for r in known if r.served_by != name])
-    if own < times * others:
-        return None
-    return Outlier(name, len(names), found[name], len(bad), own, others)
+    standing: list[tuple[float, float, Outlier]] = []
+    for name in names:  # each is tested: the largest share may be one bad request of one
+        by_chance = p_at_least(found[name], len(bad), asked[name] / len(known))
+        if asked[name] == len(known) or by_chance * len(names) > CHANCE:
+            continue
+        own = figure([r for r in known if r.served_by == name])
+        others = figure([r for r in known if r.served_by != name])
+        if own >= times * others:
+            one = Outlier(name, len(names), found[name], len(bad), own, others)
+            standing.append((by_chance, -found[name] / asked[name], one))
+    return min(standing, key=lambda row: row[:2])[2] if standing else None
 
 
 def _e2e_ms(record: RequestRecord) -> float:

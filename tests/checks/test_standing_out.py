@@ -36,6 +36,22 @@ def test_the_one_whose_answers_take_long_is_named(served):
     ]
 
 
+def test_a_stray_one_elsewhere_hides_nobody(served):
+    """One bad request of one is the largest share, and tells nothing."""
+    fails = served(("a", 10, 100), ("b", 10, 50), ("b", "refused", 50), ("c", "refused", 1))
+    assert most_failures(fails).name == "b"
+    slow = served(("a", 10, 100), ("b", 30, 100), ("c", 90, 1))
+    assert slowest(slow).name == "b"
+
+
+def test_of_several_that_stand_out_the_least_probable_is_named(served):
+    """The one of more evidence; where both are beyond any figure, the one of the larger share."""
+    found = served(("a", 10, 100), ("b", 10, 40), ("b", "refused", 60), ("c", "refused", 12))
+    assert most_failures(found).name == "b"
+    both = served(("a", 10, 9000), ("b", 10, 100), ("b", "refused", 900), ("c", "refused", 1000))
+    assert most_failures(both).name == "c"
+
+
 @pytest.mark.parametrize(
     "rows",
     [
