@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.replicas import models_of, urls_of
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
+from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.measure.listener import Listener, owner_of
+from pytest_llmserve.measure.port import LINGER_S, when_free
 from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.replicas import Beside, metrics_of, parts, renewed, with_others
 from pytest_llmserve.measure.serving import OWN, Values, start_server
@@ -252,7 +254,7 @@ def _foreign(wish: ServerWish, endpoint: Endpoint, pid: int | None, why: str) ->
 def _open_own(
     wish: ServerWish, folder: Path, headers: tuple[tuple[str, str], ...], story: Story | None
 ) -> OpenServer:
-    server, url = start_server(wish.endpoint, wish.serve, wish.values, folder, wish.cwd, wish.port)
+    server, url = _started(wish, folder)
     try:
         endpoint = _ready(wish, _target(wish, target_from_url(url), headers), story, server)
     except BaseException:
@@ -261,6 +263,14 @@ def _open_own(
     pid, why = (server.pid, STARTED) if wish.server_pid is None else (wish.server_pid, TOLD)
     logs = (server.log, *wish.server_logs)
     return OpenServer(endpoint=endpoint, server=server, pid=pid, why=why, logs=logs, values=wish.values)
+
+
+def _started(wish: ServerWish, folder: Path) -> tuple[ServerProcess, str]:
+    """Start it, at a port of its own once the connections of a server before it are gone."""
+    start = partial(start_server, wish.endpoint, wish.serve, wish.values, folder, wish.cwd, wish.port)
+    held = f"the port of {wish.endpoint}, which connections of an earlier server still hold,"
+    waiting = told_while_waiting(wish.tell, wish.tell_every_ns, held, lambda: None)
+    return when_free(start, min(LINGER_S, wish.ready_ns / NS_PER_S), waiting)
 
 
 def _ready(

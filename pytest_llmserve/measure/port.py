@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target, target_from_url
@@ -14,12 +18,23 @@ from pytest_llmserve.serve.foreign import command_line
 PLACE = "{port}"
 _HELD_S = 1.0
 
+LINGER_S = 65.0
+"""Linux keeps a connection that is over for 60 s (TCP_TIMEWAIT_LEN in its net/tcp.h)."""
+_LOOK_S = 0.25
+
+_T = TypeVar("_T")
+
+
+class PortLingers(SetupError):
+    """Nothing listens at the port, and yet it cannot be had now: a matter of time, as a rule."""
+
 
 def pick_port(template: str, wanted: int | None) -> int:
     """The port for a server at this URL: the URL's own, else the one wanted, else any; 0 at a Unix socket.
 
     Raises:
         SetupError: the URL's own is taken, or its host is not this machine.
+        PortLingers: connections alone hold the URL's own.
     """
     target = target_from_url(template.replace(PLACE, str(wanted or 1)))
     if PLACE not in template:
@@ -33,6 +48,32 @@ def pick_port(template: str, wanted: int | None) -> int:
         raise SetupError(_not_here(template, target, error)) from None
 
 
+def when_free(start: Callable[[], _T], limit_s: float, waiting: AbstractContextManager[None]) -> _T:
+    """What `start` returns, which is tried again for so long while connections hold its port.
+
+    Args:
+        start: asks `pick_port`; what else it raises goes on.
+        limit_s: in seconds, from the first try on.
+        waiting: entered only where there is something to wait for.
+
+    Raises:
+        PortLingers: they still do.
+    """
+    deadline = time.monotonic() + limit_s
+    try:
+        return start()
+    except PortLingers:
+        pass
+    with waiting:
+        while True:
+            time.sleep(_LOOK_S)
+            try:
+                return start()
+            except PortLingers:
+                if time.monotonic() > deadline:
+                    raise
+
+
 def _check_free(target: Target) -> None:
     """Else what answers there later would be taken for the server that was started."""
     error = None if target.socket_path is not None else _bind_error(target)
@@ -41,6 +82,12 @@ def _check_free(target: Target) -> None:
     if error is None and not _answers(target):
         return
     owner = owner_of(target)
+    if owner.nobody and error is not None and error.errno == errno.EADDRINUSE:
+        raise PortLingers(
+            f"--llm-endpoint {target.url}: --llm-serve cannot have this port: nothing listens there, but"
+            " connections still hold it: those of a server that has ended for up to a minute, others until"
+            " their program closes them; wait, or write {port} in both for a free port"
+        )
     who = owner.why if owner.pid is None else f"process {owner.pid} ({command_line(owner.pid)}) listens there"
     raise SetupError(
         f"--llm-endpoint {target.url}: --llm-serve cannot have this port: {who}; end that one, or write"
@@ -62,7 +109,10 @@ def _not_here(url: str, target: Target, error: Exception | None) -> str:
 
 
 def _bind_error(target: Target) -> OSError | None:
-    """Why a server cannot listen there; with the option that servers set only a listener is in the way."""
+    """Why a server cannot listen there; with the option that most servers set, a listener as a rule.
+
+    On Linux the option passes over connections of an earlier server only where that one had set it too.
+    """
     family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

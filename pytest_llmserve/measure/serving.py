@@ -103,6 +103,7 @@ def start_server(
 
     Raises:
         SetupError: the command cannot be run, or its port is taken.
+        PortLingers: its port is held by connections alone.
     """
     template = _ANYWHERE if serve is None or endpoint is None else endpoint
     key = "\n".join([str(serve), str(endpoint), key_of(values)])

@@ -24,10 +24,12 @@ class Owner(msgspec.Struct, frozen=True):
 
     Attributes:
         why: one sentence in either case.
+        nobody: it is known that no process listens there.
     """
 
     pid: int | None
     why: str
+    nobody: bool = False
 
 
 def pid_listening_on(host: str, port: int) -> Owner:
@@ -50,7 +52,7 @@ def pid_listening_on(host: str, port: int) -> Owner:
     listens: Listens = lambda connection: _listens(connection, addresses, port)  # noqa: E731
     found = [each.pid for each in listeners if _is_at(each.ip, addresses)]
     if not found:
-        return Owner(None, f"nothing on this machine listens on {host} port {port}")
+        return Owner(None, f"nothing on this machine listens on {host} port {port}", nobody=True)
     if None in found:
         return Owner(None, f"another user's process listens on port {port}: run as that user, or {WAY_OUT}")
     return _judge_owner(

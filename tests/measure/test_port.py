@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.measure.port import pick_port
+from pytest_llmserve.measure.port import PortLingers, pick_port, when_free
 
 ANY = "http://127.0.0.1:{port}/ask"
 
@@ -52,6 +55,59 @@ def test_a_port_that_is_held_is_told_with_who_holds_it(held):
         f" process {os.getpid()} ("
     )
     assert said.endswith("; end that one, or write {port} in both for a free port")
+
+
+@pytest.fixture
+def lingering() -> Iterator[tuple[int, Callable[[], object]]]:
+    """A port that a server has left with a connection, and what makes an end of that one at once."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        port = listener.getsockname()[1]
+        stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        peer = stack.enter_context(listener.accept()[0])
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        listener.close()
+        yield port, peer.close
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems pass over old connections")
+def test_old_connections_are_told_from_a_listener(lingering):
+    """There is no process to end."""
+    port, _ = lingering
+    with pytest.raises(PortLingers) as caught:
+        pick_port(f"http://127.0.0.1:{port}/ask", None)
+    assert str(caught.value) == (
+        f"--llm-endpoint http://127.0.0.1:{port}/ask: --llm-serve cannot have this port: nothing listens"
+        " there, but connections still hold it: those of a server that has ended for up to a minute, others"
+        " until their program closes them; wait, or write {port} in both for a free port"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems pass over old connections")
+def test_a_port_that_old_connections_hold_is_waited_for(lingering):
+    """As long as it may take; a wait that was none is not told."""
+    port, end = lingering
+    url = f"http://127.0.0.1:{port}"
+    told = []
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        told.append(url)
+        yield
+
+    def picked(limit_s: float) -> int:
+        return when_free(lambda: pick_port(url, None), limit_s, waiting())
+
+    with pytest.raises(PortLingers):
+        picked(0.0)
+    timer = threading.Timer(0.3, end)
+    timer.start()
+    assert picked(20.0) == port
+    timer.join()
+    assert told == [url] * 2
+    assert picked(20.0) == port
+    assert told == [url] * 2
 
 
 def test_a_socket_that_is_held_is_told(tmp_path):

@@ -95,7 +95,7 @@ def test_a_port_without_a_listener_has_no_owner():
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         assert pid_listening_on("127.0.0.1", port) == Owner(
-            None, f"nothing on this machine listens on 127.0.0.1 port {port}"
+            None, f"nothing on this machine listens on 127.0.0.1 port {port}", nobody=True
         )
 
 
