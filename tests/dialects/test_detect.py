@@ -228,6 +228,15 @@ def test_a_server_that_wants_a_key_is_told_so(status: int) -> None:
     )
 
 
+@pytest.mark.parametrize("body", [b"<html>401 Authorization Required</html>", b"Unauthorized", b"", b"\xff"])
+def test_a_key_may_be_asked_for_in_any_words(body: bytes) -> None:
+    """By a proxy before the server; where the API is named, a listing that is refused is no fault."""
+    page = ProbeAnswer(status=401, content_type="text/html", body=body)
+    assert refused(models=page).startswith("http://h: the server asks for a key: GET /v1/models answered 401")
+    assert led(look_up("openai-chat", ""), {"/v1/models": page}, NOT_FOUND).models == ()
+    assert chosen("/v1/chat/completions", models=page).api == "openai-chat"
+
+
 def test_anthropics_api_is_known_by_its_listing_and_by_its_errors() -> None:
     choice = chosen(models=ANTHROPIC)
     assert (choice.api, choice.models) == ("anthropic-messages", ("claude-x",))
@@ -327,6 +336,24 @@ def test_a_gradio_app_without_a_text_says_which_functions_it_has() -> None:
         "http://h: GET /config is that of Gradio 6.1.0, and no function of it takes a text: add;"
         " name one in the URL, such as /call/NAME, and its inputs with --llm-json-request"
     )
+
+
+@pytest.mark.parametrize("prefix", ["/a\r\nX-Key: k", "/a b", "evil", "/\u20ac"])
+def test_a_page_whose_prefix_is_no_path_is_none_of_gradio(prefix: str) -> None:
+    described = takes("/ask", field="text", required=("text",))
+    choice = chosen(config=gradio_config("6.1.0", prefix), gradio_info=gradio_info("chat"), openapi=described)
+    assert (choice.api, choice.path) == ("json", "/ask")
+    assert f"GET {prefix}/info" not in probes(choice)
+
+
+def test_a_function_that_no_gradio_describes_so_is_none() -> None:
+    odd = answered({"named_endpoints": {"/chat": {"parameters": [{"component": []}], "returns": []}}})
+    config = answered({"version": "6.1.0", "dependencies": [], "components": [{"id": {}}, {"id": [1]}]})
+    described = takes("/ask", field="text", required=("text",))
+    assert chosen(config=config, info=odd, openapi=described).api == "json"
+    assert chosen("/call/chat", config=config, info=odd).because == "the URL ends with /call/chat"
+    found = chosen(config=config, info=gradio_info("chat"), openapi=described)
+    assert (found.api, found.path) == ("gradio", "/call/chat")
 
 
 def test_a_description_with_known_paths_is_enough() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pytest_llmserve.dialects.gradio_app import GradioFunction, functions
+from pytest_llmserve.dialects.gradio_app import GradioFunction, functions, prefix_of
 from pytest_llmserve.dialects.known_paths import Place
 from pytest_llmserve.dialects.probing import Asking, Choice, Detecting, Probe, ProbeAnswer
 from pytest_llmserve.domain.errors import ServerUnusable
@@ -59,9 +59,8 @@ def _choice(path: str, function: GradioFunction, because: str) -> Choice:
 
 def _functions(asking: Asking, place: Place) -> Generator[Probe, ProbeAnswer, tuple[GradioFunction, ...]]:
     config = (yield from asking.get(f"{place.base}/config")).json_object
-    if not isinstance(config.get("version"), str) or "dependencies" not in config:
+    prefix = prefix_of(config)
+    if not isinstance(config.get("version"), str) or "dependencies" not in config or prefix is None:
         return ()
-    prefix = config.get("api_prefix")
-    prefix = prefix.rstrip("/") if isinstance(prefix, str) else ""
     info = (yield from asking.get(f"{place.base}{prefix}/info")).json
     return functions(info, config)
