@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_llmserve.dialects import DIALECTS
 from pytest_llmserve.dialects.kinds import DIALECT_KINDS, KINDS, guessed, kind
-from pytest_llmserve.dialects.known_paths import KnownPath, known_path, place_of
+from pytest_llmserve.dialects.known_paths import KnownPath, is_unmistakable, known_path, place_of
 from pytest_llmserve.dialects.openapi import find_json_posts, post_paths
 from pytest_llmserve.dialects.probing import Asked, Asking, Choice, Detecting, Probe, ProbeAnswer
 from pytest_llmserve.domain.errors import ServerUnusable
@@ -103,6 +103,10 @@ def _by_path(asking: Asking, path: str, known: KnownPath) -> Detecting:
     except ServerUnusable:
         found = None
     _check_that_it_answers(asking)
+    if found is None and not is_unmistakable(path):
+        from pytest_llmserve.dialects.kinds import openapi_server
+
+        return (yield from openapi_server.named(asking, known.place, path)) or choice
     return msgspec.structs.replace(choice, models=found.models) if found else choice
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+
+from pytest_llmserve.dialects.known_paths import is_unmistakable
 
 PROMPT_FIELDS = ("prompt", "input", "inputs", "text", "question", "query", "message")
 PATH_WORDS = ("generate", "chat", "predict", "complet", "infer", "ask", "query", "answer", "invoke", "run")
 """Words in a path that speak for it, the best first."""
 
+_PATH = re.compile(r"/[^\x00-\x1f\x7f]*\Z")
 _DEEPEST = 8  # references may lead in circles
 
 
@@ -34,12 +39,30 @@ class JsonPost(msgspec.Struct, frozen=True):
         return json.dumps({self.field: "{prompt}", **dict(self.filled)})
 
 
-def find_endpoint(document: dict[str, Any], endpoint: str) -> str | None:
-    """The path of the POST that ends with an OpenAI endpoint; /v1 goes before others."""
-    found = [path for path in _posts(document) if path.endswith(endpoint) and "{" not in path]
-    if endpoint == "/completions":
-        found = [path for path in found if not path.endswith("/chat/completions")]
+def find_endpoint(document: dict[str, Any], endpoint: str, fields: Sequence[str] = ()) -> str | None:
+    """The path of the POST that ends with an endpoint of a known API; /v1 goes before others."""
+    found = find_endpoints(document, endpoint, fields)
     return min(found, key=lambda path: (path != "/v1" + endpoint, len(path), path), default=None)
+
+
+def find_endpoints(document: dict[str, Any], endpoint: str, fields: Sequence[str] = ()) -> list[str]:
+    """The path of every such POST: where others may have that path too, the body has these fields.
+
+    A body that is not described may have them.
+    """
+    found = [
+        path
+        for path, operation in _posts(document).items()
+        if path.endswith(endpoint) and "{" not in path and _may_have(document, path, operation, fields)
+    ]
+    if endpoint == "/completions":
+        return [path for path in found if not path.endswith("/chat/completions")]
+    return found
+
+
+def _may_have(document: dict[str, Any], path: str, operation: dict[str, Any], fields: Sequence[str]) -> bool:
+    properties, _ = _properties(document, operation)
+    return is_unmistakable(path) or not properties or {*fields} <= {*properties}
 
 
 def find_json_posts(document: dict[str, Any]) -> list[JsonPost]:
@@ -68,11 +91,12 @@ def post_paths(document: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _posts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By path; what no URL can have as its path is none."""
     paths = document.get("paths")
     return {
         path: item["post"]
         for path, item in (paths.items() if isinstance(paths, dict) else ())
-        if isinstance(item, dict) and isinstance(item.get("post"), dict)
+        if _PATH.match(path) and isinstance(item, dict) and isinstance(item.get("post"), dict)
     }
 
 

@@ -363,8 +363,38 @@ def test_a_description_with_known_paths_is_enough() -> None:
     assert (choice.api, choice.path) == ("openai-chat", "/v1/chat/completions")
     assert choice.because == "/openapi.json describes POST /v1/chat/completions"
     assert chosen(openapi=takes("/v1/completions")).api == "openai-completions"
-    assert chosen(openapi=takes("/v1/messages")).api == "anthropic-messages"
-    assert chosen(openapi=takes("/api/generate")).api == "ollama-generate"
+    assert chosen(openapi=takes("/v1/messages", field="messages")).api == "anthropic-messages"
+    assert chosen(openapi=takes("/api/generate", field="model")).api == "ollama-generate"
+    assert chosen(openapi=answered({"paths": {"/api/chat": {"post": {}}}})).api == "ollama-chat"
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/api/chat", "message"),
+        ("/api/generate", "prompt"),
+        ("/v1/messages", "text"),
+        ("/responses", "question"),
+        ("/completions", "prompt"),
+        ("/app/generate_stream", "prompt"),
+    ],
+)
+def test_a_known_path_with_a_body_of_its_own_is_json(path: str, field: str, named: bool) -> None:
+    """The words are common, and the description tells that the API's own fields are not there."""
+    described = takes(path, field=field, required=(field,))
+    choice = chosen(path if named else "", openapi=described)
+    assert (choice.api, choice.path) == ("json", path)
+    assert choice.because == f"/openapi.json describes POST {path} with a text '{field}'"
+
+
+def test_a_known_path_is_that_of_its_api_where_the_server_has_its_signs_or_its_fields() -> None:
+    described = takes("/api/chat", field="message", required=("message",))
+    assert chosen("/api/chat", tags=TAGS, openapi=described).models == ("qwq:latest",)
+    asks = takes("/api/chat", field="messages", required=("text",))
+    assert chosen("/api/chat", openapi=asks).api == "ollama-chat"
+    assert chosen("/api/generate", openapi=takes("/api/generate", field="model")).api == "ollama-generate"
+    assert "GET /openapi.json" not in probes(chosen("/v1/completions"))
 
 
 def test_a_described_path_that_takes_a_prompt_means_json() -> None:

@@ -6,18 +6,24 @@ from typing import Any
 
 from pytest_llmserve.dialects.json_generic import DEFAULT_REQUEST
 from pytest_llmserve.dialects.known_paths import Place, known_path
-from pytest_llmserve.dialects.openapi import JsonPost, find_data_posts, find_endpoint, find_json_posts
+from pytest_llmserve.dialects.openapi import (
+    JsonPost,
+    find_data_posts,
+    find_endpoint,
+    find_endpoints,
+    find_json_posts,
+)
 from pytest_llmserve.dialects.probing import Asking, Choice, Detecting
 
 ENDPOINTS = (
-    ("openai-chat", "/chat/completions"),
-    ("openai-completions", "/completions"),
-    ("openai-responses", "/responses"),
-    ("anthropic-messages", "/v1/messages"),
-    ("ollama-chat", "/api/chat"),
-    ("ollama-generate", "/api/generate"),
+    ("openai-chat", "/chat/completions", ("messages",)),
+    ("openai-completions", "/completions", ("model", "prompt")),
+    ("openai-responses", "/responses", ("model", "input")),
+    ("anthropic-messages", "/v1/messages", ("messages",)),
+    ("ollama-chat", "/api/chat", ("messages",)),
+    ("ollama-generate", "/api/generate", ("model", "prompt")),
 )
-"""Ends of paths that tell an API; the first that is described decides."""
+"""Ends of paths that tell an API, and what its body has; the first that is described decides."""
 
 
 def detect(asking: Asking, place: Place) -> Detecting:
@@ -35,9 +41,26 @@ def detect(asking: Asking, place: Place) -> Detecting:
     return None
 
 
+def named(asking: Asking, place: Place, path: str) -> Detecting:
+    """What the document says of one path, which others than the API known by it may have.
+
+    Args:
+        asking: the questions so far.
+        place: what stands before the part by which the path is known.
+        path: all of it.
+    """
+    for where in dict.fromkeys((f"{place.base}/openapi.json", "/openapi.json")):
+        document = (yield from asking.get(where)).json_object
+        chosen = _of_path(path, where, where.removesuffix("/openapi.json"), document)
+        if chosen is not None:
+            asking.conclude(where, chosen.because.removeprefix(f"{where} "))
+            return chosen
+    return None
+
+
 def _best(place: str, document: dict[str, Any]) -> Choice | None:
-    for api, endpoint in ENDPOINTS:
-        found = find_endpoint(document, endpoint)
+    for api, endpoint, fields in ENDPOINTS:
+        found = find_endpoint(document, endpoint, fields)
         if found is not None:
             return Choice(api=api, path=found, because=f"{place} describes POST {found}")
     posts = [post for post in find_json_posts(document) if not post.missing]
@@ -49,11 +72,19 @@ def _best(place: str, document: dict[str, Any]) -> Choice | None:
 
 def _below(path: str, place: str, mount: str, document: dict[str, Any]) -> Choice | None:
     """The choice for a path of the user's own: this very path, or a prefix of a known API's."""
-    for api, endpoint in ENDPOINTS:
-        found = find_endpoint(document, endpoint)
+    for api, endpoint, fields in ENDPOINTS:
+        found = find_endpoint(document, endpoint, fields)
         full = found if found is None or found.startswith(mount + "/") else mount + found
         if full is not None and full.startswith(path + "/"):
             return Choice(api=api, path=full, because=f"{place} describes POST {full}")
+    return _of_path(path, place, mount, document)
+
+
+def _of_path(path: str, place: str, mount: str, document: dict[str, Any]) -> Choice | None:
+    """The choice for this very path; None where an API is spoken there, or nothing is known of it."""
+    for _, endpoint, fields in ENDPOINTS:
+        if any(path in (found, mount + found) for found in find_endpoints(document, endpoint, fields)):
+            return None
     for post in find_json_posts(document):
         if path in (post.path, mount + post.path) and not post.missing:
             return _as_json(path, place, post)
