@@ -25,7 +25,7 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one probe brought: a status, or the reason why there was no answer."""
+    """What one probe brought: a status, or the reason why there was no answer, or not all of one."""
 
     status: int | None = None
     content_type: str = ""
@@ -35,7 +35,8 @@ class ProbeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if self.status is None:
             return f"nothing ({self.error or 'no reason known'})"
-        return f"{self.status} {self.content_type.partition(';')[0].strip() or 'without Content-Type'}"
+        told = f"{self.status} {self.content_type.partition(';')[0].strip() or 'without Content-Type'}"
+        return told if self.error is None else f"{told} ({self.error})"
 
     @property
     def json(self) -> Any:

@@ -27,7 +27,7 @@ from pytest_llmserve.domain.outcome import CUT_OFF, RESET
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.addresses import local_address
-from pytest_llmserve.serve.call import Body
+from pytest_llmserve.serve.call import PROBE_BYTES, Body
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.faults import NOT_CONNECTED, TLS
@@ -120,7 +120,7 @@ class _Opening:
 
     def ask(self, request: HttpRequest, limit_s: float) -> tuple[Exchange, Body]:
         """Ask; a server process that dies meanwhile ends it."""
-        body = Body()
+        body = Body(PROBE_BYTES)
         exchange = Exchange(request, body, limit_s)
         self.wire.submit(exchange)
         while not self.wire.over(exchange, _PAUSE_S):
