@@ -237,7 +237,7 @@ class Wire:
         client = self._client(fresh=fresh)
         request = client.build_request(
             asked.method,
-            self._target.origin + asked.path,
+            self._target.origin + asked.sent_path,
             content=asked.body,
             headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers],
             extensions={"trace": _tracer(exchange.stamps)},
