@@ -6,8 +6,15 @@ from typing import Any
 
 from pytest_llmserve.dialects.json_generic import DEFAULT_REQUEST
 from pytest_llmserve.dialects.known_paths import Place, known_path
-from pytest_llmserve.dialects.openapi import JsonPost, find_data_posts, find_endpoint, find_json_posts
+from pytest_llmserve.dialects.openapi import (
+    JsonPost,
+    find_data_posts,
+    find_endpoint,
+    find_json_posts,
+    find_text_posts,
+)
 from pytest_llmserve.dialects.probing import Asking, Choice, Detecting
+from pytest_llmserve.domain.errors import ServerUnusable
 
 ENDPOINTS = (
     ("openai-chat", "/chat/completions"),
@@ -21,7 +28,11 @@ ENDPOINTS = (
 
 
 def detect(asking: Asking, place: Place) -> Detecting:
-    """A path of a known API, else a POST that takes one text. The document usually lies at the root."""
+    """A path of a known API, else a POST that takes one text. The document usually lies at the root.
+
+    Raises:
+        ServerUnusable: the user's path wants more than a text.
+    """
     for path in dict.fromkeys((f"{place.base}/openapi.json", "/openapi.json")):
         document = (yield from asking.get(path)).json_object
         if not document:
@@ -44,7 +55,13 @@ def _best(place: str, document: dict[str, Any]) -> Choice | None:
     if posts:
         return _as_json(posts[0].path, place, posts[0], posts[1:])
     data = find_data_posts(document)
-    return _as_gradio(data[0], place) if data else None
+    return _as_gradio(data[0], place) if data else _only_text(place, document)
+
+
+def _only_text(place: str, document: dict[str, Any]) -> Choice | None:
+    """The only POST that takes a text of a name that tells nothing, and demands it."""
+    posts = [post for post in find_text_posts(document) if post.required and not post.missing]
+    return _as_json(posts[0].path, place, posts[0]) if len(posts) == 1 else None
 
 
 def _below(path: str, place: str, mount: str, document: dict[str, Any]) -> Choice | None:
@@ -54,12 +71,15 @@ def _below(path: str, place: str, mount: str, document: dict[str, Any]) -> Choic
         full = found if found is None or found.startswith(mount + "/") else mount + found
         if full is not None and full.startswith(path + "/"):
             return Choice(api=api, path=full, because=f"{place} describes POST {full}")
-    for post in find_json_posts(document):
-        if path in (post.path, mount + post.path) and not post.missing:
-            return _as_json(path, place, post)
+    posts = [*find_json_posts(document), *find_text_posts(document)]
+    here = next((post for post in posts if path in (post.path, mount + post.path)), None)
+    if here is not None and not here.missing:
+        return _as_json(path, place, here)
     for found in find_data_posts(document):
         if path in (found, mount + found):
             return _as_gradio(path, place)
+    if here is not None:
+        raise ServerUnusable(f"{here.wants}: give --llm-json-request='{here.request}'")
     return None
 
 
