@@ -222,7 +222,7 @@ class _Opening:
         while True:
             asked = manner.apply(target)
             endpoint = Endpoint(asked, wire=self.wire)
-            limit_s = self.left_s(math.inf)
+            limit_s = max(_LEAST_S, round(self.left_s(math.inf), 1))
             request = endpoint.encoded(FIRST_PROMPT, manner.params)
             asked_at.append(request.path)
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
