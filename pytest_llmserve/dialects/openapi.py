@@ -16,6 +16,12 @@ PATH_WORDS = ("generate", "chat", "predict", "complet", "infer", "ask", "query",
 """Words in a path that speak for it, the best first."""
 
 _PATH = re.compile(r"/[^\x00-\x1f\x7f]*\Z")
+_NO_PROMPTS = {"id", "key", "token", "name", "user", "username", "password", "email", "url", "path", "model"}
+"""Last words in names of texts that are no prompt, though a POST may want nothing else."""
+
+_STAND_INS: dict[Any, Any] = {"integer": 1, "number": 1, "boolean": False, "array": [], "object": {}}
+"""Type -> what a template shows where the user has to write a value."""
+
 _DEEPEST = 8  # references may lead in circles
 
 
@@ -26,17 +32,27 @@ class JsonPost(msgspec.Struct, frozen=True):
         field: the property that takes the prompt.
         missing: required properties that nobody but the user can fill.
         filled: required properties that have few values, with one of them.
+        stand_ins: what a template shows for each that is missing.
+        required: the property has to be there.
     """
 
     path: str
     field: str
     missing: tuple[str, ...] = ()
     filled: tuple[tuple[str, Any], ...] = ()
+    stand_ins: tuple[Any, ...] = ()
+    required: bool = True
 
     @property
     def request(self) -> str:
         """The template for `--llm-json-request`."""
-        return json.dumps({self.field: "{prompt}", **dict(self.filled)})
+        missing = dict(zip(self.missing, self.stand_ins, strict=True))
+        return json.dumps({self.field: "{prompt}", **dict(self.filled), **missing})
+
+    @property
+    def wants(self) -> str:
+        """What it takes and cannot be filled: "POST /ask takes 'question' but also wants user"."""
+        return f"POST {self.path} takes {self.field!r} but also wants {', '.join(self.missing)}"
 
 
 def find_endpoint(document: dict[str, Any], endpoint: str, fields: Sequence[str] = ()) -> str | None:
@@ -73,6 +89,20 @@ def find_json_posts(document: dict[str, Any]) -> list[JsonPost]:
         if post is not None:
             posts.append(post)
     return sorted(posts, key=_unlikeliness)
+
+
+def find_text_posts(document: dict[str, Any]) -> list[JsonPost]:
+    """Every other POST that takes a text, in the document's order: the names tell nothing of a prompt."""
+    posts = []
+    for path, operation in _posts(document).items():
+        properties, required = _properties(document, operation)
+        texts = [name for name in _texts(properties) if name.rpartition("_")[2].lower() not in _NO_PROMPTS]
+        wanted = [name for name in texts if name in required] or (texts if len(texts) == 1 else [])
+        if wanted and "{" not in path and _json_post(document, path, operation) is None:
+            post = _filled(path, wanted[0], properties, required)
+            if post.required or not post.missing:
+                posts.append(post)
+    return posts
 
 
 def find_data_posts(document: dict[str, Any]) -> list[str]:
@@ -113,15 +143,35 @@ def _word_rank(text: str) -> int:
 def _json_post(document: dict[str, Any], path: str, operation: dict[str, Any]) -> JsonPost | None:
     """The property that takes the prompt: a text that is required, or the only text there is."""
     properties, required = _properties(document, operation)
-    texts = [name for name, value in properties.items() if _takes_text(value)]
+    texts = _texts(properties)
     for name in PROMPT_FIELDS:
         if name in texts and (name in required or texts == [name]):
-            others = [r for r in required if r != name and "default" not in properties.get(r, {})]
-            values = {other: _values(properties.get(other, {})) for other in others}
-            missing = tuple(other for other in others if not values[other])
-            filled = tuple((other, min(found, key=_rank)) for other, found in values.items() if found)
-            return JsonPost(path, name, missing, filled)
+            return _filled(path, name, properties, required)
     return None
+
+
+def _texts(properties: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name, value in properties.items() if _takes_text(value)]
+
+
+def _filled(path: str, name: str, properties: dict[str, dict[str, Any]], required: list[str]) -> JsonPost:
+    """A POST whose prompt goes to this property, with what can be told of the others it has to have."""
+    others = [other for other in required if other != name and "default" not in properties.get(other, {})]
+    values = {other: _values(properties.get(other, {})) for other in others}
+    missing = [other for other in others if not values[other]]
+    return JsonPost(
+        path,
+        name,
+        tuple(missing),
+        tuple((other, min(found, key=_rank)) for other, found in values.items() if found),
+        tuple(_stand_in(properties.get(other, {})) for other in missing),
+        name in required,
+    )
+
+
+def _stand_in(schema: dict[str, Any]) -> Any:
+    kind = schema.get("type")
+    return _STAND_INS.get(kind, "...") if isinstance(kind, str) else "..."
 
 
 def _properties(

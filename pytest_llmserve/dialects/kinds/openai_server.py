@@ -38,6 +38,7 @@ def detect(asking: Asking, place: Place) -> Detecting:
         because = asking.conclude(path, f"{said} in the form of Anthropic's API")
         return Choice(api="anthropic-messages", path=place.prefix, models=models or (), because=because)
     if listing.status in (401, 403):
+        asking.conclude(path, "asks for a key")
         raise ServerUnusable(
             f"the server asks for a key: GET {path} answered {listing};"
             " name the environment variable that holds a valid one with --llm-api-key-env VAR"

@@ -12,8 +12,10 @@ from pytest_llmserve.dialects.openapi import (
     find_endpoint,
     find_endpoints,
     find_json_posts,
+    find_text_posts,
 )
 from pytest_llmserve.dialects.probing import Asking, Choice, Detecting
+from pytest_llmserve.domain.errors import ServerUnusable
 
 ENDPOINTS = (
     ("openai-chat", "/chat/completions", ("messages",)),
@@ -27,7 +29,11 @@ ENDPOINTS = (
 
 
 def detect(asking: Asking, place: Place) -> Detecting:
-    """A path of a known API, else a POST that takes one text. The document usually lies at the root."""
+    """A path of a known API, else a POST that takes one text. The document usually lies at the root.
+
+    Raises:
+        ServerUnusable: the user's path wants more than a text.
+    """
     for path in dict.fromkeys((f"{place.base}/openapi.json", "/openapi.json")):
         document = (yield from asking.get(path)).json_object
         if not document:
@@ -67,7 +73,13 @@ def _best(place: str, document: dict[str, Any]) -> Choice | None:
     if posts:
         return _as_json(posts[0].path, place, posts[0], posts[1:])
     data = find_data_posts(document)
-    return _as_gradio(data[0], place) if data else None
+    return _as_gradio(data[0], place) if data else _only_text(place, document)
+
+
+def _only_text(place: str, document: dict[str, Any]) -> Choice | None:
+    """The only POST that takes a text of a name that tells nothing, and demands it."""
+    posts = [post for post in find_text_posts(document) if post.required and not post.missing]
+    return _as_json(posts[0].path, place, posts[0]) if len(posts) == 1 else None
 
 
 def _below(path: str, place: str, mount: str, document: dict[str, Any]) -> Choice | None:
@@ -85,12 +97,15 @@ def _of_path(path: str, place: str, mount: str, document: dict[str, Any]) -> Cho
     for _, endpoint, fields in ENDPOINTS:
         if any(path in (found, mount + found) for found in find_endpoints(document, endpoint, fields)):
             return None
-    for post in find_json_posts(document):
-        if path in (post.path, mount + post.path) and not post.missing:
-            return _as_json(path, place, post)
+    posts = [*find_json_posts(document), *find_text_posts(document)]
+    here = next((post for post in posts if path in (post.path, mount + post.path)), None)
+    if here is not None and not here.missing:
+        return _as_json(path, place, here)
     for found in find_data_posts(document):
         if path in (found, mount + found):
             return _as_gradio(path, place)
+    if here is not None:
+        raise ServerUnusable(f"{here.wants}: give --llm-json-request='{here.request}'")
     return None
 
 
