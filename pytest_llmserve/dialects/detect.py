@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Generator
 
 import msgspec
 
-from pytest_llmserve.dialects import DIALECTS
 from pytest_llmserve.dialects.kinds import DIALECT_KINDS, KINDS, guessed, kind
-from pytest_llmserve.dialects.known_paths import KnownPath, known_path, place_of
-from pytest_llmserve.dialects.openapi import find_json_posts, post_paths
+from pytest_llmserve.dialects.known_paths import KnownPath, is_unmistakable, known_path, place_of
+from pytest_llmserve.dialects.openapi import post_paths
 from pytest_llmserve.dialects.probing import Asked, Asking, Choice, Detecting, Probe, ProbeAnswer
+from pytest_llmserve.dialects.unknown import listed, unknown_text
 from pytest_llmserve.domain.errors import ServerUnusable
 
-__all__ = ["Asked", "Choice", "Detection", "Probe", "ProbeAnswer", "detect", "look_up", "posts_in"]
+__all__ = [
+    "Asked",
+    "Asking",
+    "Choice",
+    "Detection",
+    "Probe",
+    "ProbeAnswer",
+    "detect",
+    "look_up",
+    "posts_in",
+]
 
 Detection = Generator[Probe, ProbeAnswer, Choice]
 """Yields what to ask next, is sent the answer, and returns what was chosen."""
 
 
-def detect(path: str, url: str) -> Detection:
+def detect(path: str, url: str, asking: Asking | None = None, base: str | None = None) -> Detection:
     """Find out how a server is spoken to, by the path of the user's URL and by asking what is still open.
 
     Args:
         path: of the URL.
         url: as it is told in errors.
+        asking: takes what is asked and concluded, also when it ends with an error.
+        base: what the user writes before a path, where that is not the URL without its own.
 
     Raises:
         ServerUnusable: nothing answers, a key is wanted, or the server is of no known kind;
             lists what each probe answered and says what to do.
     """
-    asking = Asking()
+    asking = asking or Asking()
     try:
         choice = yield from _choice(asking, path)
     except ServerUnusable as error:
         raise ServerUnusable(f"{url}: {error}") from None
     if choice is None:
-        raise ServerUnusable(_unknown(asking, url))
+        raise ServerUnusable(unknown_text(asking, url, url.removesuffix(path) if base is None else base))
     return msgspec.structs.replace(choice, asked=asking.asked)
 
 
@@ -49,9 +60,9 @@ def _choice(asking: Asking, path: str) -> Detecting:
     return choice
 
 
-def look_up(api: str, path: str) -> Detection:
+def look_up(api: str, path: str, asking: Asking | None = None) -> Detection:
     """What a server of this dialect tells of its models, or of its functions; it may tell nothing."""
-    asking = Asking()
+    asking = asking or Asking()
     choice = Choice(api=api, path=path, because="--llm-api names it")
     if api in DIALECT_KINDS and not (api == "kserve" and known_path(path)):
         known = known_path(path)
@@ -86,7 +97,7 @@ def _by_signs(asking: Asking, path: str) -> Detecting:
 def _check_that_it_answers(asking: Asking) -> None:
     if all(answer.status is None for answer in asking.answers.values()):
         raise ServerUnusable(
-            f"the server does not answer: {_listed(asking.asked)}; check that it runs, and the URL"
+            f"the server does not answer: {listed(asking.asked)}; check that it runs, and the URL"
         )
 
 
@@ -103,6 +114,10 @@ def _by_path(asking: Asking, path: str, known: KnownPath) -> Detecting:
     except ServerUnusable:
         found = None
     _check_that_it_answers(asking)
+    if found is None and not is_unmistakable(path):
+        from pytest_llmserve.dialects.kinds import openapi_server
+
+        return (yield from openapi_server.named(asking, known.place, path)) or choice
     return msgspec.structs.replace(choice, models=found.models) if found else choice
 
 
@@ -127,36 +142,9 @@ def _own_path(asking: Asking, path: str) -> Detecting:
         tgi = yield from kind("tgi")(asking, place_of(path.removesuffix("/generate")))
         if tgi is not None:
             return msgspec.structs.replace(tgi, path=path, fallbacks=())
-    return Choice(api="json", path=path, because=f"the URL names {path}, which is no path of a known API")
-
-
-def _unknown(asking: Asking, url: str) -> str:
-    text = (
-        f"none of: {', '.join(DIALECTS)} is spoken at {url}: {_listed(asking.asked)};"
-        f" name the API with --llm-api, and the path in the URL, such as --llm-endpoint={url}/PATH"
-    )
-    document = asking.answers.get(Probe("GET", "/openapi.json"), ProbeAnswer()).json_object
-    for post in find_json_posts(document):
-        if post.missing:
-            wants = ", ".join(post.missing)
-            return (
-                f"{text}; POST {post.path} takes {post.field!r} but also wants {wants}:"
-                " give --llm-json-request"
-            )
-    return text
+    return Choice(api="json", path=path, because=f"the URL names {path}: a path of your own is sent JSON")
 
 
 def posts_in(answer: ProbeAnswer) -> tuple[str, ...]:
     """The path of every POST in an OpenAPI document; empty where the answer is none."""
     return post_paths(answer.json_object)
-
-
-def _listed(asked: Iterable[Asked]) -> str:
-    """Each probe with its answer; those with one answer together."""
-    by_answer: dict[tuple[str, str], list[Any]] = {}
-    for one in asked:
-        method, _, path = one.probe.partition(" ")
-        by_answer.setdefault((method, one.answer), []).append(path)
-    return ", ".join(
-        f"{method} {' '.join(paths)} answered {answer}" for (method, answer), paths in by_answer.items()
-    )

@@ -13,6 +13,7 @@ from pytest_llmserve.dialects.openapi import PATH_WORDS, PROMPT_FIELDS
 
 _TEXT_INPUTS = {"Textbox", "TextArea", "Code", "Markdown"}
 _NAME = re.compile(r"[\w.~-]+\Z")
+_PREFIX = re.compile(r"(?:/[!-~]*)?\Z")
 _TEXT_OUTPUTS = {"Textbox", "TextArea", "Code", "Markdown", "HTML", "Chatbot", "Label", "Text", "Json"}
 
 
@@ -46,18 +47,32 @@ def functions(info: Any, config: Any) -> tuple[GradioFunction, ...]:
         config: JSON of GET /config.
 
     Returns:
-        Empty where the two are not those of a Gradio app.
+        Empty where the two are not those of a Gradio app. A function whose description no Gradio
+        writes is left out.
     """
     version = _dict(config).get("version")
     number = version.partition(".")[0] if isinstance(version, str) else ""
-    if not number.isdecimal():
+    if not number.isdecimal() or prefix_of(_dict(config)) is None:
         return ()
     found = []
     for name, described in _dict(_dict(info).get("named_endpoints")).items():
         bare = str(name).removeprefix("/")
-        if _NAME.match(bare):
+        if _NAME.match(bare) and _is_described(_dict(described)):
             found.append(_function(bare, _dict(described), _dict(config), int(number)))
     return tuple(sorted(found, key=_unlikeliness))
+
+
+def prefix_of(config: Mapping[str, Any]) -> str | None:
+    """What stands before the paths of an app, without the last slash; None where it is no path."""
+    prefix = config.get("api_prefix")
+    if not isinstance(prefix, str):
+        return ""
+    return prefix.rstrip("/") if _PREFIX.match(prefix) else None
+
+
+def _is_described(described: Mapping[str, Any]) -> bool:
+    rows = (*_dicts(described.get("parameters")), *_dicts(described.get("returns")))
+    return all(isinstance(row.get("component"), str | None) for row in rows)
 
 
 def _function(
@@ -75,11 +90,9 @@ def _function(
     texts = [at for at, output in enumerate(outputs) if _is_text(output, _TEXT_OUTPUTS)]
     # Beside a chat the text box is an output too, to be emptied.
     texts.sort(key=lambda at: outputs[at].get("component") != "Chatbot")
-    prefix = config.get("api_prefix")
-    prefix = prefix.rstrip("/") if isinstance(prefix, str) else ""
     return GradioFunction(
         name=name,
-        path=f"{prefix}/{'call' if generation >= 4 else 'run'}/{name}",
+        path=f"{prefix_of(config) or ''}/{'call' if generation >= 4 else 'run'}/{name}",
         request=json.dumps({"data": [None if _is_state(one) else next(values) for one in inputs]}),
         answer=f"data.{texts[0] if texts else 0}",
         takes_text=place is not None,
@@ -152,7 +165,8 @@ def _inputs(name: str, config: Mapping[str, Any], count: int) -> list[dict[str, 
     A State is kept by the app, so that it is no parameter; yet it has its place in `data`, empty.
     Generation 3 tells in no other place what a parameter has where nothing is given.
     """
-    components = {row.get("id"): row for row in _dicts(config.get("components"))}
+    rows = _dicts(config.get("components"))
+    components = {row["id"]: row for row in rows if isinstance(row.get("id"), int)}
     for row in _dicts(config.get("dependencies")):
         places = row.get("inputs")
         if row.get("api_name") == name and isinstance(places, list):

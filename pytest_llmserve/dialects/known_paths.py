@@ -51,6 +51,8 @@ _ENDS: tuple[tuple[str, str], ...] = (
 )
 """The first one that fits decides."""
 
+_UNMISTAKABLE = re.compile(r"/chat/completions\Z|/v\d+/(?:completions|responses)\Z")
+
 _COMPILED = tuple((re.compile(f"(?:{end})\\Z"), api) for end, api in _ENDS)
 
 
@@ -61,6 +63,11 @@ def known_path(path: str) -> KnownPath | None:
         if found is not None:
             return KnownPath(api, found[0], place_of(path[: found.start()]))
     return None
+
+
+def is_unmistakable(path: str) -> bool:
+    """True for the end of a path that nobody has but who speaks its API; others are common words."""
+    return _UNMISTAKABLE.search(path) is not None
 
 
 def place_of(prefix: str) -> Place:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from pytest_llmserve.dialects.known_paths import is_unmistakable
+
 PROMPT_FIELDS = ("prompt", "input", "inputs", "text", "question", "query", "message")
 PATH_WORDS = ("generate", "chat", "predict", "complet", "infer", "ask", "query", "answer", "invoke", "run")
 """Words in a path that speak for it, the best first."""
+
+_PATH = re.compile(r"/[^\x00-\x1f\x7f]*\Z")
+_NO_PROMPTS = {"id", "key", "token", "name", "user", "username", "password", "email", "url", "path", "model"}
+"""Last words in names of texts that are no prompt, though a POST may want nothing else."""
+
+_STAND_INS: dict[Any, Any] = {"integer": 1, "number": 1, "boolean": False, "array": [], "object": {}}
+"""Type -> what a template shows where the user has to write a value."""
 
 _DEEPEST = 8  # references may lead in circles
 
@@ -21,25 +32,53 @@ class JsonPost(msgspec.Struct, frozen=True):
         field: the property that takes the prompt.
         missing: required properties that nobody but the user can fill.
         filled: required properties that have few values, with one of them.
+        stand_ins: what a template shows for each that is missing.
+        required: the property has to be there.
     """
 
     path: str
     field: str
     missing: tuple[str, ...] = ()
     filled: tuple[tuple[str, Any], ...] = ()
+    stand_ins: tuple[Any, ...] = ()
+    required: bool = True
 
     @property
     def request(self) -> str:
         """The template for `--llm-json-request`."""
-        return json.dumps({self.field: "{prompt}", **dict(self.filled)})
+        missing = dict(zip(self.missing, self.stand_ins, strict=True))
+        return json.dumps({self.field: "{prompt}", **dict(self.filled), **missing})
+
+    @property
+    def wants(self) -> str:
+        """What it takes and cannot be filled: "POST /ask takes 'question' but also wants user"."""
+        return f"POST {self.path} takes {self.field!r} but also wants {', '.join(self.missing)}"
 
 
-def find_endpoint(document: dict[str, Any], endpoint: str) -> str | None:
-    """The path of the POST that ends with an OpenAI endpoint; /v1 goes before others."""
-    found = [path for path in _posts(document) if path.endswith(endpoint) and "{" not in path]
-    if endpoint == "/completions":
-        found = [path for path in found if not path.endswith("/chat/completions")]
+def find_endpoint(document: dict[str, Any], endpoint: str, fields: Sequence[str] = ()) -> str | None:
+    """The path of the POST that ends with an endpoint of a known API; /v1 goes before others."""
+    found = find_endpoints(document, endpoint, fields)
     return min(found, key=lambda path: (path != "/v1" + endpoint, len(path), path), default=None)
+
+
+def find_endpoints(document: dict[str, Any], endpoint: str, fields: Sequence[str] = ()) -> list[str]:
+    """The path of every such POST: where others may have that path too, the body has these fields.
+
+    A body that is not described may have them.
+    """
+    found = [
+        path
+        for path, operation in _posts(document).items()
+        if path.endswith(endpoint) and "{" not in path and _may_have(document, path, operation, fields)
+    ]
+    if endpoint == "/completions":
+        return [path for path in found if not path.endswith("/chat/completions")]
+    return found
+
+
+def _may_have(document: dict[str, Any], path: str, operation: dict[str, Any], fields: Sequence[str]) -> bool:
+    properties, _ = _properties(document, operation)
+    return is_unmistakable(path) or not properties or {*fields} <= {*properties}
 
 
 def find_json_posts(document: dict[str, Any]) -> list[JsonPost]:
@@ -50,6 +89,20 @@ def find_json_posts(document: dict[str, Any]) -> list[JsonPost]:
         if post is not None:
             posts.append(post)
     return sorted(posts, key=_unlikeliness)
+
+
+def find_text_posts(document: dict[str, Any]) -> list[JsonPost]:
+    """Every other POST that takes a text, in the document's order: the names tell nothing of a prompt."""
+    posts = []
+    for path, operation in _posts(document).items():
+        properties, required = _properties(document, operation)
+        texts = [name for name in _texts(properties) if name.rpartition("_")[2].lower() not in _NO_PROMPTS]
+        wanted = [name for name in texts if name in required] or (texts if len(texts) == 1 else [])
+        if wanted and "{" not in path and _json_post(document, path, operation) is None:
+            post = _filled(path, wanted[0], properties, required)
+            if post.required or not post.missing:
+                posts.append(post)
+    return posts
 
 
 def find_data_posts(document: dict[str, Any]) -> list[str]:
@@ -68,11 +121,12 @@ def post_paths(document: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _posts(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By path; what no URL can have as its path is none."""
     paths = document.get("paths")
     return {
         path: item["post"]
         for path, item in (paths.items() if isinstance(paths, dict) else ())
-        if isinstance(item, dict) and isinstance(item.get("post"), dict)
+        if _PATH.match(path) and isinstance(item, dict) and isinstance(item.get("post"), dict)
     }
 
 
@@ -89,15 +143,35 @@ def _word_rank(text: str) -> int:
 def _json_post(document: dict[str, Any], path: str, operation: dict[str, Any]) -> JsonPost | None:
     """The property that takes the prompt: a text that is required, or the only text there is."""
     properties, required = _properties(document, operation)
-    texts = [name for name, value in properties.items() if _takes_text(value)]
+    texts = _texts(properties)
     for name in PROMPT_FIELDS:
         if name in texts and (name in required or texts == [name]):
-            others = [r for r in required if r != name and "default" not in properties.get(r, {})]
-            values = {other: _values(properties.get(other, {})) for other in others}
-            missing = tuple(other for other in others if not values[other])
-            filled = tuple((other, min(found, key=_rank)) for other, found in values.items() if found)
-            return JsonPost(path, name, missing, filled)
+            return _filled(path, name, properties, required)
     return None
+
+
+def _texts(properties: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name, value in properties.items() if _takes_text(value)]
+
+
+def _filled(path: str, name: str, properties: dict[str, dict[str, Any]], required: list[str]) -> JsonPost:
+    """A POST whose prompt goes to this property, with what can be told of the others it has to have."""
+    others = [other for other in required if other != name and "default" not in properties.get(other, {})]
+    values = {other: _values(properties.get(other, {})) for other in others}
+    missing = [other for other in others if not values[other]]
+    return JsonPost(
+        path,
+        name,
+        tuple(missing),
+        tuple((other, min(found, key=_rank)) for other, found in values.items() if found),
+        tuple(_stand_in(properties.get(other, {})) for other in missing),
+        name in required,
+    )
+
+
+def _stand_in(schema: dict[str, Any]) -> Any:
+    kind = schema.get("type")
+    return _STAND_INS.get(kind, "...") if isinstance(kind, str) else "..."
 
 
 def _properties(

@@ -25,17 +25,23 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one probe brought: a status, or the reason why there was no answer."""
+    """What one probe brought: a status, or the reason why there was no answer, or not all of one.
+
+    Attributes:
+        slow: the time for it was over before its end.
+    """
 
     status: int | None = None
     content_type: str = ""
     body: bytes = b""
     error: str | None = None
+    slow: bool = False
 
     def __str__(self) -> str:
         if self.status is None:
             return f"nothing ({self.error or 'no reason known'})"
-        return f"{self.status} {self.content_type.partition(';')[0].strip() or 'without Content-Type'}"
+        told = f"{self.status} {self.content_type.partition(';')[0].strip() or 'without Content-Type'}"
+        return told if self.error is None else f"{told} ({self.error})"
 
     @property
     def json(self) -> Any:
@@ -74,6 +80,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         models: names the server lists, perhaps none.
         because: why, in words for people.
         fallbacks: the dialects to try in turn when the first request is refused with 404.
+        other_paths: those to try before them.
         json_request: the request template that fits, for the `json` and `gradio` dialects only.
         json_answer: where the answer lies, likewise.
         asked: every probe in order, with its answer.
@@ -84,6 +91,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     because: str
     fallbacks: tuple[str, ...] = ()
+    other_paths: tuple[str, ...] = ()
     json_request: str | None = None
     json_answer: str | None = None
     asked: tuple[Asked, ...] = ()
@@ -111,9 +119,9 @@ class Asking:
             self.answers[probe] = yield probe
         return self.answers[probe]
 
-    def conclude(self, path: str, so: str) -> str:
-        """Note what the answer to GET of this path says; returns "GET path says"."""
-        probe = Probe("GET", path)
+    def conclude(self, asked: str | Probe, so: str) -> str:
+        """Note what the answer to a probe, or to GET of a path, says; returns "GET path says"."""
+        probe = Probe("GET", asked) if isinstance(asked, str) else asked
         self._so[probe] = so
         return f"{probe} {so}"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import msgspec
 
+from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import Target
 
 Prompt = str | list[dict[str, Any]]
@@ -20,13 +22,36 @@ TIME_LIMIT = "time_limit"
 NOT_HTTP = "not_http"
 
 
+# Printable ASCII without space " # < > ` { }: RFC 3986 leaves those out, and "#" begins what is never sent.
+_SENT_AS_THEY_ARE = "!$%&'()*+,/:;=?@[\\]^|"
+
+
 class HttpRequest(msgspec.Struct, frozen=True):
-    """What a dialect wants sent. Host, Content-Length and the target's headers are added by the wire."""
+    """What a dialect wants sent. Host, Content-Length and the target's headers are added by the wire.
+
+    Attributes:
+        path: as people write it, perhaps with a query; see `sent_path`.
+    """
 
     method: str
     path: str
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sent_path(self) -> str:
+        """The path as every wire sends it: UTF-8, percent-encoded; what is encoded already stays.
+
+        Raises:
+            SetupError: it holds a control character, or half a surrogate pair.
+        """
+        if any(character < " " or character == "\x7f" for character in self.path):
+            raise SetupError(f"path {self.path!r} is not allowed in a URL: it holds a control character")
+        try:
+            # Bytes of a shell that are no UTF-8 come as surrogates, and go as those bytes.
+            return quote(self.path, safe=_SENT_AS_THEY_ARE, errors="surrogateescape") or "/"
+        except UnicodeEncodeError as error:
+            raise SetupError(f"path {self.path!a} is not allowed in a URL: {error.reason}") from None
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ def request_bytes(target: Target, request: HttpRequest) -> bytes:
     Raises:
         SetupError: a header or the path cannot be sent as HTTP.
     """
-    head = _head(target, request.method, request.path, request.headers)
+    head = _head(target, request.method, request.sent_path, request.headers)
     return b"%b%d\r\n\r\n%b" % (head, len(request.body), request.body)
 
 
@@ -36,7 +36,7 @@ def _head(target: Target, method: str, path: str, headers: tuple[tuple[str, str]
         return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("latin-1")
     except UnicodeEncodeError as error:  # the text may be a key: say where, never what
         names_hit = [name for name, value in merged.items() if not _is_latin1(name + value)]
-        where = f"header {names_hit[0]!a}" if names_hit else "the path of the endpoint"
+        where = f"header {names_hit[0]!a}"
         raise SetupError(f"{where} holds a character that HTTP cannot carry ({error.reason})") from None
 
 

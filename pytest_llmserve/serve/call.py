@@ -15,10 +15,13 @@ from pytest_llmserve.domain.exchange import Decoded, Decoder, Dialect, HttpReque
 from pytest_llmserve.domain.outcome import CUT_OFF, HTTP_4XX, HTTP_5XX, OK, SERVER_ERROR_IN_STREAM, Outcome
 from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
-from pytest_llmserve.serve.exchange import Exchange, NextRequest
+from pytest_llmserve.serve.exchange import MB, Exchange, NextRequest, TooLong
 from pytest_llmserve.serve.faults import no_answer
 from pytest_llmserve.serve.redact import redact
 from pytest_llmserve.serve.reply import Reply, make_record
+
+PROBE_BYTES = 8 * MB
+"""The longest answer that is read of a question that finds out what a server is."""
 
 
 class Call:
@@ -82,19 +85,28 @@ def following(dialect: Dialect, target: Target, request: HttpRequest) -> NextReq
 
 
 class Body:
-    """A sink that keeps the raw answer."""
+    """A sink that keeps the raw answer.
 
-    def __init__(self) -> None:
+    Args:
+        most_bytes: a longer one is read no further.
+    """
+
+    def __init__(self, most_bytes: int | None = None) -> None:
         self.headers: tuple[tuple[str, str], ...] = ()
         self.pieces: list[bytes] = []
+        self._most_bytes = most_bytes
+        self._bytes = 0
 
     def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:  # noqa: ARG002 - the exchange has it
         """Take the headers."""
         self.headers = tuple(headers)
 
     def feed(self, stamp_ns: int, data: bytes) -> None:  # noqa: ARG002 - raw bodies need no stamps
-        """Take a piece of the body."""
+        """Take a piece of the body. Raises TooLong."""
         self.pieces.append(data)
+        self._bytes += len(data)
+        if self._most_bytes is not None and self._bytes > self._most_bytes:
+            raise TooLong(f"longer than {self._most_bytes // MB} MB: read no further")
 
     @property
     def content_type(self) -> str:

@@ -36,7 +36,10 @@ def shown_request(target: Target, request: HttpRequest) -> str:
         return clean(f"{where} {beginning(request.body, clean)}")
     headers = merged_headers(target, request, own_headers_win=True)
     words = ["curl", "--unix-socket", target.socket_path] if target.socket_path else ["curl"]
-    words += [f"{target.origin}{request.path}", *(["-X", request.method] if request.method != "POST" else [])]
+    words += [
+        f"{target.origin}{request.sent_path}",
+        *(["-X", request.method] if request.method != "POST" else []),
+    ]
     for name, value in headers:
         if name.lower() not in _LEFT_OUT:
             words += ["-H", f"{name}: {HIDDEN if is_secret(name, target) else value}"]

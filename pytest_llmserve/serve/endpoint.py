@@ -19,6 +19,7 @@ from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.domain.wrong_length import WrongLength
 from pytest_llmserve.serve.call import (
+    PROBE_BYTES,
     Body,
     Call,
     answered_of,
@@ -253,7 +254,7 @@ class Endpoint:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False
-            exchange = Exchange(HttpRequest(method="GET", path=path), Body(), left_s)
+            exchange = Exchange(HttpRequest(method="GET", path=path), Body(PROBE_BYTES), left_s)
             self._wire.perform(exchange)
             if exchange.status is None:
                 return False

@@ -18,7 +18,7 @@ def request_bytes(target: Target, request: HttpRequest) -> tuple[bytes, bytes]:
     """(head, body) as they go over the wire.
 
     Raises:
-        SetupError: a header cannot be sent.
+        SetupError: a header or the path cannot be sent.
     """
     headers = [*merged_headers(target, request), ("Content-Length", str(len(request.body)))]
     return head_bytes(request, headers), request.body
@@ -26,7 +26,10 @@ def request_bytes(target: Target, request: HttpRequest) -> tuple[bytes, bytes]:
 
 def head_bytes(request: HttpRequest, headers: list[tuple[str, str]]) -> bytes:
     """All that comes before a body."""
-    lines = [f"{request.method} {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    lines = [
+        f"{request.method} {request.sent_path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 

@@ -22,6 +22,15 @@ _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DEFAULT_HEADERS = (("Accept-Encoding", "identity"), ("User-Agent", "pytest-llmserve"))
 
 
+MB = 1_000_000
+ORDER_BYTES = MB
+"""The first answer of two is an identifier: one that is longer is the real answer itself."""
+
+
+class TooLong(Exception):
+    """A sink takes no more of an answer, which is then read no further; the text says why."""
+
+
 class Sink(Protocol):
     """Takes an answer as it comes. Called on the wire's thread."""
 
@@ -29,7 +38,7 @@ class Sink(Protocol):
         """Take status and headers (names in lower case)."""
 
     def feed(self, stamp_ns: int, data: bytes) -> None:
-        """Take a piece of the body."""
+        """Take a piece of the body. May raise TooLong."""
 
 
 NextRequest = Callable[[int, bytes], HttpRequest | None]
@@ -75,9 +84,16 @@ class Exchange:
 
 
 class Kept:
-    """A sink that keeps a whole answer, for another one."""
+    """A sink that keeps a whole answer, for another one, which has it at once where it is no order.
 
-    def __init__(self) -> None:
+    Attributes:
+        handed: the other sink has it, as it is too long to be an order.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._bytes = 0
+        self.handed = False
         self._begun: tuple[int, Sequence[tuple[str, str]]] | None = None
         self._pieces: list[tuple[int, bytes]] = []
 
@@ -87,19 +103,29 @@ class Kept:
 
     def feed(self, stamp_ns: int, data: bytes) -> None:
         """Take a piece of the body."""
+        if self.handed:
+            self._sink.feed(stamp_ns, data)
+            return
         self._pieces.append((stamp_ns, data))
+        self._bytes += len(data)
+        if self._bytes > ORDER_BYTES:
+            self.hand_over()
 
     @property
     def body(self) -> bytes:
-        """All of it."""
+        """All of it, where it was not handed over."""
         return b"".join(data for _, data in self._pieces)
 
-    def replay(self, sink: Sink) -> None:
-        """Hand all of it over."""
+    def hand_over(self) -> None:
+        """Give the other sink what came, and whatever still comes."""
+        if self.handed:
+            return
+        self.handed = True
         if self._begun is not None:
-            sink.begin(*self._begun)
+            self._sink.begin(*self._begun)
         for stamp_ns, data in self._pieces:
-            sink.feed(stamp_ns, data)
+            self._sink.feed(stamp_ns, data)
+        self._pieces = []
 
 
 def merged_headers(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
-import re
 import socket
 import time
 from typing import Any
@@ -37,7 +36,6 @@ LAST_WAIT_S = 2.0
 _READ_BYTES = 65_536
 _CLOSED = "the server closed the connection"
 _SILENT = "neither an answer nor the end of the connection, though it was told that no more is coming"
-_PATH = re.compile(r"[!-~]+\Z")
 _OWN = ("content-length", "transfer-encoding")
 
 
@@ -52,8 +50,6 @@ def lie_bytes(target: Target, exchange: Exchange, body: WrongLength) -> bytes:
     told = [name for name, _ in headers if name.lower() in _OWN]
     if told:
         raise SetupError(f"a WrongLength brings its own {told[0]}: leave the header {told[0]} out")
-    if not _PATH.match(request.path):
-        raise SetupError(f"path {request.path!r} is not allowed in a URL: quote what is not ASCII")
     # Not in UTF-8 as the others: a byte above 0x7f is one digit too strange for many a parser.
     lines = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in body.headers)
     return head_bytes(request, headers)[:-2] + lines + b"\r\n" + bytes(body)

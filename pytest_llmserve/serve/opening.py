@@ -26,6 +26,7 @@ _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
 _LOADING = frozenset({502, 503, 504})
 _NAMED_PATHS = 8
 _SEE_LOG = "see the server's log"
+_OTHER_BODY = """if it wants another body, write it with --llm-json-request='{"FIELD": "{prompt}"}'"""
 
 
 class Manner(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Manner(msgspec.Struct, frozen=True):
         stream_usage: ask for token counts with `stream_options`, which some servers refuse.
         limit: ask for few tokens with this field, which some servers refuse; None = ask for any number.
         tokens: how many.
+        path: where to ask, of those that were found; None = at the first.
     """
 
     api: str
@@ -42,6 +44,7 @@ class Manner(msgspec.Struct, frozen=True):
     stream_usage: bool
     limit: str | None
     tokens: int = _FIRST_TOKENS
+    path: str | None = None
 
     @property
     def params(self) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class Manner(msgspec.Struct, frozen=True):
             stream=self.stream,
             stream_usage=self.stream_usage,
             limit_name=self.limit,
+            path=target.path if self.path is None else self.path,
         )
 
 
@@ -66,11 +70,12 @@ def pieces(reply: Reply) -> str:
     return f"{how}, with token counts" if reply.tokens_from == "usage" else how
 
 
-def told_choice(choice: Choice, api: str, replies: Sequence[Reply]) -> str:
+def told_choice(choice: Choice, asked: Target, replies: Sequence[Reply]) -> str:
     """Why a server is asked in this API: the choice, what was refused, how the last prompt was answered."""
     parts = [choice.because]
-    if api != choice.api:
-        parts.append(f"{choice.api} is not there, status {replies[0].status}")
+    absent = choice.api if asked.api != choice.api else choice.path
+    if (asked.api, asked.path) != (choice.api, choice.path):
+        parts.append(f"{absent} is not there, status {replies[0].status}")
     return "; ".join([*parts, f"a one-line prompt was answered {pieces(replies[-1])}"])
 
 
@@ -81,7 +86,9 @@ def first_manner(api: str, stream: bool) -> Manner:
     return Manner(api=api, stream=stream, stream_usage=spoken.asks_usage and stream, limit=limit)
 
 
-def next_manner(tried: Manner, reply: Reply, fallbacks: Sequence[str], stream: bool) -> Manner | None:
+def next_manner(
+    tried: Manner, reply: Reply, fallbacks: Sequence[str], stream: bool, other_paths: Sequence[str] = ()
+) -> Manner | None:
     """What to try after an answer; None when asking otherwise would not help.
 
     Args:
@@ -89,12 +96,17 @@ def next_manner(tried: Manner, reply: Reply, fallbacks: Sequence[str], stream: b
         reply: the answer.
         fallbacks: the APIs to try in turn where the one tried is not there.
         stream: streamed answers are wanted.
+        other_paths: to try in turn before other APIs.
     """
     status = reply.status
     if _cut_before_a_word(reply) and tried.limit is not None and tried.tokens < _MORE_TOKENS:
         return msgspec.structs.replace(tried, tokens=_MORE_TOKENS)
     if reply.outcome != HTTP_4XX or status in _NOT_THE_REQUEST:
         return None
+    if status in _NOT_FOUND and tried.api not in fallbacks:
+        paths = other_paths[other_paths.index(tried.path) + 1 :] if tried.path in other_paths else other_paths
+        if paths:
+            return msgspec.structs.replace(tried, path=paths[0])
     others = fallbacks[fallbacks.index(tried.api) + 1 :] if tried.api in fallbacks else fallbacks
     if status in _NOT_FOUND and others:
         return first_manner(others[0], stream)
@@ -153,10 +165,15 @@ def refusal(url: str, replies: Sequence[Reply], paths: Paths) -> str:
     if told.status in _NOT_FOUND:
         path = paths.asked[0 if told is replies[0] else -1]
         return f"{url} answered {told.status} to a one-line prompt, POST {path}{said}; {_todo(path, paths)}"
+    if told.outcome == HTTP_4XX and paths.named and told.status not in _NOT_THE_REQUEST:
+        return f"{url} answered {told.status} to a one-line prompt{said}; {_OTHER_BODY}, else {_SEE_LOG}"
     if told.outcome in {HTTP_4XX, HTTP_5XX}:
         return f"{url} answered {told.status} to a one-line prompt{said}; {_SEE_LOG}"
     if told.outcome == TIMED_OUT:
-        return f"{url} did not answer a one-line prompt in time{said}; {_SEE_LOG}"
+        return (
+            f"{url} did not answer a one-line prompt in time{said}; is it slow? -o llm_ready_timeout=5m"
+            f" gives it longer; else {_SEE_LOG}"
+        )
     return f"{url} failed on a one-line prompt, {OUTCOMES[told.outcome]}{said}; {_SEE_LOG}"
 
 

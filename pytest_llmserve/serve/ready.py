@@ -10,7 +10,7 @@ import msgspec
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.detect import (
-    Asked,
+    Asking,
     Choice,
     Detection,
     Probe,
@@ -22,12 +22,12 @@ from pytest_llmserve.dialects.detect import (
 from pytest_llmserve.dialects.known_paths import known_path, place_of
 from pytest_llmserve.domain.addresses import Address, addresses_of, attempts, resolve
 from pytest_llmserve.domain.errors import ServerUnusable
-from pytest_llmserve.domain.exchange import Ending, HttpRequest
+from pytest_llmserve.domain.exchange import TIME_LIMIT, Ending, HttpRequest
 from pytest_llmserve.domain.outcome import CUT_OFF, RESET
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.addresses import local_address
-from pytest_llmserve.serve.call import Body
+from pytest_llmserve.serve.call import PROBE_BYTES, Body
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.faults import NOT_CONNECTED, TLS
@@ -53,7 +53,7 @@ __all__ = ["local_address", "resolve", "wait_ready"]
 _OPENAPI = Probe("GET", "/openapi.json")
 _PAUSE_S = 0.1
 _TRY_LIMIT_S = 10.0
-_FIRST_ANSWER_LIMIT_S = 60.0
+_PROMPT_LIMIT_S = 60.0
 _LEAST_S = 0.05
 _SHARE = 4  # of the time that is left, for one probe
 _CRASH_NEWS_S = 1.0
@@ -120,7 +120,7 @@ class _Opening:
 
     def ask(self, request: HttpRequest, limit_s: float) -> tuple[Exchange, Body]:
         """Ask; a server process that dies meanwhile ends it."""
-        body = Body()
+        body = Body(PROBE_BYTES)
         exchange = Exchange(request, body, limit_s)
         self.wire.submit(exchange)
         while not self.wire.over(exchange, _PAUSE_S):
@@ -176,36 +176,42 @@ class _Opening:
         if target.api == "auto" and target.json_request is not None and not is_gradio:
             return Choice(api="json", path=target.path, because="--llm-json-request is given")
         if target.api != "auto":
-            return self._led(look_up(target.api, target.path))
+            return self._led(look_up(target.api, target.path, asking := Asking()), asking)
+        base = "http://127.0.0.1:{port}" if self.started else target.url.removesuffix(target.path)
+        asking = Asking()
         try:
-            return self._led(detect(target.path, target.url))
+            return self._led(detect(target.path, target.url, asking, base), asking)
         except ServerUnusable as error:
             raise ServerUnusable(redact(str(error), target)) from None
 
-    def _led(self, detection: Detection) -> Choice:
+    def _led(self, detection: Detection, asking: Asking) -> Choice:
         """Ask what the detection wants to know, until it has chosen."""
         answer: ProbeAnswer | None = None
-        while True:
-            try:
-                probe = detection.send(answer) if answer is not None else next(detection)
-            except StopIteration as end:
-                choice: Choice = end.value
-                self.story.asked[:] = choice.asked
-                return choice
-            answer = self._probe(probe)
-            self.story.asked.append(Asked(str(probe), str(answer)))
+        try:
+            while True:
+                answer = self._probe(next(detection) if answer is None else detection.send(answer))
+        except StopIteration as end:
+            choice: Choice = end.value
+            return choice
+        finally:
+            self.story.asked[:] = [
+                msgspec.structs.replace(asked, so=redact(asked.so, self.target)) for asked in asking.asked
+            ]
 
     def _probe(self, probe: Probe) -> ProbeAnswer:
         """Ask; what hangs leaves most of the time that is left to the rest."""
-        limit_s = _FIRST_ANSWER_LIMIT_S if probe.body else _TRY_LIMIT_S
+        limit_s = _PROMPT_LIMIT_S if probe.body else _TRY_LIMIT_S
         headers = (("Content-Type", "application/json"),) if probe.body else ()
         request = HttpRequest(method=probe.method, path=probe.path, body=probe.body, headers=headers)
         share_s = round(self.left_s(math.inf) / _SHARE, 1)
         exchange, body = self.ask(request, max(_LEAST_S, min(limit_s, share_s)))
         error = exchange.ending.detail or None
+        slow = exchange.ending.how == TIME_LIMIT
         if exchange.status is None:
-            return ProbeAnswer(error=error)
-        return ProbeAnswer(status=exchange.status, content_type=body.content_type, body=body.raw, error=error)
+            return ProbeAnswer(error=error, slow=slow)
+        return ProbeAnswer(
+            status=exchange.status, content_type=body.content_type, body=body.raw, error=error, slow=slow
+        )
 
     def first_request(self, choice: Choice) -> Endpoint:
         """Ask one real question, in less and less demanding manners while the server refuses."""
@@ -216,15 +222,15 @@ class _Opening:
         while True:
             asked = manner.apply(target)
             endpoint = Endpoint(asked, wire=self.wire)
-            limit_s = self.left_s(_FIRST_ANSWER_LIMIT_S)
+            limit_s = max(_LEAST_S, round(self.left_s(math.inf), 1))
             request = endpoint.encoded(FIRST_PROMPT, manner.params)
             asked_at.append(request.path)
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
             self.story.tried.append(tried(asked, request, replies[-1]))
             if replies[-1].ok:
-                endpoint.because, endpoint.story = told_choice(choice, asked.api, replies), self.story
+                endpoint.because, endpoint.story = told_choice(choice, asked, replies), self.story
                 return endpoint
-            following = next_manner(manner, replies[-1], choice.fallbacks, target.stream)
+            following = next_manner(manner, replies[-1], choice.fallbacks, target.stream, choice.other_paths)
             if following is None:
                 self.check_death_after(replies[-1])
                 paths = self._paths(tuple(asked_at), named=choice.api == "json")

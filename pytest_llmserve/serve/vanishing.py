@@ -29,6 +29,7 @@ from pytest_llmserve.domain.disconnects import (
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.serve.exact import connected, context_of, request_bytes
+from pytest_llmserve.serve.exchange import ORDER_BYTES
 from pytest_llmserve.serve.faults import reason
 from pytest_llmserve.serve.redact import redact
 
@@ -226,7 +227,7 @@ class _Crowd:
 
 
 def _whole(sock: socket.socket, deadline: float) -> tuple[int, bytes]:
-    """(status, body) of an answer that is read to its end.
+    """(status, body) of an answer that is read to its end, or until it is too long to be an order.
 
     Raises:
         TimeoutError: it has not ended by the deadline (monotonic clock, seconds).
@@ -235,7 +236,7 @@ def _whole(sock: socket.socket, deadline: float) -> tuple[int, bytes]:
     body = b""
     try:
         answer.begin()
-        while data := answer.read1(_READ_BYTES):
+        while len(body) <= ORDER_BYTES and (data := answer.read1(_READ_BYTES)):
             body += data
             if time.monotonic() > deadline:
                 raise TimeoutError

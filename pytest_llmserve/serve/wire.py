@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.domain.errors import LlmServeError, SetupError
-from pytest_llmserve.domain.exchange import COMPLETE, TIME_LIMIT, Ending, HttpRequest
+from pytest_llmserve.domain.exchange import CLOSED_EARLY, COMPLETE, TIME_LIMIT, Ending, HttpRequest
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.trust import tls_context
-from pytest_llmserve.serve.exchange import Exchange, Kept, Sink, merged_headers, with_headers_of
+from pytest_llmserve.serve.exchange import Exchange, Kept, Sink, TooLong, merged_headers, with_headers_of
 from pytest_llmserve.serve.faults import closed_while_idle, ending_of
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.reply import Stamps
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
 _CLOSE_LIMIT_S = 5.0
+_GENERATORS = 8  # of httpx, one in the other: an answer that is read no further leaves them to be closed
 GRACE_S = 10.0
 """How much longer than an exchange's own limit to wait for the wire's thread."""
 
@@ -128,6 +129,10 @@ class Wire:
         for client in self._clients.values():
             await client.aclose()
         self._clients = {}
+        for _ in range(_GENERATORS):
+            await asyncio.sleep(0)
+            if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(rest, timeout=_CLOSE_LIMIT_S / _GENERATORS / 2)
 
     def _client(self, *, fresh: bool) -> httpx.AsyncClient:
         """The client that keeps connections, or the one that never does."""
@@ -163,6 +168,8 @@ class Wire:
             exchange.ending = Ending(COMPLETE)
         except TimeoutError:
             exchange.ending = Ending(TIME_LIMIT, _limit_text(exchange))
+        except TooLong as error:
+            exchange.ending = Ending(CLOSED_EARLY, str(error))
         except httpx.LocalProtocolError:  # its text quotes header values
             raise SetupError("the request cannot be sent as HTTP: its headers contradict its body") from None
         except httpx.TransportError as error:
@@ -179,11 +186,11 @@ class Wire:
         if exchange.next_request is None:
             await self._once(exchange, exchange.request, exchange.sink, headers)
             return
-        first = Kept()
+        first = Kept(exchange.sink)
         await self._once(exchange, exchange.request, first, headers)
-        following = exchange.next_request(exchange.status or 0, first.body)
+        following = None if first.handed else exchange.next_request(exchange.status or 0, first.body)
         if following is None:
-            first.replay(exchange.sink)
+            first.hand_over()
             return
         if exchange.own_headers_win:
             following = with_headers_of(exchange.request, following)
@@ -230,7 +237,7 @@ class Wire:
         client = self._client(fresh=fresh)
         request = client.build_request(
             asked.method,
-            self._target.origin + asked.path,
+            self._target.origin + asked.sent_path,
             content=asked.body,
             headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers],
             extensions={"trace": _tracer(exchange.stamps)},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_llmserve.dialects import DIALECTS
-from pytest_llmserve.dialects.detect import Choice, Detection, ProbeAnswer, detect, look_up, posts_in
+from pytest_llmserve.dialects.detect import Asking, Choice, Detection, ProbeAnswer, detect, look_up, posts_in
 from pytest_llmserve.dialects.kinds import DIALECT_KINDS, KINDS, kind
 from pytest_llmserve.dialects.kinds.openai_server import FALLBACKS
 from pytest_llmserve.domain.errors import ServerUnusable
@@ -228,6 +228,15 @@ def test_a_server_that_wants_a_key_is_told_so(status: int) -> None:
     )
 
 
+@pytest.mark.parametrize("body", [b"<html>401 Authorization Required</html>", b"Unauthorized", b"", b"\xff"])
+def test_a_key_may_be_asked_for_in_any_words(body: bytes) -> None:
+    """By a proxy before the server; where the API is named, a listing that is refused is no fault."""
+    page = ProbeAnswer(status=401, content_type="text/html", body=body)
+    assert refused(models=page).startswith("http://h: the server asks for a key: GET /v1/models answered 401")
+    assert led(look_up("openai-chat", ""), {"/v1/models": page}, NOT_FOUND).models == ()
+    assert chosen("/v1/chat/completions", models=page).api == "openai-chat"
+
+
 def test_anthropics_api_is_known_by_its_listing_and_by_its_errors() -> None:
     choice = chosen(models=ANTHROPIC)
     assert (choice.api, choice.models) == ("anthropic-messages", ("claude-x",))
@@ -310,6 +319,8 @@ def test_gradio_is_known_by_its_config(version: str, prefix: str | None, info: s
     choice = chosen(**pages)
     assert (choice.api, choice.path) == ("gradio", path)
     assert (choice.json_request, choice.json_answer) == ('{"data": ["{prompt}"]}', "data.0")
+    at_once = (path.replace("/call/", "/run/"),) if "/call/" in path else ()
+    assert choice.other_paths == at_once
     clear = path.replace("chat", "clear")
     assert choice.because == (
         f"GET /config is that of Gradio {version[0]}, whose function chat takes a text"
@@ -329,6 +340,24 @@ def test_a_gradio_app_without_a_text_says_which_functions_it_has() -> None:
     )
 
 
+@pytest.mark.parametrize("prefix", ["/a\r\nX-Key: k", "/a b", "evil", "/\u20ac"])
+def test_a_page_whose_prefix_is_no_path_is_none_of_gradio(prefix: str) -> None:
+    described = takes("/ask", field="text", required=("text",))
+    choice = chosen(config=gradio_config("6.1.0", prefix), gradio_info=gradio_info("chat"), openapi=described)
+    assert (choice.api, choice.path) == ("json", "/ask")
+    assert f"GET {prefix}/info" not in probes(choice)
+
+
+def test_a_function_that_no_gradio_describes_so_is_none() -> None:
+    odd = answered({"named_endpoints": {"/chat": {"parameters": [{"component": []}], "returns": []}}})
+    config = answered({"version": "6.1.0", "dependencies": [], "components": [{"id": {}}, {"id": [1]}]})
+    described = takes("/ask", field="text", required=("text",))
+    assert chosen(config=config, info=odd, openapi=described).api == "json"
+    assert chosen("/call/chat", config=config, info=odd).because == "the URL ends with /call/chat"
+    found = chosen(config=config, info=gradio_info("chat"), openapi=described)
+    assert (found.api, found.path) == ("gradio", "/call/chat")
+
+
 def test_a_description_with_known_paths_is_enough() -> None:
     """The model listing of some servers fails, though they speak the API."""
     broken = answered({"detail": "offline"}, status=500)
@@ -336,8 +365,38 @@ def test_a_description_with_known_paths_is_enough() -> None:
     assert (choice.api, choice.path) == ("openai-chat", "/v1/chat/completions")
     assert choice.because == "/openapi.json describes POST /v1/chat/completions"
     assert chosen(openapi=takes("/v1/completions")).api == "openai-completions"
-    assert chosen(openapi=takes("/v1/messages")).api == "anthropic-messages"
-    assert chosen(openapi=takes("/api/generate")).api == "ollama-generate"
+    assert chosen(openapi=takes("/v1/messages", field="messages")).api == "anthropic-messages"
+    assert chosen(openapi=takes("/api/generate", field="model")).api == "ollama-generate"
+    assert chosen(openapi=answered({"paths": {"/api/chat": {"post": {}}}})).api == "ollama-chat"
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/api/chat", "message"),
+        ("/api/generate", "prompt"),
+        ("/v1/messages", "text"),
+        ("/responses", "question"),
+        ("/completions", "prompt"),
+        ("/app/generate_stream", "prompt"),
+    ],
+)
+def test_a_known_path_with_a_body_of_its_own_is_json(path: str, field: str, named: bool) -> None:
+    """The words are common, and the description tells that the API's own fields are not there."""
+    described = takes(path, field=field, required=(field,))
+    choice = chosen(path if named else "", openapi=described)
+    assert (choice.api, choice.path) == ("json", path)
+    assert choice.because == f"/openapi.json describes POST {path} with a text '{field}'"
+
+
+def test_a_known_path_is_that_of_its_api_where_the_server_has_its_signs_or_its_fields() -> None:
+    described = takes("/api/chat", field="message", required=("message",))
+    assert chosen("/api/chat", tags=TAGS, openapi=described).models == ("qwq:latest",)
+    asks = takes("/api/chat", field="messages", required=("text",))
+    assert chosen("/api/chat", openapi=asks).api == "ollama-chat"
+    assert chosen("/api/generate", openapi=takes("/api/generate", field="model")).api == "ollama-generate"
+    assert "GET /openapi.json" not in probes(chosen("/v1/completions"))
 
 
 def test_a_described_path_that_takes_a_prompt_means_json() -> None:
@@ -374,7 +433,7 @@ def test_a_run_that_takes_a_text_is_no_gradio() -> None:
 def test_a_path_of_the_users_own_means_json_there() -> None:
     choice = chosen("/api/ask")
     assert (choice.api, choice.path) == ("json", "/api/ask")
-    assert choice.because == "the URL names /api/ask, which is no path of a known API"
+    assert choice.because == "the URL names /api/ask: a path of your own is sent JSON"
 
 
 def test_a_path_of_the_users_own_is_called_as_described_though_others_look_better() -> None:
@@ -418,8 +477,98 @@ def test_a_server_of_no_known_kind_is_refused_with_all_that_was_seen() -> None:
 
 def test_a_post_that_wants_more_than_a_prompt_is_pointed_out() -> None:
     assert refused(openapi=takes("/predict", required=("prompt", "user_id"))).endswith(
-        "; POST /predict takes 'prompt' but also wants user_id: give --llm-json-request"
+        "; POST /predict takes 'prompt' but also wants user_id: give --llm-endpoint=http://h/predict"
+        """ --llm-json-request='{"prompt": "{prompt}", "user_id": "..."}'"""
     )
+    assert refused("/predict", openapi=takes("/predict", required=("prompt", "user_id"))) == (
+        "http://h: POST /predict takes 'prompt' but also wants user_id: give"
+        """ --llm-json-request='{"prompt": "{prompt}", "user_id": "..."}'"""
+    )
+
+
+def test_the_only_text_that_is_wanted_takes_the_prompt_whatever_its_name() -> None:
+    one = takes("/ask", field="frage", required=("frage",))
+    choice = chosen(openapi=one)
+    assert (choice.api, choice.path, choice.json_request) == ("json", "/ask", '{"frage": "{prompt}"}')
+    assert choice.because == "/openapi.json describes POST /ask with a text 'frage'"
+    two = takes("/say", "/ask", field="frage", required=("frage",))
+    assert refused(openapi=two).endswith(
+        "; its /openapi.json has POST /say, /ask: name one in the URL, such as --llm-endpoint=http://h/say"
+    )
+    named = chosen("/ask", openapi=two)
+    assert (named.path, named.json_request) == ("/ask", '{"frage": "{prompt}"}')
+    bare = answered({"paths": {"/a": {"post": {}}, "/run": {"post": {}}}})
+    todo = "; its /openapi.json has POST /a, /run: name one in the URL, such as --llm-endpoint=http://h/a"
+    assert refused(openapi=bare).endswith(todo)
+    login = takes("/login", field="password", required=("password",))
+    assert refused(openapi=login).startswith("none of: ")
+
+
+def test_a_server_that_was_started_is_named_by_its_port() -> None:
+    """Where the port is another one with each start."""
+    pages = {"/openapi.json": takes("/say", "/ask", field="frage", required=("frage",))}
+    with pytest.raises(ServerUnusable, match=r"such as --llm-endpoint='http://127\.0\.0\.1:\{port\}/say'\Z"):
+        led(detect("", URL, base="http://127.0.0.1:{port}"), pages, NOT_FOUND)
+
+
+SLOW = ProbeAnswer(error="no answer within 7.4 s", slow=True)
+
+
+def test_the_only_path_that_takes_its_time_is_chosen() -> None:
+    choice = chosen(generate=SLOW)
+    assert (choice.api, choice.path, choice.json_request) == ("json", "/generate", '{"prompt": "{prompt}"}')
+    assert choice.because == "POST /generate is slow (no answer within 7.4 s), and no other path answers"
+    begun = ProbeAnswer(status=200, content_type="application/json", slow=True, error="no answer within 7 s")
+    assert chosen(run=begun).api == "gradio"
+    assert chosen(generate=SLOW, run=answered({"data": ["hi"]})).path == "/run"
+    assert refused(generate=SLOW, run=SLOW).endswith(
+        "POST /generate /run answered nothing (no answer within 7.4 s), POST /predict answered 404"
+        " application/json; if it is a slow model, name its path, such as --llm-endpoint=http://h/generate,"
+        " and give it longer, -o llm_ready_timeout=5m"
+    )
+
+
+def test_a_path_that_is_there_and_fails_is_no_unknown_server() -> None:
+    """Others are not there, or the description has it; a server that knows no POST has no such path."""
+    broken = answered({"error": "CUDA out of memory"}, status=500)
+    said = "http://h: POST /generate answered 500: CUDA out of memory; it was asked "
+    assert refused(generate=broken) == (
+        said + '{"prompt": "Say hi."}: see the server\'s log, or where it wants another request, name'
+        " --llm-endpoint=http://h/generate and give --llm-json-request"
+    )
+    bare = answered({"paths": {"/generate": {"post": {}}}})
+    assert refused(openapi=bare, generate=broken).startswith(said)
+    assert refused(other=broken).startswith("none of: ")
+    assert refused(generate=ProbeAnswer(status=501)).startswith("none of: ")
+    wants = answered({"detail": [{"loc": ["body", "q"], "msg": "Field required"}]}, status=422)
+    assert refused(run=wants).endswith(
+        '; POST /run answered 422 to {"data": ["Say hi."]}: body.q: Field required: name'
+        " --llm-endpoint=http://h/run and give --llm-json-request"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "so"),
+    [
+        ({"generate": answered({"response": "hi"})}, "POST /generate: is an answer"),
+        ({"generate": SLOW}, "POST /generate: may be a slow model"),
+        ({"v2": TRITON, "index": INDEX}, "POST /v2/repository/index: lists model llm"),
+        ({"v2": TRITON, "v2_models": answered({"models": ["a", "b"]})}, "GET /v2/models: lists models a, b"),
+        (
+            {"config": gradio_config("4.1.0"), "info": gradio_info("chat", "add")},
+            "GET /info: lists the functions chat, add",
+        ),
+    ],
+)
+def test_what_decides_tells_something(answers: dict[str, ProbeAnswer], so: str) -> None:
+    assert so in [f"{asked.probe}: {asked.so}" for asked in chosen(**answers).asked]
+
+
+def test_what_was_concluded_is_kept_of_a_server_that_is_refused() -> None:
+    asking = Asking()
+    with pytest.raises(ServerUnusable):
+        led(detect("", URL, asking), {"/v1/models": answered({}, status=401)}, NOT_FOUND)
+    assert [asked.so for asked in asking.asked] == ["asks for a key"]
 
 
 @pytest.mark.parametrize("path", ["", "/v1", "/v1/chat/completions", "/api/ask", "/run"])

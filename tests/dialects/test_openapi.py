@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from pytest_llmserve.dialects.openapi import JsonPost, find_data_posts, find_endpoint, find_json_posts
+from pytest_llmserve.dialects.openapi import (
+    JsonPost,
+    find_data_posts,
+    find_endpoint,
+    find_json_posts,
+    find_text_posts,
+)
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer"}
@@ -62,7 +68,9 @@ def test_a_required_field_of_few_values_is_filled_with_the_likeliest_for_a_model
     (item,) = found(properties, ["prompt", "task", "mode", "kind", "free"])
     assert item.filled == (("task", "chat"), ("mode", "fast"), ("kind", 2))
     assert item.missing == ("free",)
-    assert item.request == '{"prompt": "{prompt}", "task": "chat", "mode": "fast", "kind": 2}'
+    assert item.request == (
+        '{"prompt": "{prompt}", "task": "chat", "mode": "fast", "kind": 2, "free": "..."}'
+    )
 
 
 def test_a_list_of_data_is_found_as_gradio_takes_it() -> None:
@@ -82,6 +90,29 @@ def test_what_only_the_user_can_fill_is_named() -> None:
     properties = {"prompt": TEXT, "user_id": NUMBER, "k": {"type": "integer", "default": 3}}
     (item,) = found(properties, ["prompt", "user_id", "k"])
     assert item.missing == ("user_id",)
+    assert item.wants == "POST /x takes 'prompt' but also wants user_id"
+    assert item.request == '{"prompt": "{prompt}", "user_id": 1}'
+
+
+def test_a_text_of_an_unknown_name_is_found_apart() -> None:
+    """A required one, else the only one; not where its name is that of no prompt, or known."""
+    paths = {
+        "/ask": post({"frage": TEXT, "laenge": NUMBER}, ["frage"]),
+        "/say": post({"utterance": TEXT}),
+        "/pair": post({"left": TEXT, "right": TEXT, "n": NUMBER}, ["left", "right", "n"]),
+        "/either": post({"left": TEXT, "right": TEXT}),
+        "/count": post({"note": TEXT, "n": NUMBER}, ["n"]),
+        "/load": post({"model_name": TEXT}, ["model_name"]),
+        "/login": post({"username": TEXT, "password": TEXT}, ["username", "password"]),
+        "/known": post({"prompt": TEXT, "frage": TEXT}, ["prompt", "frage"]),
+        "/ask/{name}": post({"frage": TEXT}, ["frage"]),
+    }
+    assert find_text_posts({"paths": paths}) == [
+        JsonPost("/ask", "frage"),
+        JsonPost("/say", "utterance", required=False),
+        JsonPost("/pair", "left", ("right", "n"), (), ("...", 1)),
+    ]
+    assert [found.path for found in find_json_posts({"paths": paths})] == ["/known"]
 
 
 def test_the_template_holds_the_property() -> None:

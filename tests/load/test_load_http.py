@@ -52,9 +52,20 @@ def test_a_header_http_cannot_carry_is_named_without_its_value():
     )
 
 
+def test_a_path_goes_as_the_opening_sends_it():
+    """Percent-encoded: a load must not fail where the opening passed."""
+    assert request_bytes(TARGET, HttpRequest("GET", "/my app/€")).startswith(
+        b"GET /my%20app/%E2%82%AC HTTP/1.1"
+    )
+
+
 def test_a_path_http_cannot_carry_is_the_users_fault():
-    with pytest.raises(SetupError, match="the path of the endpoint holds a character that HTTP cannot carry"):
-        request_bytes(TARGET, HttpRequest("GET", "/€"))
+    """No line break: what follows it would be a header."""
+    with pytest.raises(SetupError) as caught:
+        request_bytes(TARGET, HttpRequest("GET", "/x HTTP/1.1\r\nX-Key: k"))
+    assert str(caught.value) == (
+        r"path '/x HTTP/1.1\r\nX-Key: k' is not allowed in a URL: it holds a control character"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pytest_llmserve.domain.exchange import (
     Decoded,
     Ending,
 )
+from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.serve.faults import NOT_CONNECTED
 from pytest_llmserve.serve.opening import (
@@ -105,6 +106,16 @@ def test_missing_chat_falls_back_to_completions(status):
     assert after == Manner(COMPLETIONS, stream=True, stream_usage=False, limit="max_tokens")
 
 
+def test_other_paths_of_an_app_go_before_other_apis():
+    """Each in turn, while there is nothing; then there is nothing left."""
+    tried = first_manner("gradio", True)
+    second = next_manner(tried, answered(404), (), True, ("/run/f",))
+    assert second == msgspec.structs.replace(tried, path="/run/f")
+    assert second.apply(Target(scheme="http", host="h", port=1, path="/call/f")).path == "/run/f"
+    assert next_manner(second, answered(404), (), True, ("/run/f",)) is None
+    assert next_manner(tried, answered(422), (), True, ("/run/f",)) is None
+
+
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
 def test_what_is_not_about_the_request_ends_the_search(status):
     """A wrong key, a full queue or a crash would be the same in every manner."""
@@ -145,7 +156,8 @@ def test_json_servers_have_one_manner():
         ),
         (
             [answered(None, "no answer within 60 s", "timed_out")],
-            f"{URL} did not answer a one-line prompt in time: no answer within 60 s; see the server's log",
+            f"{URL} did not answer a one-line prompt in time: no answer within 60 s; is it slow?"
+            " -o llm_ready_timeout=5m gives it longer; else see the server's log",
         ),
         (
             [answered(200, None, "cut_off")],
@@ -156,6 +168,15 @@ def test_json_servers_have_one_manner():
 def test_refusal_says_what_was_seen_and_what_to_do(replies, message):
     """Each way to fail the first question has its sentence."""
     assert refusal(URL, replies, Paths(asked=("/v1/chat/completions", "/v1/completions"))) == message
+
+
+def test_a_body_that_is_refused_is_the_users_to_write():
+    """Of an API that has a body of its own."""
+    said = f"{URL} answered 422 to a one-line prompt: no q; "
+    template = """if it wants another body, write it with --llm-json-request='{"FIELD": "{prompt}"}', else """
+    for named, todo in ((True, template), (False, "")):
+        paths = Paths(asked=("/ask",), named=named)
+        assert refusal(URL, [answered(422, "no q")], paths) == f"{said}{todo}see the server's log"
 
 
 @pytest.mark.parametrize(

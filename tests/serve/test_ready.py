@@ -357,6 +357,44 @@ def test_a_probe_that_hangs_does_not_hang_the_rest(scripted):
     assert endpoint.story.asked[0].answer == "nothing (no answer within 1 s)"
 
 
+def test_a_slow_model_is_waited_for_though_nothing_describes_it(scripted):
+    """Its path took longer than one probe may, and no other path is there."""
+
+    def script(asked, connection):
+        if asked.path == "/generate":
+            time.sleep(1.2)
+        connection.answer(200 if asked.path == "/generate" else 404, '{"response": "Hi"}')
+
+    endpoint = wait_ready(url_target(scripted(script)), limit_ns=4 * NS_PER_S)
+    endpoint.close()
+    assert (endpoint.api, endpoint.target.path) == ("json", "/generate")
+    assert str(endpoint.story.asked[-3]).startswith("POST /generate answered nothing (no answer within ")
+    assert endpoint.story.asked[-3].so == "may be a slow model"
+
+
+def test_a_gradio_that_takes_no_orders_is_asked_at_once(scripted):
+    """An app that has /run alone, though its generation has /call."""
+    text = {"label": "q", "component": "Textbox", "type": {"type": "string"}, "parameter_name": "q"}
+    answers = {
+        "/config": {"version": "6.1.0", "api_prefix": "/gradio_api", "dependencies": [], "components": []},
+        "/gradio_api/info": {"named_endpoints": {"/f": {"parameters": [text], "returns": [text]}}},
+        "/gradio_api/run/f": {"data": ["Hi"]},
+    }
+
+    def script(asked, connection):
+        value = answers.get(asked.path)
+        connection.answer(404 if value is None else 200, json.dumps(value))
+
+    endpoint = wait_ready(url_target(scripted(script)), limit_ns=10 * NS_PER_S)
+    assert endpoint.generate("hello").text == "Hi"
+    endpoint.close()
+    assert (endpoint.api, endpoint.target.path) == ("gradio", "/gradio_api/run/f")
+    assert endpoint.because == (
+        "GET /config is that of Gradio 6, whose function f takes a text; /gradio_api/call/f is not there,"
+        " status 404; a one-line prompt was answered in one piece"
+    )
+
+
 def test_what_was_tried_is_told_without_secrets(scripted):
     """Each prompt as a command, and what came of it; of a server that cannot be used as well."""
 

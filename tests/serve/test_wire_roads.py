@@ -16,9 +16,14 @@ from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.trust import Trust
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.domain.wrong_length import WrongLength
+from pytest_llmserve.serve.curl import shown_request
 from pytest_llmserve.serve.endpoint import Endpoint
+from pytest_llmserve.serve.exact import head_bytes
 from pytest_llmserve.serve.ready import wait_ready
 
+SENT = "/my%20app/%C3%BCber"
+ASK = {"properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
 ANSWER = json.dumps(
     {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}
 )
@@ -222,3 +227,24 @@ def test_no_proxy_of_the_environment_comes_between(scripted, ready, monkeypatch,
     monkeypatch.setenv("NO_PROXY", "")
     assert ready(scripted(script).target).generate("Hi").ok
     assert proxy.asked == []
+
+
+def test_a_path_is_sent_percent_encoded_on_every_road(scripted, ready):
+    """By each client, and as people send it again; a path that the server describes too."""
+    described = {"post": {"requestBody": {"content": {"application/json": {"schema": ASK}}}}}
+    document = json.dumps({"paths": {"/my app/über": described}})
+
+    def script(asked, connection):
+        if asked.path == "/openapi.json":
+            connection.answer(200, document)
+        else:
+            connection.answer(200 if asked.path == SENT else 404, ANSWER)
+
+    server = scripted(script)
+    endpoint = ready(msgspec.structs.replace(server.target, api="auto", model=None))
+    assert (endpoint.api, endpoint.target.path) == ("json", "/my app/über")
+    assert endpoint.send(WrongLength(b"{}", 2)) == "ok"
+    request = endpoint.request({"prompt": "x"})
+    assert head_bytes(request, []).startswith(f"POST {SENT} HTTP/1.1\r\n".encode())
+    assert shown_request(endpoint.target, request).startswith(f"curl {server.url}{SENT} ")
+    assert [asked.path for asked in server.asked if asked.method == "POST"] == [SENT, SENT]

@@ -17,23 +17,22 @@ from pytest_llmserve.simulator import command
 from pytest_llmserve.simulator.faces import FACES
 
 LIMIT_S = 20.0
-HALVES = {"gradio-run": ("gradio", "/gradio_api/run/predict")}
-"""A face that no server has alone: its API, and the path that the user has to name."""
+APIS = {"gradio-run": "gradio"}
+"""A face that is another way to ask in this API."""
 
 
 @pytest.mark.parametrize("face", FACES)
 def test_a_face_alone_is_found_out(face: str, tmp_path: Path) -> None:
     """Asked with nothing but the URL, it is answered in its own API; with all faces it is chat."""
-    api, path = HALVES.get(face, (face, ""))
-    assert opened(tmp_path, face, path=path) == api
+    assert opened(tmp_path, face) == APIS.get(face, face)
 
 
 def test_all_faces_at_once_are_openai_chat(tmp_path: Path) -> None:
     assert opened(tmp_path) == "openai-chat"
 
 
-def opened(folder: Path, *faces: str, path: str = "") -> str:
-    """The API that is chosen for a simulator with these faces, by a URL with this path."""
+def opened(folder: Path, *faces: str) -> str:
+    """The API that is chosen for a simulator with these faces."""
     env = {**os.environ, "PYTHONPATH": str(Path(pytest_llmserve.__file__).parents[1])}
     options = [word for face in faces for word in ("--face", face)]
     port = folder / "port"
@@ -51,7 +50,7 @@ def opened(folder: Path, *faces: str, path: str = "") -> str:
             assert time.monotonic() < deadline
             time.sleep(0.005)
         endpoint = wait_ready(
-            target_from_url(f"http://127.0.0.1:{port.read_text()}{path}"), limit_ns=round(LIMIT_S * NS_PER_S)
+            target_from_url(f"http://127.0.0.1:{port.read_text()}"), limit_ns=round(LIMIT_S * NS_PER_S)
         )
         endpoint.close()
         return endpoint.api

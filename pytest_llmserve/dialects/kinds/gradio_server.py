@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pytest_llmserve.dialects.gradio_app import GradioFunction, functions
+import msgspec
+
+from pytest_llmserve.dialects.gradio_app import GradioFunction, functions, prefix_of
 from pytest_llmserve.dialects.known_paths import Place
 from pytest_llmserve.dialects.probing import Asking, Choice, Detecting, Probe, ProbeAnswer
 from pytest_llmserve.domain.errors import ServerUnusable
@@ -35,14 +37,19 @@ def detect(asking: Asking, place: Place) -> Detecting:
     if len(usable) > 1:
         others = ", ".join(function.path for function in usable[1:_SHOWN_FUNCTIONS])
         because += f" (and {others}: name one in the URL)"
-    return _choice(place.base + usable[0].path, usable[0], because)
+    choice = _choice(place.base + usable[0].path, usable[0], because)
+    return msgspec.structs.replace(choice, other_paths=_at_once(choice.path))
+
+
+def _at_once(path: str) -> tuple[str, ...]:
+    """Where an app that takes no orders answers, as those of older generations do."""
+    return (path.replace("/call/", "/run/"),) if "/call/" in path else ()
 
 
 def named(asking: Asking, place: Place, path: str, because: str) -> Detecting:
     """The function that has this path, with its other inputs; None when it is of no Gradio app."""
     for function in (yield from _functions(asking, place)):
         if place.base + function.path == path or path.endswith(f"/{function.name}"):
-            asking.conclude(f"{place.base}/config", f"is that of Gradio {function.generation}")
             return _choice(path, function, because)
     return None
 
@@ -59,9 +66,19 @@ def _choice(path: str, function: GradioFunction, because: str) -> Choice:
 
 def _functions(asking: Asking, place: Place) -> Generator[Probe, ProbeAnswer, tuple[GradioFunction, ...]]:
     config = (yield from asking.get(f"{place.base}/config")).json_object
-    if not isinstance(config.get("version"), str) or "dependencies" not in config:
+    prefix = prefix_of(config)
+    if not isinstance(config.get("version"), str) or "dependencies" not in config or prefix is None:
         return ()
-    prefix = config.get("api_prefix")
-    prefix = prefix.rstrip("/") if isinstance(prefix, str) else ""
-    info = (yield from asking.get(f"{place.base}{prefix}/info")).json
-    return functions(info, config)
+    page = f"{place.base}{prefix}/info"
+    info = (yield from asking.get(page)).json
+    found = functions(info, config)
+    if found:
+        asking.conclude(f"{place.base}/config", f"is that of Gradio {found[0].generation}")
+        asking.conclude(page, f"lists {_named(found)}")
+    return found
+
+
+def _named(found: tuple[GradioFunction, ...]) -> str:
+    names = ", ".join(function.name for function in found[:_SHOWN_FUNCTIONS])
+    more = ", ..." if len(found) > _SHOWN_FUNCTIONS else ""
+    return f"the {'function' if len(found) == 1 else 'functions'} {names}{more}"

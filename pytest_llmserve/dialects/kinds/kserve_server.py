@@ -39,8 +39,14 @@ def _models(asking: Asking, place: Place) -> Generator[Probe, ProbeAnswer, tuple
     rows = (yield from asking.ask(index)).json
     if isinstance(rows, list):
         ready = [row for row in rows if isinstance(row, dict) and row.get("state", "READY") == "READY"]
-        return tuple(dict.fromkeys(name for name in map(_name, ready) if name is not None))
-    return listed_models((yield from asking.get(f"{place.base}/v2/models")).json) or ()
+        names = tuple(dict.fromkeys(name for name in map(_name, ready) if name is not None))
+        asking.conclude(index, f"lists {models_text(names)}")
+        return names
+    path = f"{place.base}/v2/models"
+    models = listed_models((yield from asking.get(path)).json)
+    if models is not None:
+        asking.conclude(path, f"lists {models_text(models)}")
+    return models or ()
 
 
 def _name(row: dict[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_llmserve.dialects.kinds import kserve_server, ollama_server
 from pytest_llmserve.dialects.known_paths import Place
-from pytest_llmserve.dialects.piece import UNPARSABLE, parse_json
+from pytest_llmserve.dialects.piece import Unreadable, parse_json
 from pytest_llmserve.dialects.probing import (
     Asking,
     Choice,
@@ -38,6 +38,7 @@ def detect(asking: Asking, place: Place) -> Detecting:
         because = asking.conclude(path, f"{said} in the form of Anthropic's API")
         return Choice(api="anthropic-messages", path=place.prefix, models=models or (), because=because)
     if listing.status in (401, 403):
+        asking.conclude(path, "asks for a key")
         raise ServerUnusable(
             f"the server asks for a key: GET {path} answered {listing};"
             " name the environment variable that holds a valid one with --llm-api-key-env VAR"
@@ -71,7 +72,7 @@ def _is_anthropic(listing: ProbeAnswer) -> bool:
         return "has_more" in listing.json_object and isinstance(rows, list) and all(map(_is_model, rows))
     try:
         value = parse_json(listing.body) if listing.status in (401, 403) else None
-    except UNPARSABLE:
+    except Unreadable:
         return False
     error = value.get("error") if isinstance(value, dict) and value.get("type") == "error" else None
     return isinstance(error, dict) and "type" in error
