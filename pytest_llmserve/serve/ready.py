@@ -43,7 +43,7 @@ from pytest_llmserve.serve.opening import (
     told_choice,
     unreachable,
 )
-from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.redact import told
 from pytest_llmserve.serve.reply import Reply
 from pytest_llmserve.serve.story import Story, tried
 from pytest_llmserve.serve.wire import Wire
@@ -90,6 +90,9 @@ def wait_ready(
         opening.await_http()
         choice = opening.decide()
         return opening.first_request(choice)
+    except ServerUnusable as error:
+        opening.wire.close()
+        raise ServerUnusable(told(str(error), target, keep="\n")) from None
     except BaseException:
         opening.wire.close()
         raise
@@ -131,7 +134,7 @@ class _Opening:
     def check_alive(self) -> None:
         death = self.alive()
         if death is not None:
-            raise ServerUnusable(redact(f"the server ended before it was ready: {death}", self.target))
+            raise ServerUnusable(f"the server ended before it was ready: {death}")
 
     def check_death_after(self, reply: Reply) -> None:
         """A connection that broke may be a crash, which the system reports a moment later."""
@@ -177,10 +180,7 @@ class _Opening:
             return Choice(api="json", path=target.path, because="--llm-json-request is given")
         if target.api != "auto":
             return self._led(look_up(target.api, target.path))
-        try:
-            return self._led(detect(target.path, target.url))
-        except ServerUnusable as error:
-            raise ServerUnusable(redact(str(error), target)) from None
+        return self._led(detect(target.path, target.url))
 
     def _led(self, detection: Detection) -> Choice:
         """Ask what the detection wants to know, until it has chosen."""
@@ -190,10 +190,14 @@ class _Opening:
                 probe = detection.send(answer) if answer is not None else next(detection)
             except StopIteration as end:
                 choice: Choice = end.value
-                self.story.asked[:] = choice.asked
+                self.story.asked[:] = map(self._clean, choice.asked)
                 return choice
             answer = self._probe(probe)
-            self.story.asked.append(Asked(str(probe), str(answer)))
+            self.story.asked.append(self._clean(Asked(str(probe), str(answer))))
+
+    def _clean(self, asked: Asked) -> Asked:
+        """A server may repeat a key, and send what a terminal obeys, wherever it names itself."""
+        return Asked(*(told(text, self.target) for text in (asked.probe, asked.answer, asked.so)))
 
     def _probe(self, probe: Probe) -> ProbeAnswer:
         """Ask; what hangs leaves most of the time that is left to the rest."""
@@ -222,7 +226,8 @@ class _Opening:
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
             self.story.tried.append(tried(asked, request, replies[-1]))
             if replies[-1].ok:
-                endpoint.because, endpoint.story = told_choice(choice, asked.api, replies), self.story
+                endpoint.because = told(told_choice(choice, asked.api, replies), target)
+                endpoint.story = self.story
                 return endpoint
             following = next_manner(manner, replies[-1], choice.fallbacks, target.stream)
             if following is None:
