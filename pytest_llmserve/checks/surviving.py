@@ -18,6 +18,7 @@ from pytest_llmserve.domain.outcome import (
     SERVER_ERROR_IN_STREAM,
     TIMED_OUT,
 )
+from pytest_llmserve.domain.printable import printable
 from pytest_llmserve.domain.survival import Answered, Neighbour, Reference, Said, Survival
 from pytest_llmserve.domain.units import BYTES_PER_MB, NS_PER_MS, mb_text, ms_text
 
@@ -272,7 +273,7 @@ def _told(answered: Answered, took_ms: float, clean: Callable[[str], str] = str)
         return f"answer: none within {ms_text(took_ms)}, {answered.error or answered.outcome}"
     kind = answered.content_type or "no Content-Type"
     text = " ".join(clean(answered.body[:_LOOKED_AT_BYTES].decode("utf-8", "replace")).split())[:200]
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    shown = printable(text)
     return f"answer: {answered.status} in {ms_text(took_ms)}, {kind}, {len(answered.body)} bytes: {shown}"
 
 

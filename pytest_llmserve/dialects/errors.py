@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.dialects.piece import UNPARSABLE, keys_of
+from pytest_llmserve.domain.printable import printable
 
 LONGEST_CHARS = 200
 LONGEST_PAGE_CHARS = 8_000
@@ -51,8 +52,7 @@ def one_line(text: str) -> str:
 
     A terminal obeys control characters, and an error is text of the server's choosing.
     """
-    line = " ".join(text.split())[: LONGEST_CHARS + 1]
-    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
+    line = printable(" ".join(text.split())[: LONGEST_CHARS + 1])
     return line if len(line) <= LONGEST_CHARS else line[: LONGEST_CHARS - 3] + "..."
 
 

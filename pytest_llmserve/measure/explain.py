@@ -32,8 +32,10 @@ def explain(wish: ServerWish, folder: Path, say: Say) -> bool:
         return False
     try:
         _say_story(story, say)
-        _say_server(opened, say)
-        _say_capabilities(opened, say)
+        for heading, texts in _server(opened):
+            say(heading, [opened.endpoint.told(text) for text in texts])
+        heading, texts = _capabilities(opened)  # after the rest is told: it takes a while
+        say(heading, [opened.endpoint.told(text) for text in texts])
     finally:
         opened.close()
     return True
@@ -46,22 +48,19 @@ def _say_story(story: Story, say: Say) -> None:
         say("first request" if number == 1 else f"request {number}", [tried.request, tried.answer])
 
 
-def _say_server(opened: OpenServer, say: Say) -> None:
+def _server(opened: OpenServer) -> list[tuple[str, Sequence[str]]]:
+    """How it is spoken to and what is watched, by headings."""
     endpoint = opened.endpoint
     model = "no model named" if endpoint.model is None else f"model {endpoint.model}"
-    say(
-        "chosen",
-        [endpoint.redact(text) for text in (f"{endpoint.api}, {model}", f"because {endpoint.because}")],
-    )
-    say("process", [opened.why if opened.pid is None else f"pid {opened.pid}, {opened.why}"])
-    say("metrics", opened.metrics_urls or [opened.metrics_missing or "none"])
-    say("log", [str(path) for path in opened.logs] or ["none known; give --llm-server-log=FILE"])
+    return [
+        ("chosen", [f"{endpoint.api}, {model}", f"because {endpoint.because}"]),
+        ("process", [opened.why if opened.pid is None else f"pid {opened.pid}, {opened.why}"]),
+        ("metrics", opened.metrics_urls or [opened.metrics_missing or "none"]),
+        ("log", [str(path) for path in opened.logs] or ["none known; give --llm-server-log=FILE"]),
+    ]
 
 
-def _say_capabilities(opened: OpenServer, say: Say) -> None:
+def _capabilities(opened: OpenServer) -> tuple[str, list[str]]:
     found = opened.endpoint.capabilities
-    texts = []
-    for name in found.__struct_fields__:
-        one = getattr(found, name)
-        texts.append(opened.endpoint.redact(f"{name}: {one.word}: {one.evidence}"))
-    say("capabilities", texts)
+    each = ((name, getattr(found, name)) for name in found.__struct_fields__)
+    return "capabilities", [f"{name}: {one.word}: {one.evidence}" for name, one in each]

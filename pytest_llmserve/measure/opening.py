@@ -185,7 +185,7 @@ class OpenServer:
         return {
             "url": ", ".join(urls_of(target)),
             "api": target.api,
-            "model": ", ".join(models_of(target)) or None,
+            "model": self.endpoint.told(", ".join(models_of(target))) or None,
             "because": self.endpoint.because,
             "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,

@@ -18,6 +18,7 @@ from pytest_llmserve.observe.metrics_page import PATH, own_page
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.guard import start_mark
 from pytest_llmserve.serve.ready import wait_ready
+from pytest_llmserve.serve.redact import told
 
 if TYPE_CHECKING:
     from pytest_llmserve.measure.opening import ServerWish
@@ -106,9 +107,10 @@ def _alike(other: Target, first: Target, *, named: bool) -> Target:
             " name the one that both have with --llm-api, or test them one by one"
         )
     if not named and other.model != first.model:
+        said = f"{other.url} serves the model {other.model}, and {first.url} {first.model}"
         raise ServerUnusable(
-            f"{other.url} serves the model {other.model}, and {first.url} {first.model}: replicas serve the"
-            " same; name one that both have with --llm-model, or test them one by one"
+            f"{told(said, first)}: replicas serve the same; name one that both have with --llm-model,"
+            " or test them one by one"
         )
     return other
 

@@ -14,6 +14,7 @@ from pytest_llmserve.domain.capabilities import Capabilities
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.outcome import Outcome
+from pytest_llmserve.domain.printable import printable
 from pytest_llmserve.domain.survival import Answered
 from pytest_llmserve.domain.target import Target
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
@@ -64,7 +65,7 @@ class Endpoint:
 
     Args:
         target: where the server is and how it speaks; its `api` is decided.
-        because: why this API was chosen, in words for people.
+        because: why this API was chosen, in words for people, without secrets.
         wire: HTTP client to take over; a new one by default.
 
     Raises:
@@ -269,6 +270,10 @@ class Endpoint:
     def redact(self, text: str) -> str:
         """The text without the secrets that this endpoint sends, or has sent of late with `headers=`."""
         return redact(text, self.target, tuple(self._keys))
+
+    def told(self, text: str) -> str:
+        """The same with U+FFFD for what cannot be printed, for a line that a terminal shows."""
+        return printable(self.redact(text))
 
     def _call(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> Call:
         return Call(self._dialect, self.target, prompt, params, limit_s(timeout))

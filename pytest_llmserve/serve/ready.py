@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.detect import (
+    Asked,
     Asking,
     Choice,
     Detection,
@@ -43,7 +44,7 @@ from pytest_llmserve.serve.opening import (
     told_choice,
     unreachable,
 )
-from pytest_llmserve.serve.redact import redact
+from pytest_llmserve.serve.redact import told
 from pytest_llmserve.serve.reply import Reply
 from pytest_llmserve.serve.story import Story, tried
 from pytest_llmserve.serve.wire import Wire
@@ -90,6 +91,9 @@ def wait_ready(
         opening.await_http()
         choice = opening.decide()
         return opening.first_request(choice)
+    except ServerUnusable as error:
+        opening.wire.close()
+        raise ServerUnusable(told(str(error), target, keep="\n")) from None
     except BaseException:
         opening.wire.close()
         raise
@@ -131,7 +135,7 @@ class _Opening:
     def check_alive(self) -> None:
         death = self.alive()
         if death is not None:
-            raise ServerUnusable(redact(f"the server ended before it was ready: {death}", self.target))
+            raise ServerUnusable(f"the server ended before it was ready: {death}")
 
     def check_death_after(self, reply: Reply) -> None:
         """A connection that broke may be a crash, which the system reports a moment later."""
@@ -179,10 +183,7 @@ class _Opening:
             return self._led(look_up(target.api, target.path, asking := Asking()), asking)
         base = "http://127.0.0.1:{port}" if self.started else target.url.removesuffix(target.path)
         asking = Asking()
-        try:
-            return self._led(detect(target.path, target.url, asking, base), asking)
-        except ServerUnusable as error:
-            raise ServerUnusable(redact(str(error), target)) from None
+        return self._led(detect(target.path, target.url, asking, base), asking)
 
     def _led(self, detection: Detection, asking: Asking) -> Choice:
         """Ask what the detection wants to know, until it has chosen."""
@@ -194,9 +195,11 @@ class _Opening:
             choice: Choice = end.value
             return choice
         finally:
-            self.story.asked[:] = [
-                msgspec.structs.replace(asked, so=redact(asked.so, self.target)) for asked in asking.asked
-            ]
+            self.story.asked[:] = map(self._clean, asking.asked)
+
+    def _clean(self, asked: Asked) -> Asked:
+        """A server may repeat a key, and send what a terminal obeys, wherever it names itself."""
+        return Asked(*(told(text, self.target) for text in (asked.probe, asked.answer, asked.so)))
 
     def _probe(self, probe: Probe) -> ProbeAnswer:
         """Ask; what hangs leaves most of the time that is left to the rest."""
@@ -228,7 +231,8 @@ class _Opening:
             replies.append(endpoint.generate(FIRST_PROMPT, timeout=limit_s, **manner.params))
             self.story.tried.append(tried(asked, request, replies[-1]))
             if replies[-1].ok:
-                endpoint.because, endpoint.story = told_choice(choice, asked, replies), self.story
+                endpoint.because = told(told_choice(choice, asked, replies), target)
+                endpoint.story = self.story
                 return endpoint
             following = next_manner(manner, replies[-1], choice.fallbacks, target.stream, choice.other_paths)
             if following is None:

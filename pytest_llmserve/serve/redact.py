@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from pytest_llmserve.domain.printable import printable
 from pytest_llmserve.domain.target import Target
 
 Headers = tuple[tuple[str, str], ...]
@@ -66,6 +67,11 @@ def redact(text: str, target: Target, headers: Iterable[tuple[str, str]] = ()) -
     for secret in secrets(target, headers):
         text = _without_cut_ends(text.replace(secret, HIDDEN), secret)
     return text
+
+
+def told(text: str, target: Target, headers: Iterable[tuple[str, str]] = (), keep: str = "") -> str:
+    """The text without secrets, and with U+FFFD for what cannot be printed and is not to be kept."""
+    return printable(redact(text, target, headers), keep)
 
 
 def _without_cut_ends(text: str, secret: str) -> str:

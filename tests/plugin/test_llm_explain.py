@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -45,8 +46,6 @@ def test_it_explains_and_runs_no_test(suite, talkative):
 
 def test_a_server_that_cannot_be_used_is_explained_too(suite, serving):
     """What was asked, then why: exit 1. Without a server, or with a wrong option: a usage error."""
-    from http.server import BaseHTTPRequestHandler
-
     with serving(type("Web", (BaseHTTPRequestHandler,), {"log_message": lambda *_: None})) as server:
         result = suite.in_process(*LOOPS, "--llm-explain", f"--llm-endpoint={server.url}")
         url = server.url
@@ -60,6 +59,47 @@ def test_a_server_that_cannot_be_used_is_explained_too(suite, serving):
     assert nothing.errlines[0].startswith("ERROR: no model server to test: give --llm-endpoint=URL")
     wrong = suite.in_process(*LOOPS, "--llm-explain", f"--llm-endpoint={url}", "--llm-api=jsn")
     assert (wrong.ret, wrong.outlines) == (4, [])
+
+
+def test_a_server_that_repeats_the_key_is_explained_without(suite, serving):
+    """Nor does a terminal get what it would obey: in the explanation, in a run's line and in its summary."""
+    key = "sk-12345678"
+    listing = json.dumps({"object": "list", "data": [{"id": f"m {key}\x1b[31m"}]}).encode()
+    answer = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
+
+    class Leaky(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.say(200 if self.path == "/v1/models" else 404, listing)
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.say(200, answer)
+
+        def say(self, status, body):
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with serving(Leaky) as server:
+        options = (f"--llm-endpoint={server.url}", f"--llm-header=X-Api-Key: {key}")
+        result = suite.in_process(*LOOPS, "--llm-explain", *options)
+        run = suite("def test_it(llm_endpoint):\n    pass", *options, "-s")
+    assert (result.ret, run.exit) == (0, 0), run.text
+    text = " ".join(line.strip() for line in result.outlines)
+    assert "application/json: lists model m ***\ufffd[31m" in text
+    assert (
+        "chosen openai-chat, model m ***\ufffd[31m because GET /v1/models lists model m ***\ufffd[31m;"
+        in text
+    )
+    assert f"llmserve: {server.url}: openai-chat, model m ***\ufffd[31m, because " in run.text
+    for told in (*result.outlines, *run.result.outlines, run.report.read_text()):
+        assert key not in told
+        assert "\x1b[31m" not in told
 
 
 def test_the_choice_stands_in_the_summary_and_capabilities_where_asked_for(suite, talkative):

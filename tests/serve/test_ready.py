@@ -105,6 +105,23 @@ def test_healthy_server_is_understood_by_itself(opened):
     ]
 
 
+def test_a_server_that_repeats_the_key_or_a_terminals_orders_is_told_without(scripted):
+    """In what is asked, why it is chosen, why it cannot be used; the model is asked for as it is."""
+    key, models = "sk-12345678", ["m \x1b[31mBearer sk-12345678"]
+    server = scripted(lambda asked, connection: openai(models, chat=good)(asked, connection))
+    target = url_target(server, headers=(("Authorization", f"Bearer {key}"),))
+    story = Story()
+    endpoint = wait_ready(target, limit_ns=10 * NS_PER_S, story=story)
+    endpoint.close()
+    assert endpoint.model == models[0]
+    assert endpoint.because.startswith("GET /v1/models lists model m \ufffd[31m***; a one-line prompt")
+    assert story.asked[0].so == "lists model m \ufffd[31m***"
+    models.append("other")
+    assert failure(target) == (
+        f"{server.url} serves several models: m \ufffd[31m***, other; choose one with --llm-model NAME"
+    )
+
+
 @pytest.mark.parametrize(
     ("refused", "stream", "stream_usage"),
     [("stream_options", True, False), ("stream", False, False), (None, True, True)],
