@@ -15,9 +15,9 @@ import msgspec
 
 from pytest_llmserve.dialects.decoding import AnswerDecoder, ErrorDecoder
 from pytest_llmserve.dialects.encoding import json_body, json_headers, merged, prompt_text
-from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
 from pytest_llmserve.dialects.growing import Growing
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, keys_of, parse_json, read_lines, unread
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, read_lines, unread
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Decoded, Decoder, Ending, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.outcome import OK
@@ -131,7 +131,7 @@ class KServeReader:
         ended, text, finish = answer.done is True, _first(answer.text_output), _first(answer.finish_reason)
         self._marks_its_end = self._marks_its_end or answer.done is not None or finish is not None
         if text is None and not ended:
-            return Piece(missed=f"no answer at text_output: the server sent {keys_of(parse_json(data))}")
+            return piece_without("text_output", parse_json(data))
         finish = None if finish == _GOES_ON else finish
         return Piece(text or "", bool(text), finish, ended, _first(answer.num_output_tokens))
 

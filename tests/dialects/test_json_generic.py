@@ -124,7 +124,6 @@ def test_the_answer_is_found_at_every_usual_place(path: str, decode: Decode) -> 
         ('{"label": true}', "label", "true"),
         ('{"response": "no", "mine": "yes"}', "mine", "yes"),
         ('{"response": "yes", "error": ""}', None, "yes"),
-        ('{"response": "yes", "error": "a warning"}', None, "yes"),
     ],
 )
 def test_the_answer_is_taken_as_text(body: str, path: str | None, text: str, decode: Decode) -> None:
@@ -295,6 +294,12 @@ def test_without_a_system_prompt_its_place_is_empty(make_target: Any) -> None:
         ('["a", "b"]', None, "a"),
         ('{"text": "", "token": 5, "output": ["x"]}', None, "x"),
         ('{"response": "yes", "detail": "cached", "success": true}', None, "yes"),
+        ('{"response": "yes", "errors": [{"offset": 3, "message": "a comma"}]}', None, "yes"),
+        ('{"label": "error", "score": 0.9}', None, "error"),
+        ('{"error": "b"}', "error", "b"),
+        ('{"status": "failed"}', "status", "failed"),
+        ('{"type": "error"}', "type", "error"),
+        ('{"exception": {"name": "KeyError"}}', "exception.name", "KeyError"),
     ],
 )
 def test_answers_of_other_shapes_are_taken_too(
@@ -302,6 +307,55 @@ def test_answers_of_other_shapes_are_taken_too(
 ) -> None:
     decoded = decode("json", body.encode(), content_type=JSON, json_answer=path)
     assert (decoded.outcome, decoded.text) == ("ok", text)
+
+
+NO_ERROR = [
+    *('"error": null', '"error": ""', '"error": {}', '"error": false', '"error": "None"', '"error": 0.03'),
+    *('"error": {"code": 0, "message": ""}', '"errors": []', '"exception": null', '"error_message": " "'),
+    *(
+        '"detail": "cached"',
+        '"status": "ok"',
+        '"status": "completed"',
+        '"type": "message"',
+        '"object": "text"',
+    ),
+    *('"success": true', '"success": null', '"message": "done"'),
+]
+
+
+@pytest.mark.parametrize("field", NO_ERROR)
+def test_what_is_no_error_beside_an_answer(field: str, decode: Decode) -> None:
+    """Servers write the field all the same where nothing is wrong; in a body and in the last line."""
+    body = f'{{"text": "b", {field}}}'.encode()
+    assert decode("json", body, content_type=JSON).outcome == "ok"
+    decoded = decode("json", [b'{"text": "a"}\n', body], content_type=LINES)
+    assert (decoded.outcome, decoded.text) == ("ok", "ab")
+
+
+@pytest.mark.parametrize(
+    ("last", "error"),
+    [
+        ({"error": "OOM", "text": "worker crashed", "done": True}, "OOM"),
+        ({"error": True, "text": "x", "message": "OOM"}, "OOM"),
+        ({"error_message": "OOM", "text": "x"}, "OOM"),
+        ({"success": False, "result": "not loaded"}, '{"success": false, "result": "not loaded"}'),
+        ({"status": "error", "text": "x", "msg": "OOM"}, "OOM"),
+        ({"type": "error", "message": "OOM"}, "OOM"),
+        ({"type": "error", "text": "OOM"}, '{"text": "OOM"}'),
+        ({"object": "error", "message": "OOM", "code": 500}, "OOM"),
+        ({"errors": [{"message": "OOM"}]}, "OOM"),
+        ({"exception": "RuntimeError"}, "RuntimeError"),
+        ({"detail": "OOM"}, "OOM"),
+    ],
+)
+def test_an_error_is_one_whatever_stands_beside_it(last: Any, error: str, decode: Decode) -> None:
+    """Behind tokens too, and its text is no part of the answer."""
+    end = json.dumps(last).encode()
+    decoded = decode("json", [b'{"text": "a"}\n', end], content_type=LINES)
+    assert (decoded.outcome, decoded.error, decoded.text) == ("server_error_in_stream", error, "a")
+    body = decode("json", end, content_type=JSON)
+    assert (body.outcome, body.error, body.text) == ("server_error_in_stream", error, "")
+    assert decode("json", end, content_type=JSON, json_answer="mine").error == error
 
 
 @pytest.mark.parametrize(
