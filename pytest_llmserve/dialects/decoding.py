@@ -147,7 +147,11 @@ class AnswerDecoder:
         tally.needs_end_mark = self._reader.needs_end_mark
         if tally.streamed and tally.began and not tally.frames and tally.missed is None:
             tally.missed = "empty answer: an event stream without any event"
-        return tally.decoded(ending)
+        return self._judged(ending)
+
+    def _judged(self, ending: Ending) -> Decoded:
+        """The whole answer, all of it taken."""
+        return self._tally.decoded(ending)
 
     def _refuse(self, sentence: str) -> None:
         """Keep the first fault and read no further."""

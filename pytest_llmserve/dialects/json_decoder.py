@@ -8,30 +8,27 @@ from typing import Protocol
 
 import msgspec
 
-from pytest_llmserve.dialects.decoding import AnswerDecoder, header
+from pytest_llmserve.dialects.decoding import header
 from pytest_llmserve.dialects.framing import EVENTS, LINES, WHOLE, is_json, media_type, sniff
-from pytest_llmserve.dialects.growing import Growing
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, Reader
+from pytest_llmserve.dialects.growing import GrowingDecoder, GrowingReader
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece
 from pytest_llmserve.domain.exchange import Decoded, Ending
-from pytest_llmserve.domain.outcome import OK
 
 _TEXT_TYPES = ("text/plain", "text/markdown", "")
 _MOST_BLANKS = 64  # kept before a text; some servers send blanks while they think
 
 
-class JsonAnswerReader(Reader, Protocol):
+class JsonAnswerReader(GrowingReader, Protocol):
     """The reader of the `json` dialect.
 
     Attributes:
         takes_text: the answer may be plain text: no place in JSON was named for it.
-        growing: turns texts that each hold all so far into increments.
     """
 
     takes_text: bool
-    growing: Growing
 
 
-class JsonDecoder(AnswerDecoder):
+class JsonDecoder(GrowingDecoder):
     """As `AnswerDecoder`, and knows two more forms by what is sent.
 
     Plain text, by its Content-Type or for want of one: each piece of a body without Content-Length is a
@@ -42,7 +39,6 @@ class JsonDecoder(AnswerDecoder):
     def __init__(self, reader: JsonAnswerReader, status: int, headers: Sequence[tuple[str, str]]) -> None:
         super().__init__(reader, status, headers)
         media = media_type(self._content_type)
-        self._growing = reader.growing
         self._may_be_text = reader.takes_text and media in _TEXT_TYPES
         self._sized = bool(header(headers, "content-length"))
         self._utf8: codecs.IncrementalDecoder | None = None
@@ -58,10 +54,7 @@ class JsonDecoder(AnswerDecoder):
             self._settle(WHOLE)
         if self._utf8 is not None and not self._deaf:
             self._end_text(self._utf8)
-        decoded = super().finish(ending)
-        if decoded.outcome != OK:
-            return decoded
-        return msgspec.structs.replace(decoded, text=decoded.text + self._growing.held)
+        return super().finish(ending)
 
     def _recognise(self, stamp_ns: int, data: bytes) -> str:
         """Hold bytes back until they show which form the body has."""
