@@ -428,6 +428,61 @@ def test_what_plain_text_cannot_be(
     assert (decoded.outcome, decoded.error) == (outcome, error)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"id: 5\nis the answer",
+        b":) hello",
+        b"data: is plural\nof datum",
+        b"{x} is a set",
+        b"{ }x",
+        b'{"name": "Bob"}',
+        b'{"name": "Bob"}\nis JSON',
+        b'{"name":\n"Bob"} is JSON',
+        b'{"name": ',
+    ],
+)
+def test_text_that_begins_like_another_form_is_text(body: bytes, decode: Decode) -> None:
+    """Called text, it is so as soon as it has that form no more; each piece at its stamp."""
+    for cut in range(1, len(body)):
+        decoded = decode("json", [body[:cut], body[cut:]], content_type=TEXT)
+        assert (decoded.outcome, decoded.text) == ("ok", body.decode()), cut
+    assert decode("json", [body, b" a", b" b"], content_type=TEXT).token_ns == (1000, 1001, 1002)
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "text"),
+    [
+        (b'{"text": "a"}', "ok", "a"),
+        (b'{"text": "a"}\n{"text": "b"}\n', "ok", "ab"),
+        (b'{\n"text": "a"\n}', "ok", "a"),
+        (b'data: {"text": "a"}\n\ndata: {"text": "b"}\n\n', "ok", "ab"),
+        (b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n", "ok", "ab"),
+        (b": ping\n\n", "malformed", ""),
+        (b'{"error": "OOM"}', "server_error_in_stream", ""),
+    ],
+)
+def test_what_is_called_text_and_has_another_form_is_that(
+    body: bytes, outcome: str, text: str, decode: Decode
+) -> None:
+    for pieces in ([body], [body[k : k + 1] for k in range(len(body))]):
+        decoded = decode("json", pieces, content_type=TEXT)
+        assert (decoded.outcome, decoded.text) == (outcome, text)
+
+
+@pytest.mark.parametrize("body", [b"\n<!DOCTYPE html><title>Bad gateway</title>", b"<html><p>Bad gateway"])
+def test_a_page_without_a_type_is_no_answer(body: bytes, decode: Decode) -> None:
+    """Called text it is one: somebody may have asked for a page."""
+    for cut in range(len(body)):
+        decoded = decode("json", [body[:cut], body[cut:]], content_type=None)
+        assert (decoded.outcome, decoded.error) == (
+            "malformed",
+            f"neither an event stream nor JSON (no Content-Type): {body.strip().decode()!r}",
+        )
+    assert decode("json", body, content_type=TEXT).outcome == "ok"
+    assert decode("json", [b"<", b"htm"], content_type=None).text == "<htm"
+
+
 def test_text_is_no_answer_where_a_place_in_json_was_named(decode: Decode) -> None:
     decoded = decode("json", b"hello", content_type=TEXT, json_answer="label")
     assert (decoded.outcome, decoded.error) == (
