@@ -180,7 +180,11 @@ class Wire:
             await self._once(exchange, exchange.request, exchange.sink, headers)
             return
         first = Kept()
-        await self._once(exchange, exchange.request, first, headers)
+        try:
+            await self._once(exchange, exchange.request, first, headers)
+        except BaseException:  # broken off: what had come, its status above all, is the answer's
+            first.replay(exchange.sink)
+            raise
         following = exchange.next_request(exchange.status or 0, first.body)
         if following is None:
             first.replay(exchange.sink)
