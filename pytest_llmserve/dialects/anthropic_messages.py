@@ -13,10 +13,10 @@ import msgspec
 
 from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import content_text, json_body, json_headers, messages
-from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
 from pytest_llmserve.dialects.openai import endpoint_path
-from pytest_llmserve.dialects.piece import Piece, keys_of, parse_json
-from pytest_llmserve.dialects.typed_events import TypedReader
+from pytest_llmserve.dialects.piece import Piece, parse_json
+from pytest_llmserve.dialects.typed_events import TypedEvent, TypedReader
 from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 
@@ -49,10 +49,9 @@ class Part(msgspec.Struct, gc=False):
         return bool(self.text or self.thinking or self.partial_json) or self.type in _CALLS
 
 
-class Event(msgspec.Struct, gc=False):
+class Event(TypedEvent, gc=False):
     """An event's data: the fields that are looked at."""
 
-    type: str = ""
     delta: Part | None = None
     content_block: Part | None = None
     usage: Usage | None = None
@@ -135,7 +134,7 @@ class MessagesReader(TypedReader[Event, Message]):
         if body.error:
             return Piece(error=sentence_from_json(body.error))
         if body.content is None:
-            return Piece(missed=f"no answer at content: the server sent {keys_of(parse_json(data))}")
+            return piece_without("content", parse_json(data))
         return Piece(
             text="".join([part.text for part in body.content if part.text]),
             token=any(part.speaks() for part in body.content),

@@ -7,11 +7,13 @@ from functools import partial
 
 from pytest_llmserve.dialects.errors import one_line, sentence_from_body
 from pytest_llmserve.dialects.framing import (
+    WHOLE,
     Framing,
     LineSplitter,
     declared,
     framing,
     is_json,
+    lines_or_whole,
     sniff,
     whole_lines,
 )
@@ -48,7 +50,11 @@ def make_decoder(reader: Reader, status: int, headers: Sequence[tuple[str, str]]
 
 
 class AnswerDecoder:
-    """Decodes the body of an answer that is not an error. Lives as long as that answer."""
+    """Decodes the body of an answer that is not an error. Lives as long as that answer.
+
+    JSON lines that are called JSON are known when a second line begins behind a whole first one; their
+    stamps are those of their bytes all the same.
+    """
 
     def __init__(self, reader: Reader, status: int, headers: Sequence[tuple[str, str]]) -> None:
         self._reader = reader
@@ -59,6 +65,7 @@ class AnswerDecoder:
         self._unpacker: Unpacker | None = None
         self._framing: Framing | None = None
         self._head = b""
+        self._held: list[tuple[int, bytes]] = []
         self._last_ns = 0
         self._deaf = False
         if 300 <= status < 400:
@@ -134,6 +141,8 @@ class AnswerDecoder:
     def finish(self, ending: Ending) -> Decoded:
         """Say what the answer was. Called once, after the last `feed`."""
         tally = self._tally
+        if self._held:
+            self._settle(self._form_of_all())
         if self._framing is None and self._head and not self._deaf:
             self._leave_unrecognised(ending)
         if self._unpacker is not None and tally.began and not self._deaf:
@@ -147,7 +156,11 @@ class AnswerDecoder:
         tally.needs_end_mark = self._reader.needs_end_mark
         if tally.streamed and tally.began and not tally.frames and tally.missed is None:
             tally.missed = "empty answer: an event stream without any event"
-        return tally.decoded(ending)
+        return self._judged(ending)
+
+    def _judged(self, ending: Ending) -> Decoded:
+        """The whole answer, all of it taken."""
+        return self._tally.decoded(ending)
 
     def _refuse(self, sentence: str) -> None:
         """Keep the first fault and read no further."""
@@ -161,6 +174,8 @@ class AnswerDecoder:
 
     def _recognise(self, stamp_ns: int, data: bytes) -> str:
         """Hold bytes back until they show which form the body has."""
+        if self._held:
+            return self._hold(stamp_ns, data)
         # Blanks before the body are a keep-alive of some servers: kept, they would pile up.
         self._head = (self._head + data).lstrip()
         kind = sniff(self._head, is_json(self._content_type))
@@ -170,9 +185,39 @@ class AnswerDecoder:
             if len(self._head) >= 4 * SHOWN_CHARS:  # enough to show them, whatever the alphabet
                 self._refuse(self._unknown_form())
             return ""
-        frames = self._frame_as(kind).feed(self._head)
-        self._head = b""
+        head, self._head = self._head, b""
+        if kind == WHOLE and self._reader.takes_lines and head[:1] == b"{":
+            return self._hold(stamp_ns, head)
+        frames = self._frame_as(kind).feed(head)
         return "".join([self._take(stamp_ns, name, event) for name, event in frames])
+
+    def _hold(self, stamp_ns: int, data: bytes) -> str:
+        """Keep pieces, each with its stamp, until it shows which of two forms they have."""
+        self._held.append((stamp_ns, data))
+        # Only a line end, or what comes behind one, can tell.
+        if b"\n" not in data and b"\n" not in self._held[-2:][0][1]:
+            return ""
+        kind = self._form(self._held_bytes())
+        return "" if kind is None else self._settle(kind)
+
+    def _held_bytes(self) -> bytes:
+        return b"".join([piece for _, piece in self._held])
+
+    def _form(self, head: bytes) -> str | None:
+        """The form of what is held; None while that cannot be known."""
+        return lines_or_whole(head)
+
+    def _form_of_all(self) -> str:
+        """The form of what is held at the end of the body, where nothing else has shown."""
+        return WHOLE
+
+    def _settle(self, kind: str) -> str:
+        """Read what was held in that form."""
+        held, self._held = self._held, []
+        made = self._frame_as(kind)
+        return "".join(
+            [self._take(stamp_ns, *frame) for stamp_ns, piece in held for frame in made.feed(piece)]
+        )
 
     def _leave_unrecognised(self, ending: Ending) -> None:
         # A beginning too short to tell is the fault of a cut, if there was one.

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
+from pytest_llmserve.dialects.piece import UNPARSABLE
 from pytest_llmserve.dialects.sse import EventSplitter, Frame
 
 EVENTS = "events"
 LINES = "lines"
 WHOLE = "whole"
+TEXT = "text"
+"""Plain text, which has no framing."""
 
 _LINE_TYPES = {
     "application/x-ndjson",
@@ -21,6 +26,8 @@ _LINE_TYPES = {
     "application/json-lines",
     "application/stream+json",
 }
+_BOM = b"\xef\xbb\xbf"
+_PAGE_STARTS = (b"<!doctype html", b"<html")
 _EVENT_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
@@ -93,7 +100,7 @@ class WholeBody:
 
     def close(self) -> Frame | None:
         """The whole body, or None when it is blank."""
-        body = b"".join(self._pieces).removeprefix(b"\xef\xbb\xbf")
+        body = b"".join(self._pieces).removeprefix(_BOM)
         return (b"", body) if body.strip() else None
 
 
@@ -137,11 +144,69 @@ def sniff(head: bytes, json_declared: bool) -> str | None:
     Returns:
         A kind, "" when it is none we know, or None when more bytes are needed.
     """
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not start or b"\xef\xbb\xbf".startswith(start):
+    start = head.removeprefix(_BOM).lstrip()
+    if not start or _BOM.startswith(start):
         return None
     if start.startswith(_EVENT_STARTS):
         return EVENTS
     if any(begin.startswith(start) for begin in _EVENT_STARTS):
         return None
     return WHOLE if json_declared or start[:1] in (b"{", b"[", b'"') else ""
+
+
+def lines_or_whole(head: bytes) -> str | None:
+    """What a body is that begins with "{": LINES, WHOLE, or None while that cannot be known."""
+    first, end, rest = head.partition(b"\n")
+    if not end:
+        return None
+    try:
+        msgspec.json.decode(first)
+    except UNPARSABLE:
+        return WHOLE
+    return LINES if rest.strip() else None
+
+
+def lines_or_text(head: bytes) -> str | None:
+    """What a body is that begins with "{" and is called text: LINES, TEXT, or None while it may be WHOLE."""
+    if lines_or_whole(head) != LINES:
+        return None
+    return LINES if head.partition(b"\n")[2].lstrip()[:1] == b"{" else TEXT
+
+
+def events_or_text(head: bytes, over: bool = False) -> str | None:
+    """What a body is that begins like events and may be text: EVENTS, TEXT, or None while it may be both.
+
+    Events have one of their fields, or a comment, on each line; text seldom has for more than one.
+
+    Args:
+        head: its beginning.
+        over: that is all of it.
+    """
+    text = head.removeprefix(_BOM).lstrip().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    said = False
+    *lines, rest = text.split(b"\n")
+    for line in (*lines, rest) if over else lines:
+        if line[:5] == b"data:" and line[5:].lstrip()[:1] == b"{":
+            return EVENTS
+        if line and not line.startswith(_EVENT_STARTS):
+            return TEXT
+        said = said or line.startswith((b"data:", b":"))
+        if not line and said:
+            return EVENTS
+    if not over:
+        return None
+    return EVENTS if text.startswith(b"data:") or b"\ndata:" in text else TEXT
+
+
+def no_object(head: bytes) -> bool:
+    """True for what begins with "{" and is no JSON."""
+    inside = head[1:].lstrip()[:1]
+    return inside not in (b"", b'"', b"}")
+
+
+def may_be_page(head: bytes) -> bool | None:
+    """True for an HTML page by its first bytes, None when more bytes are needed."""
+    start = head.removeprefix(_BOM).lstrip().lower()
+    if start.startswith(_PAGE_STARTS):
+        return True
+    return None if any(begin.startswith(start) for begin in _PAGE_STARTS) else False

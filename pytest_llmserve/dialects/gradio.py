@@ -17,7 +17,7 @@ import msgspec
 
 from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import json_body, json_headers
-from pytest_llmserve.dialects.errors import NO_REASON, sentence_from_body, sentence_from_json
+from pytest_llmserve.dialects.errors import NO_REASON, reported, sentence_from_body
 from pytest_llmserve.dialects.gradio_app import GradioFunction, functions
 from pytest_llmserve.dialects.gradio_text import said, said_elsewhere
 from pytest_llmserve.dialects.json_generic import at, filled, template
@@ -114,19 +114,24 @@ class GradioReader:
             return Piece(error=_reason(data))
         if not data.strip():  # nothing, or an event that was cut before its data
             return Piece()
-        if name == b"complete":
-            piece = self._whole({"data": parse_json(data)})
-            piece.ended = True
-            return piece
+        if name not in (b"complete", b"generating"):
+            return Piece()  # a heartbeat, or what later versions may tell beside the answer
+        outputs = parse_json(data)
+        error = reported(outputs, answer_path=self._path.removeprefix("data."))
+        if error is not None:
+            return Piece(error=_told(error))
         if name == b"generating":
-            return self._grown((self._said({"data": parse_json(data)}) or self._text).rstrip(_CURSORS))
-        return Piece()  # a heartbeat, or what later versions may tell beside the answer
+            return self._grown((self._said({"data": outputs}) or self._text).rstrip(_CURSORS))
+        piece = self._whole({"data": outputs})
+        piece.ended = True
+        return piece
 
     def event(self, data: bytes) -> Piece:
         """Read an event without a name, which can only be an error. Raises Unreadable."""
         value = parse_json(data)
-        if isinstance(value, dict) and value.get("error"):
-            return Piece(error=sentence_from_json(value))
+        error = reported(value)
+        if error is not None:
+            return Piece(error=error)
         raise Unreadable(f"no name, where Gradio has generating, complete or error: {shown(data)}")
 
     def events(self, lines: bytes) -> list[str | Piece] | None:  # noqa: ARG002
@@ -141,6 +146,9 @@ class GradioReader:
             raise Unreadable(_not_fetched(event_id))
         if isinstance(value, dict) and "error" in value and "data" not in value:
             return Piece(error=_reason(msgspec.json.encode(value)))
+        error = reported(value, answered=True, answer_path=self._path)
+        if error is not None:
+            return Piece(error=_told(error))
         piece = self._whole(value)
         if isinstance(value, dict) and value.get("is_generating") is True:
             piece.torn = _FIRST_PART
@@ -199,7 +207,10 @@ def _not_fetched(event_id: Any) -> str:
 
 def _reason(data: bytes) -> str:
     """The sentence of an error; Gradio keeps back that of most exceptions."""
-    sentence = NO_REASON if _says_null(data) else sentence_from_body(data)
+    return _told(NO_REASON if _says_null(data) else sentence_from_body(data))
+
+
+def _told(sentence: str) -> str:
     return _KEPT_BACK if sentence == NO_REASON else sentence
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_llmserve.dialects.decoding import ErrorDecoder
 from pytest_llmserve.dialects.encoding import content_text, json_body, json_headers, messages, prompt_text
-from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.errors import reported
 from pytest_llmserve.dialects.growing import Growing
 from pytest_llmserve.dialects.json_decoder import JsonDecoder
 from pytest_llmserve.dialects.piece import Piece, Unreadable, keys_of, not_json, parse_json
@@ -56,7 +56,6 @@ _FINISH_PATHS = ("finish_reason", "done_reason", "choices.0.finish_reason", "det
 _HOLE = re.compile(r"\{(prompt|model|system)\}")
 _LIST_STARTS = (b"[{", b"[[", b'["')
 _SYSTEM = ("system", "developer")
-_ERROR_WORDS = ("error", "failed", "failure")
 
 
 class GenericJson(OneStep):
@@ -123,7 +122,8 @@ class JsonReader:
         path = self._asked or self._found
         if path is None:
             path = self._found = _first_text(value, EVENT_PATHS)
-        piece = self._piece(value, self._bare(value) or _text_at(value, path))
+        text = self._bare(value) or _text_at(value, path)
+        piece = self._piece(value, text, answered=text is not None)
         if isinstance(value, dict):
             piece.ended = value.get("done") is True
             self._marks_its_end = self._marks_its_end or _has_end_field(value)
@@ -170,12 +170,13 @@ class JsonReader:
         if bare is not None:
             return Piece(bare, bool(bare))
         path = self._asked or _first_text(value, ANSWER_PATHS) or _first_number(value, ANSWER_PATHS)
-        return self._piece(value, _text_at(value, path))
+        text = _text_at(value, path)
+        return self._piece(value, text, answered=bool(text))
 
-    def _piece(self, value: Any, text: str | None) -> Piece:
-        error = None if text else _error_in(value)
-        if error:
-            return Piece(error=sentence_from_json(error))
+    def _piece(self, value: Any, text: str | None, *, answered: bool) -> Piece:
+        error = reported(value, answered=answered, answer_path=self._asked)
+        if error is not None:
+            return Piece(error=error)
         return Piece(
             text=text or "",
             token=bool(text),
@@ -258,15 +259,6 @@ def _first_number(value: Any, paths: Sequence[str]) -> str | None:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
-
-
-def _error_in(value: Any) -> Any:
-    """What a body without an answer says is wrong, as servers do that never send another status than 200."""
-    if not isinstance(value, dict):
-        return None
-    told = value.get("error") or value.get("detail")
-    failed = value.get("success") is False or value.get("status") in _ERROR_WORDS
-    return told or (value if failed else None)
 
 
 def _has_end_field(value: dict[str, Any]) -> bool:

@@ -13,14 +13,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from pytest_llmserve.dialects.decoding import AnswerDecoder, ErrorDecoder
+from pytest_llmserve.dialects.decoding import ErrorDecoder
 from pytest_llmserve.dialects.encoding import json_body, json_headers, merged, prompt_text
-from pytest_llmserve.dialects.errors import sentence_from_json
-from pytest_llmserve.dialects.growing import Growing
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, keys_of, parse_json, read_lines, unread
+from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
+from pytest_llmserve.dialects.growing import Growing, GrowingDecoder
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, read_lines, unread
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.exchange import Decoded, Decoder, Ending, HttpRequest, OneStep, Prompt
-from pytest_llmserve.domain.outcome import OK
+from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 
 _MODEL = re.compile(r"(?P<model>.*/v2/models/[^/]+(?:/versions/[^/]+)?)(?:/generate(?:_stream)?)?")
@@ -76,7 +75,7 @@ class KServe(OneStep):
         """Return a decoder for an answer with this status and these headers (names in lower case)."""
         if status >= 400:
             return ErrorDecoder(status, headers)
-        return KServeDecoder(KServeReader(), status, headers)
+        return GrowingDecoder(KServeReader(), status, headers)
 
 
 def _path(target: Target) -> str:
@@ -131,7 +130,7 @@ class KServeReader:
         ended, text, finish = answer.done is True, _first(answer.text_output), _first(answer.finish_reason)
         self._marks_its_end = self._marks_its_end or answer.done is not None or finish is not None
         if text is None and not ended:
-            return Piece(missed=f"no answer at text_output: the server sent {keys_of(parse_json(data))}")
+            return piece_without("text_output", parse_json(data))
         finish = None if finish == _GOES_ON else finish
         return Piece(text or "", bool(text), finish, ended, _first(answer.num_output_tokens))
 
@@ -157,21 +156,6 @@ class KServeReader:
             return self._settled(piece)
         text, token = self.growing.add(piece)
         return text or Piece(token=token)
-
-
-class KServeDecoder(AnswerDecoder):
-    """Gives text out that the reader held back to the end."""
-
-    def __init__(self, reader: KServeReader, status: int, headers: Sequence[tuple[str, str]]) -> None:
-        super().__init__(reader, status, headers)
-        self._growing = reader.growing
-
-    def finish(self, ending: Ending) -> Decoded:
-        """Say what the answer was. Called once, after the last `feed`."""
-        decoded = super().finish(ending)
-        if decoded.outcome != OK:  # of an answer that broke off nobody knows what the last piece meant
-            return decoded
-        return msgspec.structs.replace(decoded, text=decoded.text + self._growing.held)
 
 
 def _first(value: Any) -> Any:

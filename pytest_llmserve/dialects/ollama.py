@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.dialects.encoding import json_body, json_headers, path_to
-from pytest_llmserve.dialects.errors import sentence_from_json
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, keys_of, parse_json, read_lines, unread
+from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, read_lines, unread
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
@@ -81,8 +81,7 @@ class LinesReader:
         if answer.error is not None and (answer.error or not answer.done):
             return Piece(error=sentence_from_json(answer.error))
         if answer.response is None and answer.message is None and answer.done is None:
-            keys = keys_of(parse_json(data))
-            return Piece(missed=f"no answer at response or message: the server sent {keys}")
+            return piece_without("response or message", parse_json(data))
         message = answer.message or Message()
         text = answer.response or message.content or ""
         return Piece(

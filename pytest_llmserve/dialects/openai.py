@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.dialects.encoding import json_body, json_headers
-from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.errors import reported
 from pytest_llmserve.dialects.piece import Piece, keys_of, parse_json
 from pytest_llmserve.domain.exchange import HttpRequest
 from pytest_llmserve.domain.target import Target
@@ -72,18 +72,16 @@ def openai_request(
 
 
 def event_without_choices(data: bytes, usage: Usage | None) -> Piece:
-    """The chunk of usage, or an error of the older shape; what else has no choices says nothing."""
+    """The chunk of usage, or an error of another shape; what else has no choices says nothing."""
     if usage is not None:
         return Piece(output_tokens=usage.completion_tokens)
     return Piece(error=without_choices(data).error)
 
 
 def without_choices(data: bytes) -> Piece:
-    """A body that has no choices: an error of the older shape, or no answer.
-
-    The older shape, {"object": "error", "message": "..."}, is that of FastChat and of older vLLM.
-    """
+    """A body that has no choices: an error of another shape, such as {"object": "error"}, or no answer."""
     value = parse_json(data)
-    if isinstance(value, dict) and value.get("object") == "error":
-        return Piece(error=sentence_from_json(value))
+    error = reported(value)
+    if error is not None:
+        return Piece(error=error)
     return Piece(missed=f"no answer at choices: the server sent {keys_of(value)}")

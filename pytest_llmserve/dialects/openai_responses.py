@@ -13,10 +13,10 @@ import msgspec
 
 from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import content_text
-from pytest_llmserve.dialects.errors import sentence_from_json
+from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
 from pytest_llmserve.dialects.openai import RESPONSES, openai_request
-from pytest_llmserve.dialects.piece import Piece, keys_of, parse_json
-from pytest_llmserve.dialects.typed_events import TypedReader
+from pytest_llmserve.dialects.piece import Piece, parse_json
+from pytest_llmserve.dialects.typed_events import TypedEvent, TypedReader
 from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 
@@ -47,10 +47,9 @@ class Response(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class Event(msgspec.Struct, gc=False):
+class Event(TypedEvent, gc=False):
     """An event's data: the fields that are looked at."""
 
-    type: str = ""
     delta: Any = None
     response: Response | None = None
     error: Any = None
@@ -116,7 +115,7 @@ class ResponsesReader(TypedReader[Event, Response]):
                 missed=f"the response is {body.status}: ask without background, its answer comes later"
             )
         if body.output is None and not body.error:
-            return Piece(missed=f"no answer at output: the server sent {keys_of(parse_json(data))}")
+            return piece_without("output", parse_json(data))
         return _piece(body, body.status)
 
 

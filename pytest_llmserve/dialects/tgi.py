@@ -12,8 +12,8 @@ import msgspec
 
 from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import json_body, json_headers, merged, path_to, prompt_text
-from pytest_llmserve.dialects.errors import sentence_from_json
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, keys_of, parse_json, read_lines, unread
+from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, read_lines, unread
 from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
 from pytest_llmserve.domain.target import Target
 
@@ -98,7 +98,7 @@ class TgiReader:
             return Piece(error=sentence_from_json(answer.error))
         ended = answer.generated_text is not None
         if answer.token is None and not ended:
-            return Piece(missed=f"no answer at token.text: the server sent {keys_of(parse_json(data))}")
+            return piece_without("token.text", parse_json(data))
         token = answer.token or Token()
         text = "" if token.special else token.text or ""
         details = answer.details or _NO_DETAILS
@@ -120,7 +120,7 @@ class TgiReader:
             return Piece(error=sentence_from_json(answer.error))
         text, details = answer.generated_text, answer.details or _NO_DETAILS
         if text is None:
-            return Piece(missed=f"no answer at generated_text: the server sent {keys_of(parse_json(data))}")
+            return piece_without("generated_text", parse_json(data))
         return Piece(text, bool(text), details.finish_reason, True, details.generated_tokens)
 
 

@@ -7,9 +7,17 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, unread
+from pytest_llmserve.dialects.errors import piece_without
+from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, unread
 
-Event = TypeVar("Event", bound=msgspec.Struct)
+
+class TypedEvent(msgspec.Struct, gc=False):
+    """An event's data; without a type it is none of the API's."""
+
+    type: str = ""
+
+
+Event = TypeVar("Event", bound=TypedEvent)
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -43,9 +51,12 @@ class TypedReader(ABC, Generic[Event, Body]):
     def event(self, data: bytes) -> Piece:
         """Read one event. Raises Unreadable."""
         try:
-            said = self._said(self._events.decode(data))
+            event = self._events.decode(data)
         except UNPARSABLE as error:
             raise unread(data, error) from None
+        said = self._said(event)
+        if not event.type and said == Piece():
+            return Piece(error=piece_without("", parse_json(data)).error)
         return Piece(said, token=True) if isinstance(said, str) else said
 
     def events(self, lines: bytes) -> list[str | Piece] | None:
@@ -55,6 +66,8 @@ class TypedReader(ABC, Generic[Event, Body]):
         except UNPARSABLE:
             return None
         if len(found) != lines.count(b"\n") + 1:  # two on a line, or one over two
+            return None
+        if not all(event.type for event in found):
             return None
         return [self._said(event) for event in found]
 

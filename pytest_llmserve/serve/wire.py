@@ -187,7 +187,11 @@ class Wire:
             await self._once(exchange, exchange.request, exchange.sink, headers)
             return
         first = Kept(exchange.sink)
-        await self._once(exchange, exchange.request, first, headers)
+        try:
+            await self._once(exchange, exchange.request, first, headers)
+        except BaseException:  # broken off: what had come, its status above all, is the answer's
+            first.hand_over()
+            raise
         following = None if first.handed else exchange.next_request(exchange.status or 0, first.body)
         if following is None:
             first.hand_over()

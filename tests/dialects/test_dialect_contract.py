@@ -242,6 +242,28 @@ def test_an_error_inside_a_200_is_the_servers_error(api: str, decode: Decode) ->
 
 
 @every_api
+@pytest.mark.parametrize("field", ["error_message", "exception", "errors", "detail"])
+def test_an_error_of_another_form_is_one_though_tokens_came(api: str, field: str, decode: Decode) -> None:
+    """As the frameworks around a server write it, and an end mark behind it makes it no good answer."""
+    speaker = SPEAKERS[api]
+    said = [{"message": OUT_OF_MEMORY}] if field == "errors" else OUT_OF_MEMORY
+    frame = speaker.frame(json.dumps({field: said}).encode())
+    for first in (speaker.first, speaker.first * 6):
+        decoded = stream(decode, api, [first, frame, speaker.end])
+        assert (decoded.outcome, decoded.error) == ("server_error_in_stream", OUT_OF_MEMORY)
+
+
+@pytest.mark.parametrize("api", ["kserve", "tgi", "openai-responses", "anthropic-messages"])
+def test_a_frame_with_nothing_but_a_message_is_an_error(api: str, decode: Decode) -> None:
+    """Where every frame has a field or a type of the API."""
+    speaker = SPEAKERS[api]
+    frame = speaker.frame(b'{"message": "CUDA out of memory", "code": 500}')
+    for body in (speaker.first + frame + speaker.end, [*speaker.pieces[:1] * 6, frame, speaker.end]):
+        decoded = stream(decode, api, body)
+        assert (decoded.outcome, decoded.error) == ("server_error_in_stream", OUT_OF_MEMORY)
+
+
+@every_api
 def test_an_error_event_without_a_reason_is_an_error_all_the_same(api: str, decode: Decode) -> None:
     decoded = decode(api, b"event: error\ndata: null\n\n")
     assert (decoded.outcome, decoded.error) == ("server_error_in_stream", SPEAKERS[api].no_reason)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmserve.dialects.framing import EVENTS, LINES, WHOLE, declared, framing, is_json, sniff
+from pytest_llmserve.dialects.framing import (
+    EVENTS,
+    LINES,
+    TEXT,
+    WHOLE,
+    declared,
+    events_or_text,
+    framing,
+    is_json,
+    lines_or_text,
+    may_be_page,
+    sniff,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +86,51 @@ def test_lines_are_split_at_newlines_alone_and_blank_ones_skipped() -> None:
 @pytest.mark.parametrize("kind", [EVENTS, LINES, WHOLE])
 def test_an_empty_body_leaves_nothing(kind: str) -> None:
     assert framing(kind).close() is None
+
+
+@pytest.mark.parametrize(
+    ("head", "so_far", "over"),
+    [
+        (b"id: 5\nis the answer", None, TEXT),
+        (b"id: 5\nis the answer\n", TEXT, TEXT),
+        (b"id: 5\r\n\r\nis", None, TEXT),
+        (b"data: word", None, EVENTS),
+        (b"data: word\n\n", EVENTS, EVENTS),
+        (b"\xef\xbb\xbfid: 5\rdata: word\r\r", EVENTS, EVENTS),
+        (b'data: {\n "a": 1', EVENTS, EVENTS),
+        (b"data: is plural\nof datum\n", TEXT, TEXT),
+        (b": ping\n\n", EVENTS, EVENTS),
+        (b":) hello", None, TEXT),
+    ],
+)
+def test_lines_tell_events_from_text(head: bytes, so_far: str | None, over: str) -> None:
+    assert (events_or_text(head), events_or_text(head, over=True)) == (so_far, over)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b'{"a": 1}', None),
+        (b'{"a": 1}\n', None),
+        (b'{"a": 1}\n{', LINES),
+        (b'{"a": 1}\n\nis JSON', TEXT),
+        (b"{\n1", None),
+    ],
+)
+def test_lines_of_json_go_on_with_json(head: bytes, kind: str | None) -> None:
+    assert lines_or_text(head) == kind
+
+
+@pytest.mark.parametrize(
+    ("head", "page"),
+    [
+        (b"\xef\xbb\xbf\n<!DOCTYPE HTML>", True),
+        (b"<html", True),
+        (b"<htm", None),
+        (b"<!", None),
+        (b"<p>", False),
+        (b"a < b", False),
+    ],
+)
+def test_a_page_is_known_by_its_beginning(head: bytes, page: bool | None) -> None:
+    assert may_be_page(head) is page

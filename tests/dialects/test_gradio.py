@@ -195,6 +195,16 @@ def test_a_token_is_what_a_text_grows_by(
     assert (decoded.outcome, decoded.text, decoded.token_ns) == ("ok", text, stamps)
 
 
+def test_outputs_that_are_an_error_are_no_answer(decode: Decode) -> None:
+    """In the event that ends a stream, and beside the data of a body; null is none."""
+    failed = events(("generating", ["a"]), ("complete", {"success": False, "error": "OOM"}))
+    decoded = decode("gradio", failed)
+    assert (decoded.outcome, decoded.error, decoded.text) == ("server_error_in_stream", "OOM", "a")
+    beside = decode("gradio", b'{"data":["Error: OOM"],"error":"OOM"}', content_type=JSON)
+    assert (beside.outcome, beside.error) == ("server_error_in_stream", "OOM")
+    assert decode("gradio", b'{"data":["fine"],"error":null}', content_type=JSON).text == "fine"
+
+
 USER, BOT = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}
 
 

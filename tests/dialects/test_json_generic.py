@@ -124,7 +124,6 @@ def test_the_answer_is_found_at_every_usual_place(path: str, decode: Decode) -> 
         ('{"label": true}', "label", "true"),
         ('{"response": "no", "mine": "yes"}', "mine", "yes"),
         ('{"response": "yes", "error": ""}', None, "yes"),
-        ('{"response": "yes", "error": "a warning"}', None, "yes"),
     ],
 )
 def test_the_answer_is_taken_as_text(body: str, path: str | None, text: str, decode: Decode) -> None:
@@ -295,6 +294,12 @@ def test_without_a_system_prompt_its_place_is_empty(make_target: Any) -> None:
         ('["a", "b"]', None, "a"),
         ('{"text": "", "token": 5, "output": ["x"]}', None, "x"),
         ('{"response": "yes", "detail": "cached", "success": true}', None, "yes"),
+        ('{"response": "yes", "errors": [{"offset": 3, "message": "a comma"}]}', None, "yes"),
+        ('{"label": "error", "score": 0.9}', None, "error"),
+        ('{"error": "b"}', "error", "b"),
+        ('{"status": "failed"}', "status", "failed"),
+        ('{"type": "error"}', "type", "error"),
+        ('{"exception": {"name": "KeyError"}}', "exception.name", "KeyError"),
     ],
 )
 def test_answers_of_other_shapes_are_taken_too(
@@ -302,6 +307,55 @@ def test_answers_of_other_shapes_are_taken_too(
 ) -> None:
     decoded = decode("json", body.encode(), content_type=JSON, json_answer=path)
     assert (decoded.outcome, decoded.text) == ("ok", text)
+
+
+NO_ERROR = [
+    *('"error": null', '"error": ""', '"error": {}', '"error": false', '"error": "None"', '"error": 0.03'),
+    *('"error": {"code": 0, "message": ""}', '"errors": []', '"exception": null', '"error_message": " "'),
+    *(
+        '"detail": "cached"',
+        '"status": "ok"',
+        '"status": "completed"',
+        '"type": "message"',
+        '"object": "text"',
+    ),
+    *('"success": true', '"success": null', '"message": "done"'),
+]
+
+
+@pytest.mark.parametrize("field", NO_ERROR)
+def test_what_is_no_error_beside_an_answer(field: str, decode: Decode) -> None:
+    """Servers write the field all the same where nothing is wrong; in a body and in the last line."""
+    body = f'{{"text": "b", {field}}}'.encode()
+    assert decode("json", body, content_type=JSON).outcome == "ok"
+    decoded = decode("json", [b'{"text": "a"}\n', body], content_type=LINES)
+    assert (decoded.outcome, decoded.text) == ("ok", "ab")
+
+
+@pytest.mark.parametrize(
+    ("last", "error"),
+    [
+        ({"error": "OOM", "text": "worker crashed", "done": True}, "OOM"),
+        ({"error": True, "text": "x", "message": "OOM"}, "OOM"),
+        ({"error_message": "OOM", "text": "x"}, "OOM"),
+        ({"success": False, "result": "not loaded"}, '{"success": false, "result": "not loaded"}'),
+        ({"status": "error", "text": "x", "msg": "OOM"}, "OOM"),
+        ({"type": "error", "message": "OOM"}, "OOM"),
+        ({"type": "error", "text": "OOM"}, '{"text": "OOM"}'),
+        ({"object": "error", "message": "OOM", "code": 500}, "OOM"),
+        ({"errors": [{"message": "OOM"}]}, "OOM"),
+        ({"exception": "RuntimeError"}, "RuntimeError"),
+        ({"detail": "OOM"}, "OOM"),
+    ],
+)
+def test_an_error_is_one_whatever_stands_beside_it(last: Any, error: str, decode: Decode) -> None:
+    """Behind tokens too, and its text is no part of the answer."""
+    end = json.dumps(last).encode()
+    decoded = decode("json", [b'{"text": "a"}\n', end], content_type=LINES)
+    assert (decoded.outcome, decoded.error, decoded.text) == ("server_error_in_stream", error, "a")
+    body = decode("json", end, content_type=JSON)
+    assert (body.outcome, body.error, body.text) == ("server_error_in_stream", error, "")
+    assert decode("json", end, content_type=JSON, json_answer="mine").error == error
 
 
 @pytest.mark.parametrize(
@@ -372,6 +426,61 @@ def test_what_plain_text_cannot_be(
 ) -> None:
     decoded = decode("json", body, content_type=TEXT, ending=ending)
     assert (decoded.outcome, decoded.error) == (outcome, error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"id: 5\nis the answer",
+        b":) hello",
+        b"data: is plural\nof datum",
+        b"{x} is a set",
+        b"{ }x",
+        b'{"name": "Bob"}',
+        b'{"name": "Bob"}\nis JSON',
+        b'{"name":\n"Bob"} is JSON',
+        b'{"name": ',
+    ],
+)
+def test_text_that_begins_like_another_form_is_text(body: bytes, decode: Decode) -> None:
+    """Called text, it is so as soon as it has that form no more; each piece at its stamp."""
+    for cut in range(1, len(body)):
+        decoded = decode("json", [body[:cut], body[cut:]], content_type=TEXT)
+        assert (decoded.outcome, decoded.text) == ("ok", body.decode()), cut
+    assert decode("json", [body, b" a", b" b"], content_type=TEXT).token_ns == (1000, 1001, 1002)
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "text"),
+    [
+        (b'{"text": "a"}', "ok", "a"),
+        (b'{"text": "a"}\n{"text": "b"}\n', "ok", "ab"),
+        (b'{\n"text": "a"\n}', "ok", "a"),
+        (b'data: {"text": "a"}\n\ndata: {"text": "b"}\n\n', "ok", "ab"),
+        (b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n", "ok", "ab"),
+        (b": ping\n\n", "malformed", ""),
+        (b'{"error": "OOM"}', "server_error_in_stream", ""),
+    ],
+)
+def test_what_is_called_text_and_has_another_form_is_that(
+    body: bytes, outcome: str, text: str, decode: Decode
+) -> None:
+    for pieces in ([body], [body[k : k + 1] for k in range(len(body))]):
+        decoded = decode("json", pieces, content_type=TEXT)
+        assert (decoded.outcome, decoded.text) == (outcome, text)
+
+
+@pytest.mark.parametrize("body", [b"\n<!DOCTYPE html><title>Bad gateway</title>", b"<html><p>Bad gateway"])
+def test_a_page_without_a_type_is_no_answer(body: bytes, decode: Decode) -> None:
+    """Called text it is one: somebody may have asked for a page."""
+    for cut in range(len(body)):
+        decoded = decode("json", [body[:cut], body[cut:]], content_type=None)
+        assert (decoded.outcome, decoded.error) == (
+            "malformed",
+            f"neither an event stream nor JSON (no Content-Type): {body.strip().decode()!r}",
+        )
+    assert decode("json", body, content_type=TEXT).outcome == "ok"
+    assert decode("json", [b"<", b"htm"], content_type=None).text == "<htm"
 
 
 def test_text_is_no_answer_where_a_place_in_json_was_named(decode: Decode) -> None:

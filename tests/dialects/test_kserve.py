@@ -97,9 +97,21 @@ def test_an_error_object_in_a_stream_is_the_servers(decode):
     ("texts", "text", "chunks"),
     [
         (["a", "a b", "a b c"], "a b c", 3),
-        (["a", "a b", "a b", "a b c"], "aa ba ba b c", 4),
+        (["a", "a b", "a b", "a b c"], "a b c", 3),
+        (["Hel", "Hel", "Hello", "Hello world"], "Hello world", 3),
+        (["a", "a b", "a b"], "aa ba b", 3),
         (["a", "a b", "a b c", "a b c", "a b c d"], "a b c d", 4),
-        (["a", "a b", "a b c\ufffd", "a b c\u00e9"], "a b c\ufffd\u00e9", 4),
+        (["a", "a b", "a b c\ufffd", "a b c\u00e9"], "a b c\u00e9", 4),
+        (["a", "a b", "a b c\ufffd"], "a b c\ufffd", 3),
+        (["\ufffd", "\u00e9", "\u00e9 a", "\u00e9 a b", "\u00e9 a b"], "\u00e9 a b", 4),
+        (["\ufffd", "a", "b"], "\ufffdab", 3),
+        ([" ", "  ", "   ", "x"], "      x", 4),
+        (["\n", "\nA", "\nA b", "\nA b c"], "\nA b c", 4),
+        (["Hel", "lo", " w", "Hello w"], "Hello w", 3),
+        (["Hel", "lo", "Hello", "Hello"], "Hello", 2),
+        (["0", "1", "01", "2"], "01012", 4),
+        (["ha", "ha", "haha"], "haha", 2),
+        (["ha", "ha", "haha", "!"], "hahahaha!", 4),
         (["", "a", "", "a b", "", "a b c", ""], "a b c", 3),
         (["1", "10", "0"], "1100", 3),
         (["1", "10"], "110", 2),
@@ -110,7 +122,11 @@ def test_an_error_object_in_a_stream_is_the_servers(decode):
     ],
 )
 def test_all_text_so_far_is_told_from_new_text(decode, texts, text, chunks):
-    """By two pieces running that each begin with the whole one before, and add to it; not by one."""
+    """By two pieces running that each begin with the whole one before, and add to it; not by one.
+
+    A character of which a part is missing, and blanks, decide nothing. A last piece that is the whole answer
+    again is no part of it.
+    """
     pieces = [said(piece) for piece in texts]
     for body in (pieces, b"".join(pieces)):
         decoded = decode("kserve", body)

@@ -199,3 +199,14 @@ def test_what_is_no_answer_is_shown(decode, api, line, error):
 
 def test_the_limit_of_an_answer_is_an_option():
     assert {api: dialect(api).limit_names for api in BOTH} == dict.fromkeys(BOTH, ("options.num_predict",))
+
+
+@every_api
+@pytest.mark.parametrize("content_type", [JSON, "text/plain", None])
+def test_lines_are_known_whatever_they_are_called(decode, api, content_type):
+    """Proxies call them JSON; each token at its own stamp, and a stream without its end is a cut."""
+    lines = [SAID[api], SAID[api], LAST]
+    decoded = decode(api, lines, content_type=content_type)
+    assert (decoded.outcome, decoded.text, decoded.token_ns) == ("ok", "TheThe", (1000, 1001))
+    assert decode(api, b"".join(lines), content_type=content_type).text == "TheThe"
+    assert decode(api, lines[:2], content_type=content_type).outcome == "cut_off"

@@ -102,6 +102,21 @@ def test_an_order_that_is_refused_or_lost_is_told(endpoint):
     assert endpoint.generate("endless", timeout=0.4).outcome == "timed_out"
 
 
+def test_an_order_whose_answer_breaks_off_keeps_its_status(scripted):
+    """A proxy's 500 cut short is a 500, as of an API with one exchange; an order cut short is a cut."""
+
+    def script(asked, connection):
+        status, half = ("500 Oops", "boom") if asked.connection == 1 else ("200 OK", '{"event_id": "a')
+        connection.send(f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\n{half}")
+        connection.close()
+
+    target = msgspec.structs.replace(scripted(script).target, api="gradio", path=PATH)
+    with contextlib.closing(Endpoint(target)) as endpoint:
+        reply = endpoint.generate("x")
+        assert (reply.outcome, reply.error) == ("http_5xx", "500: boom (the server closed the connection)")
+        assert endpoint.generate("x").outcome == "cut_off"
+
+
 def test_a_raw_body_is_followed_to_its_answer(server, endpoint):
     """With its own headers in both; a body that is refused is not followed, nor is a lie about its length."""
     outcome = endpoint.send({"data": ["raw"]}, headers={"X-Key": "mine"})
