@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -106,6 +107,24 @@ def fate_of(seen: Seen) -> Fate | None:
         return Fate(f"{who} has stopped accepting connections", True)
     told = [fate for fate in (_silence(seen), _workers(seen)) if fate is not None]
     return next((fate for fate in told if fate.fatal), told[0] if told else None)
+
+
+def named(name: str, said: str) -> str:
+    """What is said of one of several servers; `name` is "" where it is the only one."""
+    return f"{name}: {said}" if name else said
+
+
+def fate_of_all(fates: Sequence[tuple[str, Fate]]) -> Fate | None:
+    """What became of several servers; where it is fatal to some, of these.
+
+    Args:
+        fates: (name, what became of it), of those that something became of.
+    """
+    told = [each for each in fates if each[1].fatal] or fates
+    if not told:
+        return None
+    sentence = "; ".join(named(name, fate.sentence) for name, fate in told)
+    return Fate(sentence, any(fate.fatal for _, fate in told), all(fate.mild for _, fate in told))
 
 
 def _silence(seen: Seen) -> Fate | None:

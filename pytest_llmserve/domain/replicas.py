@@ -38,7 +38,7 @@ def replicas_of(target: Target) -> tuple[Replica, ...]:
     places = list(dict.fromkeys(map(_place, all_of_them)))
     models = {each.model for each in all_of_them}
     return tuple(
-        Replica(each, _name(each, len(places) > 1, len(models) > 1), places.index(_place(each)))
+        Replica(each, name_of(each, len(places) > 1, len(models) > 1), places.index(_place(each)))
         for each in all_of_them
     )
 
@@ -78,9 +78,20 @@ def _place(target: Target) -> tuple[str, str, int, str | None]:
     return target.scheme, target.host, target.port, target.socket_path
 
 
-def _name(target: Target, places: bool, models: bool) -> str:
-    url = target.url.partition("://")[2]
-    model = str(target.model)
+def server_name(target: Target) -> str:
+    """What a server is called among several: its URL without the scheme."""
+    return target.url.partition("://")[2]
+
+
+def name_of(target: Target, places: bool, models: bool) -> str:
+    """What one is called among those that take turns.
+
+    Args:
+        target: of its own.
+        places: they are at several servers.
+        models: they are of several models.
+    """
+    url, model = server_name(target), str(target.model)
     return f"{url} {model}" if places and models else model if models else url
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -93,6 +95,7 @@ class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
         active: it used a CPU, or was about to.
         gil: it held Python's global lock.
         frames: the innermost first.
+        server: name of its server among several; "" where there is one.
     """
 
     pid: int
@@ -100,6 +103,7 @@ class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
     active: bool = False
     gil: bool = False
     frames: tuple[Frame, ...] = ()
+    server: str = ""
 
     @property
     def state(self) -> str:
@@ -168,7 +172,13 @@ class StackDump(msgspec.Struct, frozen=True, kw_only=True):
     def as_json(self, start_ns: int) -> dict[str, Any]:
         """For reports; times from `start_ns` on."""
         rows = [
-            {"pid": t.pid, "thread": t.name, "state": t.state, "frames": [str(frame) for frame in t.frames]}
+            {
+                "pid": t.pid,
+                **({"server": t.server} if t.server else {}),
+                "thread": t.name,
+                "state": t.state,
+                "frames": [str(frame) for frame in t.frames],
+            }
             for t in self.threads
         ]
         at_s = round((self.at_ns - start_ns) / NS_PER_S, 3)
@@ -228,8 +238,11 @@ def dump_lines(dump: StackDump, start_ns: int, most: int = MOST_LINES) -> list[s
 
 def _idle_lines(dump: StackDump) -> list[str]:
     """That there is nothing to see, and where to look."""
-    pid = dump.threads[0].pid
-    native = f"native threads (gdb -p {pid} shows them)"
+    first: dict[str, ThreadStack] = {}
+    for thread in dump.threads:
+        first.setdefault(thread.server, thread)
+    by = ", ".join(f"gdb -p {thread.pid}{_of(thread)}" for thread in first.values())
+    native = f"native threads ({by} show{'s' if len(first) == 1 else ''} them)"
     if any(thread.runs_loop for thread in dump.threads):
         lines = [
             f"  {_threads(len(dump.threads))} without work",
@@ -238,7 +251,8 @@ def _idle_lines(dump: StackDump) -> list[str]:
     else:
         lines = [f"  no Python thread does anything: the work is in {native}, or in another process"]
     lines += [
-        f"  {thread.name.partition(' (')[0]} of pid {thread.pid} only waits for them, in {_own(thread)}"
+        f"  {thread.name.partition(' (')[0]} of pid {thread.pid}{_of(thread)} only waits for them,"
+        f" in {_own(thread)}"
         for thread in dump.threads
         if thread.waits_for_others
     ][:_MOST_NAMES]
@@ -252,7 +266,10 @@ def _own(thread: ThreadStack) -> Frame:
 
 
 def _groups(threads: Iterable[ThreadStack]) -> list[list[ThreadStack]]:
-    """Threads with the same stack together: those that run, then in own code, then many."""
+    """Threads with the same stack together: those that run, then in own code, then many.
+
+    Of several servers the first of each come first: the one in trouble is not crowded out by the others.
+    """
     found: dict[tuple[object, ...], list[ThreadStack]] = {}
     for thread in threads:
         if thread.state != PARKED:
@@ -262,7 +279,12 @@ def _groups(threads: Iterable[ThreadStack]) -> list[list[ThreadStack]]:
         first = group[0]
         return first.state != RUNS, not first.own, -len(group)
 
-    return sorted(found.values(), key=rank)
+    places = Counter[str]()
+    turns: list[tuple[int, list[ThreadStack]]] = []
+    for group in sorted(found.values(), key=rank):
+        turns.append((places[group[0].server], group))
+        places[group[0].server] += 1
+    return [group for _, group in sorted(turns, key=itemgetter(0))]
 
 
 def _block(group: Sequence[ThreadStack]) -> list[str]:
@@ -278,7 +300,12 @@ def _block(group: Sequence[ThreadStack]) -> list[str]:
     shown = [f"    {frame}" for frame in frames[:_MOST_FRAMES]]
     if len(frames) > _MOST_FRAMES:
         shown.append(f"    ... {len(frames) - _MOST_FRAMES} more")
-    return [f"  {_threads(len(group))} {does}{gil}, pid {first.pid}{names}:", *shown]
+    return [f"  {_threads(len(group))} {does}{gil}, pid {first.pid}{_of(first)}{names}:", *shown]
+
+
+def _of(thread: ThreadStack) -> str:
+    """Which server, where there are several."""
+    return f" of {thread.server}" if thread.server else ""
 
 
 def _threads(number: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_llmserve.domain.errors import ServerUnusable
+from pytest_llmserve.domain.replicas import models_of, replicas_of, server_name
 from pytest_llmserve.measure.contained import in_container
 from pytest_llmserve.measure.opening import OpenServer, ServerWish, open_server
 from pytest_llmserve.serve.story import Story
@@ -42,25 +43,34 @@ def explain(wish: ServerWish, folder: Path, say: Say) -> bool:
 
 
 def _say_story(story: Story, say: Say) -> None:
+    """Of several servers or models, that of each, by name."""
+    of = f" of {story.of}" if story.of else ""
     if story.asked:
-        say("asked", [f"{asked}: {asked.so}" for asked in story.asked])
+        say(f"asked{of}", [f"{asked}: {asked.so}" for asked in story.asked])
     for number, tried in enumerate(story.tried, 1):
-        say("first request" if number == 1 else f"request {number}", [tried.request, tried.answer])
+        say(f"{'first request' if number == 1 else f'request {number}'}{of}", [tried.request, tried.answer])
+    for other in story.beside:
+        _say_story(other, say)
 
 
 def _server(opened: OpenServer) -> list[tuple[str, Sequence[str]]]:
     """How it is spoken to and what is watched, by headings."""
     endpoint = opened.endpoint
-    model = "no model named" if endpoint.model is None else f"model {endpoint.model}"
+    models = models_of(endpoint.target)
+    model = f"model{'s' if len(models) > 1 else ''} {', '.join(models)}" if models else "no model named"
+    processes = [(server_name(endpoint.target), opened.pid, opened.why)]
+    processes += [(each.name, each.pid, each.why) for each in opened.beside]
+    told = [(name, why if pid is None else f"pid {pid}, {why}") for name, pid, why in processes]
     return [
         ("chosen", [f"{endpoint.api}, {model}", f"because {endpoint.because}"]),
-        ("process", [opened.why if opened.pid is None else f"pid {opened.pid}, {opened.why}"]),
+        ("process", [text if len(told) == 1 else f"{name}: {text}" for name, text in told]),
         ("metrics", opened.metrics_urls or [opened.metrics_missing or "none"]),
         ("log", [str(path) for path in opened.logs] or ["none known; give --llm-server-log=FILE"]),
     ]
 
 
 def _capabilities(opened: OpenServer) -> tuple[str, list[str]]:
-    found = opened.endpoint.capabilities
+    found, first = opened.endpoint.capabilities, replicas_of(opened.endpoint.target)[0].name
     each = ((name, getattr(found, name)) for name in found.__struct_fields__)
-    return "capabilities", [f"{name}: {one.word}: {one.evidence}" for name, one in each]
+    heading = "capabilities" if first is None else f"capabilities of {first}, the first"
+    return heading, [f"{name}: {one.word}: {one.evidence}" for name, one in each]

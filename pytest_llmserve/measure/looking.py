@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+
+import msgspec
 
 from pytest_llmserve.domain.errors import MissingExtra
+from pytest_llmserve.domain.liveness import named
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.stacks import StackDump, ThreadStack
@@ -42,11 +46,23 @@ class Looking:
         pids: the server's processes that run now; None = they are not known.
         why: why they are not.
         marks: limits that are judged.
+        name: of the server among several; "" where it is the only one.
+        beside: by name, the processes of its replicas: a dump is of all.
     """
 
-    def __init__(self, pids: Pids | None, why: str, marks: Sequence[Mark] = ()) -> None:
-        self._pids, self._marks = pids, marks
-        self._missing = None if pids is not None else f"the server's process is not known: {why}"
+    def __init__(
+        self,
+        pids: Pids | None,
+        why: str,
+        marks: Sequence[Mark] = (),
+        name: str = "",
+        beside: Mapping[str, Pids] | None = None,
+    ) -> None:
+        self._marks = marks
+        self._servers = ({} if pids is None else {name: pids}) | dict(beside or {})
+        self._unknown = None if pids is not None else f"the server's process is not known: {why}"
+        self._missing = None if self._servers else self._unknown
+        self._name = name
         self._rung = False
         self._asked_ns: list[int] = []
         self._plan: LoadPlan | None = None
@@ -66,10 +82,10 @@ class Looking:
             return
         self._rung = True
         self._seen[reason.kind] = reason.known
-        if self._pids is not None:
+        if self._servers:
             self._asked_ns.append(now_ns)
             self._spy = Spy()
-            arguments = (reason.text, self._pids, self._spy)
+            arguments = (reason.text, dict(self._servers), self._spy)
             self._thread = threading.Thread(
                 target=self._take, args=arguments, name="llmserve-stacks", daemon=True
             )
@@ -84,7 +100,7 @@ class Looking:
 
     def end(self, at_once: bool = False) -> None:
         """Give a dump under way a moment, or none, then end it; no further one is begun."""
-        thread, self._pids = self._thread, None
+        thread, self._servers = self._thread, {}
         if thread is None:
             return
         if not at_once:
@@ -102,23 +118,29 @@ class Looking:
         why = self._missing or "; ".join(unread[:2])
         return Taken((), NOT_TAKEN.format(why) if why else None)
 
-    def _take(self, why: str, pids: Pids, spy: Spy) -> None:
+    def _take(self, why: str, servers: Mapping[str, Pids], spy: Spy) -> None:
         at_ns = time.monotonic_ns()
         threads: list[ThreadStack] = []
-        unread: list[str] = []
+        unread = [] if self._unknown is None else [named(self._name, self._unknown)]
         try:
             program = py_spy()
-            running = [*pids()][:MOST_PROCESSES]
-            unread += [] if running else [NO_PROCESS]
-            for pid in running:
+            running = {name: [*pids()] for name, pids in servers.items()}
+            unread += [named(name, NO_PROCESS) for name, pids in running.items() if not pids]
+            for name, pid in by_turns(running)[:MOST_PROCESSES]:
                 found = read_stacks(program, pid, spy.run)
                 if isinstance(found, str):
-                    unread.append(found)
+                    unread.append(named(name, found))
                 else:
-                    threads += found
+                    threads += [msgspec.structs.replace(thread, server=name) for thread in found]
         except MissingExtra as missing:
             self._missing = str(missing)
             return
         except Exception as error:  # a thread has no one to raise to
             unread.append(f"{type(error).__name__}: {error}")
         self._dumps.append(StackDump(at_ns=at_ns, why=why, threads=tuple(threads), missing=tuple(unread)))
+
+
+def by_turns(running: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
+    """(server, process): the first process of each server, then the second of each."""
+    turns = zip_longest(*([(name, pid) for pid in pids] for name, pids in running.items()))
+    return [each for turn in turns for each in turn if each is not None]

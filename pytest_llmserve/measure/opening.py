@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.domain.errors import ServerUnusable, SetupError
-from pytest_llmserve.domain.replicas import models_of, urls_of
+from pytest_llmserve.domain.replicas import models_of, replicas_of, server_name, urls_of
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.domain.units import NS_PER_S
@@ -104,6 +104,11 @@ class OpenServer:
     values: Values = field(default_factory=dict)
 
     @property
+    def name(self) -> str:
+        """Of the first among several servers; "" where it is the only one."""
+        return server_name(self.endpoint.target) if self.beside else ""
+
+    @property
     def watched(self) -> Watched:
         """What there is of it to look at."""
         return Watched(
@@ -182,6 +187,7 @@ class OpenServer:
         target, story = self.endpoint.target, self.endpoint.story
         seen = self.endpoint.capabilities_seen
         values = {"values": dict(self.values)} if self.values else {}
+        pids = [self.pid, *(each.pid for each in self.beside)]
         return {
             "url": ", ".join(urls_of(target)),
             "api": target.api,
@@ -189,6 +195,10 @@ class OpenServer:
             "because": self.endpoint.because,
             "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,
+            "servers": [
+                {"url": each.target.url, "model": each.target.model, "pid": pids[each.server]}
+                for each in replicas_of(target)
+            ],
             "tls": tls_text(target.scheme, target.trust),
             **({} if seen is None else {"capabilities": seen.as_json()}),
             **values,
@@ -216,7 +226,7 @@ def open_server(wish: ServerWish, folder: Path, story: Story | None = None) -> O
     """
     opened = _open(wish, folder, story)
     try:
-        opened = _with_others(opened, wish)
+        opened = _with_others(opened, wish, story)
         urls, missing = metrics_of(wish.metrics_urls, opened.endpoint.target, opened.beside)
     except BaseException:
         opened.close()
@@ -237,10 +247,10 @@ def _open(wish: ServerWish, folder: Path, story: Story | None) -> OpenServer:
     return _foreign(wish, endpoint, owner.pid, owner.why)
 
 
-def _with_others(opened: OpenServer, wish: ServerWish) -> OpenServer:
+def _with_others(opened: OpenServer, wish: ServerWish, story: Story | None) -> OpenServer:
     headers = request_headers(wish.headers, wish.api_key_env)
-    beside = with_others(opened.endpoint, wish, lambda target: _target(wish, target, headers))
-    found = [output_files(each.pid) for each in beside if each.pid is not None and not wish.server_logs]
+    beside = with_others(opened.endpoint, wish, lambda target: _target(wish, target, headers), story)
+    found = [each.logs for each in beside if not wish.server_logs]
     logs = tuple(dict.fromkeys(chain(opened.logs, *found)))
     return replace(opened, beside=beside, logs=logs) if beside else opened
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_llmserve.domain.errors import ServerUnusable
-from pytest_llmserve.domain.replicas import replicas_of, servers_of
+from pytest_llmserve.domain.replicas import name_of, replicas_of, server_name, servers_of
 from pytest_llmserve.domain.samples import METRICS, PROCESS
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.measure.listener import owner_of
 from pytest_llmserve.measure.metrics_probes import find_metrics
 from pytest_llmserve.observe.metrics_page import PATH, own_page
+from pytest_llmserve.observe.output_files import output_files
 from pytest_llmserve.serve.endpoint import Endpoint
 from pytest_llmserve.serve.guard import start_mark
 from pytest_llmserve.serve.ready import wait_ready
 from pytest_llmserve.serve.redact import told
+from pytest_llmserve.serve.story import Story
 
 if TYPE_CHECKING:
     from pytest_llmserve.measure.opening import ServerWish
@@ -35,17 +38,28 @@ class Beside:
         target: where it is.
         pid: of its first process; None = it is not known.
         mark: of that very process, as `start_mark` gives it.
+        why: it is known, or why not.
+        logs: the files that its output goes to.
     """
 
     target: Target
     pid: int | None
     mark: str | None = None
+    why: str = ""
+    logs: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Among the servers."""
+        return server_name(self.target)
 
     @classmethod
     def of(cls, target: Target) -> Beside:
         """With the process that listens there now."""
-        pid = owner_of(target).pid
-        return cls(target, pid, None if pid is None else start_mark(pid))
+        owner = owner_of(target)
+        if owner.pid is None:
+            return cls(target, None, why=owner.why)
+        return cls(target, owner.pid, start_mark(owner.pid), owner.why, output_files(owner.pid))
 
     def renewed(self) -> Beside:
         """This very object, unless its process has ended and another listens there now."""
@@ -55,24 +69,33 @@ class Beside:
         return self if now.pid is None else now
 
 
-def with_others(endpoint: Endpoint, wish: ServerWish, aim: Aim) -> tuple[Beside, ...]:
+def with_others(
+    endpoint: Endpoint, wish: ServerWish, aim: Aim, story: Story | None = None
+) -> tuple[Beside, ...]:
     """Open every other pair of server and model, put them beside the endpoint's target, and say who they are.
+
+    Args:
+        endpoint: the first, open.
+        wish: the options.
+        aim: gives a URL's target what they say of it.
+        story: of the first; takes how the others were found out too.
 
     Raises:
         ServerUnusable: one cannot be used, or is not like the first.
         SetupError: an option is wrong.
     """
     first = endpoint.target
-    others = tuple(_opened(first, wish, aim))
+    others = tuple(_opened(first, wish, aim, story or Story()))
     if not others:
         return ()
     endpoint.target = msgspec.structs.replace(first, beside=others)
     return tuple(Beside.of(server) for server in servers_of(replicas_of(endpoint.target))[1:])
 
 
-def _opened(first: Target, wish: ServerWish, aim: Aim) -> Iterator[Target]:
+def _opened(first: Target, wish: ServerWish, aim: Aim, story: Story) -> Iterator[Target]:
     own = None if wish.endpoint is None else first.url
     urls = [own, *wish.others]
+    several = len(urls) > 1, len(wish.models) > 1
     for model in wish.models or (first.model,):
         for place, url in enumerate(urls):
             if place == 0 and model == first.model:
@@ -83,7 +106,9 @@ def _opened(first: Target, wish: ServerWish, aim: Aim) -> Iterator[Target]:
                 wanted = msgspec.structs.replace(wanted, model=model)
             if place == 0:  # one server speaks one API
                 wanted = msgspec.structs.replace(wanted, api=first.api)
-            opened = wait_ready(wanted, limit_ns=wish.ready_ns)
+            story.of = name_of(first, *several)
+            story.beside.append(Story(of=name_of(wanted, *several)))
+            opened = wait_ready(wanted, limit_ns=wish.ready_ns, story=story.beside[-1])
             opened.close()
             yield _alike(opened.target, first, named=bool(wish.models))
 

@@ -121,11 +121,12 @@ def swept(
             raise SetupError(
                 f"llm_load.sweep: the server refuses even the shortest of {chars[0]} characters: {error}"
             )
-        rounds = max(1, round((plan.requests or 0) / len(chars)))
+        rounds, turns = max(1, round((plan.requests or 0) / len(chars))), 1 + len(target.beside)
+        rounds = -(-rounds // turns) * turns  # as many of each length to each
         run = measured_run(
             target,
             msgspec.structs.replace(plan, params=scout.params, requests=rounds * len(asked), in_order=True),
-            _prompts(asked, rounds, plan, wish.front),
+            _prompts(asked, rounds, plan, wish.front, turns),
             folder,
             watch,
             lambda _: None,
@@ -162,14 +163,19 @@ def mark_chars(plan: LoadPlan) -> int:
     return len(str(with_nonce("", plan.salt, 0)))
 
 
-def _prompts(lengths: list[int], rounds: int, plan: LoadPlan, front: str) -> list[str]:
-    """All lengths in each round, each round in an order of its own: drift does not look like length."""
+def _prompts(lengths: list[int], rounds: int, plan: LoadPlan, front: str, turns: int = 1) -> list[str]:
+    """All lengths in each round, each round in an order of its own: drift does not look like length.
+
+    Of so many that take turns each is asked one request of any so many in a row (`Rota`): a length so often
+    in a row is asked of each once, and no length meets the slow one more often than another.
+    """
     draw, room = random.Random(plan.seed), mark_chars(plan)
     prompts = []
-    for _ in range(rounds):
+    for _ in range(rounds // turns):
         order = list(lengths)
         draw.shuffle(order)
-        prompts += [filler(length - room, draw.getrandbits(32), front) for length in order]
+        each = (length for length in order for _ in range(turns))
+        prompts += [filler(length - room, draw.getrandbits(32), front) for length in each]
     return prompts
 
 

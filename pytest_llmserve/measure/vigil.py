@@ -37,7 +37,13 @@ class Vigil:
         self.liveness = Liveness(opened)
         server = None if opened is None else opened.server
         why = "no fixture asked for the server" if opened is None else opened.why
-        self._looking = Looking(None if server is None else server.pids, why, marks_of(limits))
+        self._looking = Looking(
+            None if server is None else server.pids,
+            why,
+            marks_of(limits),
+            "" if opened is None else opened.name,
+            {each.name: each.server.pids for each in self.liveness.followed[1:] if each.server is not None},
+        )
         self._started_ns = time.monotonic_ns()
 
     def alarm(self, plan: LoadPlan) -> Alarm:

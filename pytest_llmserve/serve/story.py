@@ -33,10 +33,17 @@ class Tried(msgspec.Struct, frozen=True):
 
 @dataclass
 class Story:
-    """Grows while the server is opened; then it stays as it is."""
+    """Grows while the server is opened; then it stays as it is.
+
+    Attributes:
+        of: name of the server or model, where there are several.
+        beside: stories of the others, that of the first has them.
+    """
 
     asked: list[Asked] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
+    of: str = ""
+    beside: list[Story] = field(default_factory=list)
 
 
 def tried(target: Target, request: HttpRequest, reply: Reply) -> Tried:

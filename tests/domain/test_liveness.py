@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmserve.domain.liveness import Seen, fate_of
+from pytest_llmserve.domain.liveness import Fate, Seen, fate_of, fate_of_all
 
 S = 1_000_000_000
 ENDED = "the server's process ended during the test: "
@@ -132,3 +132,16 @@ def test_a_worker_process_that_ended_fails_the_test_where_something_was_lost(see
 def test_nothing_became_of_a_server_that_was_there_to_the_end(seen):
     """Nor of one that the test itself has ended."""
     assert fate_of(seen) is None
+
+
+def test_of_several_servers_those_that_ended_are_named():
+    """What is fatal to one is not lost among what others did; and nothing is nothing."""
+    dead, late = Fate("it ended", True), Fate("it was late", False, mild=True)
+    assert fate_of_all([("a:1", late), ("b:2", dead), ("c:3", dead)]) == Fate(
+        "b:2: it ended; c:3: it ended", True
+    )
+    assert fate_of_all([("a:1", late), ("b:2", Fate("lost a worker", False))]) == Fate(
+        "a:1: it was late; b:2: lost a worker", False
+    )
+    assert fate_of_all([("", late)]) == late
+    assert fate_of_all([]) is None

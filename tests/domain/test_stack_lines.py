@@ -231,3 +231,18 @@ def test_a_profile_says_that_it_disturbs():
         "profiled 20 times a second, 40 samples, 2 more not read, which slows the server a little: /a.svg"
     )
     assert str(Profile(missing="py-spy is not installed")) == "not profiled: py-spy is not installed"
+
+
+def test_stacks_of_several_servers_are_named():
+    """The first of each before the second of any; the report has the name too."""
+    joins = (Frame("join", "gunicorn/arbiter.py", 5), Frame("run", "gunicorn/app/base.py", 7))
+    many = [thread(f"t{n}", (Frame(f"f{n}", "app.py", n),), server="a:1") for n in range(2)]
+    seen = dump(*many, ThreadStack(pid=13, name="w", frames=joins, server="b:2"))
+    assert [line for line in dump_lines(seen, 0) if "pid" in line] == [
+        "  1 thread waits, pid 12 of a:1 (t0):",
+        "  1 thread waits, pid 13 of b:2 (w):",
+        "  1 thread waits, pid 12 of a:1 (t1):",
+    ]
+    assert [row["server"] for row in seen.as_json(0)["threads"]] == ["a:1", "a:1", "b:2"]
+    idle = [ThreadStack(pid=12 + n, name="", server=f"{name}:1") for n, name in enumerate("ab")]
+    assert "(gdb -p 12 of a:1, gdb -p 13 of b:1 show them)" in dump_lines(dump(*idle), 0)[1]

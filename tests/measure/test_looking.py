@@ -13,7 +13,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.progress import LoadProgress
 from pytest_llmserve.domain.stacks import Frame, StackDump, ThreadStack
 from pytest_llmserve.measure import looking
-from pytest_llmserve.measure.looking import Looking
+from pytest_llmserve.measure.looking import Looking, by_turns
 from pytest_llmserve.measure.vigil import Vigil
 
 S = 1_000_000_000
@@ -66,6 +66,21 @@ def test_a_hang_is_looked_into_once(sleeper):
     look.look(HANGS, PLAN, none_over)
     look.end()
     assert look.taken == taken, "ten seconds have not gone by"
+
+
+def test_of_several_servers_each_is_looked_into_and_named(sleeper):
+    """By turns, so that many processes of one leave room for those of the other."""
+    python, other = sleeper
+    (dump,) = looked(
+        Looking(None, "it is far", (), "a:1", {"b:2": lambda: [other], "c:3": lambda: [python], "d:4": list})
+    ).dumps
+    assert {thread.server for thread in dump.threads} == {"c:3"}
+    assert dump.missing == (
+        "a:1: the server's process is not known: it is far",
+        "d:4: the server has no process that runs",
+        f"b:2: process {other}: stacks not read: it is not Python, or one that py-spy does not know",
+    )
+    assert by_turns({"a": [1, 2, 3], "b": [4]}) == [("a", 1), ("b", 4), ("a", 2), ("a", 3)]
 
 
 def test_where_nothing_can_be_read_it_says_why(sleeper):

@@ -11,6 +11,7 @@ from pytest_llmserve.domain.target import target_from_url
 from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.measure.opening import ServerWish, open_server
 from pytest_llmserve.measure.replicas import Beside, parts
+from pytest_llmserve.measure.vigil import Vigil
 from pytest_llmserve.measure.watch import Watch
 
 A, B, C = (target_from_url(f"http://127.0.0.1:{port}") for port in (1, 2, 3))
@@ -31,9 +32,15 @@ def test_all_are_asked_found_and_watched_together(mock_server, tmp_path):
     assert {each.api for each in (target, *target.beside)} == {"openai-chat"}
     assert all(len(s.log_rows(1)) == 1 for s in servers)
     assert opened.document["url"] == ", ".join(s.url for s in servers)
+    rows = [{"url": s.url, "model": "mock", "pid": s.pid} for s in servers]
+    assert opened.document["servers"] == rows
     assert (opened.watched.pid, opened.watched.beside) == (servers[0].pid, tuple(s.pid for s in servers[1:]))
     assert opened.watched.parts == {}
     assert opened.renewed() is opened
+    looked_into = Vigil(opened)._looking._servers
+    assert {name: [*pids()] for name, pids in looked_into.items()} == {
+        s.url.partition("://")[2]: [s.pid] for s in servers
+    }
     watch = Watch(opened.watched)
     watch.start()
     watch.sample_now()
@@ -51,6 +58,8 @@ def test_every_pair_of_server_and_model_takes_a_turn(mock_server, tmp_path):
     assert [replica.name for replica in replicas_of(opened.endpoint.target)] == pairs
     assert models_of(opened.endpoint.target) == ["m", "n"]
     assert len(opened.beside) == 1
+    known = [(row["url"], row["model"], row["pid"]) for row in opened.document["servers"]]
+    assert known == [(s.url, model, s.pid) for model in ("m", "n") for s in servers]
 
 
 def test_another_model_or_api_is_no_replica(mock_server, tmp_path):

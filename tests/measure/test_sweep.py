@@ -64,9 +64,10 @@ def server(serving):
 def sweep(server, tmp_path):
     """``sweep(lengths, requests)`` -> a `LengthSweep` of that server."""
 
-    def run(lengths, requests=5, unit="chars", front="", stop=None, **fields):
+    def run(lengths, requests=5, unit="chars", front="", stop=None, beside=(), **fields):
         known = {"api": "openai-chat", "model": "m", "limit_name": "max_tokens"}
-        target = msgspec.structs.replace(target_from_url(server.url), **known)
+        others = tuple(msgspec.structs.replace(target_from_url(url), **known) for url in beside)
+        target = msgspec.structs.replace(target_from_url(server.url), **known, beside=others)
         wish = checked(Lengths(tuple(lengths), requests, unit, front))
         plan = LoadPlan(requests=requests * len(lengths), salt="abcd1234", **fields)
         watch = Watch(Watched(why="a thread of this process"))
@@ -114,6 +115,18 @@ def test_lengths_in_tokens_are_what_the_server_counts(server, sweep):
     assert all(not row.failed for row in found.rows)
     assert all(text[11:].startswith("Sum up: ") for text, _ in server.asked)
     assert found.no_cliff.startswith("0 of 2 lengths have 5 requests or more")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_replicas_each_is_asked_each_length_as_often(workers, server, serving, sweep):
+    """Five requests of a length for two are six, three each; lengths come in an order by chance."""
+    with serving(Lengthy) as other:
+        other.strict, other.fails_from = False, LIMIT_CHARS
+        found = sweep([50, 100, 150, 200], beside=(other.url,), workers=workers)
+    assert [row.n for row in found.rows] == [6, 6, 6, 6]
+    for name in found.run.replicas:
+        asked = [record.input_chars for record in found.run.by_replica(name).requests]
+        assert sorted(asked) == [length for length in (50, 100, 150, 200) for _ in range(3)]
 
 
 def test_what_cannot_be_swept_is_refused(sweep):

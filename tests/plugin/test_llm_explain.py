@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 LOOPS = ("-o", "asyncio_default_fixture_loop_scope=function")
+SOON = ("-o", "llm_ready_timeout=1s")
 
 
 @pytest.fixture
@@ -42,6 +43,28 @@ def test_it_explains_and_runs_no_test(suite, talkative):
         "max_tokens_name: max_tokens: ",
     ):
         assert said in text, f"{said!r} is not in {text}"
+
+
+def test_each_of_several_is_explained(suite, talkative, mock_server):
+    """Its questions, its first request and its process, by name; one that cannot be used after the others."""
+    other = mock_server("--ttft-ms", 2, "--tokens", 2)
+    pair = [f"--llm-endpoint={server.url}" for server in (talkative, other)]
+    result = suite.in_process(*LOOPS, "--llm-explain", *pair, "--llm-model=m", "--llm-model=n")
+    assert result.ret == 0, result.outlines
+    first, second = (server.url.partition("://")[2] for server in (talkative, other))
+    headings = [line for line in result.outlines if line and not line.startswith(" ")]
+    asked = [f"first request of {name} {model}" for model in "mn" for name in (first, second)]
+    assert [line for line in headings if line.startswith("first request")] == asked
+    assert headings[-1] == f"capabilities of {first} m, the first"
+    text = " ".join(line.strip() for line in result.outlines)
+    assert "chosen openai-chat, models m, n because " in text
+    assert f"process {first}: pid {talkative.pid}, " in text
+    assert f" {second}: pid {other.pid}, " in text
+    dead = suite.in_process(*LOOPS, "--llm-explain", pair[0], "--llm-endpoint=http://127.0.0.1:1", *SOON)
+    text = " ".join(line.strip() for line in dead.outlines)
+    assert dead.ret == 1
+    assert f"first request of {first} curl " in text
+    assert "unusable http://127.0.0.1:1 refused the connection for 1 s" in text
 
 
 def test_a_server_that_cannot_be_used_is_explained_too(suite, serving):

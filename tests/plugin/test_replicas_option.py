@@ -90,18 +90,29 @@ def test_a_header_names_the_replica_and_one_that_never_comes_is_told(suite, mock
     assert f"  {why}" in run.result.outlines
 
 
-def test_one_that_dies_in_the_run_fails_the_error_rate(suite, mock_server):
-    """Its failures count, while the other is asked to the end."""
+@pytest.mark.parametrize("dies_first", [True, False])
+def test_one_that_dies_in_the_run_fails_the_test(dies_first, suite, mock_server):
+    """Whichever it is, also where its failures are few enough; the next test is not blamed for it."""
     dying, living = (mock_server("--ttft-ms", 2, "--tokens", 2, *more) for more in (["--die-after", 8], []))
     body = """
-@pytest.mark.error_rate(max=0.01)
+@pytest.mark.error_rate(max=0.9)
 def test_it(llm_load):
     llm_load("Say hi.", users=2, requests=40)
+
+def test_after(llm_endpoint):
+    pass
 """
-    run = suite(body, *endpoints(living, dying))
-    assert run.exit == 1
+    run = suite(body, *endpoints(*((dying, living) if dies_first else (living, dying))))
+    run.assert_outcomes(failed=1, passed=1)
     (verdict,) = run.verdicts
-    assert verdict["verdict"] == "fail"
+    assert (verdict["verdict"], verdict["holds"]) == ("fail", True)
+    ended = f"{label(dying)}: the server's process ended during the test: pid {dying.pid} is gone"
+    told = run.failure("test_it")
+    assert told[0] == ended
+    assert f"{ended}; the last lines of its log:" in told
+    assert run.tests[0]["diagnosis"][0]["what"] == "one replica fails"
+    assert run.tests[0]["diagnosis"][0]["figures"]["served_by"] == label(dying)
+    assert run.tests[1]["liveness"] is None
     counts = {row["name"]: row["counts"] for row in run.tests[0]["runs"][0]["served_by"]}
     assert counts[label(living)]["failed"] == 0
     assert counts[label(living)]["sent"] == counts[label(dying)]["sent"] == 20

@@ -18,8 +18,8 @@ from pytest_llmserve.domain.verdict import Verdict
 
 MOST = 3
 """Beyond the third cause a list explains nothing."""
-ENDS = frozenset({"out of memory", "swapping", "too many open files"})
-"""What a server may have died of; all else says how busy it was before."""
+ENDS = frozenset({"out of memory", "swapping", "too many open files", replica.FAILS})
+"""What a server may have died of, and which one did; all else says how busy it was before."""
 
 Rule = Callable[[Scene], Diagnosis | None]
 

@@ -8,6 +8,8 @@ from pytest_llmserve.checks.standing_out import slowest as slowest_of
 from pytest_llmserve.domain.diagnosis import Diagnosis
 from pytest_llmserve.domain.units import ms_text
 
+FAILS = "one replica fails"
+
 
 def failing(scene: Scene) -> Diagnosis | None:
     """Requests fail at one, and hardly at the others."""
@@ -23,7 +25,7 @@ def failing(scene: Scene) -> Diagnosis | None:
         "failed_share": round(one.own, 6),
         "failed_share_others": round(one.others, 6),
     }
-    return Diagnosis(what="one replica fails", sentence=sentence, figures=figures)
+    return Diagnosis(what=FAILS, sentence=sentence, figures=figures)
 
 
 def slow(scene: Scene) -> Diagnosis | None:
