@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_llmserve.dialects import DESCRIBED
 from pytest_llmserve.domain.errors import ServerUnusable, SetupError
 from pytest_llmserve.domain.replicas import models_of, urls_of
 from pytest_llmserve.domain.target import Target, target_from_url
@@ -216,6 +217,7 @@ def open_server(wish: ServerWish, folder: Path, story: Story | None = None) -> O
     """
     opened = _open(wish, folder, story)
     try:
+        _check_answer_path(opened.endpoint, wish)
         opened = _with_others(opened, wish)
         urls, missing = metrics_of(wish.metrics_urls, opened.endpoint.target, opened.beside)
     except BaseException:
@@ -235,6 +237,14 @@ def _open(wish: ServerWish, folder: Path, story: Story | None) -> OpenServer:
         return _foreign(wish, endpoint, wish.server_pid, TOLD)
     owner = owner_of(endpoint.target)
     return _foreign(wish, endpoint, owner.pid, owner.why)
+
+
+def _check_answer_path(endpoint: Endpoint, wish: ServerWish) -> None:
+    if wish.json_answer is not None and endpoint.api not in DESCRIBED:
+        raise ServerUnusable(
+            f"{endpoint.url} is spoken to as {endpoint.api}, because {endpoint.because}; --llm-json-answer is for"
+            f" the APIs {' and '.join(DESCRIBED)}: leave it out, or give --llm-api=json"
+        )
 
 
 def _with_others(opened: OpenServer, wish: ServerWish) -> OpenServer:

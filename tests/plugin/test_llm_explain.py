@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -60,6 +61,28 @@ def test_a_server_that_cannot_be_used_is_explained_too(suite, serving):
     assert nothing.errlines[0].startswith("ERROR: no model server to test: give --llm-endpoint=URL")
     wrong = suite.in_process(*LOOPS, "--llm-explain", f"--llm-endpoint={url}", "--llm-api=jsn")
     assert (wrong.ret, wrong.outlines) == (4, [])
+
+
+def test_what_no_server_can_be_asked_with_is_told_before_one_is(suite):
+    """A template that cannot be filled, and a placeholder of the command without a value: usage errors."""
+    wrong = suite.in_process(
+        *LOOPS,
+        *("--llm-explain", "--llm-endpoint=http://127.0.0.1:1", '--llm-json-request={"a": "{promt}"}'),
+    )
+    assert (wrong.ret, wrong.outlines) == (4, [])
+    assert wrong.errlines[0].startswith('ERROR: --llm-json-request has no "{prompt}" in any of its texts: ')
+    command = f"{sys.executable} -m pytest_llmserve.simulator --port {{port}} --tokens {{words}}"
+    lacking = suite.in_process(*LOOPS, "--llm-explain", "--llm-serve", command)
+    assert (lacking.ret, lacking.outlines) == (4, [])
+    assert lacking.errlines[0].startswith(f"ERROR: --llm-serve {command!r}: {{words}} has no value: write a")
+
+
+def test_a_command_has_the_values_of_the_ini_file(suite):
+    """As a test without values of its own has them."""
+    suite.pytester.makeini("[pytest]\nllm_serve_values = words=3")
+    command = f"{sys.executable} -m pytest_llmserve.simulator --port {{port}} --tokens {{words}}"
+    result = suite.in_process(*LOOPS, "--llm-explain", "--llm-serve", command)
+    assert result.ret == 0, [result.outlines, result.errlines]
 
 
 def test_the_choice_stands_in_the_summary_and_capabilities_where_asked_for(suite, talkative):
