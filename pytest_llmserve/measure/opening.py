@@ -242,8 +242,9 @@ def _open(wish: ServerWish, folder: Path, story: Story | None) -> OpenServer:
 def _check_answer_path(endpoint: Endpoint, wish: ServerWish) -> None:
     if wish.json_answer is not None and endpoint.api not in DESCRIBED:
         raise ServerUnusable(
-            f"{endpoint.url} is spoken to as {endpoint.api}, because {endpoint.because}; --llm-json-answer is for"
-            f" the APIs {' and '.join(DESCRIBED)}: leave it out, or give --llm-api=json"
+            f"{endpoint.url} is spoken to as {endpoint.api}, because {endpoint.because};"
+            f" --llm-json-answer is for the APIs {' and '.join(DESCRIBED)}: leave it out, or give"
+            " --llm-api=json"
         )
 
 

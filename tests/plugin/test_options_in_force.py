@@ -329,8 +329,8 @@ def test_a_place_of_the_answer_is_not_passed_over(suite, quick):
     """Where the server turns out to speak another API the test fails, and says which."""
     run = suite(SHOW.format(url=quick.url), "--llm-endpoint", quick.url, "--llm-json-answer", "a.0")
     assert run.exit == 1
+    assert f"{quick.url} is spoken to as openai-chat, because GET /v1/models lists model mock; " in run.text
     assert (
-        f"{quick.url} is spoken to as openai-chat, because GET /v1/models lists model mock; a one-line prompt was"
-        " answered in one piece, with token counts; --llm-json-answer is for the APIs json and gradio: leave it"
-        " out, or give --llm-api=json"
-    ) in run.text.replace("in 4 chunks", "in one piece")
+        "; --llm-json-answer is for the APIs json and gradio: leave it out, or give --llm-api=json"
+        in run.text
+    )
