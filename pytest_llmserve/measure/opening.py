@@ -187,6 +187,10 @@ class OpenServer:
             "url": ", ".join(urls_of(target)),
             "api": target.api,
             "model": ", ".join(models_of(target)) or None,
+            "servers": [
+                {"url": each.url, "model": each.model, "pid": self.pid_at(each)}
+                for each in (target, *target.beside)
+            ],
             "because": self.endpoint.because,
             "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,
@@ -309,6 +313,7 @@ def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ..
         api=wish.api,
         model=wish.model,
         headers=headers,
+        key_env=wish.api_key_env,
         trust=wish.trust,
         json_request=wish.json_request,
         json_answer=wish.json_answer,

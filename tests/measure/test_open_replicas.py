@@ -31,6 +31,7 @@ def test_all_are_asked_found_and_watched_together(mock_server, tmp_path):
     assert {each.api for each in (target, *target.beside)} == {"openai-chat"}
     assert all(len(s.log_rows(1)) == 1 for s in servers)
     assert opened.document["url"] == ", ".join(s.url for s in servers)
+    assert opened.document["servers"] == [{"url": s.url, "model": "mock", "pid": s.pid} for s in servers]
     assert (opened.watched.pid, opened.watched.beside) == (servers[0].pid, tuple(s.pid for s in servers[1:]))
     assert opened.watched.parts == {}
     assert opened.renewed() is opened
