@@ -22,6 +22,9 @@ DIALECTS: dict[str, str] = {
 }
 """Name for `--llm-api` -> where its class lies. A new dialect is one file and one row."""
 
+DESCRIBED = ("json", "gradio")
+"""Those whose requests and answers the user describes: `--llm-json-request`, `--llm-json-answer`."""
+
 
 def dialect(name: str) -> Dialect:
     """Import and make the dialect of that name.

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from pytest_llmserve.dialects.encoding import limited, merged
+
 
 class Fields(msgspec.Struct, frozen=True):
     """What an API calls them; a dot stands for a level, as in `Dialect.limit_names`.
@@ -48,3 +50,14 @@ FIELDS: dict[str, Fields] = {
 
 LEAST_TOKENS: dict[str, int] = {"max_output_tokens": 16}
 """Field that limits an answer -> the least that it may say, as OpenAI refuses less; of the others it is 1."""
+
+
+def seeded(api: str, seed: int) -> dict[str, Any]:
+    """Parameters with which an answer is drawn by this seed; empty where no field for it is known.
+
+    Example: for "ollama-chat" {"options": {"temperature": 1, "seed": 7}}.
+    """
+    fields = FIELDS.get(api)
+    if fields is None or fields.seed is None:
+        return {}
+    return merged(dict(fields.drawn), limited(fields.seed, seed))

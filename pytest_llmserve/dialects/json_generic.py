@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,8 @@ EVENT_PATHS = ("token.text", "choices.0.delta.content", "delta", "token", *ANSWE
 
 _USAGE_PATHS = ("usage.completion_tokens", "usage.output_tokens", "eval_count", "details.generated_tokens")
 _FINISH_PATHS = ("finish_reason", "done_reason", "choices.0.finish_reason", "details.finish_reason")
+_NAMES = ("prompt", "messages", "model", "system")
+_BRACED = re.compile(r"\{(\w+)\}")
 _HOLE = re.compile(r"\{(prompt|model|system)\}")
 _LIST_STARTS = (b"[{", b"[[", b'["')
 _SYSTEM = ("system", "developer")
@@ -211,8 +214,18 @@ def template(text: str, example: str = DEFAULT_REQUEST) -> Any:
     except RecursionError:
         raise SetupError(f"--llm-json-request is nested too deep; {like}") from None
     if not any("{prompt}" in string or string == "{messages}" for string in strings):
-        raise SetupError(f'--llm-json-request has no "{{prompt}}" in any of its texts: {text!r}; {like}')
+        raise SetupError(
+            f'--llm-json-request has no "{{prompt}}" in any of its texts: {text!r};{_meant(strings)} {like}'
+        )
     return value
+
+
+def _meant(strings: Sequence[str]) -> str:
+    """A hint where a name in braces is nearly that of the prompt."""
+    for name in (name for string in strings for name in _BRACED.findall(string)):
+        if name not in _NAMES and difflib.get_close_matches(name.lower(), _NAMES[:2], n=1):
+            return f" did you mean it by {{{name}}}?"
+    return ""
 
 
 def at(value: Any, path: str) -> Any:

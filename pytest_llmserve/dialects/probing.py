@@ -103,9 +103,14 @@ Detecting = Generator[Probe, ProbeAnswer, Choice | None]
 
 
 class Asking:
-    """The probes of one detection and their answers; none is asked twice. Lives as long as it."""
+    """The probes of one detection and their answers; none is asked twice. Lives as long as it.
 
-    def __init__(self) -> None:
+    Args:
+        key_env: environment variable of the key that is sent along, or None.
+    """
+
+    def __init__(self, key_env: str | None = None) -> None:
+        self.key_env = key_env
         self.answers: dict[Probe, ProbeAnswer] = {}
         self._so: dict[Probe, str] = {}
 

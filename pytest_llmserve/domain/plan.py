@@ -146,7 +146,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         if not self.stream:
             parts.append("not streamed")
         if self.prompts_from is not None:
-            parts.append(f"{self.prompt_count} prompts of {self.prompts_from}")
+            plural = "" if self.prompt_count == 1 else "s"
+            parts.append(f"{self.prompt_count} prompt{plural} of {self.prompts_from}")
         return ", ".join(parts)
 
     def _shape(self) -> list[str]:

@@ -26,6 +26,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         socket_path: of the Unix socket that is used instead of host and port.
         path: path of the user's URL, without a trailing slash; "" for a bare host.
         headers: sent with each request; may hold secrets, so never written to a report.
+        key_env: environment variable whose key is among the headers, or None.
         trust: how an https server's certificate is checked.
         stream: ask for a streamed answer.
         stream_usage: the server was seen to take `stream_options` (asks for token counts).
@@ -45,6 +46,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     api: str = "auto"
     model: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    key_env: str | None = None
     trust: Trust = SYSTEM_TRUST
     stream: bool = True
     stream_usage: bool = False

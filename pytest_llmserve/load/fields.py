@@ -12,6 +12,11 @@ from pytest_llmserve.domain.exchange import Prompt
 USUAL = ("messages", "prompt", "question", "text", "input", "instruction")
 """Fields that are looked for, in this order, where none is named."""
 
+
+class NoField(ValueError):
+    """A row has no field of that name."""
+
+
 Reading = Callable[[Any], Prompt]
 
 
@@ -37,7 +42,7 @@ def value_at(row: Any, field: str) -> Any:
     """The value of a field; dots are levels, unless the row has a field of just that name.
 
     Raises:
-        ValueError: there is none.
+        NoField: there is none.
     """
     if isinstance(row, Mapping) and field in row:
         return row[field]
@@ -48,7 +53,7 @@ def value_at(row: Any, field: str) -> Any:
         elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
             value = value[int(step)]
         else:
-            raise ValueError(f"has no field {field!r}: {_what_it_has(row)}")
+            raise NoField(f"has no field {field!r}: {_what_it_has(row)}")
     return value
 
 
@@ -90,9 +95,7 @@ def _usual(row: Any) -> Prompt:
         return row
     name = next((name for name in USUAL if isinstance(row, Mapping) and name in row), None)
     if name is None:
-        raise ValueError(
-            f"has none of the fields {', '.join(USUAL)}: name one with field=; {_what_it_has(row)}"
-        )
+        raise NoField(f"has none of the fields {', '.join(USUAL)}: name one with field=; {_what_it_has(row)}")
     return as_prompt(name, row[name])
 
 

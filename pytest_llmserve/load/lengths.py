@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -162,6 +163,10 @@ def _clipped(length: object) -> int:
 def _words(source: object, seed: int) -> list[str]:
     if source is None:
         return filler(_SOURCE_CHARS, seed).split()
+    if isinstance(source, str) and os.path.isfile(source):
+        raise SetupError(
+            f"of_lengths: source {source!r} is the name of a file: give Path({source!r}) for the words in it"
+        )
     try:
         prompts = from_text(source, "file") if isinstance(source, Path) else as_prompts(source)
     except ValueError as error:

@@ -57,11 +57,19 @@ def rows_of(path: Path) -> Iterator[tuple[int, Any]]:
         if not line.strip(_BLANKS):
             continue
         try:
-            yield number, json.loads(line)
+            yield number, json.loads(line.rstrip(_BLANKS))
         except (ValueError, RecursionError) as error:
-            raise fault(
-                path, number, f"not JSON: {error}; write one JSON object a line, or one list"
-            ) from None
+            why = _not_json(error, len(line.rstrip(_BLANKS)))
+            raise fault(path, number, f"not JSON: {why}; write one JSON object a line, or one list") from None
+
+
+def _not_json(error: Exception, chars: int) -> str:
+    """What is wrong with a line of so many characters."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "nested too deep" if isinstance(error, RecursionError) else str(error)
+    if error.pos >= chars:
+        return f"the line ends too early ({error.msg})"
+    return f"{error.msg} at character {error.pos + 1}"
 
 
 def _is_list(path: Path) -> bool:
@@ -113,8 +121,9 @@ class _Items:
                 yield self._item(chunks)
                 mark = self._next_mark(chunks)
                 if mark not in {",", "]"}:
-                    told = f"{mark!r}" if mark else "the end of the file"
-                    raise fault(self._path, self._line, f"not JSON: {told} where a comma or ] belongs")
+                    if not mark:
+                        raise self._cut_off()
+                    raise fault(self._path, self._line, f"not JSON: {mark!r} where a comma or ] belongs")
 
     def _item(self, chunks: Iterator[str]) -> tuple[int, Any]:
         self._next_mark(chunks, peek=True)
@@ -137,9 +146,19 @@ class _Items:
 
     def _not_json(self, error: Exception) -> SetupError:
         if not isinstance(error, json.JSONDecodeError):
-            return fault(self._path, self._line, f"not JSON: {error}")
+            return fault(self._path, self._line, f"not JSON: {_not_json(error, 0)}")
+        if self._ended and (error.pos >= len(self._text) or error.msg.startswith("Unterminated")):
+            return self._cut_off()
         line = self._line + self._text.count("\n", self._at, error.pos)
-        return fault(self._path, line, f"not JSON: {error.msg}")
+        return fault(
+            self._path, line, f"not JSON: {error.msg}; mend it there, or write one JSON object a line"
+        )
+
+    def _cut_off(self) -> SetupError:
+        line = self._line + self._text.count("\n", self._at)
+        return fault(
+            self._path, line, "not JSON: the file ends in the middle of its list: was it cut off? get it anew"
+        )
 
     def _next_mark(self, chunks: Iterator[str], *, peek: bool = False) -> str:
         """The next character that is no blank, "" at the end; passed over unless only looked at."""

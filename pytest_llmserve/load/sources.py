@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_llmserve.domain.entry import Conversation, Entry
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.load.fields import reading
+from pytest_llmserve.load.fields import NoField, reading
 from pytest_llmserve.load.prompt_list import PromptList, check_limit, picked
 from pytest_llmserve.load.sharegpt import conversation_of
 from pytest_llmserve.load.source_files import fault, lines_of, rows_of
 
+_DELIMITERS = (";", "\t", "|", ",")
+_EMPTY = "check the path, or what the file was made from"
 _SPLITS = ("line", "paragraph", "file")
 
 
@@ -61,7 +63,7 @@ def from_csv(
     between = delimiter or ("\t" if ".tsv" in file.suffixes else ",")
     if len(between) != 1:
         raise SetupError(f"from_csv: delimiter is {delimiter!r}: give one character")
-    return _gathered("from_csv", file, lambda file: _read(file, _table(file, between), read), limit, seed)
+    return _gathered("from_csv", file, lambda file: _of_table(file, between, read), limit, seed)
 
 
 def from_text(
@@ -105,19 +107,38 @@ def from_sharegpt(
     if turns is not None and (isinstance(turns, bool) or not isinstance(turns, int) or turns < 1):
         raise SetupError(f"from_sharegpt: turns is {turns!r}: give a whole number from 1 on")
 
-    def read(row: Any) -> Conversation | None:
-        return conversation_of(row, turns)
+    silent: list[None] = []
 
-    return _gathered("from_sharegpt", Path(path), lambda file: _read(file, rows_of(file), read), limit, seed)
+    def read(row: Any) -> Conversation | None:
+        found = conversation_of(row, turns)
+        silent.extend([] if found else [None])
+        return found
+
+    def empty() -> str:
+        one = "in its one conversation the user says nothing"
+        told = (
+            one if len(silent) == 1 else f"in none of its {len(silent)} conversations the user says anything"
+        )
+        return f"{told}: what counts is from human or user" if silent else _EMPTY
+
+    def entries(file: Path) -> Iterator[Entry]:
+        return _read(file, rows_of(file), read)
+
+    return _gathered("from_sharegpt", Path(path), entries, limit, seed, empty)
 
 
 def _gathered(
-    call: str, path: Path, entries: Callable[[Path], Iterator[Entry]], limit: int | None, seed: int | None
+    call: str,
+    path: Path,
+    entries: Callable[[Path], Iterator[Entry]],
+    limit: int | None,
+    seed: int | None,
+    empty: Callable[[], str] = lambda: _EMPTY,
 ) -> PromptList:
     check_limit(call, limit)
     found = picked(entries(path), limit, seed)
     if not found:
-        raise fault(path, None, "holds no prompt: check the path, or what the file was made from")
+        raise fault(path, None, f"holds no prompt: {empty()}")
     return PromptList(found, path.name)
 
 
@@ -140,9 +161,24 @@ def _read(
             yield found
 
 
-def _table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _of_table(path: Path, delimiter: str, read: Callable[[Any], Entry]) -> Iterator[Entry]:
+    rows = _table(path, delimiter)
+    first, heading = next(rows, (1, []))
+    for line, cells in rows:
+        if len(cells) != len(heading):
+            why = f"has {len(cells)} cells, and the first row {len(heading)}"
+            raise fault(path, line, f"{why}: put cells with a {delimiter!r} in quotes")
+        try:
+            yield read(dict(zip(heading, cells, strict=True)))
+        except NoField as error:
+            raise fault(path, first, f"{error}{_other_delimiter(heading, delimiter)}") from None
+        except ValueError as error:
+            raise fault(path, line, str(error)) from None
+
+
+def _table(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, each with its last line."""
     reader = csv.reader((line for _, line in lines_of(path)), delimiter=delimiter, strict=True)
-    heading: list[str] | None = None
     while True:
         try:
             cells = next(reader, None)
@@ -150,15 +186,17 @@ def _table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise fault(path, reader.line_num, f"not a table: {error}; or write it as JSON lines") from None
         if cells is None:
             return
-        if not cells:
-            continue
-        if heading is None:
-            heading = cells
-        elif len(cells) == len(heading):
-            yield reader.line_num, dict(zip(heading, cells, strict=True))
-        else:
-            why = f"has {len(cells)} cells, and the first row {len(heading)}"
-            raise fault(path, reader.line_num, f"{why}: put cells with a {delimiter!r} in quotes")
+        if cells:
+            yield reader.line_num, cells
+
+
+def _other_delimiter(heading: Sequence[str], delimiter: str) -> str:
+    """A hint where the first row is one cell that another delimiter would part."""
+    other = next((mark for mark in _DELIMITERS if len(heading) == 1 and mark in heading[0]), None)
+    if other is None:
+        return ""
+    said = f"the first row has no {delimiter!r} but {other!r}"
+    return f"; {said}: give delimiter={other!r}, or save it with commas"
 
 
 def _texts(path: Path, split: str) -> Iterator[str]:

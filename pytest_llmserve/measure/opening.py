@@ -17,6 +17,7 @@ from pytest_llmserve.domain.replicas import models_of, replicas_of, server_name,
 from pytest_llmserve.domain.target import Target, target_from_url
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust, tls_text
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.measure.fitting import check_answer_path
 from pytest_llmserve.measure.listener import Listener, owner_of
 from pytest_llmserve.measure.port import LINGER_S, when_free
 from pytest_llmserve.measure.probes import Watched
@@ -196,13 +197,16 @@ class OpenServer:
             "asked": [f"{asked}: {asked.so}" for asked in story.asked] if story is not None else [],
             "pid": self.pid,
             "servers": [
-                {"url": each.target.url, "model": each.target.model, "pid": pids[each.server]}
+                {"url": each.target.url, "model": self._model(each.target), "pid": pids[each.server]}
                 for each in replicas_of(target)
             ],
             "tls": tls_text(target.scheme, target.trust),
             **({} if seen is None else {"capabilities": seen.as_json()}),
             **values,
         }
+
+    def _model(self, target: Target) -> str | None:
+        return None if target.model is None else self.endpoint.told(target.model)
 
     def close(self) -> None:
         """Close connections; end the server if it is ours."""
@@ -226,6 +230,7 @@ def open_server(wish: ServerWish, folder: Path, story: Story | None = None) -> O
     """
     opened = _open(wish, folder, story)
     try:
+        check_answer_path(opened.endpoint, wish.json_answer)
         opened = _with_others(opened, wish, story)
         urls, missing = metrics_of(wish.metrics_urls, opened.endpoint.target, opened.beside)
     except BaseException:
@@ -308,6 +313,7 @@ def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ..
         api=wish.api,
         model=wish.model,
         headers=headers,
+        key_env=wish.api_key_env,
         trust=wish.trust,
         json_request=wish.json_request,
         json_answer=wish.json_answer,

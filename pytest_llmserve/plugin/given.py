@@ -62,8 +62,16 @@ def values_given(config: pytest.Config, item: pytest.Item) -> dict[str, ServeVal
 
 def values_of(config: pytest.Config, item: pytest.Item) -> dict[str, ServeValue]:
     """All values of the server that the test wants, in the order of the command. Raises as `values_given`."""
+    return _in_order(config, default_values(config) | values_given(config, item))
+
+
+def default_values_of(config: pytest.Config) -> dict[str, ServeValue]:
+    """Those of a server for which no test gives any, in the order of the command."""
+    return _in_order(config, default_values(config))
+
+
+def _in_order(config: pytest.Config, known: Values) -> dict[str, ServeValue]:
     names = value_names(*served(config)) or ()
-    known = default_values(config) | values_given(config, item)
     return {name: known[name] for name in names if name in known}
 
 
@@ -130,7 +138,7 @@ def _faults(
     for item in wanting:
         try:
             values = values_of(config, item)
-            yield from ((fault, item.nodeid) for fault in _lacking(serve, values))
+            yield from ((fault, item.nodeid) for fault in lacking_values(serve, values))
             if serve is not None and key_of(values) not in sets:
                 command_for(endpoint, serve, 1, values)
         except SetupError as error:
@@ -151,7 +159,8 @@ _SPREAD = (
 )
 
 
-def _lacking(serve: str | None, values: Values) -> Iterator[str]:
+def lacking_values(serve: str | None, values: Values) -> Iterator[str]:
+    """A fault for each placeholder of the command that has no value."""
     names = value_names(None, serve) if serve is not None else ()
     for name in names or ():
         if name not in values:

@@ -42,7 +42,14 @@ OPTIONS: tuple[Option, ...] = (
         " turns. Also env LLM_ENDPOINT",
         env="LLM_ENDPOINT",
     ),
-    Option("--llm-api", "string", "NAME", "openai-chat, openai-completions, json; default: auto", "auto"),
+    Option(
+        "--llm-api",
+        "string",
+        "NAME",
+        "openai-chat, openai-completions, openai-responses, anthropic-messages, ollama-generate,"
+        " ollama-chat, gradio, tgi, kserve or json; default: auto, which asks the server",
+        "auto",
+    ),
     Option(
         "--llm-model",
         "linelist",
@@ -76,9 +83,17 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--llm-server-log", "linelist", "FILE", "a log of the server, to look for errors in; repeatable"),
     Option(
-        "--llm-json-request", "string", "JSON", 'request of the json API; default: {"prompt": "{prompt}"}'
+        "--llm-json-request",
+        "string",
+        "JSON",
+        'request of the json and gradio APIs; default: {"prompt": "{prompt}"}',
     ),
-    Option("--llm-json-answer", "string", "PATH", "where the json API's answer lies, such as choices.0.text"),
+    Option(
+        "--llm-json-answer",
+        "string",
+        "PATH",
+        "where an answer of json or gradio lies, such as choices.0.text",
+    ),
     Option(
         "--llm-prompts",
         "string",

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.target import target_from_url
+from pytest_llmserve.measure.port import PLACE
 from pytest_llmserve.measure.serving import OWN
 from pytest_llmserve.plugin.options import named_server, value
 
@@ -56,6 +57,11 @@ def check_endpoints(endpoints: Sequence[str]) -> None:
         )
     seen: set[str] = set()
     for endpoint in endpoints if own is None else ():
+        if PLACE in endpoint:
+            raise SetupError(
+                f"--llm-endpoint={endpoint}: {PLACE} is the port of a server that --llm-serve starts: give"
+                " --llm-serve='CMD --port {port}' beside it, or the port at which the server listens"
+            )
         url = target_from_url(endpoint).url
         if url in seen:
             raise SetupError(f"--llm-endpoint names {url} twice: give each replica once")

@@ -16,6 +16,7 @@ from pytest_llmserve.domain.trust import Trust, tls_context
 from pytest_llmserve.domain.units import NS_PER_S, duration_ns
 from pytest_llmserve.measure.opening import ServerWish, request_headers
 from pytest_llmserve.measure.serving import OWN, check_served
+from pytest_llmserve.plugin.fitting import check_empty, check_json_options, check_pid
 from pytest_llmserve.plugin.given import default_values, served
 from pytest_llmserve.plugin.options import (
     OPTIONS,
@@ -45,9 +46,12 @@ def check_options(config: pytest.Config) -> None:
     faults: dict[str, None] = {}
     checks: tuple[Callable[[pytest.Config], object], ...] = (
         *(partial(value, flag=option.flag) for option in OPTIONS),
+        check_empty,
         _check_server,
         _check_trust,
         _check_api,
+        check_json_options,
+        check_pid,
         _check_headers,
         _check_scale,
         _check_workers,

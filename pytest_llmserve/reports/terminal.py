@@ -299,14 +299,15 @@ def _print_tasks(console: Any, tasks: Sequence[Mapping[str, Any]]) -> None:
 def _print_rows(
     console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]], *, padding: int = 1
 ) -> None:
-    """A table, its first column words and the others figures."""
+    """A table, its first column words, which wrap where the width is too small, and the others figures."""
     from rich import box
     from rich.padding import Padding
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
-    for place, head in enumerate(heads):
-        table.add_column(head, justify="right" if place else "left", no_wrap=True)
+    table.add_column(heads[0], overflow="fold")
+    for head in heads[1:]:
+        table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print(Padding(table, (0, 0, 0, 2)))

@@ -11,6 +11,7 @@ from pytest_llmserve.serve.reply import Reply
 
 NAME = "Zebulon"
 _TELLING_CHARS = 12
+_CHARS_A_TOKEN = 16  # twice as many as most words have
 _SLACK_TOKENS = 2  # an end mark, or an empty chunk, may be counted
 _NOT_THE_REQUEST = frozenset({401, 403, 408, 429})
 _CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens"})
@@ -83,25 +84,28 @@ def system_role(without: Sequence[Reply], with_it: Reply) -> Capability:
     return Capability(True, "taken", "a message of the system is taken; no change of the answer was seen")
 
 
-def seed(alike: Sequence[Reply], others: Sequence[Reply]) -> Capability:
+def seed(name: str, alike: Sequence[Reply], others: Sequence[Reply]) -> Capability:
     """By answers that are drawn.
 
     Args:
+        name: of the field that holds the seed.
         alike: those with the same seed, two or more; the last two decide.
         others: those with other seeds.
     """
-    fault = _fault("a seed", *alike, *others)
+    fault = _fault(name, *alike, *others)
     if fault is not None:
         return fault
     pair = {reply.text for reply in alike[-2:]}
     if len(pair) > 1:
         return Capability(
-            False, "taken", f"a seed is taken, and {len(alike)} answers with one were not alike"
+            False, "taken", f"{name} is taken, and {len(alike)} answers with the same seed were not alike"
         )
     if {reply.text for reply in others} <= pair:
-        return unknown("the answer is the same with other seeds too: answers do not seem to be drawn")
+        return unknown(
+            f"{name}: the answer is the same with other seeds too: answers do not seem to be drawn"
+        )
     return Capability(
-        True, "honoured", "the same seed gave the same answer twice, another one another answer"
+        True, "honoured", f"{name}: the same seed gave the same answer twice, another one another answer"
     )
 
 
@@ -142,6 +146,28 @@ def max_tokens_name(
     if long > short or short_one.finish_reason in _CUT_SHORT:
         return Capability(True, name, f"{name}={few} gave {short} tokens, {name}={more} gave {long}")
     return unknown(f"{name}={few} gave {short} tokens, and {name}={more} no more: answers are short anyway")
+
+
+def cut_by(name: str, few: int, cut: Sequence[Reply], whole: Sequence[Reply]) -> Capability:
+    """By the lengths of texts, for a field that the server may or may not know.
+
+    Args:
+        name: of the field.
+        few: tokens that it was given.
+        cut: answers to a prompt that asks for many words, with the field.
+        whole: without it.
+    """
+    fault = _fault(name, *cut, *whole)
+    if fault is not None:
+        return fault
+    most, least = max(len(reply.text) for reply in cut), min(len(reply.text) for reply in whole)
+    if 2 * most <= least:
+        return Capability(True, name, f"{name}={few} gave {most} characters at most, without it {least} came")
+    if least < few * _CHARS_A_TOKEN:
+        return unknown(f"without {name} {least} characters came: answers are short anyway")
+    return Capability(
+        False, "taken", f"{name}={few} is taken, and {most} characters came, without it {least}"
+    )
 
 
 def _tokens(reply: Reply) -> int | None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.encoding import limited, merged
-from pytest_llmserve.dialects.fields import FIELDS, LEAST_TOKENS, Fields
+from pytest_llmserve.dialects.fields import FIELDS, LEAST_TOKENS, Fields, seeded
 from pytest_llmserve.domain.capabilities import Capabilities, Capability, unknown
+from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import Prompt
 from pytest_llmserve.domain.outcome import Outcome
 from pytest_llmserve.serve import capabilities as judge
@@ -24,6 +25,7 @@ _LIMIT_S = 180.0
 _LEAST_S = 0.05
 _TOKENS = 24  # of most answers
 _FEW = 6  # to see that fewer come than could
+_USUAL = "max_tokens"
 
 MANY_WORDS = "Write a long story about a river."
 WHO = "What is your name?"
@@ -32,7 +34,7 @@ RANDOM = "Write five random words."
 
 
 def probe_capabilities(endpoint: Endpoint, limit_s: float = _LIMIT_S) -> Capabilities:
-    """Ask some ten short questions, one after the other, and tell what was seen.
+    """Ask about a dozen short questions, one after the other, and tell what was seen.
 
     Args:
         endpoint: that answers; its dialect and model are decided.
@@ -107,16 +109,16 @@ def _seed(asker: _Asker, fields: Fields | None) -> Capability:
     name = fields.seed
 
     def drawn(seed: int) -> Reply:
-        return asker.ask(RANDOM, _TOKENS, fields.drawn, limited(name, seed))
+        return asker.ask(RANDOM, _TOKENS, seeded(asker.target.api, seed))
 
     alike = [drawn(1)]
     if not alike[0].ok:
-        return judge.seed(alike, ())
+        return judge.seed(name, alike, ())
     alike.append(drawn(1))
     if alike[0].text != alike[1].text:
         # The first one may have been alone in an empty cache.
         alike += [drawn(1), drawn(1)]
-    return judge.seed(alike, [drawn(2), drawn(3)])
+    return judge.seed(name, alike, [drawn(2), drawn(3)])
 
 
 def _logprobs(asker: _Asker, fields: Fields | None) -> Capability:
@@ -127,6 +129,22 @@ def _logprobs(asker: _Asker, fields: Fields | None) -> Capability:
 
 def _max_tokens_name(asker: _Asker) -> Capability:
     name, names = asker.target.limit_name, dialect(asker.target.api).limit_names
+    if not names:
+        return _described_limit(asker)
     few = max(_FEW, LEAST_TOKENS.get(name or "", 0))
     asked = () if name is None else (few, 4 * few)
     return judge.max_tokens_name(name, names, [(n, asker.ask(MANY_WORDS, n)) for n in asked])
+
+
+def _described_limit(asker: _Asker) -> Capability:
+    """Of a server whose fields are its own: the name that most others have is tried."""
+    if asker.target.api != "json":
+        return unknown(
+            f"what limits an answer is no field of {asker.target.api}: give it its place in"
+            " --llm-json-request"
+        )
+    try:
+        cut = [asker.ask(MANY_WORDS, _FEW, {_USUAL: _FEW}) for _ in range(2)]
+    except SetupError as error:  # a template that is a list
+        return unknown(str(error))
+    return judge.cut_by(_USUAL, _FEW, cut, [asker.ask(MANY_WORDS, _FEW) for _ in range(2)])

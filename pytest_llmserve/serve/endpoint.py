@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_llmserve.dialects import dialect
 from pytest_llmserve.dialects.encoding import asked, limited
+from pytest_llmserve.dialects.fields import seeded
 from pytest_llmserve.domain.capabilities import Capabilities
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.exchange import HttpRequest, Prompt
@@ -114,9 +115,18 @@ class Endpoint:
         """
         return limited(self.target.limit_name, tokens)
 
+    def seeded(self, seed: int) -> dict[str, Any]:
+        """Parameters by which this server draws its answer with that seed; empty where no field is known.
+
+        Whether it keeps to the seed is told by `capabilities.seed`. They may stand in the same object as
+        those of `limited`, so give a limit beside them as max_tokens:
+        `llm_endpoint.generate("Hi", max_tokens=16, **llm_endpoint.seeded(7))`.
+        """
+        return seeded(self.target.api, seed)
+
     @property
     def capabilities(self) -> Capabilities:
-        """What the server was seen to do; asked when first looked at, with some ten short questions."""
+        """What the server was seen to do; asked when first looked at, with about a dozen short questions."""
         return self._probed.get(self)
 
     @property

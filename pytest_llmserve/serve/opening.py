@@ -143,6 +143,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         base: its URL without a path.
         named: the user may name another path than the one asked; else the API has its own.
         started: by `--llm-serve`.
+        key_env: environment variable of the key that is sent along, or None.
     """
 
     asked: tuple[str, ...]
@@ -150,6 +151,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     base: str = ""
     named: bool = False
     started: bool = False
+    key_env: str | None = None
 
 
 def refusal(url: str, replies: Sequence[Reply], paths: Paths) -> str:
@@ -158,9 +160,10 @@ def refusal(url: str, replies: Sequence[Reply], paths: Paths) -> str:
     told = replies[0] if replies[-1].status in _NOT_FOUND else replies[-1]
     said = f": {told.error}" if told.error else ""
     if told.status in _KEY_WANTED:
+        refused = f"refused the key in {paths.key_env}: it " if paths.key_env else ""
         return (
-            f"{url} answered {told.status} to a one-line prompt{said}; give the environment variable that"
-            " holds a valid key with --llm-api-key-env VAR"
+            f"{url} {refused}answered {told.status} to a one-line prompt{said}; give the environment variable"
+            " that holds a valid key with --llm-api-key-env VAR"
         )
     if told.status in _NOT_FOUND:
         path = paths.asked[0 if told is replies[0] else -1]

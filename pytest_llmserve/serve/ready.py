@@ -182,7 +182,7 @@ class _Opening:
         if target.api != "auto":
             return self._led(look_up(target.api, target.path, asking := Asking()), asking)
         base = "http://127.0.0.1:{port}" if self.started else target.url.removesuffix(target.path)
-        asking = Asking()
+        asking = Asking(target.key_env)
         return self._led(detect(target.path, target.url, asking, base), asking)
 
     def _led(self, detection: Detection, asking: Asking) -> Choice:
@@ -250,6 +250,7 @@ class _Opening:
             base=target.url.removesuffix(target.path),
             named=named,
             started=self.started,
+            key_env=target.key_env,
         )
 
     def _with_model(self, choice: Choice) -> Target:

@@ -237,6 +237,14 @@ def test_a_key_may_be_asked_for_in_any_words(body: bytes) -> None:
     assert chosen("/v1/chat/completions", models=page).api == "openai-chat"
 
 
+def test_a_key_that_is_refused_is_not_called_missing() -> None:
+    """Its variable is named, never the key."""
+    with pytest.raises(
+        ServerUnusable, match=r"^http://h: the server refused the key in BAD: GET /v1/models answ"
+    ):
+        led(detect("", URL, Asking("BAD")), {"/v1/models": answered({"error": "no"}, status=401)}, NOT_FOUND)
+
+
 def test_anthropics_api_is_known_by_its_listing_and_by_its_errors() -> None:
     choice = chosen(models=ANTHROPIC)
     assert (choice.api, choice.models) == ("anthropic-messages", ("claude-x",))

@@ -81,6 +81,11 @@ LIKE = """write it like '{"prompt": "{prompt}"}'"""
             f'--llm-json-request has no "{{prompt}}" in any of its texts: \'{{"prompt": "hi"}}\'; {LIKE}',
         ),
         (
+            '{"a": "{promt}"}',
+            '--llm-json-request has no "{prompt}" in any of its texts: \'{"a": "{promt}"}\';'
+            f" did you mean it by {{promt}}? {LIKE}",
+        ),
+        (
             '{"chat": "all {messages}"}',
             '--llm-json-request has no "{prompt}" in any of its texts: '
             f'\'{{"chat": "all {{messages}}"}}\'; {LIKE}',

@@ -56,6 +56,12 @@ def test_words_are_those_of_the_source(tmp_path):
     found = of_lengths([4, 2], source=path)
     assert {word for text in found for word in text.split()} <= {"alpha", "beta", "gamma"}
     assert found.source == "book.txt"
+    with pytest.raises(SetupError) as caught:
+        of_lengths([4], source=str(path))
+    name = repr(str(path))
+    assert str(caught.value) == (
+        f"of_lengths: source {name} is the name of a file: give Path({name}) for the words in it"
+    )
     assert of_lengths([3], source=["one"]) == ["one one one"]
 
 

@@ -1,5 +1,6 @@
 """Prompts of several tasks."""
 
+import msgspec
 import pytest
 
 from pytest_llmserve.domain.plan import LoadPlan
@@ -33,6 +34,8 @@ def test_the_plan_tells_where_prompts_came_from():
     """The names of their files and how many there are, of several tasks too; nothing of others."""
     plan, file = LoadPlan(users=2, requests=9), PromptList(["x", "y"], "q.jsonl")
     assert as_prompt_set(file).told(plan).describe() == "2 users, 9 requests, 2 prompts of q.jsonl"
+    one = msgspec.structs.replace(plan, prompts_from="q.jsonl", prompt_count=1)
+    assert one.describe() == "2 users, 9 requests, 1 prompt of q.jsonl"
     both = as_prompt_set({"a": file, "b": ["z"], "c": PromptList(["z"], "r.csv")}).told(plan)
     assert (both.prompts_from, both.prompt_count) == ("q.jsonl, r.csv", 6)
     assert as_prompt_set(["x"]).told(plan) == plan

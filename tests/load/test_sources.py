@@ -167,8 +167,22 @@ FAULTS = [
         "a.jsonl",
         '{"prompt": "x"}\n\n{"prompt": x}\n',
         {},
-        ", line 3: not JSON: Expecting value: line 1 column 12 (char 11);"
+        ", line 3: not JSON: Expecting value at character 12; write one JSON object a line, or one list",
+    ),
+    (
+        from_jsonl,
+        "a.jsonl",
+        '{"prompt": "x"}\n{"prompt": "y"\n',
+        {},
+        ", line 2: not JSON: the line ends too early (Expecting ',' delimiter);"
         " write one JSON object a line, or one list",
+    ),
+    (
+        from_jsonl,
+        "a.jsonl",
+        "{" + '"a":{' * 100_000,
+        {},
+        ", line 1: not JSON: nested too deep; write one JSON object a line, or one list",
     ),
     (
         from_jsonl,
@@ -189,7 +203,7 @@ FAULTS = [
         "a.json",
         '[\n{"prompt": "x"},\n{"prompt":\n y}\n, {"prompt": "a long one behind it"}]',
         {},
-        ", line 4: not JSON: Expecting value",
+        ", line 4: not JSON: Expecting value; mend it there, or write one JSON object a line",
     ),
     (
         from_jsonl,
@@ -203,7 +217,21 @@ FAULTS = [
         "a.json",
         '[{"prompt": "x"}',
         {},
-        ", line 1: not JSON: the end of the file where a comma or ] belongs",
+        ", line 1: not JSON: the file ends in the middle of its list: was it cut off? get it anew",
+    ),
+    (
+        from_sharegpt,
+        "a.json",
+        "[",
+        {},
+        ", line 1: not JSON: the file ends in the middle of its list: was it cut off? get it anew",
+    ),
+    (
+        from_sharegpt,
+        "a.json",
+        '[\n{"conversations": [{"from": "human", "value": "Hi',
+        {},
+        ", line 2: not JSON: the file ends in the middle of its list: was it cut off? get it anew",
     ),
     (
         from_jsonl,
@@ -249,6 +277,16 @@ FAULTS = [
         {},
         ", line 1: field 'messages' holds answers and no question: leave the row out",
     ),
+    (from_csv, "a.csv", "\na,b\n1,2\n", {"field": "c"}, ", line 2: has no field 'c': it has a, b"),
+    (
+        from_csv,
+        "a.csv",
+        "question;b\nx;2\n",
+        {},
+        ", line 1: has none of the fields messages, prompt, question, text, input, instruction: name one with"
+        " field=; it has question;b; the first row has no ',' but ';': give delimiter=';',"
+        " or save it with commas",
+    ),
     (
         from_csv,
         "a.csv",
@@ -277,6 +315,21 @@ FAULTS = [
         '{"conversations": [{"from": "cat", "value": "x"}]}\n',
         {},
         ", line 1: conversations[0] is from 'cat': known are human, user, gpt, assistant and system",
+    ),
+    (
+        from_sharegpt,
+        "a.jsonl",
+        '{"conversations": [{"from": "gpt", "value": "x"}]}\n',
+        {},
+        ": holds no prompt: in its one conversation the user says nothing: what counts is from human or user",
+    ),
+    (
+        from_sharegpt,
+        "a.jsonl",
+        '{"conversations": [{"from": "gpt", "value": "x"}]}\n{"conversations": []}\n',
+        {},
+        ": holds no prompt: in none of its 2 conversations the user says anything: what counts is from human"
+        " or user",
     ),
     (
         from_sharegpt,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -123,6 +124,28 @@ def test_a_server_that_repeats_the_key_is_explained_without(suite, serving):
     for told in (*result.outlines, *run.result.outlines, run.report.read_text()):
         assert key not in told
         assert "\x1b[31m" not in told
+
+
+def test_what_no_server_can_be_asked_with_is_told_before_one_is(suite):
+    """A template that cannot be filled, and a placeholder of the command without a value: usage errors."""
+    wrong = suite.in_process(
+        *LOOPS,
+        *("--llm-explain", "--llm-endpoint=http://127.0.0.1:1", '--llm-json-request={"a": "{promt}"}'),
+    )
+    assert (wrong.ret, wrong.outlines) == (4, [])
+    assert wrong.errlines[0].startswith('ERROR: --llm-json-request has no "{prompt}" in any of its texts: ')
+    command = f"{sys.executable} -m pytest_llmserve.simulator --port {{port}} --tokens {{words}}"
+    lacking = suite.in_process(*LOOPS, "--llm-explain", "--llm-serve", command)
+    assert (lacking.ret, lacking.outlines) == (4, [])
+    assert lacking.errlines[0].startswith(f"ERROR: --llm-serve {command!r}: {{words}} has no value: write a")
+
+
+def test_a_command_has_the_values_of_the_ini_file(suite):
+    """As a test without values of its own has them."""
+    suite.pytester.makeini("[pytest]\nllm_serve_values = words=3")
+    command = f"{sys.executable} -m pytest_llmserve.simulator --port {{port}} --tokens {{words}}"
+    result = suite.in_process(*LOOPS, "--llm-explain", "--llm-serve", command)
+    assert result.ret == 0, [result.outlines, result.errlines]
 
 
 def test_the_choice_stands_in_the_summary_and_capabilities_where_asked_for(suite, talkative):

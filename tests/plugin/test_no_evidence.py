@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -68,27 +69,45 @@ def test_a_load_that_failed_altogether_fails(marker, suite, mock_server):
 
 
 @pytest.fixture
-def dead_pid():
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(30)
-    return process.pid
+def short_lived():
+    """A process that is there when the session starts, and is waited for as soon as it has ended."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    waiting = threading.Thread(target=process.wait)
+    waiting.start()
+    yield process.pid
+    process.kill()
+    waiting.join(30)
+    process.stdin.close()
+
+
+GONE = """
+import os, signal, time
+
+import pytest
+
+os.kill({pid}, signal.SIGKILL)
+try:
+    while not os.kill({pid}, 0):
+        time.sleep(0.01)
+except ProcessLookupError:
+    pass
+
+@pytest.mark.load(requests=3)
+@pytest.mark.{promise}
+def test_it(llm_load):
+    llm_load("Say hi.")
+"""
 
 
 @pytest.mark.parametrize("promise", ["no_leak(mb=100000, settle='50ms')", "resources(rss_mb=100000)"])
-def test_a_process_that_cannot_be_read_keeps_no_promise(promise, suite, quick, dead_pid):
-    """--llm-server-pid of a process that is gone: undecided, so failed, and it says why."""
-    run = suite(
-        f"@pytest.mark.load(requests=3)\n@pytest.mark.{promise}\n"
-        "def test_it(llm_load):\n    llm_load('Say hi.')",
-        "--llm-endpoint",
-        quick.url,
-        "--llm-server-pid",
-        dead_pid,
-    )
+def test_a_process_that_cannot_be_read_keeps_no_promise(promise, suite, quick, short_lived):
+    """--llm-server-pid of a process that is gone meanwhile: undecided, so failed, and it says why."""
+    body = GONE.format(pid=short_lived, promise=promise)
+    run = suite(body, "--llm-endpoint", quick.url, "--llm-server-pid", short_lived)
     assert run.exit == 1, run.text
     said = run.failure("test_it")[0]
     assert ": no evidence, " in said
-    assert str(dead_pid) in said
+    assert str(short_lived) in said
     assert run.verdicts[0]["verdict"] == "undecided"
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from pytest_llmserve.dialects import DIALECTS
+
 SHOW = """
 def test_it(llm_endpoint):
     assert llm_endpoint.url == {url!r}
@@ -52,6 +54,8 @@ def test_every_option_has_a_help_text_and_an_ini_key(suite):
         assert f"--llm-{option}" in group
         assert f"llm_{option.replace('-', '_')}" in group
     assert "llm_require_endpoint" in group
+    apis = " ".join(group.partition("--llm-api=")[2].partition("--llm-model")[0].split())
+    assert [name for name in DIALECTS if name not in apis] == []
 
 
 WRONG = {
@@ -287,3 +291,46 @@ def test_a_wrong_ini_value_is_a_usage_error(key, suite):
     assert f"ini key {key}: " in run.text
     assert "'many'" in run.text
     assert "Traceback" not in run.text
+
+
+def test_options_that_say_nothing_or_do_not_fit_are_usage_errors(suite):
+    """Nothing that was given is passed over: each is told at the start, with what to do."""
+    run = suite(
+        LOAD,
+        *("--llm-endpoint", "http://127.0.0.1:{port}", "--llm-model", "", "--llm-prompts", ""),
+        *("--llm-api", "tgi", "--llm-json-request", '{"q": "{prompt}"}', "--llm-json-answer", "a"),
+        *("--llm-server-pid", str(2**30)),
+    )
+    assert run.exit == pytest.ExitCode.USAGE_ERROR
+    for fault in (
+        "--llm-model is empty: give NAME, or leave it out",
+        "--llm-prompts is empty: give FILE[:FIELD], or leave it out",
+        "--llm-json-request and --llm-json-answer are for the APIs json and gradio, and --llm-api=tgi names"
+        " another: leave one of them out",
+        f"--llm-server-pid {2**30}: there is no such process here: give the server's own, or leave it out: a"
+        " server on this machine is found by its port",
+        "--llm-endpoint=http://127.0.0.1:{port}: {port} is the port of a server that --llm-serve starts: give"
+        " --llm-serve='CMD --port {port}' beside it, or the port at which the server listens",
+    ):
+        assert fault in run.text, fault
+
+
+def test_an_api_of_the_command_line_lets_the_ini_wait(suite, quick):
+    """A template of the ini file is for other days; the other way round it is a fault."""
+    suite.pytester.makeini('[pytest]\nllm_json_request = {"q": "{prompt}"}')
+    assert suite(LOAD, "--llm-endpoint", quick.url, "--llm-api", "openai-chat").exit == 0
+    suite.pytester.makeini("[pytest]\nllm_api = openai-chat")
+    run = suite(LOAD, "--llm-endpoint", quick.url, "--llm-json-answer", "a")
+    assert run.exit == pytest.ExitCode.USAGE_ERROR
+    assert "--llm-json-answer is for the APIs json and gradio, and --llm-api=openai-chat names" in run.text
+
+
+def test_a_place_of_the_answer_is_not_passed_over(suite, quick):
+    """Where the server turns out to speak another API the test fails, and says which."""
+    run = suite(SHOW.format(url=quick.url), "--llm-endpoint", quick.url, "--llm-json-answer", "a.0")
+    assert run.exit == 1
+    assert f"{quick.url} is spoken to as openai-chat, because GET /v1/models lists model mock; " in run.text
+    assert (
+        "; --llm-json-answer is for the APIs json and gradio: leave it out, or give --llm-api=json"
+        in run.text
+    )

@@ -71,3 +71,14 @@ def test_the_table_fits_80_columns(make):
     table = lines[lines.index(f"{OF}: side by side") + 1 :]
     assert [line.split()[0] for line in table[2:]] == ["workers=1", "workers=16"]
     assert max(map(len, table)) <= 80
+
+
+def test_a_long_name_of_a_case_leaves_the_headings_whole(make):
+    """It goes on in the next line; each figure keeps its unit."""
+    latencies = [(9_999_999, 1)]
+    tests = [case(make, 1, latencies), case(make, "three and more", latencies, outcome="error")]
+    lines = [line.rstrip() for line in summary_lines(tests, 80, False, 0)]
+    table = lines[lines.index(f"{OF}: side by side") + 1 :]
+    assert table[0].endswith(" failed RSS MB")
+    assert max(map(len, table)) <= 80
+    assert "".join("".join(line[:14].split()) for line in table[3:]) == "workers=threeandmore(error)", table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from pytest_llmserve.dialects import DIALECTS
@@ -118,13 +119,14 @@ def test_an_answer_that_changes_by_itself_is_no_effect_of_a_system_message():
     ],
 )
 def test_a_seed_is_seen_by_answers_that_repeat(alike, others, works, word):
-    found = judge.seed([said(text) for text in alike], [said(text) for text in others])
+    found = judge.seed("options.seed", [said(text) for text in alike], [said(text) for text in others])
     assert (found.works, found.word) == (works, word)
+    assert found.evidence.startswith("options.seed")
 
 
 def test_a_seed_that_is_refused_is_quoted():
-    assert judge.seed([REFUSED], ()).evidence == "a seed was refused twice: 422: extra field"
-    assert judge.seed([said("a"), failed(429, "429: slow down")], ()).works is None
+    assert judge.seed("seed", [REFUSED], ()).evidence == "seed was refused twice: 422: extra field"
+    assert judge.seed("seed", [said("a"), failed(429, "429: slow down")], ()).works is None
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,20 @@ def test_no_limit_is_told_apart_from_no_field():
     evidence = "the server refused max_tokens and max_completion_tokens when it was opened"
     assert refused == Capability(NO, "none", evidence)
     assert judge.max_tokens_name(None, (), []).works is None
+
+
+@pytest.mark.parametrize(
+    ("cut", "whole", "works", "evidence"),
+    [
+        ([30, 20], [90, 60], YES, "max_tokens=6 gave 30 characters at most, without it 60 came"),
+        ([300, 20], [400, 300], NO, "max_tokens=6 is taken, and 300 characters came, without it 300"),
+        ([30, 30], [50, 90], UNKNOWN, "without max_tokens 50 characters came: answers are short anyway"),
+    ],
+)
+def test_a_field_that_may_be_unknown_is_seen_by_shorter_texts(cut, whole, works, evidence):
+    """Each of those with it against each of those without: one short answer is no sign."""
+    found = judge.cut_by("max_tokens", 6, [said("x" * n) for n in cut], [said("x" * n) for n in whole])
+    assert (found.works, found.evidence) == (works, evidence)
 
 
 def test_a_capability_is_true_only_when_seen():
@@ -249,18 +265,56 @@ def test_a_server_that_is_gone_is_not_known():
     assert "no connection could be made" in found.seed.evidence
 
 
-def test_an_unknown_api_is_asked_only_whether_it_streams(scripted):
-    """No field of it is known, so none is sent."""
-    server = scripted(lambda asked, connection: connection.answer(200, '{"response": "some words here"}'))
-    endpoint = Endpoint(Target(scheme="http", host="127.0.0.1", port=server.port, api="json"))
-    try:
-        found = endpoint.capabilities
-    finally:
-        endpoint.close()
-    assert {json.dumps(sorted(json.loads(asked.body))) for asked in server.asked} == {'["prompt"]'}
+def test_a_described_api_is_asked_whether_it_streams_and_takes_the_usual_limit(scripted):
+    """No other field is sent: none is known. A template that has no place for it is not asked."""
+
+    def script(asked, connection):
+        words = json.loads(asked.body).get("max_tokens", 60) if asked.body.startswith(b"{") else 60
+        connection.answer(200, json.dumps({"response": "word " * words}))
+
+    server = scripted(script)
+    target = Target(scheme="http", host="127.0.0.1", port=server.port, api="json")
+    listed = msgspec.structs.replace(target, json_request='["{prompt}"]')
+    found, no_place = map(capabilities_of, (target, listed))
+    fields = {json.dumps(sorted(json.loads(asked.body))) for asked in server.asked if b"{" in asked.body}
+    assert fields == {'["prompt"]', '["max_tokens", "prompt"]'}
     assert found.streaming.word == "no"
     assert found.seed.evidence == "json has no field for a seed that is known"
-    assert found.max_tokens_name.evidence == "no field that limits an answer is known of this API"
+    limit = found.max_tokens_name
+    assert limit == Capability(
+        YES, "max_tokens", "max_tokens=6 gave 30 characters at most, without it 300 came"
+    )
+    assert no_place.max_tokens_name == unknown(
+        "--llm-json-request is not an object: no place for the parameters max_tokens"
+    )
+
+
+def capabilities_of(target):
+    endpoint = Endpoint(target)
+    try:
+        return endpoint.capabilities
+    finally:
+        endpoint.close()
+
+
+@pytest.mark.parametrize(
+    ("api", "params"),
+    [
+        ("openai-chat", {"temperature": 1, "seed": 7}),
+        ("ollama-chat", {"options": {"temperature": 1, "seed": 7}}),
+        ("tgi", {"parameters": {"do_sample": True, "seed": 7}}),
+        ("openai-responses", {}),
+        ("json", {}),
+    ],
+)
+def test_seeded_names_the_fields_that_an_api_draws_by(api, params):
+    """Where the API has them; a limit given as max_tokens goes into the same object."""
+    endpoint = Endpoint(
+        Target(scheme="http", host="h", port=1, api=api, model="m", limit_name="options.num_predict")
+    )
+    assert endpoint.seeded(7) == params
+    body = json.loads(endpoint.encoded("Hi", {"max_tokens": 16, **endpoint.seeded(7)}).body)
+    assert body["options"] == {"num_predict": 16, **params.get("options", {})}
 
 
 def test_limited_names_the_field_that_the_server_takes():

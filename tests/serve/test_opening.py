@@ -179,6 +179,14 @@ def test_a_body_that_is_refused_is_the_users_to_write():
         assert refusal(URL, [answered(422, "no q")], paths) == f"{said}{todo}see the server's log"
 
 
+def test_a_key_that_is_refused_is_not_called_missing():
+    told = refusal(URL, [answered(401, "no")], Paths(asked=("/v1/chat/completions",), key_env="BAD"))
+    assert told == (
+        f"{URL} refused the key in BAD: it answered 401 to a one-line prompt: no; give the environment"
+        " variable that holds a valid key with --llm-api-key-env VAR"
+    )
+
+
 @pytest.mark.parametrize(
     ("posts", "started", "todo"),
     [

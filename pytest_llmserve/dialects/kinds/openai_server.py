@@ -38,9 +38,10 @@ def detect(asking: Asking, place: Place) -> Detecting:
         because = asking.conclude(path, f"{said} in the form of Anthropic's API")
         return Choice(api="anthropic-messages", path=place.prefix, models=models or (), because=because)
     if listing.status in (401, 403):
-        asking.conclude(path, "asks for a key")
+        said = f"refused the key in {asking.key_env}" if asking.key_env else "asks for a key"
+        asking.conclude(path, said)
         raise ServerUnusable(
-            f"the server asks for a key: GET {path} answered {listing};"
+            f"the server {said}: GET {path} answered {listing};"
             " name the environment variable that holds a valid one with --llm-api-key-env VAR"
         )
     if models is None:
