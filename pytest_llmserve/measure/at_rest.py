@@ -15,6 +15,7 @@ from pytest_llmserve.observe.process_tree import ProcessTree
 from pytest_llmserve.serve.endpoint import Endpoint
 
 _FILES_S, _FILES_PAUSE_S = 0.5, 0.02
+_EXIT_NEWS_S, _EXIT_LOOK_S = 2.0, 0.02
 
 
 class AtRest:
@@ -47,9 +48,14 @@ class AtRest:
         server, listener = self._opened.server, self._opened.listener
         if server is None:
             return None
+        listened_ended = self._listened is not None and listener.ended
+        if listened_ended and self._listened == server.pid:  # its guard writes how it ended a moment later
+            deadline = time.monotonic() + _EXIT_NEWS_S
+            while server.exit_status is None and time.monotonic() < deadline:
+                time.sleep(_EXIT_LOOK_S)
         if server.exit_status is not None:
             return self._opened.endpoint.redact(f"{server.exit_status}{server.last_lines}")
-        if self._listened is not None and listener.ended:
+        if listened_ended:
             return f"pid {self._listened}, which listened at its port, is gone"
         return None
 

@@ -125,6 +125,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("--llm-keep-text", "bool", "", "keep answers in reports", False),
 )
 
+EXPLAIN = "--llm-explain"
+"""Runs no tests, and has no ini key."""
+
 INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
     ("llm_require_endpoint", "bool", "tests without an endpoint are errors, not skipped", False),
     ("llm_ready_timeout", "string", "longest wait for the server, such as 30s or 5m", ""),
@@ -164,7 +167,7 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(option.key, option.help, type=_ini_type(option.kind), default=None)
     # Not in the ini: what runs no tests is asked for each time anew.
     group.addoption(
-        "--llm-explain",
+        EXPLAIN,
         action="store_true",
         help="show how the server is found out and what it can do, and run no tests",
     )
