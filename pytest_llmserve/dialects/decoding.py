@@ -19,9 +19,9 @@ from pytest_llmserve.dialects.framing import (
 )
 from pytest_llmserve.dialects.piece import (
     SHOWN_CHARS,
-    NamedReader,
     Piece,
     Reader,
+    ReadNamed,
     Unreadable,
     parse_json,
     shown,
@@ -59,7 +59,8 @@ class AnswerDecoder:
     def __init__(self, reader: Reader, status: int, headers: Sequence[tuple[str, str]]) -> None:
         self._reader = reader
         self._read_event = reader.event
-        self._read_named = reader.named if isinstance(reader, NamedReader) else None
+        # Once an answer: to ask a protocol's isinstance would cost as much as all the rest.
+        self._read_named: ReadNamed | None = getattr(reader, "named", None)
         self._tally = Tally(status)
         self._content_type = header(headers, "content-type")
         self._unpacker: Unpacker | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -77,12 +77,8 @@ class Reader(Protocol):
         """Read a whole unstreamed answer. Raises Unreadable."""
 
 
-@runtime_checkable
-class NamedReader(Protocol):
-    """A reader of an API whose events mean something by their names."""
-
-    def named(self, name: bytes, data: bytes) -> Piece:
-        """Read an event that has a name. Raises Unreadable."""
+ReadNamed = Callable[[bytes, bytes], Piece]
+"""Reads an event that has a name: name and data. Readers of APIs whose names mean something have it as `named`."""
 
 
 def parse_json(data: bytes) -> Any:
