@@ -78,7 +78,7 @@ class Reader(Protocol):
 
 
 ReadNamed = Callable[[bytes, bytes], Piece]
-"""Reads an event that has a name: name and data. Readers of APIs whose names mean something have it as `named`."""
+"""Reads an event that has a name, by name and data; where names mean something a reader has it as `named`."""
 
 
 def parse_json(data: bytes) -> Any:

@@ -234,8 +234,9 @@ class Connection:
         ours; of a request that is sent again, all is the server's until the new connection stood.
         """
         asked_ns = 0 if flight.resent else self.opened_ns
-        opening_ns = self.ready_ns - max(flight.due_ns, asked_ns)
-        return now_ns - flight.due_ns - max(0, opening_ns)
+        due_ns = flight.due_ns
+        opening_ns = self.ready_ns - max(due_ns, asked_ns)
+        return now_ns - due_ns - max(0, opening_ns)
 
     def take_answer(self) -> Answer | None:
         """Hand the answer over and forget it."""

@@ -265,7 +265,11 @@ class LoadLoop:
 
     def _see_presence(self, flight: Flight, ending: Ending, end_ns: int) -> None:
         """Give up on servers that are gone."""
-        server = self.requests.servers[flight.replica]
-        heard_ns, under_way = self.transport.heard_ns, self.transport.under_way
-        if self.presence.ended(server, ending, flight.sent_ns, end_ns, heard_ns, under_way):
+        heard_ns, under_way, one = self.transport.heard_ns, self.transport.under_way, self.presence.one
+        if one is not None:
+            over = one.ended(ending, flight.sent_ns, end_ns, heard_ns, under_way)
+        else:
+            server = self.requests.servers[flight.replica]
+            over = self.presence.ended(server, ending, flight.sent_ns, end_ns, heard_ns, under_way)
+        if over:
             self.cut(f"gave up: {self.presence.gone}")

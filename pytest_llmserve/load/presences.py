@@ -14,11 +14,15 @@ class Presences:
     Args:
         servers: how many.
         begin_ns, timeout_ns, alone: as of `Presence`.
+
+    Attributes:
+        one: of the only server, where there is one; to be asked in place of all.
     """
 
     def __init__(self, servers: int, begin_ns: int, timeout_ns: int, *, alone: bool = True) -> None:
         self._each = [Presence(begin_ns, timeout_ns, alone=alone) for _ in range(servers)]
         self._given_up = [False] * servers
+        self.one = self._each[0] if servers == 1 else None
 
     @property
     def gone(self) -> str | None:

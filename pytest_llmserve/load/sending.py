@@ -45,7 +45,7 @@ class Sender:
         connection.heard_ns = flight.sending_ns = before_ns = monotonic_ns()
         if not flight.opens:
             self._send_lag.add(connection.delay_ns(flight, before_ns))
-        begun_ns = flight.limit_from_ns(before_ns)
+        begun_ns = flight.limit_from_ns(before_ns) if flight.steps else before_ns
         self._answering.set(user, begun_ns + _SEND_CALL_NS + self._timeout_ns)  # never less than said
         try:
             whole = connection.send(data)
