@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ class _Json(BaseHTTPRequestHandler):
         if self.path not in self.ANSWERS:
             self._send(404, {"error": "no such path"})
             return
+        time.sleep(0.03)  # so that others ask meanwhile
         try:
             self._send(200, self.ANSWERS[self.path](body))
         except KeyError as error:
