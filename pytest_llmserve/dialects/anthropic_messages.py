@@ -6,18 +6,18 @@ https://docs.claude.com/en/docs/build-with-claude/streaming.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from pytest_llmserve.dialects.decoding import make_decoder
-from pytest_llmserve.dialects.encoding import content_text, json_body, json_headers, messages
+from pytest_llmserve.dialects.encoding import content_text, event_headers, json_body, messages
 from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
 from pytest_llmserve.dialects.openai import endpoint_path
 from pytest_llmserve.dialects.piece import Piece, parse_json
+from pytest_llmserve.dialects.plain import Read
 from pytest_llmserve.dialects.typed_events import TypedEvent, TypedReader
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
 MESSAGES = "/messages"
@@ -71,7 +71,7 @@ _events = msgspec.json.Decoder(Event)
 _messages = msgspec.json.Decoder(Message)
 
 
-class AnthropicMessages(OneStep):
+class AnthropicMessages(Read):
     """The API of Anthropic, also of vLLM, llama.cpp and others."""
 
     name = "anthropic-messages"
@@ -96,19 +96,13 @@ class AnthropicMessages(OneStep):
         if target.stream:
             body["stream"] = True
         body.update(params)
-        accept = "text/event-stream, application/json" if target.stream else "application/json"
-        headers = (*json_headers(accept), ("anthropic-version", VERSION), *_key(target))
+        headers = (*event_headers(target.stream), ("anthropic-version", VERSION), *_key(target))
         path = target.path if target.path.endswith(MESSAGES) else endpoint_path(target.path, MESSAGES)
         return HttpRequest("POST", path, json_body(body), headers)
 
-    def decoder(
-        self,
-        target: Target,  # noqa: ARG002
-        status: int,
-        headers: Sequence[tuple[str, str]],
-    ) -> Decoder:
-        """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(MessagesReader(_events, _messages), status, headers)
+    def reader(self) -> MessagesReader:
+        """Of one answer."""
+        return MessagesReader(_events, _messages)
 
 
 class MessagesReader(TypedReader[Event, Message]):

@@ -31,6 +31,11 @@ def json_headers(accept: str) -> tuple[tuple[str, str], ...]:
     return (("Content-Type", "application/json"), ("Accept", accept))
 
 
+def event_headers(stream: bool) -> tuple[tuple[str, str], ...]:
+    """The headers of a JSON request that is answered with events where it asks for a stream."""
+    return json_headers("text/event-stream, application/json" if stream else "application/json")
+
+
 def messages(prompt: Prompt) -> list[dict[str, Any]]:
     """A prompt as chat messages: a text is one message of the user."""
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt

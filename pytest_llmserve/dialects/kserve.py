@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from pytest_llmserve.dialects.decoding import ErrorDecoder
-from pytest_llmserve.dialects.encoding import json_body, json_headers, merged, prompt_text
+from pytest_llmserve.dialects.encoding import event_headers, json_body, merged, prompt_text
 from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
 from pytest_llmserve.dialects.growing import Growing, GrowingDecoder
 from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, read_lines, unread
@@ -63,8 +63,9 @@ class KServe(OneStep):
         body: dict[str, Any] = {"text_input": prompt_text(prompt)}
         if target.stream:
             body["parameters"] = {"stream": True}
-        accept = "text/event-stream, application/json" if target.stream else "application/json"
-        return HttpRequest("POST", _path(target), json_body(merged(body, params)), json_headers(accept))
+        return HttpRequest(
+            "POST", _path(target), json_body(merged(body, params)), event_headers(target.stream)
+        )
 
     def decoder(
         self,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import messages
 from pytest_llmserve.dialects.ollama import CHAT, LIMIT_NAMES, LinesReader, ollama_request
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
+from pytest_llmserve.dialects.plain import Read
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
 
-class OllamaChat(OneStep):
+class OllamaChat(Read):
     """A chat with a model of Ollama."""
 
     name = "ollama-chat"
@@ -27,11 +27,6 @@ class OllamaChat(OneStep):
         """
         return ollama_request(target, CHAT, {"messages": messages(prompt)}, params)
 
-    def decoder(
-        self,
-        target: Target,  # noqa: ARG002
-        status: int,
-        headers: Sequence[tuple[str, str]],
-    ) -> Decoder:
-        """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(LinesReader(), status, headers)
+    def reader(self) -> LinesReader:
+        """Of one answer."""
+        return LinesReader()

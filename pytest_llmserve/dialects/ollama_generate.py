@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import prompt_text
 from pytest_llmserve.dialects.ollama import GENERATE, LIMIT_NAMES, LinesReader, ollama_request
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
+from pytest_llmserve.dialects.plain import Read
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
 _SYSTEM = ("system", "developer")
 
 
-class OllamaGenerate(OneStep):
+class OllamaGenerate(Read):
     """One prompt to a model of Ollama, put into the model's own template there."""
 
     name = "ollama-generate"
@@ -32,14 +32,9 @@ class OllamaGenerate(OneStep):
         """
         return ollama_request(target, GENERATE, _fields(prompt), params)
 
-    def decoder(
-        self,
-        target: Target,  # noqa: ARG002
-        status: int,
-        headers: Sequence[tuple[str, str]],
-    ) -> Decoder:
-        """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(LinesReader(), status, headers)
+    def reader(self) -> LinesReader:
+        """Of one answer."""
+        return LinesReader()
 
 
 def _fields(prompt: Prompt) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_llmserve.dialects.encoding import json_body, json_headers
+from pytest_llmserve.dialects.encoding import event_headers, json_body
 from pytest_llmserve.dialects.errors import reported
 from pytest_llmserve.dialects.piece import Piece, keys_of, parse_json
 from pytest_llmserve.domain.exchange import HttpRequest
@@ -66,9 +66,8 @@ def openai_request(
         if target.stream_usage:
             body["stream_options"] = {"include_usage": True}
     body.update(params)
-    accept = "text/event-stream, application/json" if target.stream else "application/json"
     path = endpoint_path(target.path, endpoint)
-    return HttpRequest("POST", path, json_body(body), json_headers(accept))
+    return HttpRequest("POST", path, json_body(body), event_headers(target.stream))
 
 
 def event_without_choices(data: bytes, usage: Usage | None) -> Piece:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import content_text, messages
 from pytest_llmserve.dialects.errors import sentence_from_json
 from pytest_llmserve.dialects.openai import (
@@ -18,7 +17,8 @@ from pytest_llmserve.dialects.openai import (
     without_choices,
 )
 from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, read_lines, unread
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
+from pytest_llmserve.dialects.plain import Read
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
 
@@ -76,7 +76,7 @@ _decoder = msgspec.json.Decoder(Answer)
 _decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 
-class OpenAIChat(OneStep):
+class OpenAIChat(Read):
     """The chat API of OpenAI, vLLM, llama.cpp, SGLang, transformers and others."""
 
     name = "openai-chat"
@@ -91,14 +91,9 @@ class OpenAIChat(OneStep):
         """
         return openai_request(target, CHAT, {"messages": messages(prompt)}, params)
 
-    def decoder(
-        self,
-        target: Target,  # noqa: ARG002
-        status: int,
-        headers: Sequence[tuple[str, str]],
-    ) -> Decoder:
-        """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(ChatReader(), status, headers)
+    def reader(self) -> ChatReader:
+        """Of one answer."""
+        return ChatReader()
 
 
 class ChatReader:

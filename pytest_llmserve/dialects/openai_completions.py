@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import prompt_text
 from pytest_llmserve.dialects.errors import sentence_from_json
 from pytest_llmserve.dialects.openai import (
@@ -18,7 +17,8 @@ from pytest_llmserve.dialects.openai import (
     without_choices,
 )
 from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, read_lines, unread
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
+from pytest_llmserve.dialects.plain import Read
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
 
@@ -42,7 +42,7 @@ _decoder = msgspec.json.Decoder(Answer)
 _decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 
 
-class OpenAICompletions(OneStep):
+class OpenAICompletions(Read):
     """The older text API, still spoken by nearly every engine."""
 
     name = "openai-completions"
@@ -57,14 +57,9 @@ class OpenAICompletions(OneStep):
         """
         return openai_request(target, COMPLETIONS, {"prompt": prompt_text(prompt)}, params)
 
-    def decoder(
-        self,
-        target: Target,  # noqa: ARG002
-        status: int,
-        headers: Sequence[tuple[str, str]],
-    ) -> Decoder:
-        """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(CompletionsReader(), status, headers)
+    def reader(self) -> CompletionsReader:
+        """Of one answer."""
+        return CompletionsReader()
 
 
 class CompletionsReader:

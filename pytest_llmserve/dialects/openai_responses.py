@@ -6,18 +6,18 @@ https://platform.openai.com/docs/api-reference/responses-streaming.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from pytest_llmserve.dialects.decoding import make_decoder
 from pytest_llmserve.dialects.encoding import content_text
 from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
 from pytest_llmserve.dialects.openai import RESPONSES, openai_request
 from pytest_llmserve.dialects.piece import Piece, parse_json
+from pytest_llmserve.dialects.plain import Read
 from pytest_llmserve.dialects.typed_events import TypedEvent, TypedReader
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
 _TEXT = "response.output_text.delta"
@@ -61,7 +61,7 @@ _events = msgspec.json.Decoder(Event)
 _responses = msgspec.json.Decoder(Response)
 
 
-class OpenAIResponses(OneStep):
+class OpenAIResponses(Read):
     """The newer API of OpenAI, also of vLLM, llama.cpp, Ollama and others."""
 
     name = "openai-responses"
@@ -80,14 +80,9 @@ class OpenAIResponses(OneStep):
         asked = prompt if isinstance(prompt, str) else [_item(*numbered) for numbered in enumerate(prompt)]
         return openai_request(target, RESPONSES, {"input": asked}, params)
 
-    def decoder(
-        self,
-        target: Target,  # noqa: ARG002
-        status: int,
-        headers: Sequence[tuple[str, str]],
-    ) -> Decoder:
-        """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(ResponsesReader(_events, _responses), status, headers)
+    def reader(self) -> ResponsesReader:
+        """Of one answer."""
+        return ResponsesReader(_events, _responses)
 
 
 class ResponsesReader(TypedReader[Event, Response]):

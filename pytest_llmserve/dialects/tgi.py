@@ -5,16 +5,16 @@ Source: https://huggingface.github.io/text-generation-inference/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from pytest_llmserve.dialects.decoding import make_decoder
-from pytest_llmserve.dialects.encoding import json_body, json_headers, merged, path_to, prompt_text
+from pytest_llmserve.dialects.encoding import event_headers, json_body, merged, path_to, prompt_text
 from pytest_llmserve.dialects.errors import piece_without, sentence_from_json
 from pytest_llmserve.dialects.piece import UNPARSABLE, Piece, parse_json, read_lines, unread
-from pytest_llmserve.domain.exchange import Decoder, HttpRequest, OneStep, Prompt
+from pytest_llmserve.dialects.plain import Read
+from pytest_llmserve.domain.exchange import HttpRequest, Prompt
 from pytest_llmserve.domain.target import Target
 
 WHOLE = "/generate"
@@ -50,7 +50,7 @@ _decode_body = msgspec.json.Decoder(Answer | list[Answer]).decode
 _NO_DETAILS = Details()
 
 
-class Tgi(OneStep):
+class Tgi(Read):
     """The API of text-generation-inference and of servers that copy it; it has no chat template."""
 
     name = "tgi"
@@ -68,18 +68,12 @@ class Tgi(OneStep):
         """
         body = {"inputs": prompt_text(prompt), "parameters": {"details": True}}
         endpoint = STREAM if target.stream else WHOLE
-        accept = "text/event-stream, application/json" if target.stream else "application/json"
         path = path_to(target.path, endpoint, (WHOLE, STREAM))
-        return HttpRequest("POST", path, json_body(merged(body, params)), json_headers(accept))
+        return HttpRequest("POST", path, json_body(merged(body, params)), event_headers(target.stream))
 
-    def decoder(
-        self,
-        target: Target,  # noqa: ARG002
-        status: int,
-        headers: Sequence[tuple[str, str]],
-    ) -> Decoder:
-        """Return a decoder for an answer with this status and these headers (names in lower case)."""
-        return make_decoder(TgiReader(), status, headers)
+    def reader(self) -> TgiReader:
+        """Of one answer."""
+        return TgiReader()
 
 
 class TgiReader:

@@ -131,6 +131,7 @@ class Landed:
     """A request that is over, not yet decoded.
 
     Attributes:
+        recorded: decoded and written.
         text: once decoded, the answer; None = not decoded, or not answered in full.
     """
 
@@ -140,6 +141,7 @@ class Landed:
         "end_ns",
         "ending",
         "flight",
+        "recorded",
         "scheduled_ns",
         "sent_ns",
         "steps",
@@ -157,6 +159,7 @@ class Landed:
         self.sent_ns = _sent_ns(flight, answer) if not flight.steps else flight.steps[0].sent_ns
         self.attempt = flight.attempt
         self.text: str | None = None
+        self.recorded = False
 
 
 def _sent_ns(flight: Flight, answer: Answer | None) -> int | None:
@@ -226,7 +229,7 @@ class Recorder:
 
     def answer(self, landed: Landed) -> str | None:
         """What a kept request was answered, decoded now if it was not before; None = not answered in full."""
-        if landed in self.waiting:
+        if not landed.recorded:
             self.waiting.remove(landed)
             self.waiting_bytes -= _held_bytes(landed)
             self.record(landed)
@@ -234,6 +237,7 @@ class Recorder:
 
     def record(self, landed: Landed) -> bool:
         """Decode and write a request now; True when it was answered in full."""
+        landed.recorded = True
         decoded = self._decode(landed)
         flight = landed.flight
         answer = landed.answer

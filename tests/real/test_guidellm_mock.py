@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.real.environments import python_of
-from tests.real.plain_client import agreed
+from tests.real.plain_client import strayed
 from tests.real.serving import served
 
 TTFT_MS, ITL_MS, TOKENS = 100, 20, 16
@@ -32,10 +32,10 @@ def guidellm(tmp_path_factory):
 
 @pytest.mark.parametrize("streams", [1, 4])
 def test_its_planted_delays_are_measured(guidellm, tmp_path, streams):
-    """Median TTFT and ITL within 3 ms of what was planted, one stream or four."""
+    """Median TTFT and ITL within 3 ms of the later of what was planted and what a plain client sees of it."""
     planted = {"ttft_ms": TTFT_MS, "itl_ms": ITL_MS}
     model = guidellm.endpoint.model
-    agreed(guidellm, planted, tmp_path, streams=streams, tokens=TOKENS, model=model)
+    assert strayed(guidellm, planted, tmp_path, streams=streams, tokens=TOKENS, model=model) == {}
 
 
 def test_it_is_understood_by_auto(guidellm):

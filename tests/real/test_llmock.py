@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from tests.real.environments import python_of
-from tests.real.plain_client import agreed
+from tests.real.plain_client import strayed
 from tests.real.serving import served, session
 
 SLOW_S = 0.1
@@ -54,13 +54,13 @@ def test_its_chat_is_found_out(llmock):
 
 @pytest.mark.parametrize("streams", [1, 4])
 def test_the_planted_delays_are_measured(llmock, planted, tmp_path, streams):
-    """Median TTFT and ITL within 3 ms of what was planted, one stream or four."""
+    """Median TTFT and ITL within 3 ms of the later of what was planted and what a plain client sees of it."""
     planted(
         {"type": "slow_first_token", "seconds": SLOW_S, "times": None},
         {"type": "reply", "text": WORDS, "times": None},
     )
     delays = {"ttft_ms": TTFT_MS, "itl_ms": ITL_MS}
-    agreed(llmock, delays, tmp_path, streams=streams, tokens=len(WORDS.split()), model="gpt-4o")
+    assert strayed(llmock, delays, tmp_path, streams=streams, tokens=len(WORDS.split()), model="gpt-4o") == {}
 
 
 FAULTS = [
