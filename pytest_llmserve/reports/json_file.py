@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pytest_llmserve.reports.private import without_private
+
 
 def write(document: dict[str, Any], path: Path) -> None:
     """Write the document, whole or not at all.
@@ -16,6 +18,6 @@ def write(document: dict[str, Any], path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + f".{os.getpid()}.part")
-    text = json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(without_private(document), indent=1, ensure_ascii=True, allow_nan=False)
     unfinished.write_text(text + "\n", encoding="ascii")
     unfinished.replace(path)

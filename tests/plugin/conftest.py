@@ -8,6 +8,7 @@ import json
 import pkgutil
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +40,8 @@ class Installed(importlib.metadata.PathDistribution):
 
 
 INSTALLED = [Installed(each._path) for each in importlib.metadata.distributions()]  # type: ignore[attr-defined]
+OTHERS_PLUGINS = ("benchmark", "html", "html_fixtures", "metadata", "allure_pytest")
+"""Installed here, and loaded only in the sessions that are about them."""
 BUSY = "the load generator was the bottleneck"
 
 
@@ -129,13 +132,14 @@ class Suite:
         self.pytester = pytester
         self._number = 0
 
-    def __call__(self, body: str, *options: object, apart: bool = False) -> Run:
-        """Run `body` as test_suite.py; `apart` = in a process of its own."""
+    def __call__(self, body: str, *options: object, apart: bool = False, beside: Sequence[str] = ()) -> Run:
+        """Run `body` as test_suite.py; `apart` = in a process of its own; `beside` = with those plugins."""
         self._number += 1
         self.pytester.makepyfile(test_suite="import pytest\n\n" + body)
         report = self.pytester.path / f"report-{self._number}.json"
         arguments = [*map(str, options), f"--llm-report={report}", "-p", "no:cacheprovider"]
         arguments += ["-o", "asyncio_default_fixture_loop_scope=function"]
+        arguments += [f"-pno:{name}" for name in OTHERS_PLUGINS if name not in beside]
         if apart:
             return Run(self.pytester.runpytest_subprocess(*arguments, timeout=60), report)
         return Run(self.in_process(*arguments), report)

@@ -1,0 +1,1 @@
+"""What plots are drawn from: the requests of a run brought down to a few hundred figures."""
