@@ -35,7 +35,7 @@ def server_marks(
         window: the server's samples through the test.
         log: what its log told.
         zero_ns: monotonic clock, when the test began.
-        outages: times in which the test had ended the server and waited for it.
+        outages: times in which the test waited for the server to come back.
         fate: what became of it, in a sentence, where its process ended; it is marked behind the last reading.
         keep_text: what the lines of the log say may be told.
     """
