@@ -74,10 +74,9 @@ def _ends(window: ResourceWindow, fate: str | None, zero_ns: int) -> Iterator[Ro
 def _kills(window: ResourceWindow, zero_ns: int) -> Iterator[Row]:
     counted = [(s.at_ns, s.oom_kills) for s in window.samples if s.oom_kills is not None]
     for (_, before), (at_ns, after) in pairwise(counted):
-        if after > before:
-            label = (
-                f"its control group counted {after - before} out-of-memory kill{'s'[: after - before - 1]}"
-            )
+        rise = after - before
+        if rise > 0:
+            label = f"its control group counted {rise} out-of-memory kill{'s' if rise > 1 else ''}"
             yield _row(GONE, label, zero_ns, at_ns)
 
 
