@@ -36,6 +36,7 @@ class _TestAbout(msgspec.Struct, kw_only=True):
     log: LogWindow
     checks: tuple[Asked, ...]
     verdicts: tuple[dict[str, Any], ...]
+    marks: tuple[dict[str, Any], ...] = ()
     report: dict[str, Any] = {}
 
 
