@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
+from pytest_llmserve.reports.html.plots import run_plots, test_plots
 from pytest_llmserve.reports.html.sections.cards import card, in_order
 from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
@@ -129,4 +131,6 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
 
 def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
     """Those of a whole test, and of each of its runs."""
-    return [], [[] for _ in test["runs"]]
+    runs = range(len(test["runs"]))
+    whole = placed(test_plots(test), anchor)
+    return whole, [placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in runs]
