@@ -64,7 +64,14 @@ def _limits(limits: Sequence[Limit], highest: float) -> Iterator[Series]:
     for what, limit_ms in limits:
         word, _, rest = what.partition(" ")
         if word in SHARES and limit_ms <= FARTHEST * highest and rest:
-            yield Series(f"limit {what} {figure_text(limit_ms, 'ms')}", [limit_ms, limit_ms], "ms", "fail", DASHED, x=[0.0, SHARES[word]])
+            yield Series(
+                f"limit {what} {figure_text(limit_ms, 'ms')}",
+                [limit_ms, limit_ms],
+                "ms",
+                "fail",
+                DASHED,
+                x=[0.0, SHARES[word]],
+            )
 
 
 def _at(curve: Series, q: float) -> float | None:
