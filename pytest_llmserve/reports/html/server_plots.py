@@ -85,7 +85,7 @@ def _plot(
     link: str,
 ) -> Plot | None:
     id_, title, unit, lines = row
-    read = [line for line in lines if sum(v is not None for v in series.get(line[0]) or ()) > 1]
+    read = [line for line in lines if _known(series, line[0]) > 1 and not _far(series, line[0])]
     drawn = [_series(series[figure], name, unit, colour, style, at_s) for figure, name, colour, style in read]
     if not drawn:
         return None

@@ -9,7 +9,7 @@
   const LEAST_WIDTH = 240;
   const CLOSEST = 1e-4; // of the whole axis: as far as one can zoom
   const COLOURS = ["a", "b", "c", "d", "e", "f", "ok", "fail", "muted", "grid", "text", "band", "mark-restart",
-    "mark-gone", "mark-log", "mark-stall", "mark-warm-up"];
+    "mark-gone", "mark-log", "mark-stall", "mark-warm-up", "mark-ramp-up", "mark-ended"];
   const charts = [];
   const links = new Map();
   let colours = {};
