@@ -10,7 +10,8 @@ from typing import Any
 from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.sections.cards import card, in_order
+from pytest_llmserve.reports.html.plots import run_plots, test_plots
+from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.headline import (
@@ -88,7 +89,7 @@ def _first(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
     why = reason(tests)
     return banner(
         tag("h1", sign, headline(tests)),
-        tag("p", why, class_="why") if why else None,
+        tag("p", sentence(why), class_="why") if why else None,
         _under(tests, found),
         tone=TONES[outcome],
     )
@@ -149,5 +150,7 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
 
 def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
     """Those of a whole test, and of each of its runs."""
-    runs = [placed([], f"{anchor}-run-{n}") for n, _ in enumerate(test["runs"], 1)]
-    return placed([], anchor), runs
+    runs = [
+        placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in range(len(test["runs"]))
+    ]
+    return placed(test_plots(test), anchor), runs

@@ -40,6 +40,7 @@ def run_section(run: Run, title: str, plots: Sequence[Plot] = ()) -> Markup | No
         4,
         title,
         _first(run),
+        tag("p", _server(run["resources"]), class_="note"),
         _remarks(run),
         _metrics(run["metrics"]),
         figures(plots),
@@ -71,8 +72,12 @@ def _first(run: Run) -> Markup | None:
         ("Lasted", f"{number(run['duration_s'])} s"),
         ("Requests per second", number(found["requests_per_s"])),
         ("Tokens per second", _tokens(found)),
-        ("Server", summary_text(run["resources"]).removeprefix("server: ")),
     )
+
+
+def _server(resources: Mapping[str, Any]) -> str:
+    said = summary_text(resources)
+    return f"{said[0].upper()}{said[1:]}"
 
 
 def _tokens(found: Mapping[str, Any]) -> str:
