@@ -150,7 +150,6 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
 
 def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
     """Those of a whole test, and of each of its runs."""
-    runs = [
-        placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in range(len(test["runs"]))
-    ]
-    return placed(test_plots(test), anchor), runs
+    runs = range(len(test["runs"]))
+    whole = placed(test_plots(test), anchor)
+    return whole, [placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in runs]
