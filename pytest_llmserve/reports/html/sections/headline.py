@@ -63,7 +63,7 @@ def reason(tests: Sequence[Test]) -> str | None:
             if kinds is None or test["outcome"] in kinds:
                 for verdict in test["verdicts"]:
                     if verdict["verdict"] == word_:
-                        return f"{short_name(test['nodeid'])}: {verdict['sentence']}"
+                        return str(verdict["sentence"])
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pytest_llmserve.reports.html.figures import figures
 from pytest_llmserve.reports.html.markup import Child, Markup, tag
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.sections.cards import filter_text, sign, verdict_list
+from pytest_llmserve.reports.html.sections.cards import MOST, filter_text, sign, verdict_list
 from pytest_llmserve.reports.html.sections.headline import short_name
 from pytest_llmserve.reports.html.sections.log import log
 from pytest_llmserve.reports.html.sections.mix import carried
@@ -54,13 +54,13 @@ def _parts(test: Test, plots: Sequence[Plot], run_plots: Sequence[Sequence[Plot]
     titles = ["Run"] if len(runs) == 1 else [f"Run {n} of {len(runs)}" for n in range(1, len(runs) + 1)]
     return [
         tag("p", tag("code", test["nodeid"]), class_="nodeid"),
-        part(4, "Limits", verdict_list(test["verdicts"])),
+        part(4, "Limits", verdict_list(test["verdicts"]) if len(test["verdicts"]) > MOST else None),
+        part(4, "Through the test", figures(plots)),
         *(run_section(*each) for each in zip(runs, titles, run_plots, strict=True)),
         *sweeps(test.get("sweeps") or ()),
         *carried(test["verdicts"]),
         survival(test.get("survival")),
         disconnects(test.get("disconnects") or ()),
-        part(4, "Through the test", figures(plots)),
         server(test.get("server"), test.get("resources")),
         log(test.get("log")),
         stacks(test.get("stacks") or (), test.get("stacks_missing")),
