@@ -38,7 +38,7 @@ def course_text(x: Sequence[float], series: Series) -> str:
 
 
 def level_text(x: Sequence[float], series: Series) -> str:
-    """What is usual of a series that goes up and down: "answered 20 /s in the median, highest 38 /s at 12 s"."""
+    """What is usual of a series: "answered 20 /s in the median, highest 38 /s at 12 s"."""
     known = [(value, at) for value, at in zip(series.values, series.x or x, strict=True) if value is not None]
     if not known:
         return f"{series.name}: none"

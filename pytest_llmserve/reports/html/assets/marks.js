@@ -6,6 +6,10 @@ var llmserveMarks = (function () {
   const WORDS = { gone: "server gone", ended: "load ended" }; // of other kinds their name
   const GRAVEST = ["gone", "restart", "ended", "log", "stall", "stage", "warm-up", "ramp-up"];
 
+  const PLANNED = ["stage", "warm-up", "ramp-up"];
+
+  const wordOf = (mark) => WORDS[mark.kind] || mark.kind;
+
   function colourOf(kind, palette) {
     return palette["mark-" + kind] || palette.muted;
   }
@@ -83,12 +87,12 @@ var llmserveMarks = (function () {
     const right = u.bbox.left + u.bbox.width;
     const grave = (mark) => (GRAVEST.indexOf(mark.kind) + GRAVEST.length) % GRAVEST.length;
     return [...marks].sort((a, b) => grave(a) - grave(b) || a.at - b.at).map((mark) => {
-      const stretch = mark.until !== undefined;
+      const planned = PLANNED.includes(mark.kind);
       return {
-        words: stretch ? mark.label : WORDS[mark.kind] || mark.kind,
+        words: planned ? mark.label : wordOf(mark),
         x: u.valToPos(mark.at, "x", true),
-        end: Math.min(right, stretch ? u.valToPos(mark.until, "x", true) : right),
-        colour: stretch ? palette.muted : colourOf(mark.kind, palette),
+        end: planned && mark.until !== undefined ? Math.min(right, u.valToPos(mark.until, "x", true)) : right,
+        colour: planned ? palette.muted : colourOf(mark.kind, palette),
       };
     }).filter((label) => label.end >= u.bbox.left && label.x <= right);
   }
@@ -105,7 +109,13 @@ var llmserveMarks = (function () {
       const until = mark.until === undefined ? mark.at : mark.until;
       const near = mark.until === undefined ? reach : 0;
       return at >= mark.at - near && at <= until + near;
-    }).map((mark) => (mark.until !== undefined ? mark.label : (WORDS[mark.kind] || mark.kind) + ": " + mark.label));
+    }).map(said);
+  }
+
+  /** "restart: the test ended the server", but "8 users", and not "log: log: ...". */
+  function said(mark) {
+    const bare = PLANNED.includes(mark.kind) || mark.label.startsWith(wordOf(mark));
+    return bare ? mark.label : wordOf(mark) + ": " + mark.label;
   }
 
   return { ROOM, drawStretches, drawInstants, drawLabels, told };
