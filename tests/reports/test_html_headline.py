@@ -37,12 +37,12 @@ def verdict(word, sentence="s"):
         (some("failed"), "The test failed: test_a", "failed"),
         (some("failed", "passed", "error"), "2 of 3 tests failed: test_a, test_c", "failed"),
         (some(*["failed"] * 5), "5 of 5 tests failed: test_a, test_b, test_c and 2 more", "failed"),
-        (some("passed", "skipped"), "1 of 2 tests passed, none failed", "passed"),
-        (some("xfailed", "passed"), "1 of 2 tests passed, none failed", "passed"),
-        (some("skipped"), "0 of 1 test passed, none failed", "skipped"),
+        (some("passed", "skipped"), "1 of 2 tests passed, 1 skipped", "passed"),
+        (some("xfailed", "passed"), "1 of 2 tests passed, 1 failed as expected", "passed"),
+        (some("skipped"), "0 of 1 test passed, 1 skipped", "skipped"),
         (
             some("passed", "interrupted"),
-            "Interrupted: 1 of 2 tests passed, none failed",
+            "Interrupted: 1 of 2 tests passed, 1 interrupted",
             "interrupted",
         ),
         (some("failed", "interrupted"), "Interrupted: 1 of 2 tests failed: test_a", "failed"),
@@ -81,7 +81,7 @@ def test_reason_is_the_first_broken_limit():
 def test_title_names_outcome_and_server():
     assert title(some("failed", "passed")) == "1 of 2 failed - m at http://h:1 - pytest-llmserve"
     assert title(some("passed", "passed", "xfailed")) == (
-        "2 passed, 1 failed, as expected - m at http://h:1 - pytest-llmserve"
+        "2 passed, 1 failed as expected - m at http://h:1 - pytest-llmserve"
     )
     assert title(some("skipped", server=None)) == "1 skipped - pytest-llmserve"
 

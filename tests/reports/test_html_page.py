@@ -158,9 +158,19 @@ def test_report_of_no_test_says_so(document):
 def plain_test(nodeid, outcome="passed", **more):
     """A test without a load, as the document has it."""
     return {
-        **{"nodeid": nodeid, "attempt": 1, "outcome": outcome, "server": None, "runs": [], "verdicts": []},
-        **{"not_judged": None, "diagnosis": [], "resources": {}, "log": None, "liveness": None},
-        **{"stacks": [], "stacks_missing": None},
+        "nodeid": nodeid,
+        "attempt": 1,
+        "outcome": outcome,
+        "server": None,
+        "runs": [],
+        "verdicts": [],
+        "not_judged": None,
+        "diagnosis": [],
+        "resources": {},
+        "log": None,
+        "liveness": None,
+        "stacks": [],
+        "stacks_missing": None,
         **more,
     }
 

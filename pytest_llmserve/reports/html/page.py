@@ -99,7 +99,7 @@ def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
     """Below the first sentence: counts, servers, when and with what."""
     servers = dict.fromkeys(server_name(test["server"]) for test in tests if test.get("server"))
     parts = [
-        counted(tests) if len({test["outcome"] for test in last_attempts(tests)}) > 1 else "",
+        counted(tests) if any(test["outcome"] in BAD for test in last_attempts(tests)) else "",
         ", ".join(list(servers)[:3]) + (f" and {len(servers) - 3} more" if len(servers) > 3 else ""),
         str(found.get("started_at") or ""),
         f"pytest-llmserve {found.get('pytest_llmserve', '')}".strip(),

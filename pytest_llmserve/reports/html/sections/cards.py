@@ -102,10 +102,8 @@ def _unjudged(test: Test) -> Markup | None:
     """Why a test without limits is as it is."""
     outcome = test["outcome"]
     if outcome in BAD:
-        where = (
-            "an error in its setup or teardown" if outcome == "error" else "an assertion or error of its own"
-        )
-        return tag("p", f"No limit was judged: {where}; the terminal and the JUnit file have its text.")
+        where = "an error in its setup or teardown" if outcome == "error" else "an error of its own"
+        return tag("p", f"No limit was judged: {where}. The terminal has its text.")
     return tag("p", "Interrupted before a limit was judged.") if outcome == "interrupted" else None
 
 
