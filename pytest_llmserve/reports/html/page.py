@@ -99,7 +99,7 @@ def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
     """Below the first sentence: counts, servers, when and with what."""
     servers = dict.fromkeys(server_name(test["server"]) for test in tests if test.get("server"))
     parts = [
-        counted(tests) if len({test["outcome"] for test in last_attempts(tests)}) > 1 else "",
+        counted(tests) if any(test["outcome"] in BAD for test in last_attempts(tests)) else "",
         ", ".join(list(servers)[:3]) + (f" and {len(servers) - 3} more" if len(servers) > 3 else ""),
         str(found.get("started_at") or ""),
         f"pytest-llmserve {found.get('pytest_llmserve', '')}".strip(),
@@ -110,8 +110,7 @@ def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
 def _cards(rows: Sequence[Test], anchors: Mapping[int, str]) -> Markup | None:
     if not rows:
         return None
-    shown = in_order([(row, anchors.get(id(row))) for row in rows])
-    told = tag("div", [card(row, anchor) for row, anchor in shown], class_="cards")
+    told = tag("div", [card(row, anchors.get(id(row))) for row in in_order(rows)], class_="cards")
     judged = any(row.get("verdicts") for row in rows)
     key = tag("p", _KEY, class_="key") if judged else None
     return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, key, told)
@@ -137,7 +136,7 @@ def _filter() -> Markup:
 
 def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]) -> list[Child]:
     """A section a test; their plots are added to `plots`."""
-    bad = [row for row in rows if row["outcome"] in BAD]
+    bad = [row for row in last_attempts(rows) if row["outcome"] in BAD]
     opened = {id(row) for row in (bad[:_MOST_OPEN] if bad else rows if len(rows) == 1 else [])}
     shown: list[Child] = []
     for row in rows:

@@ -18,7 +18,7 @@ SIGNS = {
     "undecided": "?",
 }
 """Outcome of a test, or word of a verdict -> the sign beside the word: colour alone tells nobody."""
-WORDS = {"xfailed": "failed, as expected", "xpassed": "passed, though expected to fail"}
+WORDS = {"xfailed": "failed as expected", "xpassed": "passed though expected to fail"}
 TONES = {
     "passed": "ok",
     "pass": "ok",

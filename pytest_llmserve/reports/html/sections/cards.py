@@ -8,7 +8,8 @@ from typing import Any
 
 from pytest_llmserve.reports.html.bar import verdict_bar
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
-from pytest_llmserve.reports.html.sections.headline import BAD, is_unsure, short_name
+from pytest_llmserve.reports.html.sections.headline import BAD, is_unsure, last_attempts, short_name
+from pytest_llmserve.reports.html.sections.survival import survival_text
 from pytest_llmserve.reports.html.tables import items
 from pytest_llmserve.reports.html.words import SIGNS, TONES, count, word
 
@@ -19,12 +20,17 @@ MOST = 8
 _COMPARED = re.compile(r" (<=|>=|<|>) ")
 _CUT = re.compile(r" \(|[:;] ")
 _ORDER = {"fail": 0, "undecided": 1, "pass": 2}
+_AGAIN = 9
 _FIRST = {"failed": 0, "error": 0, "interrupted": 1, "xpassed": 2}
 
 
-def in_order(tests: Sequence[tuple[Test, str | None]]) -> list[tuple[Test, str | None]]:
-    """Failing first, then those with something undecided, then with limits, then the others, as they ran."""
-    return sorted(tests, key=lambda each: _rank(each[0]))
+def in_order(tests: Sequence[Test]) -> list[Test]:
+    """Failing first, then those with something undecided, then with limits, then the others, as they ran.
+
+    Attempts of a test that was run again come last: it is its last one that counts.
+    """
+    latest = {id(test) for test in last_attempts(tests)}
+    return sorted(tests, key=lambda test: _rank(test) if id(test) in latest else _AGAIN)
 
 
 def _rank(test: Test) -> int:
@@ -73,9 +79,13 @@ def _has_more(test: Test) -> bool:
 
 
 def _inside(test: Test, anchor: str | None) -> list[Child]:
+    hostile = test.get("survival")
+    inside: list[Child] = (
+        [tag("p", f"Hostile inputs: {survival_text(hostile)}", class_="note")] if hostile else []
+    )
     if "passed" in test:
-        return []
-    inside: list[Child] = [] if test["verdicts"] else [_unjudged(test)]
+        return inside
+    inside += [] if test["verdicts"] else [_unjudged(test)]
     told = sorted(test["verdicts"], key=lambda verdict: _ORDER[verdict["verdict"]])
     inside.append(verdict_list(told[:MOST]))
     if len(told) > MOST:
@@ -92,10 +102,8 @@ def _unjudged(test: Test) -> Markup | None:
     """Why a test without limits is as it is."""
     outcome = test["outcome"]
     if outcome in BAD:
-        where = (
-            "an error in its setup or teardown" if outcome == "error" else "an assertion or error of its own"
-        )
-        return tag("p", f"No limit was judged: {where}; the terminal and the JUnit file have its text.")
+        where = "an error in its setup or teardown" if outcome == "error" else "an error of its own"
+        return tag("p", f"No limit was judged: {where}. The terminal has its text.")
     return tag("p", "Interrupted before a limit was judged.") if outcome == "interrupted" else None
 
 

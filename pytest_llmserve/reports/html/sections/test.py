@@ -13,7 +13,7 @@ from pytest_llmserve.reports.html.sections.headline import short_name
 from pytest_llmserve.reports.html.sections.log import log
 from pytest_llmserve.reports.html.sections.mix import carried
 from pytest_llmserve.reports.html.sections.run import run_section
-from pytest_llmserve.reports.html.sections.server import server, stacks
+from pytest_llmserve.reports.html.sections.server import restarts, server, stacks
 from pytest_llmserve.reports.html.sections.survival import disconnects, survival
 from pytest_llmserve.reports.html.sections.sweeps import sweeps
 from pytest_llmserve.reports.html.tables import part
@@ -62,6 +62,7 @@ def _parts(test: Test, plots: Sequence[Plot], run_plots: Sequence[Sequence[Plot]
         survival(test.get("survival")),
         disconnects(test.get("disconnects") or ()),
         server(test.get("server"), test.get("resources")),
+        restarts(test.get("restarts") or ()),
         log(test.get("log")),
         stacks(test.get("stacks") or (), test.get("stacks_missing")),
         _kept(test.get("kept")),
