@@ -75,7 +75,7 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
             _plain(console, f"  {line}", "yellow")
     for found in side_by_side.comparisons(tests):
         _plain(console, f"{found['test']}: side by side", "bold")
-        _print_rows(console, side_by_side.HEADS, side_by_side.cells(found["rows"], _figure), padding=0)
+        _print_rows(console, side_by_side.HEADS, side_by_side.cells(found["rows"], figure_text), padding=0)
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -201,13 +201,13 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
     if len(run["stages"]) > 1:
         _print_stages(console, run["stages"])
     if run.get("served_by"):
-        _print_rows(console, HEADS, replica_cells(run["served_by"], _figure), padding=0)
+        _print_rows(console, HEADS, replica_cells(run["served_by"], figure_text), padding=0)
     if run.get("served_by_missing"):
         _plain(console, f"  {run['served_by_missing']}", "yellow")
     if run.get("tasks"):
         _print_tasks(console, run["tasks"])
     if run.get("turns"):
-        _print_rows(console, turns.HEADS, turns.table_rows(run["turns"], _figure))
+        _print_rows(console, turns.HEADS, turns.table_rows(run["turns"], figure_text))
     for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
         _plain(console, f"  {line}")
     if "profile" in run:
@@ -228,7 +228,7 @@ def _print_comparison(console: Any, found: Mapping[str, Any]) -> None:
     rows = [
         [
             _METRICS[metric],
-            *(_figure(shift[side], "") for side in ("a", "b")),
+            *(figure_text(shift[side], "") for side in ("a", "b")),
             _percent(shift["ratio"]),
             *(_percent(bound) for bound in shift["interval"]),
         ]
@@ -244,9 +244,9 @@ def _print_sweep(console: Any, found: Mapping[str, Any]) -> None:
         [
             str(row["length_chars"]),
             "-" if row["input_tokens"] is None else str(row["input_tokens"]),
-            *(_figure(row[column], column) for column in ("n", "failed")),
-            *(_figure(row["ttft_ms"][q], q) for q in ("p50", "p90")),
-            *(_figure(row["e2e_ms"][q], q) for q in ("p50", "p90", "p99")),
+            *(figure_text(row[column], column) for column in ("n", "failed")),
+            *(figure_text(row["ttft_ms"][q], q) for q in ("p50", "p90")),
+            *(figure_text(row["e2e_ms"][q], q) for q in ("p50", "p90", "p99")),
         ]
         for row in found["rows"]
     ]
@@ -262,7 +262,7 @@ def _percent(ratio: float | None) -> str:
 
 def _print_table(console: Any, metrics: Mapping[str, Any]) -> None:
     rows = [
-        [title, *(_figure(metrics[name][column], column) for column in _COLUMNS)]
+        [title, *(figure_text(metrics[name][column], column) for column in _COLUMNS)]
         for name, title in _ROWS
         if name in metrics
     ]
@@ -274,9 +274,9 @@ def _print_stages(console: Any, stages: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         [
             stage["label"].replace(" requests/s", "/s"),
-            *(_figure(stage[column], column) for column in counts),
-            *(_figure(stage[column], column) for column in ("requests_per_s", "output_tokens_per_s")),
-            *(_figure(stage[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
+            *(figure_text(stage[column], column) for column in counts),
+            *(figure_text(stage[column], column) for column in ("requests_per_s", "output_tokens_per_s")),
+            *(figure_text(stage[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
         ]
         for stage in stages
     ]
@@ -288,8 +288,8 @@ def _print_tasks(console: Any, tasks: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         [
             task["task"],
-            *(_figure(task[column], column) for column in ("n", "failed")),
-            *(_figure(task[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
+            *(figure_text(task[column], column) for column in ("n", "failed")),
+            *(figure_text(task[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
         ]
         for task in tasks
     ]
@@ -313,7 +313,7 @@ def _print_rows(
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _figure(value: float | None, column: str) -> str:
+def figure_text(value: float | None, column: str) -> str:
     if value is None:
         return "-"
     if column in {"n", "failed", "dropped"}:
