@@ -12,13 +12,14 @@ from pytest_llmserve.domain.outcome import DROPPED, OK
 from pytest_llmserve.reports.figures import summary_text
 from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
 from pytest_llmserve.reports.side_by_side import HEADS, cells
-from pytest_llmserve.reports.terminal import figure_text, grouped, summary_lines
+from pytest_llmserve.reports.tables import figure_text
+from pytest_llmserve.reports.terminal import grouped, test_lines
 from pytest_llmserve.reports.verdict_cells import found_and_limit
 
 Test = Mapping[str, Any]
 
 MOST_BYTES = 1024 * 1024
-"""What GitHub takes of a step's summary; of a larger one it shows nothing. GitLab takes as much of a comment."""
+"""What GitHub takes of a step's summary; of a larger one it shows nothing."""
 _DETAILS_WIDTH = 100
 _SIGNS = {"fail": "❌ fail", "undecided": "⚠️ undecided", "pass": "✅ pass"}
 _FAILED = ("failed", "error")
@@ -210,12 +211,12 @@ def _details(tests: Sequence[Test]) -> Part:
     for test in sorted(tests, key=lambda test: _rank(test["outcome"])):
         if not (test["runs"] or test["verdicts"] or test.get("sweeps")):
             continue
-        lines = summary_lines([test], width=_DETAILS_WIDTH, colour=False, verbosity=1)
+        lines = test_lines(test, _DETAILS_WIDTH)
         watched = test.get("resources")
         if watched and not test["runs"]:
             lines.append(f"  {summary_text(watched)}")
         title = f"{test['nodeid']}: {test['outcome']}"
-        rows.append(details(title, block(line.rstrip() for line in lines)))
+        rows.append(details(title, block(lines)))
     return Part("", rows, "test in full")
 
 

@@ -1,4 +1,4 @@
-"""Markdown of GitHub and GitLab in which nothing from outside means anything: tables, code, a limit of size."""
+"""Markdown of GitHub and GitLab in which nothing from outside means anything, within a limit of size."""
 
 from __future__ import annotations
 
