@@ -72,7 +72,7 @@ def page(title: str, parts: Sequence[Part], most_bytes: int) -> str:
     """All of it within `most_bytes` of UTF-8, the first parts first, and a word on what was left out."""
     left_out: list[str] = []
     text, room = title + "\n", most_bytes - len(title.encode()) - 1 - _WORD_BYTES
-    for part in parts:
+    for part in filter(lambda part: part.rows, parts):
         taken: list[str] = []
         room -= 1 + (len(part.head.encode()) + 1 if part.head else 0)
         for row in part.rows:
