@@ -66,8 +66,8 @@ class Collected:
         )
         for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)
-        for warning in self._taken(self._warnings):
-            terminalreporter.write_line(warning, yellow=True)
+        while self._warnings:
+            terminalreporter.write_line(self._warnings.pop(0), yellow=True)
         for fault in self._faults():
             terminalreporter.write_line(fault, red=True)
 
@@ -84,19 +84,13 @@ class Collected:
 
     def pytest_unconfigure(self) -> None:
         """Without a summary, stderr has what it would have told."""
-        for fault in (*self._taken(self._warnings), *self._faults()):
+        for fault in self._faults():
             sys.stderr.write(f"{fault}\n")
-
-    @staticmethod
-    def _taken(lines: list[str]) -> list[str]:
-        """What is still to be told, once."""
-        taken = lines.copy()
-        lines.clear()
-        return taken
 
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
-        faults = list(self._unwritten.values())
+        faults = [*self._warnings, *self._unwritten.values()]
+        self._warnings.clear()
         self._unwritten.clear()
         return faults
 
@@ -115,9 +109,6 @@ class Collected:
         document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
         if found := comparisons(self._tests):
             document["comparisons"] = found
-        tell_suite(self._config, document)
-        if warning := append_summary(self._config, document):
-            self._warnings.append(warning)
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:
@@ -125,6 +116,9 @@ class Collected:
             except OSError as error:
                 why = f"{error.strerror} ({error.filename}); name a file that can be"
                 self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
+        tell_suite(self._config, document)
+        if warning := append_summary(self._config, document):
+            self._warnings.append(warning)
 
 
 def _outcome(report: pytest.TestReport) -> str:
