@@ -71,6 +71,23 @@ def read(path: Path, nodeid: str, remedy: str) -> Measurement:
         FileNotFoundError: there is none.
         SetupError: it cannot be read, is of another schema or test, or damaged.
     """
+    found, _, measurement = read_any(path, remedy)
+    if found != nodeid:
+        raise SetupError(f"{path} is of the test {found}, not of {nodeid}: {remedy}")
+    return measurement
+
+
+def read_any(path: Path, remedy: str) -> tuple[str, int, Measurement]:
+    """Read a measurement of whatever test: its nodeid, the number of the run in it, and the run.
+
+    Args:
+        path: of the file.
+        remedy: what to do when it cannot be used, a clause.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SetupError: it cannot be read, is of another schema, or damaged.
+    """
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -89,9 +106,7 @@ def read(path: Path, nodeid: str, remedy: str) -> Measurement:
         raise _damaged(path, error, remedy) from None
     if len({len(values) for values in series.values()}) > 1:
         raise _damaged(path, "its series are of different lengths", remedy)
-    if file.nodeid != nodeid:
-        raise SetupError(f"{path} is of the test {file.nodeid}, not of {nodeid}: {remedy}")
-    return _measurement(file, series)
+    return file.nodeid, file.run, _measurement(file, series)
 
 
 def _measurement(file: _File, series: dict[str, array[float]]) -> Measurement:
