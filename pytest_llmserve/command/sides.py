@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,31 @@ def side_of(text: str, measurements: str, tests: Sequence[str]) -> Side:
         raise SetupError(f"{text}: no run is kept in {folder}: {remedy}")
     wanted = chosen([run.nodeid for run in kept], tests, text)
     return Side(text, {(run.nodeid, run.run): run.measurement for run in kept if run.nodeid in wanted}, {})
+
+
+def _from_requests(text: str, tests: Sequence[str]) -> Side:
+    from pytest_llmserve.checks.measured import measurement_of
+    from pytest_llmserve.reports.kept_requests import read_runs
+
+    kept, runs = {}, {}
+    found = read_runs(Path(text).expanduser())
+    wanted = chosen([run.nodeid for run in found], tests, text)
+    for run in (run for run in found if run.nodeid in wanted):  # of several attempts the last one stays
+        place = run.nodeid, run.number
+        runs[place] = run.result
+        kept[place] = measurement_of(
+            run.result,
+            name=text,
+            environment={k: v for k, v in run.test.environment.items() if k != "definitions"},
+            server={k: (run.test.server or {}).get(k) for k in ("url", "api", "model")},
+            taken_at=taken_at(run.result.start_ns + run.wall_ns),
+        )
+    return Side(text, kept, runs)
+
+
+def taken_at(wall_ns: int) -> str:
+    """An instant since 1970 as ISO 8601, UTC."""
+    return datetime.fromtimestamp(wall_ns // 1_000_000_000, UTC).isoformat(timespec="seconds")
 
 
 def chosen(nodeids: Sequence[str], tests: Sequence[str], where: str) -> list[str]:
