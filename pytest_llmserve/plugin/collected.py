@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_llmserve.plugin.keys import STATE
 from pytest_llmserve.plugin.options import value
 
 
@@ -81,8 +83,21 @@ class Collected:
 
     def pytest_unconfigure(self) -> None:
         """Without a summary, stderr has what it would have told."""
+        for shard in self._shards():
+            shard.unlink(missing_ok=True)
         for fault in self._faults():
             sys.stderr.write(f"{fault}\n")
+
+    def _shards(self) -> list[Path]:
+        """Files with requests that the tests of this session left; none in a worker, which shares them."""
+        state = self._config.stash.get(STATE, None)
+        if state is None or hasattr(self._config, "workerinput") or not value(self._config, "--llm-report"):
+            return []
+        from pytest_llmserve.plugin.keptrequests import jsonl_paths, session_name
+        from pytest_llmserve.reports.jsonl_file import shards_of
+
+        name = session_name(state.folder)
+        return [shard for path in jsonl_paths(self._config) for shard in shards_of(path, name)]
 
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
@@ -98,11 +113,13 @@ class Collected:
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
         from pytest_llmserve.reports.environment import environment
+        from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
         from pytest_llmserve.reports.side_by_side import comparisons
 
         document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
         if found := comparisons(self._tests):
             document["comparisons"] = found
+        document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:

@@ -27,15 +27,15 @@ def document_of(test: TestRun) -> dict[str, Any]:
     return {
         "nodeid": test.item.nodeid,
         "attempt": test.attempt,
-        "server": _clean(test, opened.document) if opened is not None else None,
+        "server": clean(test, opened.document) if opened is not None else None,
         "runs": [_without_secrets(test, run) for run in map(_named, runs, test.runs, repeat(header))],
-        "verdicts": _clean(test, verdict_documents(test.verdicts)),
+        "verdicts": clean(test, verdict_documents(test.verdicts)),
         "not_judged": test.not_judged,
         "diagnosis": [],
         "resources": watched_document(test.window(), started_ns),
         "log": test.log.document(keep_text),
         **test.vigil.document(),
-        **_clean(test, test.noted),
+        **clean(test, test.noted),
     }
 
 
@@ -45,13 +45,13 @@ def _named(document: dict[str, Any], run: LoadResult, header: str | None) -> dic
     return document if missing is None else document | {"served_by_missing": missing}
 
 
-def _clean(test: TestRun, value: Any) -> Any:
+def clean(test: TestRun, value: Any) -> Any:
     """The same plain data, without secrets in any of its texts."""
     if isinstance(value, str):
         return test.redacted(value)
     if isinstance(value, dict):
-        return {key: _clean(test, each) for key, each in value.items()}
-    return [_clean(test, each) for each in value] if isinstance(value, (list, tuple)) else value
+        return {key: clean(test, each) for key, each in value.items()}
+    return [clean(test, each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _without_secrets(test: TestRun, run: dict[str, Any]) -> dict[str, Any]:
