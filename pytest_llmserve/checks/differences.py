@@ -164,7 +164,7 @@ def _reached(known: Difference) -> Difference:
 
 def _errors(before: Measurement, after: Measurement, among: int) -> Difference:
     sides = [side.series.get("e2e_ms", ()) for side in (before, after)]
-    known = _named(ERROR_RATE, "%", *map(_share, sides))
+    known = _named(ERROR_RATE, "%", _share(sides[0]), _share(sides[1]))
     if not all(map(len, sides)):
         where = "there" if not len(sides[0]) else "here"
         return replace(known, sentence=f"not known: no request was sent {where}")

@@ -23,7 +23,8 @@ from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.reports import REPORTS
 from pytest_llmserve.reports.document import SCHEMA, run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
-from pytest_llmserve.reports.kept_requests import KeptRun, evidence_of, read_runs
+from pytest_llmserve.reports.kept_requests import read_runs
+from pytest_llmserve.reports.kept_run import KeptRun, evidence_of
 
 REQUESTS = ".jsonl"
 
