@@ -98,6 +98,7 @@ def health(
     crowded = sum(s.crowded for s in summaries)
     send_p99_ms = send.p99 if send.n else 0.0
     late_share = None if is_open else _late_share(send_p99_ms, records)
+    gone, gone_ns = gone_for_all([(s.server_gone, s.gone_ns) for s in summaries], _answered_ns(records))
     found = GeneratorHealth(
         transport=transport,
         protocols=sorted({name for s in summaries for name in s.protocols}),
@@ -119,7 +120,8 @@ def health(
         gc_pauses=sum(s.gc_pauses for s in summaries),
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else COMPLETE,
-        server_gone=gone_for_all([(s.server_gone, s.gone_ns) for s in summaries], _answered_ns(records)),
+        server_gone=gone,
+        server_gone_ns=gone_ns,
     )
     late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)
     cause = late_or_busy or pause_or_late_read(found)
