@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.sections.cards import card, in_order
@@ -17,18 +18,22 @@ from pytest_llmserve.reports.html.sections.headline import (
     counted,
     headline,
     last_attempts,
+    reason,
     server_name,
+    session_outcome,
     title,
 )
 from pytest_llmserve.reports.html.sections.test import test_section
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
+from pytest_llmserve.reports.html.words import SIGNS, TONES
 from pytest_llmserve.reports.terminal import grouped
 
 Test = Mapping[str, Any]
 
 _FILTER_FROM = 6
 """So many cards are looked through more easily with a filter."""
+_KEY = "In each picture the dot is the estimate, the bar around it its interval, the upright line the limit."
 _MOST_OPEN = 3
 """Failed tests whose details are shown without being asked for."""
 
@@ -64,7 +69,7 @@ def page(document: Mapping[str, Any]) -> str:
     found = document["environment"]
     return whole_page(
         title(tests),
-        banner(tag("h1", headline(tests)), _under(tests, found)),
+        _first(tests, found),
         main(
             _cards(rows, anchors),
             cases(document.get("comparisons") or ()),
@@ -73,6 +78,19 @@ def page(document: Mapping[str, Any]) -> str:
             environment(found),
         ),
         plots=plots,
+    )
+
+
+def _first(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
+    """What everybody reads: the verdict of the session, and the sentence that explains it best."""
+    outcome = session_outcome(tests)
+    sign = tag("span", SIGNS[outcome], aria_hidden="true", class_="sign")
+    why = reason(tests)
+    return banner(
+        tag("h1", sign, headline(tests)),
+        tag("p", why, class_="why") if why else None,
+        _under(tests, found),
+        tone=TONES[outcome],
     )
 
 
@@ -93,7 +111,9 @@ def _cards(rows: Sequence[Test], anchors: Mapping[int, str]) -> Markup | None:
         return None
     shown = in_order([(row, anchors.get(id(row))) for row in rows])
     told = tag("div", [card(row, anchor) for row, anchor in shown], class_="cards")
-    return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, told)
+    judged = any(row.get("verdicts") for row in rows)
+    key = tag("p", _KEY, class_="key") if judged else None
+    return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, key, told)
 
 
 def _filter() -> Markup:
@@ -129,4 +149,5 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
 
 def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
     """Those of a whole test, and of each of its runs."""
-    return [], [[] for _ in test["runs"]]
+    runs = [placed([], f"{anchor}-run-{n}") for n, _ in enumerate(test["runs"], 1)]
+    return placed([], anchor), runs

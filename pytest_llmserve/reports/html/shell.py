@@ -58,12 +58,17 @@ def _hash(source: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def banner(*children: Child) -> Markup:
-    """The top of a page: a way past it, its first words, the button for light and dark."""
+def banner(*children: Child, tone: str = "quiet") -> Markup:
+    """The top of a page: a way past it, its first words, the button for light and dark.
+
+    Args:
+        children: what it says.
+        tone: of `words.TONES`.
+    """
     skip = tag("a", "Skip to the results", href="#results", class_="skip")
     button = tag("button", "Dark", type="button", id="theme", hidden=True)
     inside = tag("div", tag("div", *children, class_="first"), button, class_="inner")
-    return join(skip, tag("header", inside, class_="banner"))
+    return join(skip, tag("header", inside, class_=f"banner {tone}"))
 
 
 def main(*children: Child) -> Markup:

@@ -95,10 +95,26 @@ def _unjudged(test: Test) -> Markup | None:
 def verdict_list(verdicts: Sequence[Mapping[str, Any]]) -> Markup | None:
     """Each verdict: word, picture, sentence."""
     rows = [
-        tag("li", sign(each["verdict"]), verdict_bar(each), tag("span", each["sentence"], class_="sentence"))
-        for each in verdicts
+        tag("li", sign(each["verdict"]), _sentence(each["sentence"]), verdict_bar(each)) for each in verdicts
     ]
     return tag("ul", rows, class_="verdicts") if rows else None
+
+
+def _sentence(said: str) -> Markup:
+    """The first half, promised and found, stands out from what it rests on."""
+    first, rest = halves(said)
+    return tag("span", tag("strong", first), tag("span", rest) if rest else None, class_="sentence")
+
+
+def halves(said: str) -> tuple[str, str]:
+    """A sentence, and the bracket at its end: "p95 12 ms <= 20 ms", " (n=300)"."""
+    depth = 0
+    for place in range(len(said) - 1, 0, -1) if said.endswith(")") else ():
+        depth += (said[place] == ")") - (said[place] == "(")
+        if depth == 0:
+            first = said[:place].rstrip()
+            return first, said[len(first) :]
+    return said, ""
 
 
 def diagnosis(found: Sequence[Mapping[str, Any]]) -> Markup | None:

@@ -42,6 +42,31 @@ def _rest(latest: Sequence[Test]) -> str:
     return f"{said}, {unsure} with a limit that is undecided" if unsure else said
 
 
+def session_outcome(tests: Sequence[Test]) -> str:
+    """Of all together: "failed", "interrupted", "undecided", "skipped" (nothing was judged) or "passed"."""
+    latest = last_attempts(tests)
+    outcomes = {test["outcome"] for test in latest}
+    if outcomes & BAD:
+        return "failed"
+    if "interrupted" in outcomes:
+        return "interrupted"
+    if any(map(is_unsure, latest)):
+        return "undecided"
+    return "passed" if outcomes - {"skipped"} else "skipped"
+
+
+def reason(tests: Sequence[Test]) -> str | None:
+    """The first limit that was broken, or else could not be decided; None where neither is."""
+    latest = last_attempts(tests)
+    for word_, kinds in (("fail", BAD), ("undecided", BAD), ("undecided", None)):
+        for test in latest:
+            if kinds is None or test["outcome"] in kinds:
+                for verdict in test["verdicts"]:
+                    if verdict["verdict"] == word_:
+                        return f"{short_name(test['nodeid'])}: {verdict['sentence']}"
+    return None
+
+
 def counted(tests: Sequence[Test]) -> str:
     """How many of each outcome, where there is more than one kind: "5 passed, 1 skipped"."""
     numbers = Counter(test["outcome"] for test in last_attempts(tests))
