@@ -16,7 +16,7 @@ from pytest_llmserve.checks.difference import (
     metric_words,
 )
 from pytest_llmserve.checks.finding import CONFIDENCE
-from pytest_llmserve.checks.shifted import change
+from pytest_llmserve.checks.shifted import change, change_spread
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.stats.shift import Shift
 
@@ -93,15 +93,12 @@ def differences(
 
 
 def spread(interval: tuple[float, float], unit: str) -> str:
-    """An interval of changes without signs: "8 to 16%", "8% and more", "up to 16%"."""
-    low, high = sorted(abs(end) for end in interval) if interval[0] * interval[1] > 0 else interval
-    if math.isinf(low) and math.isinf(high):
-        return "open"
-    if math.isinf(low):
-        return f"up to {_plain(high)}{unit}"
+    """An interval on one side of 0, without signs: "8 to 16%", "8% and more", "up to 16%"."""
+    low, high = sorted(abs(end) for end in interval)
+    least = next((text for extra in range(5) if float(text := change(low, extra))), change(low)).lstrip("+")
     if math.isinf(high):
-        return f"{_plain(low)}{unit} and more"
-    return f"{_plain(low)} to {_plain(high)}{unit}"
+        return f"{least}{unit} and more"
+    return f"{least} to {_plain(high)}{unit}"
 
 
 def _has(side: Measurement, metric: str) -> bool:
@@ -189,7 +186,8 @@ def _told(known: Difference, unit: str, *, higher_is_worse: bool) -> Difference:
         if known.detectable is not None:
             said = f"no difference seen, smallest detectable was {_plain(known.detectable)}{unit}"
         else:
-            said = f"no difference seen ({sure} {_signed(low)} to {_signed(high)}{unit})"
+            low = -100.0 if math.isinf(low) else low
+            said = f"no difference seen ({sure} {change_spread(low, high, unit)})"
         return replace(known, seen=False, sentence=said)
     word = (MORE if rose else LESS)[known.metric in THROUGHPUTS or known.metric == ERROR_RATE]
     said = f"{_plain(abs(known.change))}{unit} {word} ({sure} {spread(known.interval, unit)})"
@@ -198,10 +196,6 @@ def _told(known: Difference, unit: str, *, higher_is_worse: bool) -> Difference:
 
 def _plain(percent: float) -> str:
     return change(percent).lstrip("+")
-
-
-def _signed(percent: float) -> str:
-    return "open" if math.isinf(percent) else change(percent)
 
 
 def _finite(value: float | None) -> float | None:

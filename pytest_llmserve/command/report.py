@@ -21,10 +21,12 @@ from pytest_llmserve.command.sides import chosen
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.reports import REPORTS
+from pytest_llmserve.reports.charts.server_marks import server_marks
 from pytest_llmserve.reports.document import SCHEMA, run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
 from pytest_llmserve.reports.kept_requests import read_runs
 from pytest_llmserve.reports.kept_run import KeptRun, evidence_of
+from pytest_llmserve.reports.private import MARKS
 
 REQUESTS = ".jsonl"
 
@@ -100,7 +102,9 @@ def test_document(done: Judged, charts: bool) -> dict[str, Any]:
         charts: with what plots are drawn from.
     """
     test = done.kept[0].test
-    zero_ns = done.evidence.started_ns
+    began_ns = done.evidence.started_ns
+    zero_ns = done.kept[0].result.start_ns if began_ns is None else began_ns
+    marks = {MARKS: server_marks(test.resources, test.log, zero_ns, fate=test.death)} if charts else {}
     return {
         "nodeid": test.nodeid,
         "attempt": test.attempt,
@@ -110,7 +114,8 @@ def test_document(done: Judged, charts: bool) -> dict[str, Any]:
         "verdicts": verdict_documents(list(done.verdicts)),
         "not_judged": done.not_judged,
         "diagnosis": [short.as_json() for short in done.diagnosis],
-        "resources": watched_document(test.resources, zero_ns),
+        "resources": watched_document(test.resources, began_ns),
+        **marks,
         "outcome": "passed" if done.failure is None else "failed",
     }
 
@@ -118,8 +123,8 @@ def test_document(done: Judged, charts: bool) -> dict[str, Any]:
 test_document.__test__ = False  # type: ignore[attr-defined]
 
 
-def _run_document(kept: KeptRun, zero_ns: int | None, charts: bool) -> dict[str, Any]:
-    return run_document(kept.result, keep_text=False) | kept.report
+def _run_document(kept: KeptRun, zero_ns: int, charts: bool) -> dict[str, Any]:
+    return run_document(kept.result, keep_text=False, zero_ns=zero_ns, charts=charts) | kept.report
 
 
 def _tests(path: Path, wanted: Sequence[str]) -> list[list[KeptRun]]:
@@ -153,7 +158,7 @@ def _show(screen: Screen, done: Sequence[Judged], documents: Sequence[dict[str, 
     from pytest_llmserve.reports.terminal import summary_lines
 
     failed = [one for one in done if one.failure is not None]
-    if failed and screen.verbosity >= 0:
+    if failed and screen.verbosity >= -1:
         screen.section("FAILURES")
         for one in failed:
             screen.line(f" {one.kept[0].nodeid} ".center(screen.width, "_"), "red")

@@ -87,8 +87,9 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "run": pair.after_at[1],
         "before": _side(pair.before, pair.before_at),
         "after": _side(pair.after, pair.after_at),
-        "unlike": [*_other_test(pair), *unlike(pair.before, pair.after), *_unfinished(pair)],
+        "unlike": [*_other_test(pair), *unlike(pair.before, pair.after)],
         "elsewhere": elsewhere(pair.before, pair.after),
+        "doubts": _doubts(pair),
         "differences": [each.as_json() for each in differences(pair.before, pair.after)],
         "_curves": curves(pair.before, pair.after),
     }
@@ -111,14 +112,14 @@ def _other_test(pair: Pair) -> list[str]:
     return [] if there == here else [f"test {there} there, {here} here"]
 
 
-def _unfinished(pair: Pair) -> list[str]:
-    """What else makes a difference say little: a run that was no whole one."""
+def _doubts(pair: Pair) -> list[str]:
+    """What makes the figures of a run say little."""
     found = []
-    for side, where in ((pair.before, "there"), (pair.after, "here")):
+    for side, where in ((pair.before, "before"), (pair.after, "after")):
         if side.gone is not None:
-            found.append(f"the server {absence(side.gone)} {where}: {side.gone}")
+            found.append(f"{where}, the server {absence(side.gone)}: {side.gone}")
         elif side.ended not in ("complete", "decided"):
-            found.append(f"the run ended early {where} ({side.ended})")
+            found.append(f"{where}, the run ended early ({side.ended})")
         if side.spoiled is not None:
-            found.append(f"{side.spoiled} {where}")
+            found.append(f"{where}, {side.spoiled}")
     return found

@@ -8,9 +8,10 @@ from typing import Any
 
 from pytest_llmserve.domain.measurement import RATES, SERIES, Measurement
 from pytest_llmserve.domain.metrics import nearest_rank
+from pytest_llmserve.reports.charts.quantiles import shares
 
-POINTS, BINS, PIECES, LEAST_A_PIECE = 120, 40, 40, 5
-"""Points of a percentile curve; bins of a distribution; pieces of a course, and requests in each."""
+BINS, PIECES, LEAST_A_PIECE = 40, 40, 5
+"""Bins of a distribution; pieces of a course, and requests in each."""
 
 Values = Sequence[float]
 
@@ -37,27 +38,17 @@ def curves(before: Measurement, after: Measurement) -> dict[str, Any]:
     return found
 
 
-def quantile_grid(n: int) -> list[float]:
-    """Shares from 0 to 1 - 1/n, spread towards 1 as HdrHistogram's axis is."""
-    if n < 2:
-        return [0.0]
-    return [1 - 10 ** (-math.log10(n) * step / (POINTS - 1)) for step in range(POINTS)]
-
-
-def quantile_curve(values: Values, grid: Sequence[float]) -> list[float | None]:
-    """The quantile at each share, by nearest rank; None where failures reach it, or the values do not."""
+def quantile_curve(values: Values, at: Sequence[float]) -> list[float | None]:
+    """The quantile at each share, by nearest rank; None where failures reach it, or too few values do."""
     ordered = sorted(values)
     n = len(ordered)
-    return [_shown(ordered[nearest_rank(q, n) - 1]) if n and q <= 1 - 1 / n + 1e-9 else None for q in grid]
+    last = 1 - 1 / (2 * n) if n else -1.0
+    return [_shown(ordered[nearest_rank(q, n) - 1]) if q <= last + 1e-12 else None for q in at]
 
 
 def _quantiles(before: Values, after: Values) -> dict[str, Any]:
-    grid = quantile_grid(max(len(before), len(after)))
-    return {
-        "q": [round(q, 7) for q in grid],
-        "before": quantile_curve(before, grid),
-        "after": quantile_curve(after, grid),
-    }
+    at = sorted({*shares(len(before)), *shares(len(after))})
+    return {"q": at, "before": quantile_curve(before, at), "after": quantile_curve(after, at)}
 
 
 def _histogram(before: Values, after: Values) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def _print_run(console: Any, run: Mapping[str, Any]) -> None:
         _plain(console, f"  {line}")
     for line in warnings(run):
         _plain(console, f"  {line}", "yellow")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for place, head in enumerate(HEADS):
         figures = place in (1, 2)
         table.add_column(head, justify="right" if figures else "left", no_wrap=figures, overflow="fold")

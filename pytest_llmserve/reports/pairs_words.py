@@ -9,7 +9,9 @@ Row = Mapping[str, Any]
 
 HEADS = ("", "before", "after", "change")
 THERE = "there = before, here = after"
-_SHORT = {"error_rate": "errors, %", "throughput": "requests/s", "output_tokens_per_s": "tokens/s"}
+_NAMED = 4
+"""Differences that the headline names on either side."""
+_SHORT = {"error_rate": "errors %", "throughput": "requests/s", "output_tokens_per_s": "tokens/s"}
 _FIGURES = {"e2e": "e2e", "ttft": "TTFT", "tpot": "TPOT"}
 
 
@@ -30,8 +32,7 @@ def headline(document: Mapping[str, Any]) -> str:
     )
     quiet = sum(row["seen"] is False for row in found)
     unknown = sum(row["seen"] is None for row in found)
-    parts = [f"worse: {', '.join(worse)}"] if worse else []
-    parts += [f"better: {', '.join(better)}"] if better else []
+    parts = [f"{word}: {_first(seen)}" for word, seen in (("worse", worse), ("better", better)) if seen]
     parts += [f"no difference seen in {quiet} of {_figures(len(found))}"] if quiet else []
     parts += [f"{unknown} not known"] if unknown else []
     return "; ".join(parts)
@@ -48,12 +49,12 @@ def run_title(run: Row) -> str:
 
 
 def label(row: Row) -> str:
-    """A figure in few letters: "e2e p95", "tokens/s"."""
+    """A figure in few letters: "e2e p95 ms", "tokens/s"."""
     metric: str = row["metric"]
     if metric in _SHORT:
         return _SHORT[metric]
     figure, _, quantile = metric.partition("_")
-    return f"{_FIGURES[figure]} {quantile}, ms"
+    return f"{_FIGURES[figure]} {quantile} ms"
 
 
 def cells(row: Row) -> list[str]:
@@ -71,11 +72,12 @@ def number(value: float | None) -> str:
 def warnings(run: Row) -> list[str]:
     """What makes the differences of a run something else than the server's."""
     kinds = {"not the same load": run["unlike"], "not the same surroundings": run["elsewhere"]}
-    return [
-        f"{what}: {'; '.join(found)} ({THERE}): differences may come of that"
+    told = [
+        f"{what}: {'; '.join(found)} ({THERE}); differences may come of that"
         for what, found in kinds.items()
         if found
     ]
+    return [*told, *(f"in doubt: {doubt}" for doubt in run["doubts"])]
 
 
 def sides(run: Row) -> list[str]:
@@ -110,6 +112,11 @@ def _side(side: Row) -> str:
 def _seen(row: Row, run: Row, several: bool) -> str:
     said = f"{row['name']} {str(row['sentence']).partition(' (')[0]}"
     return f"{said} ({run_title(run)})" if several else said
+
+
+def _first(seen: Sequence[str]) -> str:
+    more = f" and {len(seen) - _NAMED} more" if len(seen) > _NAMED else ""
+    return ", ".join(seen[:_NAMED]) + more
 
 
 def _figures(amount: int) -> str:
