@@ -54,5 +54,5 @@ def _line(line: str) -> str:
 
 def _row(row: Mapping[str, Any]) -> list[str]:
     name, before, after, said = cells(row)
-    sign = "" if not row["seen"] else "❌ " if row["worse"] else "✅ "
-    return [prose(name), sign + prose(said), before, after]
+    word = "" if not row["seen"] else "**worse:** " if row["worse"] else "**better:** "
+    return [prose(name), word + prose(said), before, after]

@@ -44,17 +44,9 @@ def comparison_page(document: Mapping[str, Any]) -> str:
     """The whole page of a document "pytest-llmserve/comparison/1"."""
     plots: list[Plot] = []
     runs = [_run(run, place, plots) for place, run in enumerate(document["runs"], 1)]
-    named = tag(
-        "p", [tag("span", said) for said in (f"before: {document['before']}", f"after: {document['after']}")]
-    )
     return whole_page(
         title(document),
-        banner(
-            tag("h1", title(document)),
-            tag("p", headline(document), class_="under"),
-            named,
-            tone=_tone(document),
-        ),
+        banner(tag("h1", title(document)), tag("p", headline(document)), tone=_tone(document)),
         main(
             part(2, "Verdicts", _verdicts(document)),
             [part(2, run_title(run), shown) for run, shown in zip(document["runs"], runs, strict=True)],

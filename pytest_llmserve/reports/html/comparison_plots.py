@@ -35,7 +35,7 @@ def _percentiles(name: str, found: Mapping[str, Any]) -> Plot:
     return Plot(
         id=f"percentiles-{_slug(name)}",
         title=f"{NAMES[name]} by percentile",
-        said="How slow the slowest requests are: towards the right ever fewer. Ends where failures begin.",
+        said="; ".join(f"{word} {a} ms before, {b} ms after" for word, a, b in rows),
         x=found["q"],
         x_name="share of requests",
         x_unit="",
@@ -94,7 +94,7 @@ def _over_run(
         title=title,
         said=said,
         x=at,
-        x_name="of the run",
+        x_name="share of the run",
         x_unit="%",
         x_scale=LINEAR,
         y_name=unit,
