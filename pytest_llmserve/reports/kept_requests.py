@@ -22,6 +22,7 @@ from pytest_llmserve.reports.measurement_file import measurement_from
 from pytest_llmserve.reports.request_line import SCHEMA, RequestLine
 
 _REMEDY = "measure again with --llm-report"
+_ANEW = f"copy the file anew, or {_REMEDY}"
 
 
 class _TestAbout(msgspec.Struct, kw_only=True):
@@ -148,17 +149,16 @@ class _Reader:
         except (ValueError, RecursionError) as error:
             if not raw.endswith(b"\n"):
                 whole = f"the {number - 1} lines before it are whole" if number > 1 else "no line is whole"
-                self._refuse(number, f"is cut off; {whole}: copy the file anew, or {_REMEDY}")
-            self._refuse(number, f"is damaged ({error}): copy the file anew, or {_REMEDY}")
+                self._refuse(number, f"is cut off; {whole}: {_ANEW}")
+            self._refuse(number, f"is damaged ({error}): {_ANEW}")
         return line
 
     def _check_schema(self, raw: bytes) -> None:
         """Before anything else of it is read, which may have another form there."""
         first = msgspec.json.decode(raw, type=_First)
         if first.about is None or first.about.schema is None:
-            self._refuse(
-                1, "is not the first request of a run: the file was not written by --llm-report x.jsonl whole"
-            )
+            whence = "it was not written by --llm-report x.jsonl, or its beginning is missing"
+            self._refuse(1, f"is not the first request of a run: {whence}: {_ANEW}")
         if first.about.schema != SCHEMA:
             remedy = f"read it with the version of pytest-llmserve that wrote it, or {_REMEDY}"
             self._refuse(1, f"is of schema {first.about.schema!r}, and {SCHEMA!r} is needed: {remedy}")
@@ -172,13 +172,13 @@ class _Reader:
             if about.test is not None:
                 self._test = _kept_test(about.test, line.line)
         except (ValueError, RecursionError) as error:
-            self._refuse(line.number, f"is damaged ({error} of about): copy the file anew, or {_REMEDY}")
+            self._refuse(line.number, f"is damaged ({error} of about): {_ANEW}")
         return about
 
     def _check_place(self, here: _Line, about: tuple[_Line, _About] | None) -> None:
         """Lines that were sorted or left out would make a smaller run of it, silently."""
         if about is None or _place(here.line) != _place(about[0].line):
-            self._refuse(here.number, f"is of {_told(here.line)}, whose first line is not before it")
+            self._refuse(here.number, f"is of {_told(here.line)}, whose first line is not before it: {_ANEW}")
 
     def _record(self, here: _Line) -> RequestRecord:
         line = here.line
@@ -216,7 +216,7 @@ class _Reader:
     def _run(self, first: _Line, about: _About, records: list[RequestRecord]) -> KeptRun:
         if len(records) != about.requests:
             had = f"{len(records)} of the {about.requests} requests of {_told(first.line)} are there"
-            raise SetupError(f"{self._path} is not whole: {had}: copy the file anew, or {_REMEDY}")
+            raise SetupError(f"{self._path} is not whole: {had}: {_ANEW}")
         test = self._test
         if test is None or (test.nodeid, test.attempt) != _place(first.line)[:2]:
             self._refuse(
@@ -227,7 +227,7 @@ class _Reader:
             there = about.baseline
             baseline = measurement_from(there) if isinstance(there, dict) else there
         except ValueError as error:
-            self._refuse(first.number, f"is damaged ({error}): copy the file anew, or {_REMEDY}")
+            self._refuse(first.number, f"is damaged ({error}): {_ANEW}")
         result = LoadResult(
             about.plan,
             records,

@@ -1,4 +1,4 @@
-"""A run as `--llm-report x.jsonl` kept it: all that it takes to judge and report it again without a server."""
+"""A run as `--llm-report x.jsonl` kept it: what it takes to judge and report it again without a server."""
 
 from __future__ import annotations
 

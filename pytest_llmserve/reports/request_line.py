@@ -84,9 +84,11 @@ def request_lines(
         line = _line(record, redact, keep_text, place)
         if position == 0:
             line.about = msgspec.Raw(_encoded(about))
+        begun = len(piece)
         try:
             encoder.encode_into(line, piece, -1)
         except UnicodeEncodeError:
+            del piece[begun:]
             piece += _without_surrogates(line)
         piece += b"\n"
         if len(piece) >= CHUNK_BYTES:
