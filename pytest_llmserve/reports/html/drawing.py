@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any
 
-from .markup import Markup, raw, tag
-from .plot import Mark, Plot, Series
+from pytest_llmserve.reports.html.markup import Markup, raw, tag
+from pytest_llmserve.reports.html.plot import Mark, Plot, Series
 
 PLOTS_ID = "llmserve-plots"
 SCRIPTS = ("uPlot.iife.min.js", "ticks.js", "marks.js", "options.js", "report.js")

@@ -10,6 +10,7 @@ from typing import Any
 from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
+from pytest_llmserve.reports.html.plots import run_plots, test_plots
 from pytest_llmserve.reports.html.sections.cards import card, in_order
 from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
@@ -18,22 +19,18 @@ from pytest_llmserve.reports.html.sections.headline import (
     counted,
     headline,
     last_attempts,
-    reason,
     server_name,
-    session_outcome,
     title,
 )
 from pytest_llmserve.reports.html.sections.test import test_section
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
-from pytest_llmserve.reports.html.words import SIGNS, TONES
 from pytest_llmserve.reports.terminal import grouped
 
 Test = Mapping[str, Any]
 
 _FILTER_FROM = 6
 """So many cards are looked through more easily with a filter."""
-_KEY = "In each picture the dot is the estimate, the bar around it its interval, the upright line the limit."
 _MOST_OPEN = 3
 """Failed tests whose details are shown without being asked for."""
 
@@ -69,7 +66,7 @@ def page(document: Mapping[str, Any]) -> str:
     found = document["environment"]
     return whole_page(
         title(tests),
-        _first(tests, found),
+        banner(tag("h1", headline(tests)), _under(tests, found)),
         main(
             _cards(rows, anchors),
             cases(document.get("comparisons") or ()),
@@ -78,19 +75,6 @@ def page(document: Mapping[str, Any]) -> str:
             environment(found),
         ),
         plots=plots,
-    )
-
-
-def _first(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
-    """What everybody reads: the verdict of the session, and the sentence that explains it best."""
-    outcome = session_outcome(tests)
-    sign = tag("span", SIGNS[outcome], aria_hidden="true", class_="sign")
-    why = reason(tests)
-    return banner(
-        tag("h1", sign, headline(tests)),
-        tag("p", why, class_="why") if why else None,
-        _under(tests, found),
-        tone=TONES[outcome],
     )
 
 
@@ -111,9 +95,7 @@ def _cards(rows: Sequence[Test], anchors: Mapping[int, str]) -> Markup | None:
         return None
     shown = in_order([(row, anchors.get(id(row))) for row in rows])
     told = tag("div", [card(row, anchor) for row, anchor in shown], class_="cards")
-    judged = any(row.get("verdicts") for row in rows)
-    key = tag("p", _KEY, class_="key") if judged else None
-    return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, key, told)
+    return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, told)
 
 
 def _filter() -> Markup:
@@ -149,5 +131,6 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
 
 def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
     """Those of a whole test, and of each of its runs."""
-    runs = [placed([], f"{anchor}-run-{n}") for n, _ in enumerate(test["runs"], 1)]
-    return placed([], anchor), runs
+    runs = range(len(test["runs"]))
+    whole = placed(test_plots(test), anchor)
+    return whole, [placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in runs]

@@ -66,6 +66,7 @@ var llmserveMarks = (function () {
     ctx.save();
     ctx.font = 11 * devicePixelRatio + "px system-ui, sans-serif";
     ctx.textBaseline = "bottom";
+    ctx.textAlign = "left";
     for (const { words, x, end, colour } of labelled(u, marks, palette)) {
       const width = ctx.measureText(words).width;
       const left = Math.max(x, bbox.left);

@@ -6,6 +6,8 @@ var llmserveOptions = (function () {
   const { ROOM, drawStretches, drawInstants, drawLabels } = llmserveMarks;
   const FONT = "12px system-ui, sans-serif";
   const REACH = 14; // CSS pixels: a single point further from the pointer is not meant
+  const LETTERS = 6; // of labels of the y axis, at least: so that plots of one time axis stand beneath each other
+  const FEW = 12; // values of a line that are dots as well: what lies between them was not measured
   const RETAIN = 1;
   const EXPAND = 2; // uPlot.join: a gap of a series stays one beside the points of others
 
@@ -147,7 +149,7 @@ var llmserveOptions = (function () {
     };
     const y = {
       ...common,
-      size: (u, values) => 16 + 7 * Math.max(3, ...(values || []).map((value) => (value || "").length)),
+      size: (u, values) => 16 + 7 * Math.max(LETTERS, ...(values || []).map((value) => (value || "").length)),
       splits: (u, axis, low, high) => ticksY(low, high, many.y),
       filter: (u, splits) => splits,
       values: (u, splits) => splits.map(short),
@@ -166,7 +168,8 @@ var llmserveOptions = (function () {
     const colour = () => palette()[series.colour];
     const light = () => palette()[series.colour] + "2e";
     const line = { label: series.name, scale: "y", stroke: colour, width: 1.6 };
-    line.points = { show: false, filter: lonely, size: 5, width: 0, fill: colour, stroke: colour };
+    const few = (series.x || []).length === 0 && series.y.length <= FEW;
+    line.points = { show: few, filter: few ? undefined : lonely, size: 5, width: 0, fill: colour, stroke: colour };
     switch (series.style) {
       case "dashed":
         return { ...line, dash: [6, 4] };

@@ -144,6 +144,7 @@
   /** A line for each series: a button that hides it, and its value where the pointer is. */
   function legend(chart) {
     const list = element("ul", "plot-legend");
+    list.append(element("li", "plot-y-name", chart.plot.yName));
     const values = chart.plot.series.map((series, i) => {
       const row = element("li", "");
       const button = element("button", "plot-series plot-style-" + series.style, series.name);
