@@ -27,8 +27,7 @@ from pytest_llmserve.reports.whole import write_text
 
 Run = Mapping[str, Any]
 
-_CHANGES = {None: ("", "?"), False: ("quiet", "="), True: ("bad", "▲")}
-_WORDS = {"▲": "worse", "▼": "better", "=": "no difference seen", "?": "not known"}
+_QUIET = {None: "?", False: "="}
 
 
 def write(document: Mapping[str, Any], path: Path) -> None:
@@ -64,16 +63,18 @@ def _run(run: Run, place: int, plots: list[Plot]) -> Markup:
     return join(
         [tag("p", line, class_="note") for line in warnings(run)],
         items(sides(run)),
-        table(f"Differences; {note(run)}", (*HEADS[:3], "", HEADS[3]), rows, words=("", HEADS[3])),
+        table(f"Differences; {note(run)}", HEADS, rows, words=HEADS[3:]),
         figures(mine),
     )
 
 
 def _row(row: Mapping[str, Any]) -> list[Markup | str]:
+    """Better or worse is told by a sign and a word, and only then by a colour."""
     name, before, after, said = cells(row)
-    tone, sign = ("ok", "▼") if row["seen"] and not row["worse"] else _CHANGES[row["seen"]]
-    word = tag("span", sign, " ", _WORDS[sign], class_=tone or None)
-    return [name, before, after, word, said]
+    if not row["seen"]:
+        return [name, before, after, join(_QUIET[row["seen"]], " ", said)]
+    sign, word, tone = ("▲", "worse", "bad") if row["worse"] else ("▼", "better", "ok")
+    return [name, before, after, join(tag("strong", f"{sign} {word}: ", class_=tone), said)]
 
 
 def _verdicts(document: Mapping[str, Any]) -> Markup | None:
