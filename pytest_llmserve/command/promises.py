@@ -8,9 +8,10 @@ from typing import Any
 
 from pytest_llmserve.checks import BARE, CHECKS, Check, check_class
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.keywords import build, signature
+from pytest_llmserve.domain.keywords import build
 
 EXAMPLE = "latency(p99_ms=2000)"
+_KNOWN = "docs/markers.md has the keywords, as has pytest --markers"
 
 
 def promises(
@@ -45,7 +46,7 @@ def _promise(text: str, allowed: Sequence[str], elsewhere: str) -> Check:
     if name not in allowed:
         raise SetupError(elsewhere)
     if not (call.args or call.keywords or name in BARE):
-        raise SetupError(f"promises nothing without a keyword: {signature(cls, name).partition(':')[0]}")
+        raise SetupError(f"promises nothing without a keyword: write it as {name}(KEYWORD=VALUE), {_KNOWN}")
     args, kwargs = _given(call)
     check: Check = build(cls, name, args, kwargs)
     return check

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pytest_llmserve.domain.errors import LlmServeError
+from pytest_llmserve.domain.errors import SetupError
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +50,7 @@ def run(argv: Sequence[str] | None) -> int:
         screen = Screen(sys.stdout, arguments.verbosity)
         code = HELD if verb(arguments, screen) else BROKEN
         sys.stdout.flush()
-    except LlmServeError as error:
+    except SetupError as error:
         return _told(f"ERROR: {error}", WRONG_USE)
     except KeyboardInterrupt:
         return _told("interrupted", INTERRUPTED)

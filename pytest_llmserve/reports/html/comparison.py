@@ -10,9 +10,10 @@ from pytest_llmserve.reports.html.comparison_plots import pair_plots
 from pytest_llmserve.reports.html.figures import figures, placed
 from pytest_llmserve.reports.html.markup import Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
+from pytest_llmserve.reports.html.sections.cards import verdict_list
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import items, part, table
-from pytest_llmserve.reports.html.words import SIGNS, TONES
+from pytest_llmserve.reports.html.words import TONES
 from pytest_llmserve.reports.pairs_words import (
     HEADS,
     cells,
@@ -47,7 +48,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         title(document),
         banner(tag("h1", title(document)), tag("p", headline(document)), tone=_tone(document)),
         main(
-            part(2, "Verdicts", _verdicts(document)),
+            part(2, "Verdicts", verdict_list(document["verdicts"])),
             [part(2, run_title(run), shown) for run, shown in zip(document["runs"], runs, strict=True)],
             part(2, "Not compared", items(list(document["left_out"]))),
         ),
@@ -69,25 +70,11 @@ def _run(run: Run, place: int, plots: list[Plot]) -> Markup:
 
 
 def _row(row: Mapping[str, Any]) -> list[Markup | str]:
-    """Better or worse is told by a sign and a word, and only then by a colour."""
     name, before, after, said = cells(row)
     if not row["seen"]:
         return [name, before, after, join(_QUIET[row["seen"]], " ", said)]
-    sign, word, tone = ("▲", "worse", "bad") if row["worse"] else ("▼", "better", "ok")
-    return [name, before, after, join(tag("strong", f"{sign} {word}: ", class_=tone), said)]
-
-
-def _verdicts(document: Mapping[str, Any]) -> Markup | None:
-    told = [
-        tag(
-            "span",
-            f"{SIGNS[each['verdict']]} {each['verdict']}: ",
-            each["sentence"],
-            class_=TONES[each["verdict"]],
-        )
-        for each in document["verdicts"]
-    ]
-    return items(told)
+    word = "▲ worse: " if row["worse"] else "▼ better: "
+    return [name, before, after, join(tag("strong", word), said)]
 
 
 def _tone(document: Mapping[str, Any]) -> str:
