@@ -44,7 +44,7 @@ class Difference:
         interval: of `change`; None = nothing can be said. The intervals of all figures that were
             compared hold together with `confidence`: each is that much wider (Bonferroni).
         n: requests, or slices of time, in each run.
-        seen: the interval is on one side of 0, or failures have reached the figure; None = not known.
+        seen: the interval is on one side of 0; None = not known.
         detectable: the least change for the worse, in percent, that would have been seen; None = not known.
         worse: of what is seen, whether it is to the worse.
         sentence: "12% slower (95% interval 8 to 16%)".
@@ -135,7 +135,7 @@ def _named(metric: str, unit: str, before: float, after: float, sentence: str = 
 def _shifted(known: Difference, shift: Shift, rate: bool) -> Difference:
     known = replace(known, n=(shift.n_before, shift.n_after))
     if math.isinf(shift.before) or math.isinf(shift.after):
-        return _reached(known)
+        return _reached(known, shift)
     if shift.needed is not None:
         what = "slices of the steady window" if rate else "requests"
         return replace(known, sentence=f"not known: {shift.needed} {what} in each run are needed")
@@ -150,13 +150,15 @@ def _shifted(known: Difference, shift: Shift, rate: bool) -> Difference:
     return _told(known, "%", higher_is_worse=not rate)
 
 
-def _reached(known: Difference) -> Difference:
+def _reached(known: Difference, shift: Shift) -> Difference:
     """Failures reach the figure, in one run or both."""
     if math.isinf(known.before) and math.isinf(known.after):
         return replace(known, sentence="not known: failed requests reach this figure in both runs")
     worse = math.isinf(known.after)
     said = "failed requests reach this figure now" if worse else "failed requests no longer reach this figure"
-    return replace(known, seen=True, worse=worse, sentence=said)
+    if shift.needed is None and (shift.low > 0 if worse else shift.high < 0):
+        return replace(known, seen=True, worse=worse, sentence=said)
+    return replace(known, seen=False, sentence=f"no difference seen: {said}, but that can be chance")
 
 
 def _errors(before: Measurement, after: Measurement, among: int) -> Difference:

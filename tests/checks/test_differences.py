@@ -13,9 +13,11 @@ from pytest_llmserve.domain.measurement import Measurement
 
 
 def run(times=1.0, *, n=1500, seed=1, failed=0, rate=None):
-    """Latencies of 100 ms, more or less, so many times as long; the last so many failed."""
+    """Latencies of 100 ms, more or less, so many times as long; so many failed, here and there."""
     dice = random.Random(seed)
-    e2e = [times * dice.uniform(80, 120) for _ in range(n - failed)] + [math.inf] * failed
+    e2e = [times * dice.uniform(80, 120) for _ in range(n)]
+    for place in dice.sample(range(n), failed):
+        e2e[place] = math.inf
     rates = {} if rate is None else {"requests_per_s": [rate * dice.uniform(0.95, 1.05) for _ in range(20)]}
     return Measurement(
         name="x",
@@ -87,6 +89,10 @@ def test_failures_that_reach_a_figure_are_a_difference():
     assert (errors.before, errors.after, errors.worse) == (0, 5, True)
     back = told(run(seed=2, failed=75), run())
     assert back["e2e_p99"].sentence == "failed requests no longer reach this figure"
+    chance = told(run(n=200), run(n=200, seed=2, failed=3))["e2e_p99"]
+    assert (chance.seen, chance.worse) == (False, None)
+    said = "no difference seen: failed requests reach this figure now, but that can be chance"
+    assert chance.sentence == said
     both = told(run(failed=75), run(seed=2, failed=75))
     assert both["e2e_p99"].sentence == "not known: failed requests reach this figure in both runs"
 
