@@ -89,7 +89,7 @@ def _shown(text: str | None) -> str:
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
-    """A time in which a test had ended its server, and waited until it answered again.
+    """A time in which a test waited until its server, which it had ended as a rule, answered again.
 
     Attributes:
         began_ns, ended_ns: monotonic clock; it ended when the server answered or the wait was over.
@@ -106,8 +106,8 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     def what(self) -> str:
         """For people; the words of no answer are in it."""
         if self.down_ms is None:
-            return "the server was ended and took no connection again in time"
-        down = f"the server was ended and took no connection for {ms_text(self.down_ms)}"
+            return "the server took no connection in time"
+        down = f"the server took no connection for {ms_text(self.down_ms)}"
         if self.answers_ms is None:
             return f"{down}, and did not answer in time"
         return down if self.right else f"{down}, and did not answer as before"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_llmserve.plugin.keys import STATE
 from pytest_llmserve.plugin.options import value
 
 
@@ -19,6 +19,7 @@ class Collected:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._began_s = time.time()
         self._tests: list[dict[str, Any]] = []
         self._unwritten: dict[str, str] = {}
 
@@ -37,7 +38,8 @@ class Collected:
         """Keep what came along with a report."""
         document = getattr(report, "_llmserve", None)
         if document is not None:
-            self.keep(document | {"outcome": _outcome(report)})
+            times = {} if "started_at" in document else _times(report)
+            self.keep(document | times | {"outcome": _outcome(report)})
         kept = getattr(report, "_llmserve_kept", None)
         if kept is not None:
             self._take_kept(report.nodeid, kept)
@@ -88,16 +90,18 @@ class Collected:
         for fault in self._faults():
             sys.stderr.write(f"{fault}\n")
 
-    def _shards(self) -> list[Path]:
-        """Files with requests that the tests of this session left; none in a worker, which shares them."""
-        state = self._config.stash.get(STATE, None)
-        if state is None or hasattr(self._config, "workerinput") or not value(self._config, "--llm-report"):
-            return []
-        from pytest_llmserve.plugin.keptrequests import jsonl_paths, session_name
-        from pytest_llmserve.reports.jsonl_file import shards_of
+    def environment(self) -> dict[str, Any]:
+        """Where, with what, and since when the session measures."""
+        from pytest_llmserve.reports.environment import environment, moment
 
-        name = session_name(state.folder)
-        return [shard for path in jsonl_paths(self._config) for shard in shards_of(path, name)]
+        return environment() | {"started_at": moment(self._began_s)}
+
+    def _shards(self) -> list[Path]:
+        if not value(self._config, "--llm-report"):
+            return []
+        from pytest_llmserve.plugin.shards import shards_left
+
+        return shards_left(self._config)
 
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
@@ -112,11 +116,10 @@ class Collected:
         from pytest_llmserve.plugin.settings import report_paths
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
-        from pytest_llmserve.reports.environment import environment
         from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
         from pytest_llmserve.reports.side_by_side import comparisons
 
-        document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
+        document = {"schema": SCHEMA, "environment": self.environment(), "tests": self._tests}
         if found := comparisons(self._tests):
             document["comparisons"] = found
         document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
@@ -127,6 +130,13 @@ class Collected:
             except OSError as error:
                 why = f"{error.strerror} ({error.filename}); name a file that can be"
                 self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
+
+
+def _times(report: pytest.TestReport) -> dict[str, Any]:
+    """When the phase began and how long it took; for a test whose own code did not begin."""
+    from pytest_llmserve.reports.environment import moment
+
+    return {"started_at": moment(report.start), "duration_s": round(report.duration, 3)}
 
 
 def _outcome(report: pytest.TestReport) -> str:

@@ -1,8 +1,4 @@
-"""--llm-report x.jsonl: the requests of a test go to a file of their own until the session ends.
-
-Such a shard is a .jsonl file in itself. It lies beside the report, so that what fills up a disk is where its
-user looks; and it is named for the session, so that what a worker of pytest-xdist left behind is found.
-"""
+"""--llm-report x.jsonl: the requests of a test go to a file of their own until the session ends."""
 
 from __future__ import annotations
 
@@ -11,20 +7,17 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.evidence import evidence_of
 from pytest_llmserve.plugin.options import value
-from pytest_llmserve.plugin.settings import report_paths
+from pytest_llmserve.plugin.shards import jsonl_paths, session_name
 from pytest_llmserve.plugin.testdocument import clean
 from pytest_llmserve.reports.about import Asked, run_about, test_about
-from pytest_llmserve.reports.environment import environment
 from pytest_llmserve.reports.jsonl_file import shard_path, write_shard
 from pytest_llmserve.reports.private import SHARD
 from pytest_llmserve.reports.request_line import request_lines
@@ -50,21 +43,12 @@ def with_shard(test: TestRun, document: dict[str, Any]) -> dict[str, Any]:
     return document | {SHARD: test.shard}
 
 
-def jsonl_paths(config: pytest.Config) -> list[Path]:
-    """The .jsonl reports that are asked for."""
-    return [path for path in report_paths(config).values() if path.suffix == ".jsonl"]
-
-
-def session_name(folder: Path) -> str:
-    """What all processes of a session call it in the names of their shards; of its private folder."""
-    return re.sub(r"[^a-z0-9_]", "", folder.name.rpartition("-")[2])
-
-
 def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
     keep_text = bool(value(test.state.config, "--llm-keep-text"))
     wall_ns = time.time_ns() - time.monotonic_ns()
     evidence = test.evidence or evidence_of(test)  # none yet, of a test that was interrupted
-    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), environment())
+    there = Collected.of(test.state.config).environment()
+    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), there)
     for place, (run, of_run) in enumerate(zip(test.runs, document["runs"], strict=True)):
         if not run.everything:
             continue

@@ -17,7 +17,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.reports.columns import window_columns
 from pytest_llmserve.reports.measurement_file import plain_measurement
-from pytest_llmserve.reports.private import without_private
+from pytest_llmserve.reports.private import MARKS, without_private
 from pytest_llmserve.reports.request_line import SCHEMA
 
 _MADE_OF_REQUESTS = frozenset(
@@ -97,6 +97,7 @@ def test_about(
         "log": msgspec.to_builtins(_log(evidence.log, evidence.keep_text)),
         "checks": [{"check": one.check, "keywords": dict(one.keywords)} for one in asked],
         "verdicts": document["verdicts"],
+        "marks": document.get(MARKS, []),
         "report": _rest(document, _OF_TEST),
     }
 

@@ -36,6 +36,7 @@ class _TestAbout(msgspec.Struct, kw_only=True):
     log: LogWindow
     checks: tuple[Asked, ...]
     verdicts: tuple[dict[str, Any], ...]
+    marks: tuple[dict[str, Any], ...] = ()
     report: dict[str, Any] = {}
 
 
@@ -219,9 +220,8 @@ class _Reader:
             raise SetupError(f"{self._path} is not whole: {had}: {_ANEW}")
         test = self._test
         if test is None or (test.nodeid, test.attempt) != _place(first.line)[:2]:
-            self._refuse(
-                first.number, f"is of {_told(first.line)}, and the test's first run is not before it"
-            )
+            behind = f"is of {_told(first.line)}, and its test's first run is not before it"
+            self._refuse(first.number, f"{behind}: {_ANEW}")
         try:
             resources = window_of(about.resources)
             there = about.baseline

@@ -24,6 +24,7 @@ class KeptTest:
         started_ns, no_run, death: as `Evidence` has them.
         asked: by its markers.
         verdicts: as the JSON report has them.
+        marks: what happened to its server at which instant, `reports.charts.server_marks`.
         report: what else the JSON report has of the test, such as "log", "liveness" and "stacks".
     """
 
@@ -39,6 +40,7 @@ class KeptTest:
     log: LogWindow
     asked: tuple[Asked, ...]
     verdicts: tuple[dict[str, Any], ...]
+    marks: tuple[dict[str, Any], ...]
     report: dict[str, Any]
 
 

@@ -35,7 +35,7 @@ def server_marks(
         window: the server's samples through the test.
         log: what its log told.
         zero_ns: monotonic clock, when the test began.
-        outages: times in which the test had ended the server and waited for it.
+        outages: times in which the test waited for the server to come back.
         fate: what became of it, in a sentence, where its process ended; it is marked behind the last reading.
         keep_text: what the lines of the log say may be told.
     """
@@ -74,10 +74,9 @@ def _ends(window: ResourceWindow, fate: str | None, zero_ns: int) -> Iterator[Ro
 def _kills(window: ResourceWindow, zero_ns: int) -> Iterator[Row]:
     counted = [(s.at_ns, s.oom_kills) for s in window.samples if s.oom_kills is not None]
     for (_, before), (at_ns, after) in pairwise(counted):
-        if after > before:
-            label = (
-                f"its control group counted {after - before} out-of-memory kill{'s'[: after - before - 1]}"
-            )
+        rise = after - before
+        if rise > 0:
+            label = f"its control group counted {rise} out-of-memory kill{'s' if rise > 1 else ''}"
             yield _row(GONE, label, zero_ns, at_ns)
 
 
