@@ -13,6 +13,8 @@ FLOORS = frozenset({"throughput", "goodput"})
 """Checks whose limit is the least that will do; of the others it is the most."""
 _WIDTH = 240.0
 _MID = 14.0
+_BEYOND = f"M{_WIDTH - 10:.0f} {_MID - 7:.0f}l9 7l-9 7z"
+"""An estimate without end: failed requests reach the quantile."""
 _ROOM = 1.15
 """The scale goes a little beyond what is farthest on it."""
 _FAR = 3.0
@@ -66,6 +68,8 @@ def verdict_bar(verdict: Mapping[str, Any]) -> Markup:
     drawn.append(_box("limit", min(limit, _WIDTH - 2) - 1, _MID - 11, 2, 22))
     if found.estimate is not None:
         drawn.append(tag("circle", cx=_near(found.estimate * _WIDTH), cy=_MID, r=5, class_="estimate"))
+    elif verdict["verdict"] == "fail" and verdict["interval"] is not None:
+        drawn.append(tag("path", d=_BEYOND, class_="estimate"))
     view = f"0 0 {_WIDTH:.0f} {2 * _MID:.0f}"
     return tag("svg", *drawn, viewBox=view, class_=f"bar {tone}", aria_hidden="true", focusable="false")
 

@@ -11,7 +11,7 @@ from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.plots import run_plots, test_plots
-from pytest_llmserve.reports.html.sections.cards import card, in_order
+from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.headline import (
@@ -19,18 +19,22 @@ from pytest_llmserve.reports.html.sections.headline import (
     counted,
     headline,
     last_attempts,
+    reason,
     server_name,
+    session_outcome,
     title,
 )
 from pytest_llmserve.reports.html.sections.test import test_section
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
+from pytest_llmserve.reports.html.words import SIGNS, TONES
 from pytest_llmserve.reports.terminal import grouped
 
 Test = Mapping[str, Any]
 
 _FILTER_FROM = 6
 """So many cards are looked through more easily with a filter."""
+_KEY = "In each picture the dot is the estimate, the bar around it its interval, the upright line the limit."
 _MOST_OPEN = 3
 """Failed tests whose details are shown without being asked for."""
 
@@ -66,7 +70,7 @@ def page(document: Mapping[str, Any]) -> str:
     found = document["environment"]
     return whole_page(
         title(tests),
-        banner(tag("h1", headline(tests)), _under(tests, found)),
+        _first(tests, found),
         main(
             _cards(rows, anchors),
             cases(document.get("comparisons") or ()),
@@ -78,11 +82,24 @@ def page(document: Mapping[str, Any]) -> str:
     )
 
 
+def _first(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
+    """What everybody reads: the verdict of the session, and the sentence that explains it best."""
+    outcome = session_outcome(tests)
+    sign = tag("span", SIGNS[outcome], aria_hidden="true", class_="sign")
+    why = reason(tests)
+    return banner(
+        tag("h1", sign, headline(tests)),
+        tag("p", sentence(why), class_="why") if why else None,
+        _under(tests, found),
+        tone=TONES[outcome],
+    )
+
+
 def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
     """Below the first sentence: counts, servers, when and with what."""
     servers = dict.fromkeys(server_name(test["server"]) for test in tests if test.get("server"))
     parts = [
-        counted(tests) if len({test["outcome"] for test in last_attempts(tests)}) > 1 else "",
+        counted(tests) if any(test["outcome"] in BAD for test in last_attempts(tests)) else "",
         ", ".join(list(servers)[:3]) + (f" and {len(servers) - 3} more" if len(servers) > 3 else ""),
         str(found.get("started_at") or ""),
         f"pytest-llmserve {found.get('pytest_llmserve', '')}".strip(),
@@ -93,9 +110,10 @@ def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
 def _cards(rows: Sequence[Test], anchors: Mapping[int, str]) -> Markup | None:
     if not rows:
         return None
-    shown = in_order([(row, anchors.get(id(row))) for row in rows])
-    told = tag("div", [card(row, anchor) for row, anchor in shown], class_="cards")
-    return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, told)
+    told = tag("div", [card(row, anchors.get(id(row))) for row in in_order(rows)], class_="cards")
+    judged = any(row.get("verdicts") for row in rows)
+    key = tag("p", _KEY, class_="key") if judged else None
+    return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, key, told)
 
 
 def _filter() -> Markup:
@@ -118,7 +136,7 @@ def _filter() -> Markup:
 
 def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]) -> list[Child]:
     """A section a test; their plots are added to `plots`."""
-    bad = [row for row in rows if row["outcome"] in BAD]
+    bad = [row for row in last_attempts(rows) if row["outcome"] in BAD]
     opened = {id(row) for row in (bad[:_MOST_OPEN] if bad else rows if len(rows) == 1 else [])}
     shown: list[Child] = []
     for row in rows:

@@ -18,7 +18,7 @@ SIGNS = {
     "undecided": "?",
 }
 """Outcome of a test, or word of a verdict -> the sign beside the word: colour alone tells nobody."""
-WORDS = {"xfailed": "failed, as expected", "xpassed": "passed, though expected to fail"}
+WORDS = {"xfailed": "failed as expected", "xpassed": "passed though expected to fail"}
 TONES = {
     "passed": "ok",
     "pass": "ok",
@@ -68,9 +68,23 @@ def count(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
-def latencies(row: Mapping[str, Any], *quantiles: str) -> list[str]:
-    """TTFT and e2e of a row, each with these quantiles."""
-    return [number(row[latency].get(q)) for latency in ("ttft_ms", "e2e_ms") for q in quantiles]
+def latency(found: Mapping[str, Any], name: str, n: int) -> str:
+    """A figure of a latency: "∞" where failed requests reach the quantile.
+
+    Args:
+        found: the latency's figures.
+        name: of one of them.
+        n: requests, failed ones too, that it rests on.
+    """
+    value = found.get(name)
+    return "∞" if value is None and n and name.startswith("p") else number(value)
+
+
+def latencies(row: Mapping[str, Any], *quantiles: str, n: int | None = None) -> list[str]:
+    """TTFT and e2e of a row, each with these quantiles; `n` requests, where the figures do not tell."""
+    return [
+        latency(row[name], q, row[name].get("n", n or 0)) for name in ("ttft_ms", "e2e_ms") for q in quantiles
+    ]
 
 
 def shown(value: Any) -> str:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.reports.html.bar import verdict_bar
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
-from pytest_llmserve.reports.html.sections.headline import BAD, is_unsure, short_name
+from pytest_llmserve.reports.html.sections.headline import BAD, is_unsure, last_attempts, short_name
+from pytest_llmserve.reports.html.sections.survival import survival_text
 from pytest_llmserve.reports.html.tables import items
 from pytest_llmserve.reports.html.words import SIGNS, TONES, count, word
 
 Test = Mapping[str, Any]
 
-_MOST = 8
+MOST = 8
 """Verdicts on a card: the others stand with the test."""
+_COMPARED = re.compile(r" (<=|>=|<|>) ")
+_CUT = re.compile(r" \(|[:;] ")
 _ORDER = {"fail": 0, "undecided": 1, "pass": 2}
+_AGAIN = 9
 _FIRST = {"failed": 0, "error": 0, "interrupted": 1, "xpassed": 2}
 
 
-def in_order(tests: Sequence[tuple[Test, str | None]]) -> list[tuple[Test, str | None]]:
-    """Failing first, then those with something undecided, then the others as they ran."""
-    return sorted(tests, key=lambda each: _FIRST.get(each[0]["outcome"], 3 if _unsure(each[0]) else 4))
+def in_order(tests: Sequence[Test]) -> list[Test]:
+    """Failing first, then those with something undecided, then with limits, then the others, as they ran.
+
+    Attempts of a test that was run again come last: it is its last one that counts.
+    """
+    latest = {id(test) for test in last_attempts(tests)}
+    return sorted(tests, key=lambda test: _rank(test) if id(test) in latest else _AGAIN)
+
+
+def _rank(test: Test) -> int:
+    return _FIRST.get(test["outcome"], 3 if _unsure(test) else 4 if test.get("verdicts") else 5)
 
 
 def _unsure(test: Test) -> bool:
@@ -66,17 +79,21 @@ def _has_more(test: Test) -> bool:
 
 
 def _inside(test: Test, anchor: str | None) -> list[Child]:
+    hostile = test.get("survival")
+    inside: list[Child] = (
+        [tag("p", f"Hostile inputs: {survival_text(hostile)}", class_="note")] if hostile else []
+    )
     if "passed" in test:
-        return []
-    inside: list[Child] = [] if test["verdicts"] else [_unjudged(test)]
+        return inside
+    inside += [] if test["verdicts"] else [_unjudged(test)]
     told = sorted(test["verdicts"], key=lambda verdict: _ORDER[verdict["verdict"]])
-    inside.append(verdict_list(told[:_MOST]))
-    if len(told) > _MOST:
-        more = f"{count(len(told) - _MOST, 'further limit')} of it"
+    inside.append(verdict_list(told[:MOST]))
+    if len(told) > MOST:
+        more = f"{count(len(told) - MOST, 'further limit')} of it"
         inside.append(tag("p", tag("a", more, href=f"#{anchor}") if anchor else more))
     if test.get("not_judged"):
         inside.append(tag("p", test["not_judged"], class_="note"))
-    if test.get("liveness"):
+    if test.get("liveness") and not any(test["liveness"] in each["sentence"] for each in told):
         inside.append(tag("p", test["liveness"], class_="note"))
     return [*inside, diagnosis(test.get("diagnosis") or ())]
 
@@ -85,36 +102,30 @@ def _unjudged(test: Test) -> Markup | None:
     """Why a test without limits is as it is."""
     outcome = test["outcome"]
     if outcome in BAD:
-        where = (
-            "an error in its setup or teardown" if outcome == "error" else "an assertion or error of its own"
-        )
-        return tag("p", f"No limit was judged: {where}; the terminal and the JUnit file have its text.")
+        where = "an error in its setup or teardown" if outcome == "error" else "an error of its own"
+        return tag("p", f"No limit was judged: {where}. The terminal has its text.")
     return tag("p", "Interrupted before a limit was judged.") if outcome == "interrupted" else None
 
 
 def verdict_list(verdicts: Sequence[Mapping[str, Any]]) -> Markup | None:
     """Each verdict: word, picture, sentence."""
     rows = [
-        tag("li", sign(each["verdict"]), _sentence(each["sentence"]), verdict_bar(each)) for each in verdicts
+        tag("li", sign(each["verdict"]), sentence(each["sentence"]), verdict_bar(each)) for each in verdicts
     ]
     return tag("ul", rows, class_="verdicts") if rows else None
 
 
-def _sentence(said: str) -> Markup:
-    """The first half, promised and found, stands out from what it rests on."""
+def sentence(said: str) -> Markup:
+    """A verdict's: promised and found stand out from what they rest on."""
     first, rest = halves(said)
     return tag("span", tag("strong", first), tag("span", rest) if rest else None, class_="sentence")
 
 
 def halves(said: str) -> tuple[str, str]:
-    """A sentence, and the bracket at its end: "p95 12 ms <= 20 ms", " (n=300)"."""
-    depth = 0
-    for place in range(len(said) - 1, 0, -1) if said.endswith(")") else ():
-        depth += (said[place] == ")") - (said[place] == "(")
-        if depth == 0:
-            first = said[:place].rstrip()
-            return first, said[len(first) :]
-    return said, ""
+    """As "p95 TTFT 12 ms <= 20 ms", " (n=300)": cut where the limit has been told."""
+    compared = _COMPARED.search(said)
+    cut = _CUT.search(said, compared.end() if compared else 0)
+    return (said[: cut.start()], said[cut.start() :]) if cut else (said, "")
 
 
 def diagnosis(found: Sequence[Mapping[str, Any]]) -> Markup | None:

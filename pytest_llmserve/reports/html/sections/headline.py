@@ -36,7 +36,8 @@ def _failed(bad: Sequence[Test], of: int) -> str:
 def _rest(latest: Sequence[Test]) -> str:
     passed = sum(test["outcome"] == "passed" for test in latest)
     if passed < len(latest):
-        return f"{passed} of {count(len(latest), 'test')} passed, none failed"
+        others = _counted([test for test in latest if test["outcome"] != "passed"])
+        return f"{passed} of {count(len(latest), 'test')} passed, {others}"
     said = "The test passed" if passed == 1 else f"All {passed:,} tests passed"
     unsure = sum(is_unsure(test) for test in latest)
     return f"{said}, {unsure} with a limit that is undecided" if unsure else said
@@ -63,13 +64,17 @@ def reason(tests: Sequence[Test]) -> str | None:
             if kinds is None or test["outcome"] in kinds:
                 for verdict in test["verdicts"]:
                     if verdict["verdict"] == word_:
-                        return f"{short_name(test['nodeid'])}: {verdict['sentence']}"
+                        return str(verdict["sentence"])
     return None
 
 
 def counted(tests: Sequence[Test]) -> str:
-    """How many of each outcome, where there is more than one kind: "5 passed, 1 skipped"."""
-    numbers = Counter(test["outcome"] for test in last_attempts(tests))
+    """How many of each outcome: "5 passed, 1 skipped"."""
+    return _counted(last_attempts(tests))
+
+
+def _counted(latest: Sequence[Test]) -> str:
+    numbers = Counter(test["outcome"] for test in latest)
     return ", ".join(f"{number:,} {word(outcome)}" for outcome, number in numbers.most_common())
 
 

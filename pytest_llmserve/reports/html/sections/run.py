@@ -17,7 +17,7 @@ from pytest_llmserve.reports.html.sections.mix import mix
 from pytest_llmserve.reports.html.sections.shifts import shifts
 from pytest_llmserve.reports.html.sections.slowest import slowest
 from pytest_llmserve.reports.html.tables import facts, folded, part, table
-from pytest_llmserve.reports.html.words import count, latencies, number, percent, whole
+from pytest_llmserve.reports.html.words import count, latencies, latency, number, percent, whole
 
 Run = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ _METRICS = {
     "e2e_ms": "e2e",
     "e2e_sent_ms": "e2e from the send",
 }
-_COLUMNS = ("n", "mean", "min", "p50", "p90", "p95", "p99", "max")
+_COLUMNS = ("mean", "min", "p50", "p90", "p95", "p99", "max")
 _LATENCIES = ("TTFT p50", "p95", "e2e p50", "p95")
 _MOST_TURNS = 50
 
@@ -40,6 +40,7 @@ def run_section(run: Run, title: str, plots: Sequence[Plot] = ()) -> Markup | No
         4,
         title,
         _first(run),
+        tag("p", _server(run["resources"]), class_="note"),
         _remarks(run),
         _metrics(run["metrics"]),
         figures(plots),
@@ -71,8 +72,12 @@ def _first(run: Run) -> Markup | None:
         ("Lasted", f"{number(run['duration_s'])} s"),
         ("Requests per second", number(found["requests_per_s"])),
         ("Tokens per second", _tokens(found)),
-        ("Server", summary_text(run["resources"]).removeprefix("server: ")),
     )
+
+
+def _server(resources: Mapping[str, Any]) -> str:
+    said = summary_text(resources)
+    return f"{said[0].upper()}{said[1:]}"
 
 
 def _tokens(found: Mapping[str, Any]) -> str:
@@ -100,11 +105,13 @@ def _remarks(run: Run) -> list[Markup]:
 
 def _metrics(found: Mapping[str, Mapping[str, Any]]) -> Markup:
     rows = [
-        [title, *(whole(found[name].get(c)) if c == "n" else number(found[name].get(c)) for c in _COLUMNS)]
+        [title, whole(found[name]["n"]), *(latency(found[name], c, found[name]["n"]) for c in _COLUMNS)]
         for name, title in _METRICS.items()
         if name in found
     ]
-    return table("Latencies in ms", ("metric", *_COLUMNS), rows)
+    endless = any("∞" in row for row in rows)
+    caption = f"Latencies in ms{'; ∞: failed requests reach this percentile' if endless else ''}"
+    return table(caption, ("metric", "n", *_COLUMNS), rows)
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> Markup | None:
@@ -128,7 +135,11 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Markup | None:
 
 def _tasks(tasks: Sequence[Mapping[str, Any]]) -> Markup | None:
     rows = [
-        [task["task"], *(whole(task[key]) for key in ("n", "failed")), *latencies(task, "p50", "p95")]
+        [
+            task["task"],
+            *(whole(task[key]) for key in ("n", "failed")),
+            *latencies(task, "p50", "p95", n=task["n"]),
+        ]
         for task in tasks
     ]
     heads = ("task", "n", "failed", *_LATENCIES)

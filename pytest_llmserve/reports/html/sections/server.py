@@ -136,6 +136,17 @@ def _absent(found: Mapping[str, Any]) -> Markup | None:
     return folded("What is not known, and why", items(lines))
 
 
+def restarts(found: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """When it was started again, and how long it was away."""
+    rows: list[list[Child]] = [
+        [number(each["at_s"]), each["what"], number(each.get("down_ms")), number(each.get("answers_ms"))]
+        for each in found
+    ]
+    heads = ("at, s", "what", "no connection for, ms", "answered after, ms")
+    told = table("Restarts; times into the test", heads, rows, words=("what",))
+    return part(4, "Restarts", told) if rows else None
+
+
 def stacks(found: Sequence[Mapping[str, Any]], missing: str | None) -> Markup | None:
     """What its threads did while a load went wrong."""
     dumps = [

@@ -14,9 +14,6 @@ def survival(found: Mapping[str, Any] | None) -> Markup | None:
     """The cases put to the server, and the first that it did not survive; None where none was put."""
     if found is None:
         return None
-    said = f"{count(found['cases'], 'case')}, {found['survived']:,} survived"
-    if found.get("restarts"):
-        said += f", {count(found['restarts'], 'restart')} of the server ({number(found['restart_s'])} s)"
     rows: list[list[Child]] = [
         [
             fault["what"],
@@ -31,7 +28,17 @@ def survival(found: Mapping[str, Any] | None) -> Markup | None:
     heads = ("what", "faults", "status", "took, ms", "bytes", "sha256")
     words = ("faults", "sha256")
     told = table("The first that were not survived", heads, rows, words=words) if rows else None
-    return part(4, "Hostile inputs", tag("p", f"{said}."), told, _sent(found.get("faults") or ()))
+    return part(
+        4, "Hostile inputs", tag("p", f"{survival_text(found)}."), told, _sent(found.get("faults") or ())
+    )
+
+
+def survival_text(found: Mapping[str, Any]) -> str:
+    """How many cases were put to the server, and what became of it."""
+    said = f"{count(found['cases'], 'case')}, {found['survived']:,} survived"
+    if found.get("restarts"):
+        said += f", {count(found['restarts'], 'restart')} of the server ({number(found['restart_s'])} s)"
+    return said
 
 
 def _sent(faults: Sequence[Mapping[str, Any]]) -> Markup | None:

@@ -8,12 +8,12 @@ from typing import Any
 from pytest_llmserve.reports.html.figures import figures
 from pytest_llmserve.reports.html.markup import Child, Markup, tag
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.sections.cards import filter_text, sign, verdict_list
+from pytest_llmserve.reports.html.sections.cards import MOST, filter_text, sign, verdict_list
 from pytest_llmserve.reports.html.sections.headline import short_name
 from pytest_llmserve.reports.html.sections.log import log
 from pytest_llmserve.reports.html.sections.mix import carried
 from pytest_llmserve.reports.html.sections.run import run_section
-from pytest_llmserve.reports.html.sections.server import server, stacks
+from pytest_llmserve.reports.html.sections.server import restarts, server, stacks
 from pytest_llmserve.reports.html.sections.survival import disconnects, survival
 from pytest_llmserve.reports.html.sections.sweeps import sweeps
 from pytest_llmserve.reports.html.tables import part
@@ -54,14 +54,15 @@ def _parts(test: Test, plots: Sequence[Plot], run_plots: Sequence[Sequence[Plot]
     titles = ["Run"] if len(runs) == 1 else [f"Run {n} of {len(runs)}" for n in range(1, len(runs) + 1)]
     return [
         tag("p", tag("code", test["nodeid"]), class_="nodeid"),
-        part(4, "Limits", verdict_list(test["verdicts"])),
+        part(4, "Limits", verdict_list(test["verdicts"]) if len(test["verdicts"]) > MOST else None),
+        part(4, "Through the test", figures(plots)),
         *(run_section(*each) for each in zip(runs, titles, run_plots, strict=True)),
         *sweeps(test.get("sweeps") or ()),
         *carried(test["verdicts"]),
         survival(test.get("survival")),
         disconnects(test.get("disconnects") or ()),
-        part(4, "Through the test", figures(plots)),
         server(test.get("server"), test.get("resources")),
+        restarts(test.get("restarts") or ()),
         log(test.get("log")),
         stacks(test.get("stacks") or (), test.get("stacks_missing")),
         _kept(test.get("kept")),
