@@ -49,6 +49,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
             connection for 5 s (Connection refused)": the load was given up for that, or the server did
             not say a byte for as long as a request may take; or None.
         server_gone_ns: that instant, monotonic clock, where it is known.
+        stalls_ns: the first 30 stretches, monotonic clock, in which it sent or read a tenth of a second
+            late or more.
     """
 
     transport: str = "sockets"
@@ -75,6 +77,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     ended: str = COMPLETE
     server_gone: str | None = None
     server_gone_ns: int | None = None
+    stalls_ns: list[tuple[int, int]] = []
 
 
 class LoadResult:

@@ -22,6 +22,7 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.load.gone import gone_for_all
+from pytest_llmserve.load.health import joined
 from pytest_llmserve.load.job import WorkerSummary
 from pytest_llmserve.load.shard import read_shard
 
@@ -122,6 +123,7 @@ def health(
         ended=ended[0] if ended else COMPLETE,
         server_gone=gone,
         server_gone_ns=gone_ns,
+        stalls_ns=joined(stall for s in summaries for stall in s.stalls_ns),
     )
     late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)
     cause = late_or_busy or pause_or_late_read(found)

@@ -12,6 +12,7 @@ from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import NOT_KEPT
 from pytest_llmserve.domain.result import LoadResult, record_row
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
+from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.reports.charts import run_charts
 from pytest_llmserve.reports.charts.axis import Axis
@@ -88,10 +89,15 @@ def run_document(
 
 
 def generator_document(run: LoadResult) -> dict[str, Any]:
-    """Health of the load generator; an instant as seconds from the start of the run."""
+    """Health of the load generator; instants as seconds from the start of the run."""
     document: dict[str, Any] = msgspec.to_builtins(run.generator)
-    gone_ns = document.pop("server_gone_ns")
-    return document | {"server_gone_s": None if gone_ns is None else round((gone_ns - run.start_ns) / 1e9, 3)}
+    gone_ns, stalls_ns = document.pop("server_gone_ns"), document.pop("stalls_ns")
+
+    def seconds(at_ns: int) -> float:
+        return round((at_ns - run.start_ns) / NS_PER_S, 3)
+
+    stalls = [{"at_s": seconds(begin_ns), "until_s": seconds(end_ns)} for begin_ns, end_ns in stalls_ns]
+    return document | {"server_gone_s": None if gone_ns is None else seconds(gone_ns), "stalls": stalls}
 
 
 def task_document(run: LoadResult, name: str) -> dict[str, Any]:

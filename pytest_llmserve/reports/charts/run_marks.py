@@ -8,9 +8,10 @@ from pytest_llmserve.domain.liveness import absence
 from pytest_llmserve.domain.plan import COMPLETE, DECIDED
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.stages import level_text, stage_windows
+from pytest_llmserve.domain.units import duration_text
 from pytest_llmserve.reports.charts.axis import Axis
 
-WARM_UP, RAMP_UP, STAGE, GONE, ENDED = "warm-up", "ramp-up", "stage", "gone", "ended"
+WARM_UP, RAMP_UP, STAGE, GONE, STALL, ENDED = "warm-up", "ramp-up", "stage", "gone", "stall", "ended"
 
 
 def run_marks(run: LoadResult, axis: Axis) -> list[dict[str, Any]]:
@@ -30,6 +31,9 @@ def run_marks(run: LoadResult, axis: Axis) -> list[dict[str, Any]]:
             mark(STAGE, level_text(plan, stage), begin_ns, end_ns)
     if run.generator.server_gone_ns is not None and run.rounds is None:
         mark(GONE, f"the server {absence(run.generator.server_gone or '')}", run.generator.server_gone_ns)
+    for begin_ns, end_ns in run.generator.stalls_ns if run.rounds is None else ():
+        late = duration_text(round(end_ns - begin_ns, -6))
+        mark(STALL, f"the load generator was late, for {late}", begin_ns, end_ns)
     if run.generator.ended not in {COMPLETE, DECIDED}:
         mark(ENDED, f"the load ended early: {run.generator.ended}", axis.end_ns)
     return sorted(marks, key=lambda row: row["at_s"])

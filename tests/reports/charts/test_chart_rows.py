@@ -127,12 +127,17 @@ def test_marks_of_a_run(make):
     )
     run = make.run([make.record(2), make.record(11)], plan=plan, steady_ns=(2 * S, 12 * S), start_ns=0)
     run.generator = msgspec.structs.replace(
-        run.generator, ended="interrupted", server_gone="from 7 s on, no connection", server_gone_ns=7 * S
+        run.generator,
+        ended="interrupted",
+        server_gone="from 7 s on, no connection",
+        server_gone_ns=7 * S,
+        stalls_ns=[(3 * S, 3 * S + 250 * MS)],
     )
     assert run_marks(run, Axis.of(run, -5 * S)) == [
         {"at_s": 5.0, "kind": "warm-up", "label": "warm-up", "until_s": 7.0},
         {"at_s": 5.0, "kind": "ramp-up", "label": "ramp-up", "until_s": 6.0},
         {"at_s": 7.0, "kind": "stage", "label": "1 user", "until_s": 10.0},
+        {"at_s": 8.0, "kind": "stall", "label": "the load generator was late, for 250 ms", "until_s": 8.25},
         {"at_s": 10.0, "kind": "stage", "label": "2 to 8 users", "until_s": 17.0},
         {"at_s": 12.0, "kind": "gone", "label": "the server was gone"},
         {"at_s": 17.0, "kind": "ended", "label": "the load ended early: interrupted"},
