@@ -35,18 +35,19 @@ def texts_of(request: bytes) -> list[str]:
     head, parted, body = request.partition(b"\r\n\r\n")
     body = body if parted and b" HTTP/1." in head else request
     try:
-        return list(_texts(json.loads(body)))
+        return list(texts_in(json.loads(body)))
     except (ValueError, RecursionError):
         return [body.decode("utf-8", "replace")]
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Each text in a JSON value but those of fields that hold words of the API."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for each in value:
-            yield from _texts(each)
+            yield from texts_in(each)
     elif isinstance(value, dict):
         for name, each in value.items():
             if name not in _NAMES or not isinstance(each, str):
-                yield from _texts(each)
+                yield from texts_in(each)

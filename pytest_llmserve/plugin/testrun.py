@@ -31,6 +31,7 @@ from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.vigil import Vigil
 from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.plugin.aiming import aimed
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
 from pytest_llmserve.plugin.diagnosed import diagnosed, is_diagnosed
@@ -141,7 +142,7 @@ class TestRun:
         assert self.watch is not None
         plan = asked.told(plan)
         leak = self.wishes.check("no_leak")
-        target = self.state.open().endpoint.target
+        target = aimed(self.state.open().endpoint, plan, asked)
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
         profiled = self.vigil.profiled(self.runs, plan, file)
         written = logged(self, asked, self.runs, str(len(self.runs) + 1))
@@ -188,6 +189,7 @@ class TestRun:
             number = check_rounds(plan_of({}), rounds)
             with contenders(self, sides, plan_of) as (a, b):
                 self.tell_before(a.plan)
+                aimed(self.state.open().endpoint, a.plan, entries)
                 with self.shown(a.plan, on_progress) as progress:
                     folder = self.state.run_folder
                     return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)

@@ -124,7 +124,8 @@ def _told(decoded: Decoded, target: Target, request: HttpRequest) -> str | None:
     """Its error without secrets, and without what was said where texts are not kept."""
     if decoded.error is None:
         return None
-    return hidden(redact(decoded.error, target, request.headers), target, request.body, decoded.text)
+    error = hidden(decoded.error, target, request.body, decoded.text)
+    return redact(error, target, request.headers)
 
 
 def raw_outcome(dialect: Dialect, target: Target, exchange: Exchange, body: Body) -> Outcome:
