@@ -34,7 +34,8 @@ def without(text: str, said: Sequence[str], word: str) -> str:
         if end == at:
             at += 1
             continue
-        parts += [text[kept_from:at], word]
+        found = text[at:end]
+        parts += [text[kept_from:at], found.replace(found.strip(), word) if found.strip() else found]
         at = kept_from = end
     return "".join([*parts, text[kept_from:]])
 

@@ -313,7 +313,7 @@ class TestRun:
         runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
         if report.when == "teardown" and self.runs:
             unfit = self._outcome or unfit_outcome(report)
-            kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then)
+            kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then, self.redacted)
             report._llmserve_kept = kept  # type: ignore[attr-defined]
 
     def abandon(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
-import os
 import re
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -39,8 +38,9 @@ SAID = {"user": ASKED["user"]}
 @pytest.mark.no_log_errors
 @pytest.mark.parametrize("kind", ["plain", "as-json", "as-page", "as-text", "as-event", "torn"])
 def test_a_load(llm_load, kind):
-    prompt = [{"role": "system", "content": ASKED["system"]}, {"role": "user", "content": ASKED["prompt"] + " " + kind}]
-    llm_load([prompt], params=SAID)
+    system = {"role": "system", "content": ASKED["system"]}
+    user = {"role": "user", "content": ASKED["prompt"] + " " + kind}
+    llm_load([[system, user]], params=SAID)
 
 @pytest.mark.load(users=2, requests=6)
 @pytest.mark.latency(p50_ms=0.001)
@@ -149,15 +149,60 @@ def written(folder):
 def test_keys_prompts_and_answers_stand_nowhere(suite, planted):
     """Not in what is printed, in any report or file, or left behind; of the server's script nothing runs."""
     folder = suite.pytester.path
-    options = [*planted, *reports(folder), *others(folder), "--llm-save=kept", "-v", "-rA", "-s", "--tb=short"]
+    options = [
+        *planted,
+        *reports(folder),
+        *others(folder),
+        "--llm-save=kept",
+        "-v",
+        "-rA",
+        "-s",
+        "--tb=short",
+    ]
     run = suite(BODY, *options, apart=True, beside=BESIDE)
     outputs = {"terminal": run.text} | written(folder)
     assert {"junit.xml", "report.json", "others.html", "report-1.json"} <= outputs.keys(), run.text
-    Path("/tmp/b8/h/out.txt").write_text(run.text)
     assert len(run.tests) >= 9
     assert {row["outcome"] for row in run.tests} == {"failed", "passed"}, run.text
-    Path("/tmp/b8/h/found.txt").write_text("\n".join(found(outputs, KEY, TEAM_KEY, PROMPT, ANSWER, SYSTEM, USER)))
     assert found(outputs, KEY, TEAM_KEY, PROMPT, ANSWER, SYSTEM, USER) == []
     assert "[prompt]" in run.text
     for name in (name for name in outputs if name.endswith((".html", ".md"))):
         assert SCRIPT not in outputs[name], name
+
+
+def test_with_kept_texts_the_keys_still_stand_nowhere(suite, planted):
+    """Prompts and answers are in the report then, as asked for; the request log has them at any time."""
+    folder = suite.pytester.path
+    log = folder / "requests.log"
+    options = [*planted, *reports(folder), *others(folder), "--llm-keep-text", f"--llm-request-log={log}"]
+    run = suite(BODY, *options, "-k", "plain or as-json or question", apart=True, beside=BESIDE)
+    outputs = {"terminal": run.text} | written(folder)
+    assert found(outputs, KEY, TEAM_KEY) == []
+    assert PROMPT in outputs["report.json"]
+    assert ANSWER in outputs["report.json"]
+    assert "[prompt]" not in run.text
+    (asked,) = {test["runs"][0]["plan"]["params"]["user"] for test in run.tests if test["runs"]}
+    assert asked == USER
+    assert PROMPT in outputs["requests.log"]
+
+
+def test_what_was_found_out_of_a_server_tells_no_key(suite, planted):
+    """--llm-explain shows questions and answers of its own, without the keys that the server repeats."""
+    run = suite("", *planted, "--llm-explain", apart=True)
+    assert run.exit == 0, run.text
+    assert ANSWER in run.text
+    assert found({"terminal": run.text} | written(suite.pytester.path), KEY, TEAM_KEY) == []
+
+
+def test_texts_among_the_fields_of_a_request_are_hashed(suite, quick):
+    """Whether two runs had the same is still known; numbers and the words of an API stay."""
+    body = """
+@pytest.mark.load(users=1, requests=3)
+def test_fields(llm_load):
+    llm_load("Say hi.", params={"user": "Ada of Lovelace", "temperature": 0.5, "verbosity": "low"})
+"""
+    run = suite(body, "--llm-endpoint", quick.url)
+    params = run.tests[0]["runs"][0]["plan"]["params"]
+    assert re.fullmatch("sha256:[0-9a-f]{16}", params.pop("user"))
+    assert params == {"temperature": 0.5, "verbosity": "low"}
+    assert found({"report": run.report.read_text()}, "Ada of Lovelace") == []

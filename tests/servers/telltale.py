@@ -1,7 +1,7 @@
 """A server that repeats all it is told, wherever it can: ``python tests/servers/telltale.py PORT LOG``.
 
-Speaks OpenAI chat, streamed or not. A word of the last message says how it answers: in an answer, in an error as
-JSON, HTML, plain text or an event, in half an event, or not at all. Headers, prompts and answers go into its log.
+Speaks OpenAI chat, streamed or not. A word of the prompt says how it answers: in an answer, in an error as
+JSON, HTML, plain text or an event, or in half an event. Headers and prompts go into its log.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Telltale(BaseHTTPRequestHandler):
                 raise RuntimeError(heard)
             except RuntimeError:
                 log.write(traceback.format_exc())
-        kind = next((word for word in ("as-json", "as-page", "as-text", "as-event", "torn") if word in said), "")
+        kind = next(
+            (word for word in ("as-json", "as-page", "as-text", "as-event", "torn") if word in said), ""
+        )
         getattr(self, f"say_{kind.replace('-', '_')}" if kind else "say")(heard, bool(body.get("stream")))
 
     def say(self, heard: str, stream: bool) -> None:
