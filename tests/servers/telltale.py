@@ -50,10 +50,10 @@ class Telltale(BaseHTTPRequestHandler):
                 raise RuntimeError(heard)
             except RuntimeError:
                 log.write(traceback.format_exc())
-        kind = next(
-            (word for word in ("as-json", "as-page", "as-text", "as-event", "torn") if word in said), ""
-        )
-        getattr(self, f"say_{kind.replace('-', '_')}" if kind else "say")(heard, bool(body.get("stream")))
+        kinds = {"as-json": self.say_as_json, "as-page": self.say_as_page, "as-text": self.say_as_text}
+        kinds |= {"as-event": self.say_as_event, "torn": self.say_torn}
+        say = next((way for word, way in kinds.items() if word in said), self.say)
+        say(heard, bool(body.get("stream")))
 
     def say(self, heard: str, stream: bool) -> None:
         """An answer that holds all of it."""
