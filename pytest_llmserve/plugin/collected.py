@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ class Collected:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._began_s = time.time()
         self._tests: list[dict[str, Any]] = []
         self._unwritten: dict[str, str] = {}
 
@@ -35,7 +37,8 @@ class Collected:
         """Keep what came along with a report."""
         document = getattr(report, "_llmserve", None)
         if document is not None:
-            self.keep(document | {"outcome": _outcome(report)})
+            times = {} if "started_at" in document else _times(report)
+            self.keep(document | times | {"outcome": _outcome(report)})
         kept = getattr(report, "_llmserve_kept", None)
         if kept is not None:
             self._take_kept(report.nodeid, kept)
@@ -97,10 +100,11 @@ class Collected:
         from pytest_llmserve.plugin.settings import report_paths
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
-        from pytest_llmserve.reports.environment import environment
+        from pytest_llmserve.reports.environment import environment, moment
         from pytest_llmserve.reports.side_by_side import comparisons
 
-        document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
+        there = environment() | {"started_at": moment(self._began_s)}
+        document = {"schema": SCHEMA, "environment": there, "tests": self._tests}
         if found := comparisons(self._tests):
             document["comparisons"] = found
         for name, path in report_paths(self._config).items():
@@ -110,6 +114,13 @@ class Collected:
             except OSError as error:
                 why = f"{error.strerror} ({error.filename}); name a file that can be"
                 self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
+
+
+def _times(report: pytest.TestReport) -> dict[str, Any]:
+    """When the phase began and how long it took; for a test whose own code did not begin."""
+    from pytest_llmserve.reports.environment import moment
+
+    return {"started_at": moment(report.start), "duration_s": round(report.duration, 3)}
 
 
 def _outcome(report: pytest.TestReport) -> str:
