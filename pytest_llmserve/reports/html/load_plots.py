@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llmserve.reports.html.plot import AREA, DASHED, EDGE, LINE, LOG, POINTS, Mark, Plot, Series
-from pytest_llmserve.reports.html.plot_words import course_rows, course_text, sentences
+from pytest_llmserve.reports.html.plot_words import course_rows, level_text, sentences
 from pytest_llmserve.reports.private import CHARTS
 
 Run = Mapping[str, Any]
@@ -56,7 +56,7 @@ class Course:
         if not over_time:
             return None
         heads, rows = course_rows(self.at_s, {each.name: each.values for each in over_time})
-        told = {"said": sentences(course_text(self.at_s, each) for each in over_time[:3])} | more
+        told = {"said": sentences(level_text(self.at_s, each) for each in over_time[:3])} | more
         return Plot(
             id=id_,
             title=title,
@@ -106,7 +106,7 @@ def _latency(course: Course, figure: str, title: str, lines: Sequence[tuple[str,
     over_time = [
         Series(name, course.line(figure, name), "ms", colour, style) for name, colour, style in lines
     ]
-    said = sentences([*(course_text(course.at_s, each) for each in over_time[:2]), _failures(course)])
+    said = sentences([*(level_text(course.at_s, each) for each in over_time[:2]), _failures(course)])
     single = [each for each in (answered, failed) if each.x]
     # Points first, so that lines are drawn over them.
     return course.plot(figure.removesuffix("_ms"), title, "ms", [*single, *over_time], y_scale=LOG, said=said)
@@ -136,8 +136,9 @@ def _points(course: Course, figure: str) -> tuple[Series, Series]:
 
 
 def _failures(course: Course) -> str:
-    failed = round(sum(value or 0 for value in course.line("failed")))
-    return f"{failed:,} failed" if failed else "none failed"
+    failed, dropped = (sum(run["counts"][word] for run in course.runs) for word in ("failed", "dropped"))
+    never_sent = f", {dropped:,} never sent" if dropped else ""
+    return (f"{failed:,} failed" if failed else "none failed") + never_sent
 
 
 def _throughput(course: Course) -> Plot | None:

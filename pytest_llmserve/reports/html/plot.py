@@ -41,7 +41,7 @@ class Mark:
 
     Attributes:
         until: where the stretch ends; None = an instant.
-        kind: "restart", "log", "stage", "warm-up", "gone", "stall".
+        kind: "restart", "log", "stage", "warm-up", "ramp-up", "gone", "ended", "stall".
     """
 
     at: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median_low
 
 from pytest_llmserve.reports.html.plot import Numbers, Series
 
@@ -36,8 +37,19 @@ def course_text(x: Sequence[float], series: Series) -> str:
     return f"{series.name} from {begin} to {end}, highest {most} at {figure_text(at, 's')}"
 
 
+def level_text(x: Sequence[float], series: Series) -> str:
+    """What is usual of a series: "answered 20 /s in the median, highest 38 /s at 12 s"."""
+    known = [(value, at) for value, at in zip(series.values, series.x or x, strict=True) if value is not None]
+    if not known:
+        return f"{series.name}: none"
+    highest, at = max(known, key=lambda pair: pair[0])
+    middle = figure_text(median_low([value for value, _ in known]), series.unit)
+    most = figure_text(highest, series.unit)
+    return f"{series.name} {middle} in the median, highest {most} at {figure_text(at, 's')}"
+
+
 def sentences(parts: Iterable[str]) -> str:
-    """Parts as one text: each begins with a letter as it is, ends with a stop."""
+    """Parts as one text; those that are empty are left out."""
     told = [part for part in parts if part]
     return "; ".join(told) + "." if told else ""
 

@@ -85,7 +85,7 @@ def _plot(
     link: str,
 ) -> Plot | None:
     id_, title, unit, lines = row
-    read = [line for line in lines if sum(v is not None for v in series.get(line[0]) or ()) > 1]
+    read = [line for line in lines if _known(series, line[0]) > 1 and not _far(series, line[0])]
     drawn = [_series(series[figure], name, unit, colour, style, at_s) for figure, name, colour, style in read]
     if not drawn:
         return None
@@ -112,3 +112,15 @@ def _series(values: Numbers, name: str, unit: str, colour: str, style: str, at_s
     if 2 * len(known) >= len(at_s):
         return Series(name, values, unit, colour, style)
     return Series(name, [value for value, _ in known], unit, colour, style, x=[at for _, at in known])
+
+
+def _known(series: Mapping[str, Numbers], figure: str) -> int:
+    return sum(value is not None for value in series.get(figure) or ())
+
+
+def _far(series: Mapping[str, Numbers], figure: str) -> bool:
+    """A limit twice what was used or more would press what was used flat."""
+    if figure != "cgroup_limit_mb":
+        return False
+    used = max((value for value in series.get("cgroup_mb") or () if value is not None), default=0.0)
+    return min(value for value in series[figure] if value is not None) > 2 * used

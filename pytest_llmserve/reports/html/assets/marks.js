@@ -3,9 +3,12 @@ var llmserveMarks = (function () {
   "use strict";
 
   const ROOM = 16; // CSS pixels above the plot, for labels
-  const WORDS = {
-    restart: "restart", gone: "server gone", log: "log", stage: "stage", "warm-up": "warm-up", stall: "stall",
-  };
+  const WORDS = { gone: "server gone", ended: "load ended" }; // of other kinds their name
+  const GRAVEST = ["gone", "restart", "ended", "log", "stall", "stage", "warm-up", "ramp-up"];
+
+  const PLANNED = ["stage", "warm-up", "ramp-up"];
+
+  const wordOf = (mark) => WORDS[mark.kind] || mark.kind;
 
   function colourOf(kind, palette) {
     return palette["mark-" + kind] || palette.muted;
@@ -58,22 +61,23 @@ var llmserveMarks = (function () {
     ctx.fill();
   }
 
-  /** Labels above the plot, from left to right, those left out that have no room. */
+  /** Labels above the plot, the gravest first; one that would lie over another is left out. */
   function drawLabels(u, marks, palette) {
     const { ctx, bbox } = u;
     const gap = 6 * devicePixelRatio;
-    let free = bbox.left;
+    const taken = [];
     ctx.save();
     ctx.font = 11 * devicePixelRatio + "px system-ui, sans-serif";
     ctx.textBaseline = "bottom";
     ctx.textAlign = "left";
     for (const { words, x, end, colour } of labelled(u, marks, palette)) {
       const width = ctx.measureText(words).width;
-      const left = Math.max(x, bbox.left);
-      if (left >= free && left + width <= Math.min(end, bbox.left + bbox.width)) {
+      const left = Math.max(Math.min(x, end - width), bbox.left);
+      const free = taken.every(([from, to]) => left > to + gap || left + width + gap < from);
+      if (free && left + width <= end) {
         ctx.fillStyle = colour;
         ctx.fillText(words, left, bbox.top - 2 * devicePixelRatio);
-        free = left + width + gap;
+        taken.push([left, left + width]);
       }
     }
     ctx.restore();
@@ -81,15 +85,16 @@ var llmserveMarks = (function () {
 
   function labelled(u, marks, palette) {
     const right = u.bbox.left + u.bbox.width;
-    return marks.map((mark) => {
-      const stretch = mark.until !== undefined;
+    const grave = (mark) => (GRAVEST.indexOf(mark.kind) + GRAVEST.length) % GRAVEST.length;
+    return [...marks].sort((a, b) => grave(a) - grave(b) || a.at - b.at).map((mark) => {
+      const planned = PLANNED.includes(mark.kind);
       return {
-        words: stretch ? mark.label : WORDS[mark.kind] || mark.kind,
+        words: planned ? mark.label : wordOf(mark),
         x: u.valToPos(mark.at, "x", true),
-        end: stretch ? u.valToPos(mark.until, "x", true) : right,
-        colour: stretch ? palette.muted : colourOf(mark.kind, palette),
+        end: planned && mark.until !== undefined ? Math.min(right, u.valToPos(mark.until, "x", true)) : right,
+        colour: planned ? palette.muted : colourOf(mark.kind, palette),
       };
-    }).filter((label) => label.end >= u.bbox.left && label.x <= right).sort((a, b) => a.x - b.x);
+    }).filter((label) => label.end >= u.bbox.left && label.x <= right);
   }
 
   function clip(ctx, bbox) {
@@ -104,7 +109,13 @@ var llmserveMarks = (function () {
       const until = mark.until === undefined ? mark.at : mark.until;
       const near = mark.until === undefined ? reach : 0;
       return at >= mark.at - near && at <= until + near;
-    }).map((mark) => (mark.until !== undefined ? mark.label : (WORDS[mark.kind] || mark.kind) + ": " + mark.label));
+    }).map(said);
+  }
+
+  /** "restart: the test ended the server", but "8 users", and not "log: log: ...". */
+  function said(mark) {
+    const bare = PLANNED.includes(mark.kind) || mark.label.startsWith(wordOf(mark));
+    return bare ? mark.label : wordOf(mark) + ": " + mark.label;
   }
 
   return { ROOM, drawStretches, drawInstants, drawLabels, told };

@@ -178,7 +178,7 @@ var llmserveOptions = (function () {
       case "bars":
         return { ...line, width: 1.2, fill: light, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
       case "points":
-        return { ...line, paths: () => null, points: dots(colour, 4) };
+        return { ...line, paths: () => null, points: dots(() => palette()[series.colour] + "90", 4) };
       case "edge":
         return { ...line, scale: "edge", paths: () => null, points: dots(colour, 8) };
       default:

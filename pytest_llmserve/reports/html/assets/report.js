@@ -7,9 +7,10 @@
   const { columns, extent, options, saidX } = llmserveOptions;
   const PRINT_WIDTH = 660;
   const LEAST_WIDTH = 240;
+  const LINES = ["line", "dashed", "area", "bars"];
   const CLOSEST = 1e-4; // of the whole axis: as far as one can zoom
   const COLOURS = ["a", "b", "c", "d", "e", "f", "ok", "fail", "muted", "grid", "text", "band", "mark-restart",
-    "mark-gone", "mark-log", "mark-stall", "mark-warm-up"];
+    "mark-gone", "mark-log", "mark-stall", "mark-warm-up", "mark-ramp-up", "mark-ended"];
   const charts = [];
   const links = new Map();
   let colours = {};
@@ -207,7 +208,20 @@
   function whereText(chart, x) {
     const reach = chart.u.posToVal(8, "x") - chart.u.posToVal(0, "x");
     const near = told(chart.plot.marks, x, reach);
-    return chart.plot.xName + ": " + [saidX(chart.plot, x), ...near].join(" · ");
+    return chart.plot.xName + ": " + [placeText(chart, x), ...near].join(" · ");
+  }
+
+  /** The x of the value that is told, not of the pointer; of a bar from where to where it reaches. */
+  function placeText(chart, x) {
+    const { plot, sheet } = chart;
+    const main = plot.series.findIndex((series, i) => LINES.includes(series.style) && sheet.own[i].x.length > 0);
+    if (main < 0) {
+      return saidX(plot, x);
+    }
+    const rising = sheet.own[main].x;
+    const bars = plot.series[main].style === "bars";
+    const index = Math.min(llmserveTicks.nearest(rising, x, bars), rising.length - (bars ? 2 : 1));
+    return bars ? saidX(plot, rising[index]) + " to " + saidX(plot, rising[index + 1]) : saidX(plot, rising[index]);
   }
 
   function valuesAt(chart) {
