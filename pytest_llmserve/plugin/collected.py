@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,8 +85,23 @@ class Collected:
 
     def pytest_unconfigure(self) -> None:
         """Without a summary, stderr has what it would have told."""
+        for shard in self._shards():
+            shard.unlink(missing_ok=True)
         for fault in self._faults():
             sys.stderr.write(f"{fault}\n")
+
+    def environment(self) -> dict[str, Any]:
+        """Where, with what, and since when the session measures."""
+        from pytest_llmserve.reports.environment import environment, moment
+
+        return environment() | {"started_at": moment(self._began_s)}
+
+    def _shards(self) -> list[Path]:
+        if not value(self._config, "--llm-report"):
+            return []
+        from pytest_llmserve.plugin.shards import shards_left
+
+        return shards_left(self._config)
 
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
@@ -100,13 +116,13 @@ class Collected:
         from pytest_llmserve.plugin.settings import report_paths
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
-        from pytest_llmserve.reports.environment import environment, moment
+        from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
         from pytest_llmserve.reports.side_by_side import comparisons
 
-        there = environment() | {"started_at": moment(self._began_s)}
-        document = {"schema": SCHEMA, "environment": there, "tests": self._tests}
+        document = {"schema": SCHEMA, "environment": self.environment(), "tests": self._tests}
         if found := comparisons(self._tests):
             document["comparisons"] = found
+        document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:
