@@ -69,6 +69,23 @@ def read(path: Path, nodeid: str, remedy: str) -> Measurement:
         FileNotFoundError: there is none.
         SetupError: it cannot be read, is of another schema or test, or damaged.
     """
+    found, _, measurement = read_any(path, remedy)
+    if found != nodeid:
+        raise SetupError(f"{path} is of the test {found}, not of {nodeid}: {remedy}")
+    return measurement
+
+
+def read_any(path: Path, remedy: str) -> tuple[str, int, Measurement]:
+    """Read a measurement of whatever test: its nodeid, the number of the run in it, and the run.
+
+    Args:
+        path: of the file.
+        remedy: what to do when it cannot be used, a clause.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SetupError: it cannot be read, is of another schema, or damaged.
+    """
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -85,9 +102,7 @@ def read(path: Path, nodeid: str, remedy: str) -> Measurement:
         measurement = _measurement(file)
     except ValueError as error:
         raise _damaged(path, error, remedy) from None
-    if file.nodeid != nodeid:
-        raise SetupError(f"{path} is of the test {file.nodeid}, not of {nodeid}: {remedy}")
-    return measurement
+    return file.nodeid, file.run, measurement
 
 
 def plain_measurement(measurement: Measurement) -> dict[str, Any]:

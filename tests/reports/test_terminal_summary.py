@@ -28,6 +28,10 @@ def lines(tests, width=80, colour=False, verbosity=0):
     return [line.rstrip() for line in summary_lines(tests, width, colour, verbosity)]
 
 
+def in_full(tests):
+    return lines(tests, verbosity=1)
+
+
 def test_a_server_that_full_readings_hold_up_is_told_so(make):
     told = "  a full reading of the server's memory takes 54 ms: it is held up for as long"
     assert told in lines([document(make, resources={"n": 3, "full_ms": 54.4})])
@@ -37,7 +41,7 @@ def test_a_server_that_full_readings_hold_up_is_told_so(make):
 def test_a_typical_test_is_shown_whole(make):
     """Outcome, plan and counts, a table, throughput, server, generator, verdicts."""
     run = make.run([make.record(i, 100 + 50 * i) for i in range(4)] + [make.failed(4)])
-    shown = lines([document(make, [run], [make.verdict("pass", "error rate 20% <= 50%")])])
+    shown = in_full([document(make, [run], [make.verdict("pass", "error rate 20% <= 50%")])])
     assert shown[0] == "test_a.py::test_it: passed"
     assert shown[1] == "  2 users, 5 requests: 5 sent, 1 failed (http_5xx 1), 4.1 s"
     assert shown[2].split() == ["ms", "n", "mean", "p50", "p90", "p95", "p99", "max"]
@@ -53,7 +57,7 @@ def test_a_typical_test_is_shown_whole(make):
 def test_the_table_fits_80_columns(make):
     """Large figures too."""
     run = make.run([make.record(i, 9_999_999) for i in range(3)])
-    table = lines([document(make, [run])], width=80)[2:8]
+    table = in_full([document(make, [run])])[2:8]
     assert max(map(len, table)) <= 80
     assert all("…" not in line for line in table)
 
@@ -97,7 +101,7 @@ def test_a_second_attempt_is_marked(make):
 
 def test_a_run_of_failures_only_has_no_figures(make):
     """Dashes, not zeros."""
-    shown = lines([document(make, [make.run([make.failed(0), make.failed(1, "refused", "x")])])])
+    shown = in_full([document(make, [make.run([make.failed(0), make.failed(1, "refused", "x")])])])
     assert shown[1].endswith("2 sent, 2 failed (http_5xx 1, refused 1), 1.1 s")
     assert [line.split()[2:] for line in shown[4:8]] == [["-"] * 6] * 4
 
@@ -109,7 +113,7 @@ def test_an_early_end_and_an_unwatched_server_are_told(make):
         generator=GeneratorHealth(ended="interrupted", reopened=3, saturated="busy core"),
         resources=ResourceWindow(missing="on another machine"),
     )
-    shown = lines([document(make, [run])])
+    shown = in_full([document(make, [run])])
     assert "  ended early: interrupted" in shown
     assert "  server: not watched: on another machine" in shown
     assert shown[-1] == (
@@ -130,8 +134,8 @@ def test_tokens_that_were_estimated_or_not_counted_are_told(make):
     """Never passed off as the server's count."""
     estimated = make.run([make.record(i, tokens_from="estimated") for i in range(3)])
     uncounted = make.run([make.record(i, tokens_from=None, output_tokens=None) for i in range(3)])
-    assert lines([document(make, [estimated])])[8].endswith("tokens/s (tokens estimated from chunks)")
-    assert lines([document(make, [uncounted])])[8].endswith("requests/s, tokens/s not known")
+    assert in_full([document(make, [estimated])])[8].endswith("tokens/s (tokens estimated from chunks)")
+    assert in_full([document(make, [uncounted])])[8].endswith("requests/s, tokens/s not known")
 
 
 @pytest.mark.parametrize("tls", [None, "TLS certificate checked", "TLS certificate not checked"])
@@ -153,7 +157,7 @@ def test_stages_are_a_table_of_their_own(make):
     """The warm-up first; it is in no other figure."""
     run = staged(make)
     run.requests[-1] = replace(run.requests[-1], stage=1)
-    shown = lines([document(make, [run])])
+    shown = in_full([document(make, [run])])
     assert shown[1] == "  users 1 for 2 s, 1 to 4 for 2 s, warm-up 2 s: 4 sent, 1 failed (http_5xx 1), 3.1 s"
     assert shown[8].split() == [
         "stage",
@@ -184,7 +188,7 @@ def test_stages_of_rates_fit_80_columns(dropped, make):
     for stage in shown["runs"][0]["stages"]:
         stage |= {"n": 120_000, "failed": 12_345, "dropped": dropped, "output_tokens_per_s": 123_456.7}
         stage |= {"requests_per_s": 1999.9}
-    table = lines([shown])[10:15]
+    table = in_full([shown])[10:15]
     assert max(map(len, table)) <= 80
     assert table[0].split()[:4] == ["stage", "n", "failed", "dropped" if dropped else "req/s"]
     counts = ["120000", "12345", *(["1200"] if dropped else []), "2000", "123457"]
@@ -197,7 +201,7 @@ def test_an_open_loop_shows_both_latencies_and_what_was_dropped(make):
     """From the schedule, and from the send."""
     late = [make.record(i, scheduled_ns=i * S - 30_000_000, from_schedule=True) for i in range(3)]
     never = make.record(3, outcome="dropped", sent_ns=None, end_ns=None, token_ns=())
-    shown = lines([document(make, [make.run([*late, never], plan=LoadPlan(rate=1.0, requests=4))])])
+    shown = in_full([document(make, [make.run([*late, never], plan=LoadPlan(rate=1.0, requests=4))])])
     assert shown[1] == "  1 requests/s, Poisson arrivals, 4 requests: 3 sent, 0 failed, 1 dropped, 2.1 s"
     table = {line[2:13].strip(): line[13:].split() for line in shown[4:10]}
     assert table["TTFT"][:2] == ["3", "50.0"]
@@ -216,12 +220,12 @@ def test_the_diagnosis_is_in_the_summary(make):
 def test_tasks_are_shown_a_row_each(make):
     """Below the run's own figures."""
     run = make.run([make.record(0, task="chat"), make.record(1, 300, task="emotion")])
-    shown = lines([document(make, [run])])
+    shown = in_full([document(make, [run])])
     head = next(i for i, line in enumerate(shown) if line.split()[:1] == ["task"])
     assert shown[head].split("  ")[1].strip() == "task"
     assert shown[head + 2].split() == ["chat", "1", "0", "20.0", "20.0", "100", "100"]
     assert shown[head + 3].split() == ["emotion", "1", "0", "20.0", "20.0", "300", "300"]
-    assert not any(line.split()[:1] == ["task"] for line in lines([document(make, [make.run([])])]))
+    assert not any(line.split()[:1] == ["task"] for line in in_full([document(make, [make.run([])])]))
 
 
 def survival(cases=1, survived=1, restarts=0, restart_s=0.0):
