@@ -22,6 +22,7 @@ class Collected:
         self._began_s = time.time()
         self._tests: list[dict[str, Any]] = []
         self._unwritten: dict[str, str] = {}
+        self._warnings: list[str] = []
 
     @classmethod
     def of(cls, config: pytest.Config) -> Collected:
@@ -69,6 +70,8 @@ class Collected:
         )
         for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)
+        for warning in self._taken(self._warnings):
+            terminalreporter.write_line(warning, yellow=True)
         for fault in self._faults():
             terminalreporter.write_line(fault, red=True)
 
@@ -78,7 +81,7 @@ class Collected:
 
         One that cannot be written makes a green session a usage error, and hides nothing else.
         """
-        if not hasattr(self._config, "workerinput") and value(self._config, "--llm-report"):
+        if not hasattr(self._config, "workerinput") and (self._tests or value(self._config, "--llm-report")):
             self._write()
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -87,7 +90,7 @@ class Collected:
         """Without a summary, stderr has what it would have told."""
         for shard in self._shards():
             shard.unlink(missing_ok=True)
-        for fault in self._faults():
+        for fault in (*self._taken(self._warnings), *self._faults()):
             sys.stderr.write(f"{fault}\n")
 
     def environment(self) -> dict[str, Any]:
@@ -102,6 +105,12 @@ class Collected:
         from pytest_llmserve.plugin.shards import shards_left
 
         return shards_left(self._config)
+    @staticmethod
+    def _taken(lines: list[str]) -> list[str]:
+        """What is still to be told, once."""
+        taken = lines.copy()
+        lines.clear()
+        return taken
 
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
@@ -110,10 +119,12 @@ class Collected:
         return faults
 
     def _write(self) -> None:
-        """Write every file that was asked for; keep why one could not be written."""
+        """Write every file that was asked for, and what CI shows; keep why one could not be written."""
         from importlib import import_module
 
+        from pytest_llmserve.plugin.junit import tell_suite
         from pytest_llmserve.plugin.settings import report_paths
+        from pytest_llmserve.plugin.stepsummary import append_summary
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
         from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
@@ -123,6 +134,9 @@ class Collected:
         if found := comparisons(self._tests):
             document["comparisons"] = found
         document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
+        tell_suite(self._config, document)
+        if warning := append_summary(self._config, document):
+            self._warnings.append(warning)
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:

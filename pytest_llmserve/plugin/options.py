@@ -139,6 +139,7 @@ INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
         ".llmserve",
     ),
     ("llm_profiles", "string", "folder of flame graphs, from the root folder", ".llmserve/profiles"),
+    ("llm_step_summary", "bool", "append the results to the file of GITHUB_STEP_SUMMARY", True),
     ("llm_progress", "string", "from one line of progress to the next in a log; 0s = no progress", "15s"),
 )
 
