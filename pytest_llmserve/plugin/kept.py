@@ -150,13 +150,14 @@ def _unfit(runs: Sequence[LoadResult]) -> str | None:
     if not runs:
         return "a comparison has its reference beside it"
     for number, run in enumerate(runs, 1):
-        why = _unfit_run(run)
+        why = unfit_run(run)
         if why is not None:
             return why if len(runs) == 1 else f"run {number}: {why}"
     return None
 
 
-def _unfit_run(run: LoadResult) -> str | None:
+def unfit_run(run: LoadResult) -> str | None:
+    """Why a run is no measure for later ones, or None."""
     if run.generator.server_gone is not None:
         return gone_text(run.generator.server_gone)
     if run.generator.ended not in _WHOLE:
