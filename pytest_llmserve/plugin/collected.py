@@ -105,6 +105,7 @@ class Collected:
         from pytest_llmserve.plugin.shards import shards_left
 
         return shards_left(self._config)
+
     @staticmethod
     def _taken(lines: list[str]) -> list[str]:
         """What is still to be told, once."""

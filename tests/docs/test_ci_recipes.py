@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -26,7 +27,7 @@ SUITE = """
 import pytest
 
 @pytest.mark.load(users=2, requests=400)
-@pytest.mark.latency(p50_ms=5000)
+@pytest.mark.error_rate(max=0.3)
 @pytest.mark.no_regression(percent=400)
 def test_answers(llm_load):
     llm_load("Say hi.", max_tokens=2)
@@ -76,6 +77,9 @@ class Block:
     within: list[Block]
 
 
+OPENS = r"(?:\s*\([^(){}]*\))?\s*\{"
+
+
 def bare(text):
     """Groovy without comments, and with each string emptied."""
     strings = r"'''.*?'''|\"\"\".*?\"\"\"|'(?:[^'\\\n]|\\.)*'|\"(?:\$\{[^}]*\}|[^\"\\\n]|\\.)*\""
@@ -87,14 +91,14 @@ def blocks(text):
     """The directives of a declarative pipeline, nested as they are."""
     root = Block("", [])
     stack, depth = [root], 0
-    for word in re.finditer(r"(\w+)(?:\s*\([^(){}]*\))?\s*\{|(^\s*)(\w+)|[{}()]", bare(text), re.MULTILINE):
+    for word in re.finditer(rf"(\w+){OPENS}|^\s*(\w+)\b(?!{OPENS})|[{{}}()]", bare(text), re.M):
         if word[1]:
             assert depth == 0, word[0]
             block = Block(word[1], [])
             stack[-1].within.append(block)
             stack.append(block)
-        elif word[3] and depth == 0:
-            stack[-1].within.append(Block(word[3], []))
+        elif word[2] and depth == 0:
+            stack[-1].within.append(Block(word[2], []))
         elif word[0] == "}":
             assert depth == 0
             stack.pop()
@@ -115,7 +119,7 @@ def unknown(block, name):
 
 
 def test_the_jenkinsfile_is_a_declarative_pipeline():
-    """Braces, brackets and quotes are closed; each directive stands where it may, the required ones are there."""
+    """Braces, brackets and quotes are closed; each directive stands where it may."""
     text = (RECIPES / "Jenkinsfile").read_text()
     (pipeline,) = blocks(text)
     assert pipeline.name == "pipeline"
@@ -130,11 +134,16 @@ def test_the_jenkinsfile_is_a_declarative_pipeline():
 def test_a_damaged_jenkinsfile_is_seen(damage):
     """The test above can fail."""
     text = (RECIPES / "Jenkinsfile").read_text().replace(*damage)
-    with pytest.raises((AssertionError, ValueError)):
+    assert not is_sound(text)
+
+
+def is_sound(text):
+    """What the test above asserts, and that no step of the shell was lost."""
+    try:
         (pipeline,) = blocks(text)
-        assert unknown(pipeline.within, "pipeline") == []
-        assert all(script.strip() for script in scripts(text))
-        assert len(scripts(text)) == 2
+    except (AssertionError, ValueError):
+        return False
+    return unknown(pipeline.within, "pipeline") == [] and len(scripts(text)) == 2
 
 
 def scripts(text):
@@ -158,16 +167,16 @@ FAKES = {
     # Was asked to install what the recipe says; installs nothing.
     "pip": '[ "$*" = "install -r requirements.txt" ] || exit 9',
     # An environment of its own is not made: this one has all.
-    "python": f'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; : > "$3/bin/activate"; else exec {sys.executable} "$@"; fi',
+    "python": '[ "$1 $2" != "-m venv" ] && exec "$PYTHON" "$@"; mkdir -p "$3/bin" && : > "$3/bin/activate"',
     # `gh run list` tells the last run of main; `gh run download` puts what it kept where it is wanted.
     "gh": 'case "$1 $2" in "run list") echo 7;; "run download") cp -r "$KEPT" .llmserve;; *) exit 9;; esac',
-    "curl": f"{sys.executable} -c \"import os, shutil; shutil.make_archive('kept', 'zip', os.environ['KEPT'] + '/..', '.llmserve')\"",
+    "curl": 'cd "$KEPT/.." && exec "$PYTHON" -m zipfile -c ../kept.zip .llmserve',
 }
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A user's repository with one test, and the tools of a runner; returns how a recipe's commands are run in it."""
+    """A user's repository with one test, and the tools of a runner; runs a recipe's commands in it."""
     folder = tmp_path / "project"
     (folder / "tests" / "acceptance").mkdir(parents=True)
     (folder / "tests" / "acceptance" / "test_server.py").write_text(SUITE)
@@ -183,12 +192,8 @@ def project(tmp_path):
         path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "LLM_", "GITHUB_", "CI"))}
         plugins = "-p no:cacheprovider -p no:benchmark -p no:html -p no:metadata -p no:allure_pytest"
-        own = {
-            "PATH": path,
-            "PYTEST_ADDOPTS": plugins,
-            "CI": "true",
-            "KEPT": str(folder / "of-main" / ".llmserve"),
-        }
+        own = {"PATH": path, "PYTEST_ADDOPTS": plugins, "CI": "true", "PYTHON": sys.executable}
+        own["KEPT"] = str(folder / "of-main" / ".llmserve")
         return subprocess.run(
             [*shell, "\n".join(commands)],
             cwd=folder,
@@ -218,6 +223,9 @@ def check_published(folder, expected=REPORTS):
 
 def keep_aside(folder):
     """What the run on main has kept lies where the fetching step finds it; the workspace is new."""
+    (test,) = json.loads((folder / "reports" / "llm.json").read_text())["tests"]
+    if test["runs"][0]["generator"]["saturated"]:
+        pytest.skip("this machine is too busy for a run that is kept")
     (folder / "of-main").mkdir()
     shutil.move(folder / ".llmserve", folder / "of-main" / ".llmserve")
     shutil.rmtree(folder / "reports")
@@ -225,13 +233,15 @@ def keep_aside(folder):
 
 def check_compared(folder):
     """The pull request was judged against main."""
-    (test,) = check_published(folder)["tests"]
-    assert any('"main"' in verdict["sentence"] for verdict in test["verdicts"]), test["verdicts"]
+    (test,) = json.loads((folder / "reports" / "llm.json").read_text())["tests"]
+    told = [verdict["sentence"] for verdict in test["verdicts"] if verdict["check"] == "no_regression"]
+    assert told
+    assert not any("no kept run" in sentence for sentence in told)
 
 
 @pytest.mark.slow
 def test_github_actions_keeps_main_and_compares_a_pull_request(project):
-    """Its `run` steps, one after the other; no expression stands in a command, where a branch's name could be one."""
+    """Its `run` steps. No expression stands in a command: the name of a branch could be one."""
     steps, bash = github(), ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
     assert not any("${{" in step for step in steps)
     text = (RECIPES / "github-actions.yml").read_text()
@@ -280,18 +290,20 @@ def test_gitlab_tests_a_server_that_runs_as_a_service(project, mock_server):
 
 @pytest.mark.slow
 def test_jenkins_starts_the_server_and_ends_it(project):
-    """Each `sh` step, in the shell that Jenkins takes; at another port, as this machine may have that one in use."""
+    """Each `sh` step, in the shell that Jenkins takes; at another port, which is free here."""
     text = (RECIPES / "Jenkinsfile").read_text()
     assert all(f"'{options}'" in text for options in (ON_REQUEST, ON_MAIN))
     steps = scripts(text)
     for step in steps:
         assert subprocess.run(["bash", "-n", "-c", step], check=False, timeout=LIMIT_S).returncode == 0
-    port = str(19_000 + os.getpid() % 10_000)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
     steps = [step.replace("8000", port) for step in steps]
     done = project([steps[0]], ["sh", "-xe", "-c"])
     assert done.returncode == 0, done.stdout
     done = project([steps[1]], ["sh", "-xe", "-c"], LLM_OPTIONS=ON_MAIN)
     assert done.returncode == 0, done.stdout
     check_published(project.folder)
-    assert (project.folder / ".llmserve" / "main").is_dir()
-    assert "kill" in done.stdout
+    assert "+ wait" in done.stdout
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port)), 1)
