@@ -42,7 +42,7 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
     """One session, judged and compared without its server.
 
     Its own promises give word for word the session's verdicts, and the failing one its text, evidence too.
-    Other limits are judged on the same requests: one that holds is 0, one that is broken 1. A report of it has the
+    Other limits are judged on the same requests: one that holds is 0, one that is broken 1. A report has the
     session's figures. Held against itself nothing differs, whatever its parameters.
     """
     folder = suite.pytester.path
