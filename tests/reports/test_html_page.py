@@ -202,6 +202,17 @@ def test_several_cards_have_a_filter_that_script_shows(document):
     assert few.all("form") == []
 
 
+def test_plots_of_so_many_tests_are_left_out_with_a_word(document):
+    """A page that opens is worth more than one with every plot: those that failed keep theirs."""
+    series = {"resources": {"series": {"at_s": [0.0, 1.0], "rss_mb": [10.0, 12.0]}}}
+    tests = [plain_test(f"tests/test_a.py::test_{n}", **series) for n in range(39)]
+    tests += [plain_test("tests/test_a.py::test_late", "failed", **series)]
+    found = Outline(page(document | {"tests": tests}))
+    plotted = {plot["id"].split("-")[1] for plot in found.plots}
+    assert plotted == {"40", *map(str, range(1, 30))}
+    assert found.words.count("Its plots are left out: a page has those of 30 tests") == 10
+
+
 def test_details_of_failed_tests_are_open(document, outline):
     """At most three, so that ten failures do not bury each other; of a session of one test that one."""
     told = {each["id"]: "open" in each for each in outline.all("details", **{"class": "test"})}

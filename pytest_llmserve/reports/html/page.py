@@ -13,6 +13,7 @@ from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.plots import run_plots, test_plots
 from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
+from pytest_llmserve.reports.html.sections.details import details
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.headline import (
     BAD,
@@ -24,7 +25,6 @@ from pytest_llmserve.reports.html.sections.headline import (
     session_outcome,
     title,
 )
-from pytest_llmserve.reports.html.sections.test import test_section
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
 from pytest_llmserve.reports.html.words import SIGNS, TONES
@@ -35,6 +35,12 @@ Test = Mapping[str, Any]
 _FILTER_FROM = 6
 """So many cards are looked through more easily with a filter."""
 _KEY = "In each picture the dot is the estimate, the bar around it its interval, the upright line the limit."
+_MOST_PLOTTED = 30
+"""Tests with plots: those of one take about 0.2 MB."""
+_LEFT_OUT = (
+    f"Its plots are left out: a page has those of {_MOST_PLOTTED} tests, first of those that failed."
+    " A report of this test alone has them."
+)
 _MOST_OPEN = 3
 """Failed tests whose details are shown without being asked for."""
 
@@ -66,7 +72,7 @@ def page(document: Mapping[str, Any]) -> str:
     rows = grouped(tests)
     anchors = {id(row): f"test-{n}" for n, row in enumerate(rows, 1) if "passed" not in row}
     plots: list[Plot] = []
-    details = _details([row for row in rows if id(row) in anchors], anchors, plots)
+    told = _details([row for row in rows if id(row) in anchors], anchors, plots)
     found = document["environment"]
     return whole_page(
         title(tests),
@@ -74,7 +80,7 @@ def page(document: Mapping[str, Any]) -> str:
         main(
             _cards(rows, anchors),
             cases(document.get("comparisons") or ()),
-            part(2, "Details", details),
+            part(2, "Details", told),
             definitions(found),
             environment(found),
         ),
@@ -138,13 +144,23 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
     """A section a test; their plots are added to `plots`."""
     bad = [row for row in last_attempts(rows) if row["outcome"] in BAD]
     opened = {id(row) for row in (bad[:_MOST_OPEN] if bad else rows if len(rows) == 1 else [])}
+    plotted = {id(row) for row in sorted(filter(_has_plots, rows), key=_plotted_first)[:_MOST_PLOTTED]}
     shown: list[Child] = []
     for row in rows:
         anchor = anchors[id(row)]
-        whole, runs = _plots(row, anchor)
+        whole, runs = _plots(row, anchor) if id(row) in plotted else ([], [[] for _ in row["runs"]])
         plots += [*whole, *(plot for each in runs for plot in each)]
-        shown.append(join(test_section(row, anchor, whole, runs, open_=id(row) in opened)))
+        note = _LEFT_OUT if _has_plots(row) and id(row) not in plotted else None
+        shown.append(join(details(row, anchor, whole, runs, open_=id(row) in opened, note=note)))
     return shown
+
+
+def _has_plots(test: Test) -> bool:
+    return bool(test["runs"] or (test.get("resources") or {}).get("series"))
+
+
+def _plotted_first(test: Test) -> int:
+    return 0 if test["outcome"] in BAD else 1 if test["runs"] else 2
 
 
 def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:

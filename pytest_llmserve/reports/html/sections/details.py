@@ -22,8 +22,14 @@ from pytest_llmserve.reports.html.words import count, number
 Test = Mapping[str, Any]
 
 
-def test_section(
-    test: Test, anchor: str, plots: Sequence[Plot], run_plots: Sequence[Sequence[Plot]], *, open_: bool
+def details(
+    test: Test,
+    anchor: str,
+    plots: Sequence[Plot],
+    run_plots: Sequence[Sequence[Plot]],
+    *,
+    open_: bool,
+    note: str | None = None,
 ) -> Markup:
     """The details of a test.
 
@@ -33,13 +39,19 @@ def test_section(
         plots: of the whole test.
         run_plots: of each of its runs.
         open_: it is shown without being asked for.
+        note: to be said first.
     """
     attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
     title = tag("h3", sign(test["outcome"]), " ", short_name(test["nodeid"]), attempt)
     return tag(
         "details",
         tag("summary", title, tag("span", _when(test), class_="when")),
-        tag("div", *_parts(test, plots, run_plots), class_="inside"),
+        tag(
+            "div",
+            tag("p", note, class_="note") if note else None,
+            *_parts(test, plots, run_plots),
+            class_="inside",
+        ),
         id=anchor,
         class_="test",
         open=open_,
