@@ -202,15 +202,15 @@ def test_several_cards_have_a_filter_that_script_shows(document):
     assert few.all("form") == []
 
 
-def test_plots_of_so_many_tests_are_left_out_with_a_word(document):
-    """A page that opens is worth more than one with every plot: those that failed keep theirs."""
+def test_plots_that_have_no_room_are_left_out_with_a_word(document, monkeypatch):
+    """A page that opens is worth more than one with every plot: a test that failed keeps its own."""
+    monkeypatch.setattr("pytest_llmserve.reports.html.placing.PLOTS_UNTIL", 1)
     series = {"resources": {"series": {"at_s": [0.0, 1.0], "rss_mb": [10.0, 12.0]}}}
-    tests = [plain_test(f"tests/test_a.py::test_{n}", **series) for n in range(39)]
-    tests += [plain_test("tests/test_a.py::test_late", "failed", **series)]
+    tests = [plain_test(f"tests/test_a.py::test_{name}", **series) for name in "abc"]
+    tests[1]["outcome"] = "failed"
     found = Outline(page(document | {"tests": tests}))
-    plotted = {plot["id"].split("-")[1] for plot in found.plots}
-    assert plotted == {"40", *map(str, range(1, 30))}
-    assert found.words.count("Its plots are left out: a page has those of 30 tests") == 10
+    assert {plot["id"].rpartition("-")[0] for plot in found.plots} == {"test-2"}
+    assert found.words.count("No plots: with those of all tests this file would be too large") == 2
 
 
 def test_details_of_failed_tests_are_open(document, outline):

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
+from pytest_llmserve.reports.html.placing import place
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.plots import run_plots, test_plots
 from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.details import details
@@ -35,12 +34,6 @@ Test = Mapping[str, Any]
 _FILTER_FROM = 6
 """So many cards are looked through more easily with a filter."""
 _KEY = "In each picture the dot is the estimate, the bar around it its interval, the upright line the limit."
-_MOST_PLOTTED = 30
-"""Tests with plots: those of one take about 0.2 MB."""
-_LEFT_OUT = (
-    f"Its plots are left out: a page has those of {_MOST_PLOTTED} tests, first of those that failed."
-    " A report of this test alone has them."
-)
 _MOST_OPEN = 3
 """Failed tests whose details are shown without being asked for."""
 
@@ -144,27 +137,7 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
     """A section a test; their plots are added to `plots`."""
     bad = [row for row in last_attempts(rows) if row["outcome"] in BAD]
     opened = {id(row) for row in (bad[:_MOST_OPEN] if bad else rows if len(rows) == 1 else [])}
-    plotted = {id(row) for row in sorted(filter(_has_plots, rows), key=_plotted_first)[:_MOST_PLOTTED]}
-    shown: list[Child] = []
-    for row in rows:
-        anchor = anchors[id(row)]
-        whole, runs = _plots(row, anchor) if id(row) in plotted else ([], [[] for _ in row["runs"]])
-        plots += [*whole, *(plot for each in runs for plot in each)]
-        note = _LEFT_OUT if _has_plots(row) and id(row) not in plotted else None
-        shown.append(join(details(row, anchor, whole, runs, open_=id(row) in opened, note=note)))
-    return shown
-
-
-def _has_plots(test: Test) -> bool:
-    return bool(test["runs"] or (test.get("resources") or {}).get("series"))
-
-
-def _plotted_first(test: Test) -> int:
-    return 0 if test["outcome"] in BAD else 1 if test["runs"] else 2
-
-
-def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
-    """Those of a whole test, and of each of its runs."""
-    runs = range(len(test["runs"]))
-    whole = placed(test_plots(test), anchor)
-    return whole, [placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in runs]
+    order = sorted(rows, key=lambda row: row["outcome"] not in BAD)
+    found = dict(zip(map(id, order), place([(row, anchors[id(row)]) for row in order]), strict=True))
+    plots += [plot for row in rows for plot in found[id(row)].all]
+    return [join(details(row, anchors[id(row)], found[id(row)], open_=id(row) in opened)) for row in rows]
