@@ -322,7 +322,7 @@ class TestRun:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""
         self._stop_watching()
         self.vigil.stop(at_once=True)
-        Collected.of(self.state.config).keep(with_shard(self, self.document()) | {"outcome": "interrupted"})
+        Collected.of(self.state.config).keep(with_shard(self, document_of(self)) | {"outcome": "interrupted"})
 
     def _stop_watching(self) -> None:
         self.closing.close()
@@ -341,12 +341,8 @@ class TestRun:
         opened = self.state.opened
         return opened.endpoint.redact(text) if opened is not None else text
 
-    def document(self) -> dict[str, Any]:
-        """This attempt for the JSON report; plain data that travels with pytest's report."""
-        return document_of(self)
-
     def attach(self, report: pytest.TestReport) -> None:
-        """Put the document on pytest's report."""
+        """Put the document on pytest's report; plain data that travels with it."""
         found = diagnosed(self) if is_diagnosed(report) else []
-        document = self.document() | {"diagnosis": [short.as_json() for short in found]}
+        document = document_of(self) | {"diagnosis": [short.as_json() for short in found]}
         report._llmserve = with_shard(self, document)  # type: ignore[attr-defined]
