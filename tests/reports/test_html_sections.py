@@ -6,6 +6,7 @@ import pytest
 from html_outline import Outline
 
 from pytest_llmserve.reports.html.figures import placed
+from pytest_llmserve.reports.html.placing import Placed
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.sections.cards import card, verdict_list
 from pytest_llmserve.reports.html.sections.cases import cases
@@ -345,7 +346,8 @@ def test_card_shows_failed_limits_first_and_what_ran_short():
     assert "2 further limits of it memory it ended Diagnosis slow : because" in said
     assert [each["href"] for each in Outline(card(found, "test-1")).all("a")] == ["#test-1", "#test-1"]
     assert (
-        words(section_of_a_test(found | {"runs": []}, "test-1", [], [], open_=False)).count("pass pass") == 8
+        words(section_of_a_test(found | {"runs": []}, "test-1", Placed(), open_=False)).count("pass pass")
+        == 8
     )
     assert verdict_list([]) is None
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
+from pytest_llmserve.reports.html.placing import place
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.plots import run_plots, test_plots
 from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
@@ -138,17 +137,9 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
     """A section a test; their plots are added to `plots`."""
     bad = [row for row in last_attempts(rows) if row["outcome"] in BAD]
     opened = {id(row) for row in (bad[:_MOST_OPEN] if bad else rows if len(rows) == 1 else [])}
-    shown: list[Child] = []
-    for row in rows:
-        anchor = anchors[id(row)]
-        whole, runs = _plots(row, anchor)
-        plots += [*whole, *(plot for each in runs for plot in each)]
-        shown.append(join(test_section(row, anchor, whole, runs, open_=id(row) in opened)))
-    return shown
-
-
-def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
-    """Those of a whole test, and of each of its runs."""
-    runs = range(len(test["runs"]))
-    whole = placed(test_plots(test), anchor)
-    return whole, [placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in runs]
+    order = sorted(rows, key=lambda row: row["outcome"] not in BAD)
+    found = dict(zip(map(id, order), place([(row, anchors[id(row)]) for row in order]), strict=True))
+    plots += [plot for row in rows for plot in found[id(row)].all]
+    return [
+        join(test_section(row, anchors[id(row)], found[id(row)], open_=id(row) in opened)) for row in rows
+    ]
