@@ -30,6 +30,7 @@ from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.vigil import Vigil
 from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.plugin.aiming import aimed
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
 from pytest_llmserve.plugin.diagnosed import diagnosed, is_diagnosed
@@ -148,7 +149,7 @@ class TestRun:
         assert self.watch is not None
         plan = asked.told(plan)
         leak = self.wishes.check("no_leak")
-        target = self.state.open().endpoint.target
+        target = aimed(self.state.open().endpoint, plan, asked)
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
         profiled = self.vigil.profiled(self.runs, plan, file)
         written = logged(self, asked, self.runs, str(len(self.runs) + 1))
@@ -195,6 +196,7 @@ class TestRun:
             number = check_rounds(plan_of({}), rounds)
             with contenders(self, sides, plan_of) as (a, b):
                 self.tell_before(a.plan)
+                aimed(self.state.open().endpoint, a.plan, entries)
                 with self.shown(a.plan, on_progress) as progress:
                     folder = self.state.run_folder
                     return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
@@ -313,7 +315,7 @@ class TestRun:
         runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
         if report.when == "teardown" and self.runs:
             unfit = self._outcome or unfit_outcome(report)
-            kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then)
+            kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then, self.redacted)
             report._llmserve_kept = kept  # type: ignore[attr-defined]
 
     def abandon(self) -> None:

@@ -47,14 +47,14 @@ def markdown(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
     """
     tests = last_attempts(document["tests"])
     parts = [
-        Part("", [f"- {line}" for line in _servers(tests)]),
+        Part("", [f"- {line}" for line in _servers(tests)], "servers"),
         _verdict_table(tests),
         _diagnosis(tests),
         _error_table(tests),
         _figure_table(tests),
         *_side_by_side(document.get("comparisons", ())),
         _details(document["tests"]),
-        Part("", [_environment(document["environment"])]),
+        Part("", [_environment(document["environment"])], "environment"),
     ]
     return page(f"## {session_verdict(tests)}", parts, most_bytes)
 
@@ -119,7 +119,7 @@ def _verdict_table(tests: Sequence[Test]) -> Part:
             rows += _of_the_test_itself(row, name)
     rows.sort(key=lambda row: row[0])
     heads = ("verdict", "test", "check", "found", "limit")
-    return table(heads, [cells for _, cells in rows], 0, "verdict")
+    return table(heads, [cells for _, cells in rows], 0, "verdicts")
 
 
 def _check(verdict: Mapping[str, Any]) -> str:
@@ -151,7 +151,7 @@ def _diagnosis(tests: Sequence[Test]) -> Part:
         for key in ("liveness", "not_judged")
         if test.get(key)
     ]
-    return Part("**What was seen of the server**\n", rows, "line on the server")
+    return Part("**What was seen of the server**\n", rows, "lines on the server")
 
 
 def _error_table(tests: Sequence[Test]) -> Part:
@@ -161,7 +161,7 @@ def _error_table(tests: Sequence[Test]) -> Part:
         for place, run in enumerate(test["runs"])
         for row in _errors(run)
     ]
-    return table(("run", "failed requests", "error", "n"), rows, 1, "kind of error")
+    return table(("run", "failed requests", "error", "n"), rows, 1, "kinds of error")
 
 
 def _errors(run: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -187,7 +187,7 @@ def _figure_table(tests: Sequence[Test]) -> Part:
         for test in tests
         for place, run in enumerate(test["runs"])
     ]
-    return table(heads, rows, len(heads) - 2, "run")
+    return table(heads, rows, len(heads) - 2, "runs")
 
 
 def _figures(run: Mapping[str, Any]) -> Iterator[str]:
@@ -201,8 +201,8 @@ def _figures(run: Mapping[str, Any]) -> Iterator[str]:
 def _side_by_side(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
     for found in comparisons:
         rows = [[prose(row[0]), *row[1:]] for row in cells(found["rows"], figure_text)]
-        yield Part("", [f"{code(found['test'])}: side by side"])
-        yield table(("server", *HEADS[1:]), rows, len(HEADS) - 1, "row of a comparison")
+        yield Part("", [f"{code(found['test'])}: side by side"], "comparisons")
+        yield table(("server", *HEADS[1:]), rows, len(HEADS) - 1, "rows side by side")
 
 
 def _details(tests: Sequence[Test]) -> Part:
@@ -217,7 +217,7 @@ def _details(tests: Sequence[Test]) -> Part:
             lines.append(f"  {summary_text(watched)}")
         title = f"{test['nodeid']}: {test['outcome']}"
         rows.append(details(title, block(lines)))
-    return Part("", rows, "test in full")
+    return Part("", rows, "tests in full")
 
 
 def _environment(found: Mapping[str, Any]) -> str:

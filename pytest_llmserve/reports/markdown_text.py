@@ -20,12 +20,12 @@ class Part:
     """A piece of the page: `head` stands only where at least one of `rows` does.
 
     Attributes:
-        noun: what one row is, for the word on those that were left out.
+        nouns: what the rows are, for the word on those that were left out.
     """
 
     head: str
     rows: Sequence[str]
-    noun: str = ""
+    nouns: str = "lines"
 
 
 def prose(text: str) -> str:
@@ -62,19 +62,19 @@ def details(title: str, body: str) -> str:
     return f"<details><summary><code>{html.escape(one_line(title))}</code></summary>\n\n{body}\n\n</details>"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], figures: int, noun: str) -> Part:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], figures: int, nouns: str) -> Part:
     """A table whose cells are Markdown already; its last `figures` columns are set to the right."""
     rule = ["---"] * (len(heads) - figures) + ["--:"] * figures
-    return Part(f"{_row(heads)}\n{_row(rule)}", [_row(row) for row in rows], noun)
+    return Part(f"{_row(heads)}\n{_row(rule)}", [_row(row) for row in rows], nouns)
 
 
 def page(title: str, parts: Sequence[Part], most_bytes: int) -> str:
     """All of it within `most_bytes` of UTF-8, the first parts first, and a word on what was left out."""
     left_out: list[str] = []
     text, room = title + "\n", most_bytes - len(title.encode()) - 1 - _WORD_BYTES
-    for part in parts:
+    for part in filter(lambda part: part.rows, parts):
         taken: list[str] = []
-        room -= len(part.head.encode()) + 3
+        room -= 1 + (len(part.head.encode()) + 1 if part.head else 0)
         for row in part.rows:
             room -= len(row.encode()) + 1
             if room < 0:
@@ -83,7 +83,7 @@ def page(title: str, parts: Sequence[Part], most_bytes: int) -> str:
         if taken:
             text += "\n" + "\n".join([*([part.head] if part.head else []), *taken]) + "\n"
         if len(taken) < len(part.rows):
-            left_out.append(_counted(len(part.rows) - len(taken), part.noun))
+            left_out.append(f"{part.nouns} ({len(part.rows) - len(taken)})")
             room = 0
     if left_out:
         text += f"\nLeft out, as there is no room for more: {', '.join(left_out)}.\n"
@@ -97,10 +97,6 @@ _WORD_BYTES = 400
 def one_line(text: str) -> str:
     """Without line breaks and anything that is not printed: one space or mark in its place."""
     return printable(" ".join(text.split()))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _longest_run(text: str) -> int:

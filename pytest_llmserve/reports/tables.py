@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ _LEAST_NAME = 10
 _NAME_LINES = 3
 _BETWEEN = 1
 _INDENT = 2
+_BARE_QUANTILE = re.compile(r"p\d+")
 
 
 def figure_text(value: float | None, column: str) -> str:
@@ -39,7 +41,7 @@ def print_rows(console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]]
 
     widths = [max(map(cell_len, column)) for column in zip(heads, *rows, strict=True)]
     room = console.width - _INDENT
-    names, parts = _fitted(widths, room)
+    names, parts = _fitted(heads, widths, room)
     if sum(widths) + (len(widths) - 1) * (_BETWEEN + 2 * padding) > room:
         padding = 0
     for columns in parts:
@@ -55,23 +57,35 @@ def print_rows(console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]]
         console.print(Padding(table, (0, 0, 0, _INDENT)))
 
 
-def _fitted(widths: Sequence[int], room: int) -> tuple[int, list[list[int]]]:
+def _fitted(heads: Sequence[str], widths: Sequence[int], room: int) -> tuple[int, list[list[int]]]:
     """Width of the names, and which columns of figures stand in each table."""
     figures = sum(widths[1:]) + _BETWEEN * (len(widths) - 1)
     names = min(widths[0], max(_LEAST_NAME, room - figures))
-    return names, list(_filled(widths, room - names))
+    return names, list(_filled(heads, widths, room - names))
 
 
-def _filled(widths: Sequence[int], room: int) -> Iterator[list[int]]:
+def _filled(heads: Sequence[str], widths: Sequence[int], room: int) -> Iterator[list[int]]:
     part: list[int] = []
     left = room
-    for column, width in enumerate(widths[1:], 1):
-        if part and left < width + _BETWEEN:
+    for columns in _together(heads):
+        needed = sum(widths[column] + _BETWEEN for column in columns)
+        if part and left < needed:
             yield part
             part, left = [], room
-        part.append(column)
-        left -= width + _BETWEEN
+        part += columns
+        left -= needed
     yield part
+
+
+def _together(heads: Sequence[str]) -> list[list[int]]:
+    """Columns of figures, "p95" beside the "TTFT p50" that it belongs to."""
+    groups: list[list[int]] = []
+    for column, head in enumerate(heads[1:], 1):
+        if groups and _BARE_QUANTILE.fullmatch(head):
+            groups[-1].append(column)
+        else:
+            groups.append([column])
+    return groups
 
 
 def shortened(name: str, width: int) -> str:

@@ -257,3 +257,63 @@ def test_cases_that_passed_without_a_run_are_one_line_a_function(make):
     ]
     assert lines(cases, verbosity=-1)[0] == shown[0]
     assert sum(line.startswith(function) for line in lines(cases, verbosity=1)) == 200
+
+
+def test_what_passed_is_told_in_few_lines(make):
+    """Verdicts and a line of figures, however much is known of it; the tables are there with -v."""
+    staged_run = staged(make)
+    tests = [
+        document(make, [staged_run], [make.verdict("pass")], nodeid=f"t.py::test_{n}") for n in range(30)
+    ]
+    shown = lines(tests)
+    assert len(shown) == 30 * 4
+    assert shown[:4] == [
+        "t.py::test_0: passed",
+        "  users 1 for 2 s, 1 to 4 for 2 s, warm-up 2 s: 4 sent, 1 failed (http_5xx 1), 3.1 s",
+        "  TTFT p50 20.0 p95 -, e2e p50 103 p99 - ms, 0.75 req/s, 3.00 tok/s",
+        "  pass: p99 e2e latency 2431 ms > 2200 ms",
+    ]
+    assert len(in_full(tests)) > 30 * 12
+
+
+@pytest.mark.parametrize("outcome", ["failed", "error", "interrupted", "xpassed", "rerun"])
+def test_what_did_not_pass_is_told_in_full(make, outcome):
+    """With its tables, without being asked."""
+    tests = [document(make, [staged(make)], outcome=outcome)]
+    assert lines(tests) == in_full(tests)
+
+
+def test_what_spoils_figures_is_told_with_those_that_passed(make):
+    """A load generator at its limit, another transport, tokens that nobody counted."""
+    late = GeneratorHealth(saturated="busy core", transport="sockets")
+    shown = lines(
+        [document(make, [make.run([make.record(0, tokens_from=None, output_tokens=None)], generator=late)])]
+    )
+    assert shown[2].endswith(" req/s, tok/s not known")
+    assert shown[3] == "  generator: user stamps, CPU 0 %, bottleneck: busy core"
+    other = make.run([make.record(0, tokens_from="estimated")], generator=GeneratorHealth(transport="httpx"))
+    shown = lines([document(make, [other])])
+    assert shown[2].endswith(" tok/s (estimated)")
+    assert shown[3] == "  generator: httpx transport, user stamps, CPU 0 %"
+    assert not any("generator" in line for line in lines([document(make, [make.run([make.record(0)])])]))
+
+
+def test_colours_say_what_was_judged_and_no_more(make):
+    """A test that failed is red, one that passed is not green: its verdicts are."""
+    tests = [
+        document(make, [make.run([make.record(0)])], outcome=outcome) for outcome in ("passed", "failed")
+    ]
+    shown = summary_lines(tests, 80, True, 0)
+    assert shown[0] == "\x1b[1mtest_a.py::test_it: passed\x1b[0m"
+    assert "\x1b[1;31mtest_a.py::test_it: failed\x1b[0m" in shown
+    assert "\x1b[32m" not in "".join(shown)
+
+
+def test_a_terminal_obeys_nothing_that_a_server_says(make):
+    """Names of models, tasks and stages are printed, not acted on."""
+    run = make.run([make.record(0, task="\x1b]0;x\x07")])
+    server = {"url": "http://a", "api": "json", "model": "m\x1b[2J", "because": "\x9b1m", "tls": None}
+    tests = [document(make, [run], [make.verdict(sentence="\x1b[1A")], server=server)]
+    for verbosity in (-1, 0, 1):
+        shown = "".join(summary_lines(tests, 80, False, verbosity))
+        assert all(char.isprintable() for char in shown)
