@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_llmserve.domain.units import NS_PER_MS, duration_text, ms_text
+from pytest_llmserve.domain.units import NS_PER_MS, NS_PER_S, duration_text, ms_text
 
 _SHOWN_CHARS = 60
 ITS_END, ITS_START = "its end", "its start"
@@ -86,3 +86,39 @@ def recovery_of(
 def _shown(text: str | None) -> str:
     text = text or ""
     return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "...")
+
+
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in which a test waited until its server, which it had ended as a rule, answered again.
+
+    Attributes:
+        began_ns, ended_ns: monotonic clock; it ended when the server answered or the wait was over.
+        down_ms, answers_ms, right: as of the `Recovery`.
+    """
+
+    began_ns: int
+    ended_ns: int
+    down_ms: float | None
+    answers_ms: float | None
+    right: bool
+
+    @property
+    def what(self) -> str:
+        """For people; the words of no answer are in it."""
+        if self.down_ms is None:
+            return "the server took no connection in time"
+        down = f"the server took no connection for {ms_text(self.down_ms)}"
+        if self.answers_ms is None:
+            return f"{down}, and did not answer in time"
+        return down if self.right else f"{down}, and did not answer as before"
+
+    def as_json(self, zero_ns: int) -> dict[str, Any]:
+        """For reports; times in seconds from `zero_ns` on."""
+        return {
+            "at_s": round((self.began_ns - zero_ns) / NS_PER_S, 3),
+            "until_s": round((self.ended_ns - zero_ns) / NS_PER_S, 3),
+            "down_ms": None if self.down_ms is None else round(self.down_ms, 3),
+            "answers_ms": None if self.answers_ms is None else round(self.answers_ms, 3),
+            "right": self.right,
+            "what": self.what,
+        }

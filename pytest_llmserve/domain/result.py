@@ -48,6 +48,9 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
         server_gone: since when and why the server was gone at the end of the load, "from 4 h on, no
             connection for 5 s (Connection refused)": the load was given up for that, or the server did
             not say a byte for as long as a request may take; or None.
+        server_gone_ns: that instant, monotonic clock, where it is known.
+        stalls_ns: the first 30 stretches, monotonic clock, in which it sent or read a tenth of a second
+            late or more.
     """
 
     transport: str = "sockets"
@@ -73,6 +76,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
     gc_longest_ms: float = 0.0
     ended: str = COMPLETE
     server_gone: str | None = None
+    server_gone_ns: int | None = None
+    stalls_ns: list[tuple[int, int]] = []
 
 
 class LoadResult:

@@ -44,7 +44,7 @@ def stage_rows(
         )
     if not plan.steps:
         rows.append(_row(level_text(plan, None), plan, None, requests, everything, steady_ns))
-    for number, (stage, window) in enumerate(_windows(plan, steady_ns)):
+    for number, (stage, window) in enumerate(stage_windows(plan, steady_ns)):
         due = [r for r in requests if r.stage == number]
         rows.append(_row(level_text(plan, stage), plan, stage, due, everything, window))
     for row in rows:
@@ -66,7 +66,7 @@ def level_at(plan: LoadPlan, elapsed_ns: int) -> str:
     return f"{level_text(plan, plan.steps[number - 1])} ({number}/{len(starts)})"
 
 
-def _windows(plan: LoadPlan, steady_ns: Window) -> Iterator[tuple[Stage, Window]]:
+def stage_windows(plan: LoadPlan, steady_ns: Window) -> Iterator[tuple[Stage, Window]]:
     """Each stage with its part of the steady window; nothing is left of it where the run was cut short."""
     edges = list(accumulate((stage.duration_ns for stage in plan.steps), initial=steady_ns[0]))
     for stage, begin_ns, end_ns in zip(plan.steps, edges, edges[1:], strict=False):

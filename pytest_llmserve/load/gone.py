@@ -92,11 +92,12 @@ class Presence:
         self.gone = f"from {duration_text(max(0, since_ns - self._begin_ns))} on, {why}"
 
 
-def gone_for_all(workers: list[tuple[str | None, int]], answered_ns: int) -> str | None:
-    """What the first worker says for which the server is gone, unless another one was answered since.
+def gone_for_all(workers: list[tuple[str | None, int]], answered_ns: int) -> tuple[str | None, int | None]:
+    """Why and since when, as the first worker says for which it is gone, unless another was answered since.
 
     Args:
         workers: `Presence.gone` and `Presence.since_ns` of each.
         answered_ns: when an answer last began to come, at whichever worker.
     """
-    return next((gone for gone, since_ns in workers if gone is not None and answered_ns <= since_ns), None)
+    told = (each for each in workers if each[0] is not None and answered_ns <= each[1])
+    return next(told, (None, None))

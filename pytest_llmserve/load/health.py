@@ -5,16 +5,28 @@ from __future__ import annotations
 import gc
 import time
 from array import array
+from collections.abc import Iterable
 
 _KEPT = 1 << 17
+STALL_NS = 100_000_000
+"""A delay this long is seen in a plot of the run, and so is the instant."""
+_APART_NS = 1_000_000_000
+MOST_STALLS = 30
+
+Stretch = tuple[int, int]
 
 
 class Lateness:
-    """Delays of a whole run, in ns: all up to 131,072, then evenly fewer. The greatest is kept apart."""
+    """Delays of a whole run, in ns: all up to 131,072, then evenly fewer. The greatest is kept apart.
 
-    __slots__ = ("_kept", "_skip", "_step", "_told", "most_ns")
+    Attributes:
+        stalls: stretches of the monotonic clock in which delays were long, the first 30.
+    """
+
+    __slots__ = ("_kept", "_skip", "_step", "_told", "most_ns", "stalls")
 
     def __init__(self) -> None:
+        self.stalls: list[Stretch] = []
         self._kept = array("q")
         self._step = self._skip = 1
         self.most_ns = self._told = 0
@@ -25,6 +37,9 @@ class Lateness:
             delay_ns = 0
         if delay_ns > self.most_ns:
             self.most_ns = delay_ns
+        if delay_ns >= STALL_NS:
+            now_ns = time.monotonic_ns()
+            self.stalls = joined([*self.stalls, (now_ns - delay_ns, now_ns)])
         self._skip -= 1
         if self._skip:
             return
@@ -49,6 +64,17 @@ class Lateness:
         kept = self._kept[self._told :]
         self._told += len(kept)
         return kept.tobytes()
+
+
+def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Stretches of time in their order, those less than a second apart as one; the first 30."""
+    found: list[Stretch] = []
+    for begin_ns, end_ns in sorted(stretches):
+        if found and begin_ns - found[-1][1] < _APART_NS:
+            found[-1] = found[-1][0], max(found[-1][1], end_ns)
+        else:
+            found.append((begin_ns, end_ns))
+    return found[:MOST_STALLS]
 
 
 class GcPauses:

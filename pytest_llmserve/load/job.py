@@ -61,6 +61,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
         resent: see `GeneratorHealth`.
         protocols: HTTP versions of the answers.
         server_gone, gone_ns: since when and why the server is gone for it, see `gone.Presence`; or None, 0.
+        stalls_ns: see `GeneratorHealth`.
     """
 
     index: int
@@ -85,6 +86,7 @@ class WorkerSummary(msgspec.Struct, frozen=True, kw_only=True):
     protocols: list[str] = []
     server_gone: str | None = None
     gone_ns: int = 0
+    stalls_ns: list[tuple[int, int]] = []
 
 
 class Strain(msgspec.Struct, frozen=True, kw_only=True):

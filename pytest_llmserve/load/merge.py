@@ -22,6 +22,7 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.units import NS_PER_MS
 from pytest_llmserve.load.gone import gone_for_all
+from pytest_llmserve.load.health import joined
 from pytest_llmserve.load.job import WorkerSummary
 from pytest_llmserve.load.shard import read_shard
 
@@ -98,6 +99,7 @@ def health(
     crowded = sum(s.crowded for s in summaries)
     send_p99_ms = send.p99 if send.n else 0.0
     late_share = None if is_open else _late_share(send_p99_ms, records)
+    gone, gone_ns = gone_for_all([(s.server_gone, s.gone_ns) for s in summaries], _answered_ns(records))
     found = GeneratorHealth(
         transport=transport,
         protocols=sorted({name for s in summaries for name in s.protocols}),
@@ -119,7 +121,9 @@ def health(
         gc_pauses=sum(s.gc_pauses for s in summaries),
         gc_longest_ms=round(max((s.gc_longest_ns for s in summaries), default=0) / NS_PER_MS, 4),
         ended=ended[0] if ended else COMPLETE,
-        server_gone=gone_for_all([(s.server_gone, s.gone_ns) for s in summaries], _answered_ns(records)),
+        server_gone=gone,
+        server_gone_ns=gone_ns,
+        stalls_ns=joined(stall for s in summaries for stall in s.stalls_ns),
     )
     late_or_busy = saturation(cpu_percent, send_p99_ms, late_share, dropped, len(records), crowded)
     cause = late_or_busy or pause_or_late_read(found)

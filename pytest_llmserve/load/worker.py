@@ -22,7 +22,7 @@ import msgspec
 
 from pytest_llmserve.domain.errors import GeneratorError, SetupError
 from pytest_llmserve.load.flight import Recorder
-from pytest_llmserve.load.health import GcPauses
+from pytest_llmserve.load.health import GcPauses, joined
 from pytest_llmserve.load.job import Job, Message, Strain, WorkerSummary
 from pytest_llmserve.load.loop import LoadLoop
 from pytest_llmserve.load.open_loop import OpenLoop
@@ -95,6 +95,7 @@ def _summary(loop: LoadLoop, end_ns: int, cpu_ns: int, pauses: GcPauses, pinned:
         protocols=sorted(transport.protocols),
         server_gone=loop.presence.gone,
         gone_ns=loop.presence.since_ns,
+        stalls_ns=joined([*transport.send_lag.stalls, *transport.receive_lag.stalls]),
     )
 
 

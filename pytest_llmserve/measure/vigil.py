@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.recovery import Outage
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.stacks import Profile, dump_lines
@@ -31,10 +32,14 @@ class Vigil:
     Args:
         opened: the server; None = the test asked for none.
         limits: on latency, as `checks.latency.Latency.limits` gives them.
+
+    Attributes:
+        outages: when the test waited for the server to come back.
     """
 
     def __init__(self, opened: OpenServer | None, limits: Iterable[tuple[str, str, float]] = ()) -> None:
         self.liveness = Liveness(opened)
+        self.outages: list[Outage] = []
         server = None if opened is None else opened.server
         why = "no fixture asked for the server" if opened is None else opened.why
         self._looking = Looking(

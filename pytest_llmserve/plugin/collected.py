@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ class Collected:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._began_s = time.time()
         self._tests: list[dict[str, Any]] = []
         self._unwritten: dict[str, str] = {}
         self._warnings: list[str] = []
@@ -36,7 +39,8 @@ class Collected:
         """Keep what came along with a report."""
         document = getattr(report, "_llmserve", None)
         if document is not None:
-            self.keep(document | {"outcome": _outcome(report)})
+            times = {} if "started_at" in document else _times(report)
+            self.keep(document | times | {"outcome": _outcome(report)})
         kept = getattr(report, "_llmserve_kept", None)
         if kept is not None:
             self._take_kept(report.nodeid, kept)
@@ -84,8 +88,23 @@ class Collected:
 
     def pytest_unconfigure(self) -> None:
         """Without a summary, stderr has what it would have told."""
+        for shard in self._shards():
+            shard.unlink(missing_ok=True)
         for fault in self._faults():
             sys.stderr.write(f"{fault}\n")
+
+    def environment(self) -> dict[str, Any]:
+        """Where, with what, and since when the session measures."""
+        from pytest_llmserve.reports.environment import environment, moment
+
+        return environment() | {"started_at": moment(self._began_s)}
+
+    def _shards(self) -> list[Path]:
+        if not value(self._config, "--llm-report"):
+            return []
+        from pytest_llmserve.plugin.shards import shards_left
+
+        return shards_left(self._config)
 
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
@@ -103,12 +122,13 @@ class Collected:
         from pytest_llmserve.plugin.stepsummary import append_summary
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
-        from pytest_llmserve.reports.environment import environment
+        from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
         from pytest_llmserve.reports.side_by_side import comparisons
 
-        document = {"schema": SCHEMA, "environment": environment(), "tests": self._tests}
+        document = {"schema": SCHEMA, "environment": self.environment(), "tests": self._tests}
         if found := comparisons(self._tests):
             document["comparisons"] = found
+        document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:
@@ -119,6 +139,13 @@ class Collected:
         tell_suite(self._config, document)
         if warning := append_summary(self._config, document):
             self._warnings.append(warning)
+
+
+def _times(report: pytest.TestReport) -> dict[str, Any]:
+    """When the phase began and how long it took; for a test whose own code did not begin."""
+    from pytest_llmserve.reports.environment import moment
+
+    return {"started_at": moment(report.start), "duration_s": round(report.duration, 3)}
 
 
 def _outcome(report: pytest.TestReport) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_llmserve.domain.errors import LlmServeError, SetupError
-from pytest_llmserve.domain.recovery import Before, Recovery
+from pytest_llmserve.domain.recovery import Before, Outage, Recovery
 from pytest_llmserve.domain.units import duration_ns
 from pytest_llmserve.measure.recovery import before_of, wait_recovered
 from pytest_llmserve.serve.guard import start_mark
@@ -190,10 +190,25 @@ class ServerFace:
         end_ns, before = self._end_ns or time.monotonic_ns(), self._before or Before()
         ended = (lambda: None) if server is None else (lambda: server.death)
         try:
-            return wait_recovered(endpoint, before, end_ns, within_ns, ended, start_ns)
+            recovery = wait_recovered(endpoint, before, end_ns, within_ns, ended, start_ns)
+            self._keep(end_ns, recovery)
+            return recovery
         finally:
             self._ended = None
             self.watch_anew()
+
+    def _keep(self, end_ns: int, recovery: Recovery) -> None:
+        """For the report."""
+        test = self._state.current
+        if test is not None:
+            outage = Outage(
+                began_ns=end_ns,
+                ended_ns=time.monotonic_ns(),
+                down_ms=recovery.down_ms,
+                answers_ms=recovery.answers_ms,
+                right=recovery.right,
+            )
+            test.vigil.outages.append(outage)
 
     def watch_anew(self) -> None:
         """What came back is another process: it is the one that has to live, and is watched, from now on."""

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_llmserve.checks.params import without_texts
 from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import NOT_KEPT
 from pytest_llmserve.domain.result import LoadResult, record_row
 from pytest_llmserve.domain.samples import MemoryChange, ResourceWindow
+from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.reports.charts import run_charts
+from pytest_llmserve.reports.charts.axis import Axis
+from pytest_llmserve.reports.charts.errors import errors
+from pytest_llmserve.reports.charts.slowest import slowest
 from pytest_llmserve.reports.figures import COUNTERS, LOWEST, devices, peaks, series
 from pytest_llmserve.reports.isolation import mix_document
+from pytest_llmserve.reports.private import CHARTS
 from pytest_llmserve.reports.replicas import replica_documents
 
 if TYPE_CHECKING:
@@ -25,11 +32,28 @@ SCHEMA = "pytest-llmserve/1"
 
 
 def run_document(
-    run: LoadResult, keep_text: bool, comparison: Comparison | None = None, mix: TaskMix | None = None
+    run: LoadResult,
+    keep_text: bool,
+    comparison: Comparison | None = None,
+    mix: TaskMix | None = None,
+    *,
+    zero_ns: int | None = None,
+    charts: bool = False,
 ) -> dict[str, Any]:
-    """One run. Prompts are never in it; answers only with `keep_text`, in "requests"."""
+    """One run. Prompts are never in it; answers only with `keep_text`, in "requests".
+
+    Args:
+        run: as it was measured.
+        keep_text: as said.
+        comparison: that it is one side of.
+        mix: of tasks, that it is the load of.
+        zero_ns: monotonic clock, when its test began; None = the times of single requests count from the
+            run's beginning.
+        charts: with what its plots are drawn from.
+    """
+    axis = Axis.of(run, run.start_ns if zero_ns is None else zero_ns)
     document: dict[str, Any] = {
-        "plan": plan_document(run.plan),
+        "plan": plan_document(run.plan, keep_text),
         "counts": run.counts,
         "duration_s": round(run.duration_s, 6),
         "metrics": {name: getattr(run, name).summary() for name in _figures(run.plan)},
@@ -40,7 +64,9 @@ def run_document(
             "tokens_from": run.throughput.tokens_from,
         },
         "stages": [{name: _finite(value) for name, value in stage.items()} for stage in run.stages],
-        "generator": msgspec.to_builtins(run.generator),
+        "slowest": slowest(run, axis.zero_ns),
+        "errors": errors(run, axis.zero_ns),
+        "generator": generator_document(run),
         "resources": resources_document(run.resources, run.memory),
     }
     if run.tasks:
@@ -52,13 +78,27 @@ def run_document(
     if run.profile is not None:
         document["profile"] = msgspec.to_builtins(run.profile) | {"text": str(run.profile)}
     if comparison is not None:
-        document["comparison"] = comparison_document(comparison)
+        document["comparison"] = comparison_document(comparison, charts)
     if mix is not None:
         document["mix"] = mix_document(mix)
     if keep_text:
         rows = ((record_row(r), None if r.text_at == NOT_KEPT else r.text) for r in run.requests)
         document["requests"] = [row | {"text": text} for row, text in rows]
+    if charts:
+        document[CHARTS] = run_charts(run, axis.zero_ns)
     return document
+
+
+def generator_document(run: LoadResult) -> dict[str, Any]:
+    """Health of the load generator; instants as seconds from the start of the run."""
+    document: dict[str, Any] = msgspec.to_builtins(run.generator)
+    gone_ns, stalls_ns = document.pop("server_gone_ns"), document.pop("stalls_ns")
+
+    def seconds(at_ns: int) -> float:
+        return round((at_ns - run.start_ns) / NS_PER_S, 3)
+
+    stalls = [{"at_s": seconds(begin_ns), "until_s": seconds(end_ns)} for begin_ns, end_ns in stalls_ns]
+    return document | {"server_gone_s": None if gone_ns is None else seconds(gone_ns), "stalls": stalls}
 
 
 def task_document(run: LoadResult, name: str) -> dict[str, Any]:
@@ -75,12 +115,12 @@ def task_document(run: LoadResult, name: str) -> dict[str, Any]:
     }
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
+def comparison_document(comparison: Comparison, charts: bool = False) -> dict[str, Any]:
     """What a run was compared with: the reference as a run, and how far apart the two are."""
     a, b = ({"name": n, **s} for n, s in zip(comparison.names, comparison.servers, strict=True))
     return {
         "a": a,
-        "b": b | run_document(comparison.b, keep_text=False),
+        "b": b | run_document(comparison.b, keep_text=False, charts=charts),
         "rounds": comparison.rounds,
         "planned": comparison.planned,
         "ended": comparison.ended,
@@ -106,10 +146,11 @@ def _figures(plan: LoadPlan) -> tuple[str, ...]:
     return ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", *sent)
 
 
-def plan_document(plan: LoadPlan) -> dict[str, Any]:
-    """The plan as it was asked for, with a line for people."""
+def plan_document(plan: LoadPlan, keep_text: bool = False) -> dict[str, Any]:
+    """The plan as it was asked for, with a line for people; texts of its params hashed unless kept."""
     fields: dict[str, Any] = msgspec.to_builtins(plan)
-    return fields | {"text": plan.describe()}
+    params = fields["params"] if keep_text else without_texts(fields["params"])
+    return fields | {"params": params, "text": plan.describe()}
 
 
 def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from datetime import datetime
 from typing import Any
 
 from pytest_llmserve import __version__
@@ -23,6 +24,11 @@ def environment() -> dict[str, Any]:
         "memory_mb": _memory_mb(),
         "definitions": DEFINITIONS,
     }
+
+
+def moment(at_s: float) -> str:
+    """An instant of the wall clock, in seconds since 1970, as ISO 8601 in this machine's zone."""
+    return datetime.fromtimestamp(at_s).astimezone().isoformat(timespec="seconds")
 
 
 def _cpu_model() -> str | None:

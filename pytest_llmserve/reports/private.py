@@ -6,6 +6,8 @@ from typing import Any
 
 CHARTS = "_charts"
 """Of a run: what its plots are drawn from, `reports.charts`."""
+MARKS = "_marks"
+"""Of a test: what happened to its server at which instant, `reports.charts.server_marks`."""
 SHARD = "_shard"
 """Of a test: path of the file with its requests, a line each, until the report is put together."""
 

@@ -73,6 +73,7 @@ def nowhere_to_send(result, patience_s):
     ended = rf"gave up: from [\d.]+ m?s on, no connection for {patience_s} s \(Connection refused\)"
     assert re.fullmatch(ended, result.generator.ended)
     assert result.generator.ended == f"gave up: {result.generator.server_gone}"
+    assert result.generator.server_gone_ns in {r.end_ns for r in result.requests}
     assert result.ttft_ms.p50 == float("inf")
 
 
@@ -304,6 +305,8 @@ def test_a_worker_that_was_held_up_accuses_no_server(raw_server, new_run):
     assert [(r.outcome, r.error) for r in result.requests] == [("ok", None)]
     assert result.generator.receive_lag_ms["max"] > 400, "and it says that it was"
     assert result.generator.merged_share > 0.1
+    begin_ns, end_ns = result.generator.stalls_ns[0]
+    assert result.start_ns < begin_ns < end_ns - 400 * MS, "and when"
 
 
 @both

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_llmserve.load import clock
 from pytest_llmserve.load.clock import clock_offset
-from pytest_llmserve.load.health import Lateness
+from pytest_llmserve.load.health import Lateness, joined
 
 US = 1000
 
@@ -76,6 +76,20 @@ def test_lateness_keeps_the_greatest_and_no_negative():
         lateness.add(delay_ns)
     assert lateness.sample() == [5, 0, 9, 1, 9]
     assert lateness.most_ns == 9
+
+
+def test_lateness_keeps_when_delays_were_long(monkeypatch):
+    """A tenth of a second or more; those less than a second apart are one stretch; thirty at most."""
+    lateness, ms = Lateness(), 1_000_000
+    for now_ms, delay_ms in ((1_000, 99), (2_000, 100), (2_500, 300), (9_000, 250)):
+        monkeypatch.setattr("pytest_llmserve.load.health.time.monotonic_ns", lambda at=now_ms: at * ms)
+        lateness.add(delay_ms * ms)
+    assert lateness.stalls == [(1_900 * ms, 2_500 * ms), (8_750 * ms, 9_000 * ms)]
+    assert joined([(6_000 * ms, 7_000 * ms), *lateness.stalls])[1:] == [
+        (6_000 * ms, 7_000 * ms),
+        (8_750 * ms, 9_000 * ms),
+    ]
+    assert len(joined((second * 5_000 * ms, second * 5_000 * ms) for second in range(40))) == 30
 
 
 def test_lateness_without_a_delay_has_no_sample():

@@ -193,9 +193,17 @@ def test_requests_sent_again_are_those_of_all_workers(summary):
     assert health([summary(resent=2), summary(resent=3)], []).resent == 5
 
 
+def test_stalls_are_those_of_all_workers(summary):
+    """What overlaps is one."""
+    far = 9_000_000_000
+    found = health([summary(stalls_ns=[(5, 9)]), summary(stalls_ns=[(2, 6), (far, far + 1)])], [])
+    assert found.stalls_ns == [(2, 9), (far, far + 1)]
+
+
 def test_one_worker_that_lost_the_server_is_enough(summary):
     """The others may only have been at their end already."""
-    assert health([summary(), summary(server_gone="from 4 h on")], []).server_gone == "from 4 h on"
+    lost = health([summary(), summary(server_gone="from 4 h on", gone_ns=7)], [])
+    assert (lost.server_gone, lost.server_gone_ns) == ("from 4 h on", 7)
     assert health([summary(), summary()], []).server_gone is None
 
 

@@ -79,6 +79,8 @@ def test_what_was_measured_is_kept(number, long_session, pytester):
     text = (pytester.path / "out").read_text()
     (test,) = json.loads((pytester.path / "report.json").read_text())["tests"]
     assert test["outcome"] == "interrupted"
+    assert test["duration_s"] > 0.1
+    assert test["started_at"]
     assert test["runs"][0]["generator"]["ended"] == "interrupted"
     assert test["runs"][0]["counts"]["ok"] >= 5
     assert "test_long.py::test_it: interrupted" in text

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from pytest_llmserve.domain.plan import LoadPlan
@@ -9,6 +12,10 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import MemoryChange, ResourceSample, ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:  # for sample_document.py
+    sys.path.append(HERE)
 
 MS = 1_000_000
 MB = 1_000_000

@@ -70,6 +70,28 @@ def test_texts_are_in_it_only_when_kept(make):
     assert strict_json(run_document(over, keep_text=True))["requests"][0]["text"] is None
 
 
+def test_instants_of_the_generator_count_from_the_start_of_the_run(make):
+    """When the server was gone, and when it was itself late."""
+    run = make.run([make.record(0)], start_ns=2_000_000_000)
+    assert run_document(run, False)["generator"]["server_gone_s"] is None
+    assert run_document(run, False)["generator"]["stalls"] == []
+    stalls = [(5_500_000_000, 5_750_000_000)]
+    run.generator = msgspec.structs.replace(run.generator, server_gone_ns=9_250_000_000, stalls_ns=stalls)
+    found = strict_json(run_document(run, False))["generator"]
+    assert (found["server_gone_s"], found["stalls"]) == (7.25, [{"at_s": 3.5, "until_s": 3.75}])
+    assert not {"server_gone_ns", "stalls_ns"} & set(found)
+
+
+def test_single_requests_count_from_the_start_of_the_test(make):
+    """And from the run's own beginning where the test's is not known; plots only where they are drawn."""
+    run = make.run([make.record(3), make.failed(4)], start_ns=1_000_000_000)
+    told = run_document(run, False, zero_ns=-6_000_000_000)
+    assert (told["slowest"][0]["at_s"], told["errors"][0]["first_s"]) == (9.0, 10.1)
+    assert "_charts" not in told
+    alone = run_document(run, False, charts=True)
+    assert (alone["slowest"][0]["at_s"], alone["_charts"]["start_s"]) == (2.0, 0.0)
+
+
 def test_memory_that_was_kept_is_told(make):
     """In MB, and what was read."""
     change = make.memory(measure="RSS", before=(10_000_000,) * 3, after=(12_500_000,) * 3)
