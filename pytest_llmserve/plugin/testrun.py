@@ -286,7 +286,7 @@ class TestRun:
             window,
             repeat_command(self.state.config, self.item.nodeid),
             strict,
-            self.vigil.liveness.last_words(),
+            self.log.bare(self.vigil.liveness.last_words(), runs),
             diagnosis=diagnosed(self),
             log=self.log.told(runs),
             stacks=self.vigil.stack_lines(),
@@ -338,8 +338,7 @@ class TestRun:
 
     def redacted(self, text: str) -> str:
         """The text without the secrets that are sent to the server."""
-        opened = self.state.opened
-        return opened.endpoint.redact(text) if opened is not None else text
+        return text if self.state.opened is None else self.state.opened.endpoint.redact(text)
 
     def document(self) -> dict[str, Any]:
         """This attempt for the JSON report; plain data that travels with pytest's report."""
