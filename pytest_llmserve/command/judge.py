@@ -18,6 +18,7 @@ from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.reports.about import Asked
 
 ISOLATION, LOG, REGRESSION = "isolation", "no_log_errors", "no_regression"
+NOTHING_SENT = "not one request of it was sent"
 NO_MARKS = "the answers, and the marks that were put into the requests, are not in the file"
 OTHER_LINES = (
     "only the lines that count for the test's own marker were looked for, and no others are in the file"
@@ -71,6 +72,22 @@ def verdicts_of(
         else:
             found += judged([check], evidence)
     return found, not_judged
+
+
+def unsent(checks: Sequence[Check], there: Sequence[int], runs: Sequence[int]) -> list[Verdict]:
+    """A verdict for each run that is not in the file, as it had no request; none where all are.
+
+    Args:
+        checks: that are judged.
+        there: numbers of the runs that are in the file, from 1.
+        runs: how many requests each run of the test had.
+    """
+    missing = [number for number in range(1, len(runs) + 1) if number not in there]
+    return [
+        no_evidence(check.name, f"{check.name} (run {number} of {len(runs)})", 0.0, NOTHING_SENT)
+        for number in missing
+        for check in checks
+    ]
 
 
 def kept_verdicts(then: Sequence[Mapping[str, Any]], check: str) -> list[Verdict]:

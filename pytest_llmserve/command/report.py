@@ -13,7 +13,7 @@ from typing import Any
 from pytest_llmserve.checks import Check
 from pytest_llmserve.checks.diagnosis import diagnose
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.command.judge import REGRESSION, own_checks, verdicts_of
+from pytest_llmserve.command.judge import REGRESSION, own_checks, unsent, verdicts_of
 from pytest_llmserve.command.outputs import outputs, write_all
 from pytest_llmserve.command.promises import promises
 from pytest_llmserve.command.screen import Screen
@@ -79,6 +79,7 @@ def judge(kept: Sequence[KeptRun], checks: Sequence[Check], strict: bool, repeat
     asked = checks or own_checks(test.asked, test.nodeid)
     then = () if checks else test.verdicts
     verdicts, not_judged = verdicts_of(asked, evidence, test.asked, then)
+    verdicts += unsent(asked, [one.number for one in kept], test.runs)
     if evidence.death is None and not any(verdict.fails(strict) for verdict in verdicts):
         return Judged(kept, evidence, verdicts, not_judged, (), None)
     shorts = diagnose(evidence.runs, evidence.resources, verdicts, None, evidence.log)

@@ -139,12 +139,33 @@ class Bridge:
         self._ready[item.nodeid], self._left_out[item.nodeid] = ready, left_out
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what a saved file lacks."""
+        """Say what a saved file lacks, and which comparison is none."""
         told = [line for lines in self._left_out.values() for line in lines]
         if told and any(self._config.getoption(option) for option in _SAVED):
             terminalreporter.section("llmserve: not saved by pytest-benchmark")
             for line in told:
                 terminalreporter.write_line(line)
+        unlike = [] if self._session is None else unlike_lines(self._session)
+        if unlike:
+            terminalreporter.section("llmserve: compared by pytest-benchmark under another load")
+            for line in unlike:
+                terminalreporter.write_line(line)
+
+
+def unlike_lines(session: Any) -> list[str]:
+    """A line for each benchmark that was saved under another load: pytest-benchmark goes by names alone.
+
+    Args:
+        session: pytest-benchmark's, with what it compares with: by file, by name.
+    """
+    told = []
+    for path, saved in (session.compared_mapping or {}).items():
+        for each in session.benchmarks:
+            before = saved.get(each.fullname, {}).get("extra_info", {}).get("plan")
+            now = each.extra_info.get("plan")
+            if before is not None and now not in (None, before):
+                told.append(f"{each.fullname}: {now}; {before} in {path}")
+    return told
 
 
 def _is_their_skip(mark: pytest.Mark) -> bool:
@@ -173,7 +194,7 @@ def tried(session: Any) -> str | None:
 
     try:
         session.benchmarks += []
-        session.disabled, session.only  # noqa: B018
+        session.disabled, session.only, session.compared_mapping  # noqa: B018
         record = made(
             Benchmark(of="", name="", fullname="", group="", values_s=[0.25, 0.75], whole={"max": 2.0})
         )

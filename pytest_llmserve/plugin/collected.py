@@ -70,8 +70,8 @@ class Collected:
         )
         for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)
-        for warning in self._taken(self._warnings):
-            terminalreporter.write_line(warning, yellow=True)
+        while self._warnings:
+            terminalreporter.write_line(self._warnings.pop(0), yellow=True)
         for fault in self._faults():
             terminalreporter.write_line(fault, red=True)
 
@@ -90,7 +90,7 @@ class Collected:
         """Without a summary, stderr has what it would have told."""
         for shard in self._shards():
             shard.unlink(missing_ok=True)
-        for fault in (*self._taken(self._warnings), *self._faults()):
+        for fault in self._faults():
             sys.stderr.write(f"{fault}\n")
 
     def environment(self) -> dict[str, Any]:
@@ -106,16 +106,10 @@ class Collected:
 
         return shards_left(self._config)
 
-    @staticmethod
-    def _taken(lines: list[str]) -> list[str]:
-        """What is still to be told, once."""
-        taken = lines.copy()
-        lines.clear()
-        return taken
-
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
-        faults = list(self._unwritten.values())
+        faults = [*self._warnings, *self._unwritten.values()]
+        self._warnings.clear()
         self._unwritten.clear()
         return faults
 
@@ -135,9 +129,6 @@ class Collected:
         if found := comparisons(self._tests):
             document["comparisons"] = found
         document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
-        tell_suite(self._config, document)
-        if warning := append_summary(self._config, document):
-            self._warnings.append(warning)
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:
@@ -145,6 +136,9 @@ class Collected:
             except OSError as error:
                 why = f"{error.strerror} ({error.filename}); name a file that can be"
                 self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
+        tell_suite(self._config, document)
+        if warning := append_summary(self._config, document):
+            self._warnings.append(warning)
 
 
 def _times(report: pytest.TestReport) -> dict[str, Any]:

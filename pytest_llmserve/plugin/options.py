@@ -100,7 +100,12 @@ OPTIONS: tuple[Option, ...] = (
         "FILE[:FIELD]",
         "prompts of llm_load() where a test names none: .jsonl, .json, .csv, .tsv or .txt",
     ),
-    Option("--llm-report", "linelist", "PATH", "write a report; the ending chooses: .json; repeatable"),
+    Option(
+        "--llm-report",
+        "linelist",
+        "PATH",
+        "write a report; the ending chooses: .json, .jsonl, .html or .md; repeatable",
+    ),
     Option(
         "--llm-save", "string", "NAME", "keep the runs of this session under this name, to compare with later"
     ),

@@ -25,7 +25,7 @@ class Part:
 
     head: str
     rows: Sequence[str]
-    nouns: str
+    nouns: str = "lines"
 
 
 def prose(text: str) -> str:

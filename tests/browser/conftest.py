@@ -44,11 +44,15 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture
 def visit(browser):
-    """visit(path, **context): the page of a file, loaded; what it says and asks for in `.said`, `.asked`."""
+    """visit(path, **context): the page of a file, loaded; what it says and asks for in `.said`, `.asked`.
+
+    `before` is a script that runs ahead of all others.
+    """
     contexts = []
 
-    def opened(path: Path, **context):
+    def opened(path: Path, before: str = "", **context):
         contexts.append(browser.new_context(offline=True, **context))
+        contexts[-1].add_init_script(before)
         page = contexts[-1].new_page()
         page.set_default_timeout(LIMIT_MS)
         page.said, page.asked = [], []

@@ -31,6 +31,7 @@ ONE = """
 def test_it(llm_load):
     llm_load("Say hi.")
 """
+ONES = "test_suite.py::test_it"
 PLANTED = "it was late"
 FIGURES = ["ttft", "itl", "tpot", "e2e"]
 
@@ -98,14 +99,19 @@ def test_two_sessions_are_compared(beside, monkeypatch, capsys):
     run.assert_outcomes(passed=1)
     assert run.exit == 0
     assert "machine_info is different" not in run.text
+    assert "under another load" not in run.text
     assert [line for line in run.result.outlines if "benchmark 'llmserve:ttft': 2 tests" in line]
     (folder,) = (run.report.parent / ".benchmarks").iterdir()
     first = json.loads((folder / "0001_first.json").read_text())
     for each in first["benchmarks"]:
         each["stats"] |= {"mean": each["stats"]["mean"] / 100}
+    first["benchmarks"][0]["extra_info"]["plan"] = "9 users, 5 min"
     (folder / "0003_faster.json").write_text(json.dumps(first))
     run = beside(ONE, "--benchmark-compare=0003", "--benchmark-compare-fail=mean:5%")
     assert run.exit != 0
+    assert "llmserve: compared by pytest-benchmark under another load" in run.text
+    (line,) = [line for line in run.result.outlines if line.endswith("0003_faster.json")]
+    assert line == (f"{ONES}::ttft: 2 users, 12 requests; 9 users, 5 min in {folder.name}/0003_faster.json")
     assert "Performance has regressed" in run.text
     assert "test_it::ttft" in run.text.partition("Performance has regressed")[2]
     monkeypatch.setattr(sys, "argv", ["pytest-benchmark", "compare", "0001", "0002", "--group-by=fullname"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shlex
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 SERVERS = Path(__file__).parents[1] / "servers"
+SAMPLE = SERVERS.parent / "reports" / "sample_document.py"
 MOCK = f"{shlex.quote(sys.executable)} {shlex.quote(str(SERVERS / 'mock_server.py'))} --port {{port}}"
 BODY = """
 import time
@@ -31,6 +33,13 @@ import json
 def write(document, path):
     path.write_text(json.dumps(document, allow_nan=False))
 """
+
+
+def sample_document():
+    spec = importlib.util.spec_from_file_location("sample_document", SAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -66,6 +75,9 @@ def test_a_report_tells_when(suite, drawn):
     assert not [key for each in (test, first, second) for key in each if key.startswith("_")]
     whole = json.loads(drawn.read_text())["tests"][0]
     assert [mark["kind"] for mark in whole["_marks"] if mark["kind"] != "stall"] == ["restart"]
+    sample = sample_document().bad_test()  # what pages are tried on has the keys of real ones
+    assert set(sample) - set(whole) == set(first) - set(sample["runs"][0]) == set()
+    assert set(whole["runs"][0]["_charts"]) == set(sample["runs"][0]["_charts"])
     charts = [each["_charts"] for each in whole["runs"]]
     assert [each["points"]["of"] for each in charts] == [6, 6]
     assert charts[0]["end_s"] < restart["at_s"] < charts[1]["start_s"]

@@ -35,7 +35,11 @@ def test_a_session_is_appended_once_by_whoever_has_all_tests(suite, quick, summa
     assert "test_suite.py::test_load[a]" in text
     assert "test_suite.py::test_load[b]" in text
     assert (suite.pytester.path / "r.md").read_text(encoding="utf-8") == text.removeprefix("# before\n\n")
-    (properties,) = ElementTree.parse(suite.pytester.path / "j.xml").iterfind("testsuite/properties")
+    (told_of,) = ElementTree.parse(suite.pytester.path / "j.xml").iterfind("testsuite")
+    # As Jenkins' junit-10.xsd has it: a suite holds properties and cases, a property a name and a value.
+    assert [each.tag for each in told_of] == ["properties", "testcase", "testcase"]
+    properties = told_of[0]
+    assert {tuple(sorted(each.attrib)) for each in properties} == {("name", "value")}
     told = {each.get("name"): each.get("value") for each in properties}
     assert (told["llmserve.server"], told["llmserve.plan"]) == (quick.url, "2 users, 12 requests")
     assert told["llmserve.report"] == f"r.md; {run.report}"

@@ -11,7 +11,7 @@ from pytest_llmserve.reports import markdown as written
 from pytest_llmserve.reports.document import run_document, verdict_documents
 from pytest_llmserve.reports.environment import environment
 from pytest_llmserve.reports.markdown import markdown, write
-from pytest_llmserve.reports.markdown_text import code, prose
+from pytest_llmserve.reports.markdown_text import block, code, prose
 from pytest_llmserve.reports.verdict_cells import found_and_limit
 
 URL = "http://127.0.0.1:8000"
@@ -256,6 +256,13 @@ def test_plain_words_are_no_code():
         "",
     ]
     assert code("a`b|c") == "``a`b\\|c``"
+    assert code("a\\|b") == "`a\\\u200b\\|b`"
+
+
+def test_no_line_ends_the_block_it_stands_in():
+    """Whatever marks of code it is made of."""
+    lines = ["```", "````", "</details>"]
+    assert plain(render(block(lines))) == "\n".join([*lines, "\n"])
 
 
 def test_the_file_is_written_whole_or_not_at_all(make, tmp_path, monkeypatch):

@@ -46,6 +46,11 @@ def test_columns_that_do_not_fit_stand_below_with_their_names():
         f"2 to 2000{' 9999999' * 4}",
         "requests/s",
     ]
+    heads = [line.split() for line in printed(HEADS, rows, 80) if line.startswith("  stage")]
+    assert heads == [
+        ["stage", "n", "failed", "dropped", "req/s", "tok/s", "TTFT", "p50", "p95"],
+        ["stage", "e2e", "p50", "p95"],
+    ]
 
 
 def test_a_name_too_long_to_fold_loses_its_middle():

@@ -29,7 +29,7 @@ class Axis:
         start_ns = min((r.scheduled_ns for r in records), default=run.start_ns)
         if run.rounds is None:
             start_ns = min(start_ns, run.start_ns)
-        end_ns = max((_last_ns(r) for r in records), default=start_ns)
+        end_ns = max((ended_ns(r) for r in records), default=start_ns)
         end_ns = max(end_ns, run.steady_ns[1])
         return cls(start_ns if run.rounds is not None else zero_ns, start_ns, end_ns)
 
@@ -53,6 +53,7 @@ def begun_ns(record: RequestRecord) -> int:
     return record.scheduled_ns if record.from_schedule or record.sent_ns is None else record.sent_ns
 
 
-def _last_ns(record: RequestRecord) -> int:
+def ended_ns(record: RequestRecord) -> int:
+    """When it ended, or the last that is known of it."""
     stamps = (record.end_ns, record.sent_ns, record.scheduled_ns)
     return next(stamp for stamp in stamps if stamp is not None)

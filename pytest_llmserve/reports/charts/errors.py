@@ -9,6 +9,7 @@ from typing import Any
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.reports.charts.axis import ended_ns
 
 MOST_ROWS, EXAMPLES = 50, 5
 _NUMBER = re.compile(r"[0-9a-f]{8,}|\d+")
@@ -45,7 +46,7 @@ def _kind(record: RequestRecord) -> Kind:
 
 
 def _row(alike: Sequence[RequestRecord], zero_ns: int) -> dict[str, Any]:
-    ends = [_end_ns(record) for record in alike]
+    ends = [ended_ns(record) for record in alike]
     first = alike[0]
     return {
         "outcome": first.outcome,
@@ -56,8 +57,3 @@ def _row(alike: Sequence[RequestRecord], zero_ns: int) -> dict[str, Any]:
         "last_s": round((max(ends) - zero_ns) / NS_PER_S, 3),
         "ids": [record.id for record in alike[:EXAMPLES]],
     }
-
-
-def _end_ns(record: RequestRecord) -> int:
-    stamps = (record.end_ns, record.sent_ns, record.scheduled_ns)
-    return next(stamp for stamp in stamps if stamp is not None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.result import LoadResult
-from pytest_llmserve.reports.charts.axis import Axis
+from pytest_llmserve.reports.charts.axis import Axis, ended_ns
 from pytest_llmserve.reports.charts.columns import Columns, numbers
 from pytest_llmserve.reports.charts.rounding import short, shorts
 from pytest_llmserve.stats.bins import Bins, quantiles_in, spread
@@ -43,9 +44,7 @@ def over_time(run: LoadResult, columns: Columns, axis: Axis) -> dict[str, Any]:
         return _nothing()
     records = run.everything
     sent_s = numbers(None if r.sent_ns is None else axis.seconds(r.sent_ns) for r in records)
-    end_s = numbers(
-        None if r.end_ns is None or r.sent_ns is None else axis.seconds(r.end_ns) for r in records
-    )
+    end_s = numbers(None if r.outcome == DROPPED else axis.seconds(ended_ns(r)) for r in records)
     ok = bins.counts(numbers(end if r.ok else None for r, end in zip(records, end_s, strict=True)))
     failed = bins.counts(numbers(None if r.ok else end for r, end in zip(records, end_s, strict=True)))
     return {

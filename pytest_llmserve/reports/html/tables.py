@@ -22,7 +22,7 @@ def table(
     head = tag("tr", [tag("th", each, scope="col", class_=_kind(n, wordy)) for n, each in enumerate(heads)])
     body = [tag("tr", [_cell(n, each, wordy) for n, each in enumerate(row)]) for row in rows]
     whole = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body))
-    return tag("div", whole, class_="scroll", role="region", aria_label=caption, tabindex="0")
+    return tag("div", whole, class_="scroll", role="group", aria_label=caption, tabindex="0")
 
 
 def _cell(place: int, value: Child, wordy: set[int]) -> Markup:

@@ -85,6 +85,17 @@ def test_open_loop_latency_stands_at_the_schedule(make):
     assert found["e2e_ms"]["p50"][0] == 1500.0
 
 
+def test_a_request_that_found_no_connection_failed_without_being_sent(make):
+    """Every request that was tried is one of those that ended well or badly."""
+    refused = make.record(2, outcome="refused", sent_ns=None, first_byte_ns=None, token_ns=())
+    lost = make.record(4, outcome="reset", end_ns=None, token_ns=())
+    run = make.run([make.record(0), refused, lost, make.record(9)], steady_ns=(0, 10 * S))
+    found = told(run)
+    assert sum(found["ok"]) + sum(found["failed"]) == len(run.tried)
+    assert (sum(found["sent"]), sum(found["failed"]), found["failed"][2], found["failed"][4]) == (3, 2, 1, 1)
+    assert found["in_flight"][2] == 0.0
+
+
 def test_a_run_of_no_length_has_no_stretch(make):
     """No requests at all, or all at one instant."""
     empty = make.run([], steady_ns=(0, 0))

@@ -98,20 +98,23 @@ def _capabilities(found: Mapping[str, Any]) -> Markup | None:
 
 def _resources(found: Mapping[str, Any]) -> Markup:
     rows: list[list[Child]] = [
-        [title, number(found.get(f"{name}_median")), number(found[f"{name}_peak"])]
+        [title, _amount(found.get(f"{name}_median")), _amount(found[f"{name}_peak"])]
         for name, title in _FIGURES.items()
         if found.get(f"{name}_peak") is not None
     ]
     peaks = table("Through the whole test", ("figure", "median", "peak"), rows) if rows else None
-    totals = facts(*((title, _total(found.get(name))) for name, title in _TOTALS.items()))
+    totals = facts(
+        *((title, _amount(found[name])) for name, title in _TOTALS.items() if found.get(name) is not None)
+    )
     unwatched = f"Not watched: {found['missing']}" if found.get("missing") else ""
     slow = held_up_text(found.get("full_ms"))
     notes = [tag("p", said, class_="note") for said in (unwatched, slow) if said]
     return join(notes, folded("Figures", peaks, totals), _gpus(found.get("gpus") or ()), _absent(found))
 
 
-def _total(value: float | None) -> str | None:
-    return None if value is None else number(value) if value % 1 else whole(value)
+def _amount(value: float | None) -> str:
+    """Threads are whole, megabytes seldom."""
+    return whole(value) if value is None or value == int(value) else number(value)
 
 
 def _gpus(gpus: Sequence[Mapping[str, Any]]) -> Markup | None:
