@@ -149,13 +149,12 @@ class TestRun:
         assert self.watch is not None
         plan = asked.told(plan)
         leak = self.wishes.check("no_leak")
-        target = aimed(self.state.open().endpoint, plan, asked)
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
         profiled = self.vigil.profiled(self.runs, plan, file)
         written = logged(self, asked, self.runs, str(len(self.runs) + 1))
         with written, self.shown(plan, on_progress) as progress, profiled:
             return measured_run(
-                target,
+                aimed(self.state.open().endpoint, plan, asked),
                 plan,
                 asked,
                 self.state.run_folder(),

@@ -51,7 +51,7 @@ def test_the_first_of_each_kind_is_shown_before_more_of_one():
 
 
 def test_lines_are_shown_without_the_answers_of_their_moment(make, monkeypatch):
-    """Those that a request carries as the turns before it too; not of a request long before; all when kept."""
+    """Those of the turns before it too; not those of another moment; all of them when texts are kept."""
     texts = {1: "whales are very old", 2: "otters sleep on their backs", 3: "herons fish at noon"}
     times = {1: 1, 2: 2, 3: 60}
     records = [
