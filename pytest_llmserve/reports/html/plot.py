@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 Numbers = Sequence[float | None]
 
 LINE, DASHED, POINTS, BARS, AREA = "line", "dashed", "points", "bars", "area"
+EDGE = "edge"
+"""Points on the upper edge, wherever the y axis ends: requests that failed have no latency."""
 LINEAR, LOG, PERCENTILE = "linear", "log", "percentile"
 """Scales. `PERCENTILE` spreads shares towards 1 as HdrHistogram's plots do: -log10(1 - q)."""
 
@@ -19,8 +21,9 @@ class Series:
     Attributes:
         values: one for each of the plot's `x`; None = nothing there.
         colour: name of a colour of the style sheet: "a" to "f", "ok", "fail", "muted".
-        style: LINE, DASHED, POINTS, BARS or AREA.
+        style: LINE, DASHED, POINTS, BARS, AREA or EDGE. A bar reaches from its x to the next.
         labels: a word for each value, shown beside it; empty = none.
+        x: its own, rising, where its values do not stand at the plot's; empty = they do.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Series:
     colour: str = "a"
     style: str = LINE
     labels: Sequence[str] = ()
+    x: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Mark:
 
     Attributes:
         until: where the stretch ends; None = an instant.
-        kind: "restart", "log", "stage", "warm-up", "gone", "stall".
+        kind: "restart", "log", "stage", "warm-up", "ramp-up", "gone", "ended", "stall".
     """
 
     at: float

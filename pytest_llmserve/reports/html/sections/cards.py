@@ -1,0 +1,137 @@
+"""A card a test: what became of it, each limit with a picture, what ran short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_llmserve.reports.html.bar import verdict_bar
+from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
+from pytest_llmserve.reports.html.sections.headline import BAD, is_unsure, last_attempts, short_name
+from pytest_llmserve.reports.html.sections.survival import survival_text
+from pytest_llmserve.reports.html.tables import items
+from pytest_llmserve.reports.html.words import SIGNS, TONES, count, word
+
+Test = Mapping[str, Any]
+
+MOST = 8
+"""Verdicts on a card: the others stand with the test."""
+_COMPARED = re.compile(r" (<=|>=|<|>) ")
+_CUT = re.compile(r" \(|[:;] ")
+_ORDER = {"fail": 0, "undecided": 1, "pass": 2}
+_AGAIN = 9
+_FIRST = {"failed": 0, "error": 0, "interrupted": 1, "xpassed": 2}
+
+
+def in_order(tests: Sequence[Test]) -> list[Test]:
+    """Failing first, then those with something undecided, then with limits, then the others, as they ran.
+
+    Attempts of a test that was run again come last: it is its last one that counts.
+    """
+    latest = {id(test) for test in last_attempts(tests)}
+    return sorted(tests, key=lambda test: _rank(test) if id(test) in latest else _AGAIN)
+
+
+def _rank(test: Test) -> int:
+    return _FIRST.get(test["outcome"], 3 if _unsure(test) else 4 if test.get("verdicts") else 5)
+
+
+def _unsure(test: Test) -> bool:
+    return "passed" not in test and is_unsure(test)
+
+
+def card(test: Test, anchor: str | None) -> Markup:
+    """One of them; `anchor` is the id of its details, None = it has none."""
+    outcome = test["outcome"]
+    tone = "unsure" if outcome == "passed" and _unsure(test) else TONES.get(outcome, "quiet")
+    return tag(
+        "article",
+        tag("h3", sign(outcome), " ", _name(test, anchor)),
+        _inside(test, anchor),
+        class_=f"card {tone}{'' if _has_more(test) else ' plain'}",
+        data_outcome="failed" if outcome in BAD else outcome,
+        data_unsure=True if _unsure(test) else None,
+        data_text=filter_text(test),
+    )
+
+
+def filter_text(test: Test) -> str:
+    """What the filter looks for its words in."""
+    return f"{test['nodeid']} {test['outcome']}".lower()
+
+
+def sign(outcome: str) -> Markup:
+    """An outcome, or the word of a verdict, as sign and word."""
+    mark = tag("span", SIGNS.get(outcome, "?"), aria_hidden="true", class_="sign")
+    return tag("span", mark, word(outcome), class_=f"outcome {TONES.get(outcome, 'quiet')}")
+
+
+def _name(test: Test, anchor: str | None) -> Markup:
+    file, name = test["nodeid"].partition("::")[0], short_name(test["nodeid"])
+    shown = tag("a", name, href=f"#{anchor}") if anchor else tag("span", name)
+    attempt = tag("span", f"attempt {test['attempt']}", class_="attempt") if test["attempt"] > 1 else None
+    number = tag("span", count(test["passed"], "case"), class_="attempt") if "passed" in test else None
+    return join(tag("span", shown, class_="name"), attempt, number, tag("span", file, class_="file"))
+
+
+def _has_more(test: Test) -> bool:
+    return bool(test.get("verdicts") or test.get("diagnosis") or test["outcome"] in BAD)
+
+
+def _inside(test: Test, anchor: str | None) -> list[Child]:
+    hostile = test.get("survival")
+    inside: list[Child] = (
+        [tag("p", f"Hostile inputs: {survival_text(hostile)}", class_="note")] if hostile else []
+    )
+    if "passed" in test:
+        return inside
+    inside += [] if test["verdicts"] else [_unjudged(test)]
+    told = sorted(test["verdicts"], key=lambda verdict: _ORDER[verdict["verdict"]])
+    inside.append(verdict_list(told[:MOST]))
+    if len(told) > MOST:
+        more = f"{count(len(told) - MOST, 'further limit')} of it"
+        inside.append(tag("p", tag("a", more, href=f"#{anchor}") if anchor else more))
+    if test.get("not_judged"):
+        inside.append(tag("p", test["not_judged"], class_="note"))
+    if test.get("liveness") and not any(test["liveness"] in each["sentence"] for each in told):
+        inside.append(tag("p", test["liveness"], class_="note"))
+    return [*inside, diagnosis(test.get("diagnosis") or ())]
+
+
+def _unjudged(test: Test) -> Markup | None:
+    """Why a test without limits is as it is."""
+    outcome = test["outcome"]
+    if outcome in BAD:
+        where = "an error in its setup or teardown" if outcome == "error" else "an error of its own"
+        return tag("p", f"No limit was judged: {where}. The terminal has its text.")
+    return tag("p", "Interrupted before a limit was judged.") if outcome == "interrupted" else None
+
+
+def verdict_list(verdicts: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """Each verdict: word, picture, sentence."""
+    rows = [
+        tag("li", sign(each["verdict"]), sentence(each["sentence"]), verdict_bar(each)) for each in verdicts
+    ]
+    return tag("ul", rows, class_="verdicts") if rows else None
+
+
+def sentence(said: str) -> Markup:
+    """A verdict's: promised and found stand out from what they rest on."""
+    first, rest = halves(said)
+    return tag("span", tag("strong", first), tag("span", rest) if rest else None, class_="sentence")
+
+
+def halves(said: str) -> tuple[str, str]:
+    """As "p95 TTFT 12 ms <= 20 ms", " (n=300)": cut where the limit has been told."""
+    compared = _COMPARED.search(said)
+    cut = _CUT.search(said, compared.end() if compared else 0)
+    return (said[: cut.start()], said[cut.start() :]) if cut else (said, "")
+
+
+def diagnosis(found: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """What ran short."""
+    if not found:
+        return None
+    lines = [join(tag("strong", each["what"]), ": ", each["sentence"]) for each in found]
+    return tag("div", tag("h4", "Diagnosis"), items(lines), class_="diagnosis")
