@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.domain import metrics
+from pytest_llmserve.domain.errors import MissingExtra
 from pytest_llmserve.domain.metrics import Distribution, Throughput
 from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.plan import COMPLETE, DECIDED, LoadPlan
@@ -34,8 +35,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
             load was less than planned; None in open loop and without answers.
         dropped: requests never sent, because we were late or no connection was free.
         crowded: those of them for which none was free: too many others were unanswered.
-        merged_share: of the chunks, those that came with another of their answer in one read: they share
-            its stamp. So a server writes them, or they were read late.
+        merged_share: of the chunks, those of one read with another, and of its stamp: so written, or read late.
         reopened: connections the server closed while idle, opened again without a failure.
         resent: measured requests that were sent again on a new connection, as the server closed the kept
             one within 100 ms of their sending: it may have closed it as an idle one, or failed with them.
@@ -49,8 +49,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
             connection for 5 s (Connection refused)": the load was given up for that, or the server did
             not say a byte for as long as a request may take; or None.
         server_gone_ns: that instant, monotonic clock, where it is known.
-        stalls_ns: the first 30 stretches, monotonic clock, in which it sent or read a tenth of a second
-            late or more.
+        stalls_ns: the first 30 stretches, monotonic clock, in which it sent or read 100 ms late or more.
     """
 
     transport: str = "sockets"
@@ -285,8 +284,6 @@ class LoadResult:
         try:
             import pandas
         except ImportError:
-            from pytest_llmserve.domain.errors import MissingExtra
-
             raise MissingExtra("pandas", "pip install pandas") from None
         return pandas.DataFrame([record_row(r) for r in self.requests])
 
