@@ -94,6 +94,12 @@ def test_wheel_is_typed(wheel):
     assert "pytest_llmserve/py.typed" in wheel.namelist()
 
 
+def test_wheel_holds_the_schemas(wheel):
+    """Whoever installs the package can check its files."""
+    schemas = {f"pytest_llmserve/schema/{path.name}" for path in (ROOT / "docs" / "schema").glob("*.json")}
+    assert len(schemas & set(wheel.namelist())) == len(schemas) >= 3
+
+
 def test_wheel_holds_the_package_and_nothing_else(wheel):
     """Every source file, and no tests or benchmarks."""
     inside = [name for name in wheel.namelist() if ".dist-info/" not in name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -93,28 +93,29 @@ class NoRegression:
         """One verdict for each run and metric, or one for a run that cannot be compared."""
         if not evidence.runs:
             return [no_evidence(self.name, WHAT, self._most, evidence.no_run)]
+        return self.judge_held([_held(evidence, index) for index in range(len(evidence.runs))])
+
+    def judge_held(self, held: Sequence[Held]) -> list[Verdict]:
+        """The same of runs of one test of which perhaps no more than measurements are kept; at least one."""
         findings: list[Finding | Verdict] = []
-        for index, run in enumerate(evidence.runs):
-            findings += self._judge_run(run, index, evidence)
+        for index, one in enumerate(held):
+            label = f" (run {index + 1} of {len(held)})" if len(held) > 1 else ""
+            findings += self._judge_one(one, label, len(held))
         return conclude(findings)
 
-    def _judge_run(self, run: LoadResult, index: int, evidence: Evidence) -> Iterator[Finding | Verdict]:
-        label = evidence.label(index)
-        there = evidence.baselines[index] if index < len(evidence.baselines) else _no_baseline(evidence)
-        here = measurement_of(run, environment=evidence.environment, server=evidence.server)
-        reason = there if isinstance(there, str) else _incomparable(there, here)
+    def _judge_one(self, held: Held, label: str, runs: int) -> Iterator[Finding | Verdict]:
+        there = held.there
+        reason = there if isinstance(there, str) else _incomparable(there, held.here)
         if reason is not None or isinstance(there, str):
             yield no_evidence(self.name, WHAT + label, self._most, str(reason))
             return
-        metrics = self.metrics or _default_metrics(run)
+        metrics = self.metrics or _default_metrics(held.streamed)
         for metric in metrics:
-            pair = _Pair(
-                there, here, run, f'against "{there.name}"{label}', len(metrics) * len(evidence.runs)
-            )
+            pair = _Pair(there, held.here, held, f'against "{there.name}"{label}', len(metrics) * runs)
             yield self._judge_errors(pair) if metric == ERROR_RATE else self._judge_shift(metric, pair)
 
     def _judge_shift(self, metric: str, pair: _Pair) -> Finding | Verdict:
-        what, generator = f"{metric_words(metric)} {pair.against}", pair.run.generator
+        what = f"{metric_words(metric)} {pair.against}"
         shift = figure_shift(pair.there, pair.here, metric)
         if isinstance(shift, str):
             return no_evidence(self.name, what, self._most, shift)
@@ -130,14 +131,14 @@ class NoRegression:
             among=pair.among,
         )
         limit_ms = None if falls else shift.before * (1 + self._most / 100)
-        ours = bottleneck(generator, limit_ms, None if falls else shift.after)
+        ours = pair.held.bottleneck(limit_ms, None if falls else shift.after)
         return shift_finding(
             ask,
             shift,
             note=pair.note,
             spoiled=ours or pair.spoiled,
-            gone=generator.server_gone,
-            answered=bool(pair.run.ok),
+            gone=pair.here.gone,
+            answered=pair.held.answered,
         )
 
     def _judge_errors(self, pair: _Pair) -> Finding:
@@ -156,16 +157,59 @@ class NoRegression:
             estimate=100 * rise.points,
             interval=(low, high),
             n=sum(n),
-            holds=bool(pair.run.ok) and (100 * rise.points <= most or not seen),
+            holds=pair.held.answered and (100 * rise.points <= most or not seen),
             p_within=p_within,
             p_beyond=p_beyond,
-            settled=None if pair.run.ok else FAIL,
+            settled=None if pair.held.answered else FAIL,
             head=f"{what} {compared(100 * rise.points, most, '', write=change)} percentage points",
             basis=f"{shares}, {interval_basis(spread, counted_both(n, (rise.n1, rise.n2)))}",
             note=pair.note,
             doubt=_errors_doubt(most, n, seen),
-            gone=pair.run.generator.server_gone,
+            gone=pair.here.gone,
         )
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run, and what it is held against.
+
+    Attributes:
+        there: what it is held against, or a clause that says why there is nothing.
+        here: the run as a measurement.
+        run: the run itself, where it is there: its failures are then told by kind, and whether the load
+            generator spoiled it is asked limit by limit.
+    """
+
+    there: Measurement | str
+    here: Measurement
+    run: LoadResult | None = None
+
+    @property
+    def answered(self) -> bool:
+        """At least one request was."""
+        return any(map(math.isfinite, self.here.series.get("e2e_ms", ())))
+
+    @property
+    def streamed(self) -> bool:
+        """Answers came in several pieces."""
+        if self.run is not None:
+            return self.run.plan.stream and any(any(r.token_ns.gaps_ns) for r in self.run.ok)
+        tpot = self.here.series.get("tpot_ms", ())
+        return bool(self.here.plan.get("stream")) and any(
+            math.isfinite(value) and value > 0 for value in tpot
+        )
+
+    @property
+    def failures(self) -> str:
+        """What failed; empty = nothing."""
+        if self.run is not None:
+            return failures(self.run.tried) or ""
+        failed = self.here.counts.get("failed", 0)
+        return f"{failed} of {self.here.counts.get('sent', 0)} requests failed" if failed else ""
+
+    def bottleneck(self, limit_ms: float | None, estimate: float | None) -> str | None:
+        """Why the load generator spoils this figure, or None."""
+        return self.here.spoiled if self.run is None else bottleneck(self.run.generator, limit_ms, estimate)
 
 
 @dataclass(frozen=True)
@@ -180,7 +224,7 @@ class _Pair:
 
     there: Measurement
     here: Measurement
-    run: LoadResult
+    held: Held
     against: str
     among: int
 
@@ -194,12 +238,18 @@ class _Pair:
         """What failed, and what else is not the same."""
         others = elsewhere(self.there, self.here)
         told = f"not the same surroundings: {', '.join(others)}" if others else ""
-        return "; ".join(part for part in (failures(self.run.tried) or "", told) if part)
+        return "; ".join(part for part in (self.held.failures, told) if part)
 
     @property
     def spoiled(self) -> str | None:
         """Why what it is compared with cannot be trusted."""
         return None if self.there.spoiled is None else f'of "{self.there.name}", {self.there.spoiled}'
+
+
+def _held(evidence: Evidence, index: int) -> Held:
+    there = evidence.baselines[index] if index < len(evidence.baselines) else _no_baseline(evidence)
+    run = evidence.runs[index]
+    return Held(there, measurement_of(run, environment=evidence.environment, server=evidence.server), run)
 
 
 def _no_baseline(evidence: Evidence) -> str:
@@ -225,8 +275,7 @@ def _incomparable(there: Measurement, here: Measurement) -> str | None:
     return None
 
 
-def _default_metrics(run: LoadResult) -> tuple[str, ...]:
-    streamed = run.plan.stream and any(any(r.token_ns.gaps_ns) for r in run.ok)
+def _default_metrics(streamed: bool) -> tuple[str, ...]:
     return (*_EVERY_RUN, *(_STREAMED if streamed else ()), ERROR_RATE, "throughput")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 SHOWN_CHARS = 80
+_JSON = ("{", "[", '"')
+# The text of a field or of a list, to its closing quote or to where the data ends; no name of a field.
+_LONG_VALUE = re.compile(r'((?:\A|[:\[,])\s*")(?:[^"\\]|\\.){12,}(?:("(?!\s*:))|\\?\Z)', re.DOTALL)
 
 UNPARSABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, ValueError, RecursionError)
 """What a JSON parser raises for bytes that are no JSON, no UTF-8, or nested too deep."""
@@ -133,9 +137,15 @@ def read_lines(
 
 
 def shown(data: bytes) -> str:
-    """The first 80 characters, quoted, for an error sentence."""
+    """The first 80 characters, quoted, for an error sentence; of JSON without its longer texts.
+
+    What does not read as an answer may hold one all the same.
+    """
     text = data[: SHOWN_CHARS * 4].decode("utf-8", "replace")
-    return repr(text[:SHOWN_CHARS]) + ("..." if len(text) > SHOWN_CHARS else "")
+    cut = len(text) > SHOWN_CHARS
+    if text.lstrip()[:1] in _JSON or text.startswith("data:"):
+        text = _LONG_VALUE.sub(r"\1[text]\2", text)
+    return repr(text[:SHOWN_CHARS]) + ("..." if cut else "")
 
 
 def keys_of(value: Any) -> str:

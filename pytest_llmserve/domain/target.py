@@ -35,6 +35,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         json_request: template of the `json` and `gradio` dialects, a JSON text holding "{prompt}".
         json_answer: path to the answer in the `json` dialect, such as "choices.0.text".
         replica_header: header of an answer, in lower case, that names who behind the URL gave it; or None.
+        keep_text: what is told of an answer may repeat what was said.
         beside: further servers or models that a load asks by turns with this one, see `replicas`.
     """
 
@@ -54,6 +55,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     json_request: str | None = None
     json_answer: str | None = None
     replica_header: str | None = None
+    keep_text: bool = False
     beside: tuple[Target, ...] = ()
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 
 from pytest_llmserve.dialects import dialect
+from pytest_llmserve.dialects.asked_texts import hidden
 from pytest_llmserve.domain.exchange import (
     CLOSED_EARLY,
     COMPLETE,
@@ -115,6 +116,11 @@ class Flight:
         self.raw, self.sent_ns = raw, None
         self.resent = False
 
+    @property
+    def asked(self) -> bytes:
+        """The request that says what is asked: of two exchanges the first."""
+        return self._first_raw
+
     def forget(self) -> None:
         """Sent, and not to be sent again."""
         self.raw = self._first_raw = b""
@@ -133,10 +139,12 @@ class Landed:
     Attributes:
         recorded: decoded and written.
         text: once decoded, the answer; None = not decoded, or not answered in full.
+        asked: the request; until decoded, as an error may repeat it.
     """
 
     __slots__ = (
         "answer",
+        "asked",
         "attempt",
         "end_ns",
         "ending",
@@ -158,6 +166,7 @@ class Landed:
         self.steps = flight.steps
         self.sent_ns = _sent_ns(flight, answer) if not flight.steps else flight.steps[0].sent_ns
         self.attempt = flight.attempt
+        self.asked = flight.asked
         self.text: str | None = None
         self.recorded = False
 
@@ -250,7 +259,7 @@ class Recorder:
             token_ns=token_stamps(decoded.token_ns),
             status=None if answer is None else answer.status,
             outcome=decoded.outcome,
-            error=decoded.error,
+            error=self._error(landed, decoded),
             input_chars=flight.input_chars,
             output_chars=len(decoded.text),
             output_tokens=decoded.output_tokens,
@@ -270,8 +279,13 @@ class Recorder:
         self.pulse.add(record)
         if flight.turn and record.ok:
             landed.text = decoded.text
-        landed.answer = None  # a conversation may hold it for as long as its user thinks
+        landed.answer, landed.asked = None, b""  # a conversation may hold it for as long as its user thinks
         return record.ok
+
+    def _error(self, landed: Landed, decoded: Decoded) -> str | None:
+        if decoded.error is None:
+            return None
+        return hidden(decoded.error, self._targets[landed.flight.replica], landed.asked, decoded.text)
 
     def _decode(self, landed: Landed) -> Decoded:
         answer, ending = landed.answer, landed.ending
@@ -287,7 +301,7 @@ class Recorder:
 
 def _held_bytes(landed: Landed) -> int:
     pieces = () if landed.answer is None else landed.answer.pieces
-    return _OBJECTS_BYTES + sum(map(len, pieces))
+    return _OBJECTS_BYTES + len(landed.asked) + sum(map(len, pieces))
 
 
 def complete_or(answer: Answer | None, ending: Ending) -> Ending:

@@ -54,7 +54,7 @@ class AtRest:
             while server.exit_status is None and time.monotonic() < deadline:
                 time.sleep(_EXIT_LOOK_S)
         if server.exit_status is not None:
-            return self._opened.endpoint.redact(f"{server.exit_status}{server.last_lines}")
+            return self._opened.endpoint.cleaned(f"{server.exit_status}{server.last_lines}")
         if listened_ended:
             return f"pid {self._listened}, which listened at its port, is gone"
         return None

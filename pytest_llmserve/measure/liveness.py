@@ -123,4 +123,6 @@ class Liveness:
             if said is None and fate is not None and self.fate is not None and fate.fatal == self.fate.fatal:
                 said = named(each.name, fate.sentence)
             told += [] if said is None else [said]
-        return "\n".join(told) or None
+        if not told or self._opened is None:
+            return None
+        return self._opened.endpoint.cleaned("\n".join(told))

@@ -49,6 +49,7 @@ class ServerWish:
         cwd: working directory of a server that is started.
         port: for it, if that is free and the endpoint names none.
         headers: "Name: value" lines.
+        keep_text: what is told may hold prompts and answers.
         ready_ns: longest wait until the server answers.
         tell: is given a line for people each `tell_every_ns` of waiting; 0 = never.
     """
@@ -72,6 +73,7 @@ class ServerWish:
     others: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     replica_header: str | None = None
+    keep_text: bool = False
     ready_ns: int
     tell: Callable[[str], object] | None = None
     tell_every_ns: int = 0
@@ -318,6 +320,7 @@ def _target(wish: ServerWish, target: Target, headers: tuple[tuple[str, str], ..
         json_request=wish.json_request,
         json_answer=wish.json_answer,
         replica_header=wish.replica_header,
+        keep_text=wish.keep_text,
     )
 
 

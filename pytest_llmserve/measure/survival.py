@@ -110,7 +110,7 @@ class Around:
         jump = None if self._jump is None or ended is not None else self._jump.after(case.memory_bytes)
         return Beside(
             sent=case.request.body,
-            clean=self._opened.endpoint.redact,
+            clean=self._opened.endpoint.cleaned,
             reference=reference,
             probes=probes,
             ended=ended,

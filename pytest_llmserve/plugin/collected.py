@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ class Collected:
         self._began_s = time.time()
         self._tests: list[dict[str, Any]] = []
         self._unwritten: dict[str, str] = {}
+        self._warnings: list[str] = []
 
     @classmethod
     def of(cls, config: pytest.Config) -> Collected:
@@ -68,6 +70,8 @@ class Collected:
         )
         for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)
+        while self._warnings:
+            terminalreporter.write_line(self._warnings.pop(0), yellow=True)
         for fault in self._faults():
             terminalreporter.write_line(fault, red=True)
 
@@ -77,36 +81,54 @@ class Collected:
 
         One that cannot be written makes a green session a usage error, and hides nothing else.
         """
-        if not hasattr(self._config, "workerinput") and value(self._config, "--llm-report"):
+        if not hasattr(self._config, "workerinput") and (self._tests or value(self._config, "--llm-report")):
             self._write()
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_unconfigure(self) -> None:
         """Without a summary, stderr has what it would have told."""
+        for shard in self._shards():
+            shard.unlink(missing_ok=True)
         for fault in self._faults():
             sys.stderr.write(f"{fault}\n")
 
+    def environment(self) -> dict[str, Any]:
+        """Where, with what, and since when the session measures."""
+        from pytest_llmserve.reports.environment import environment, moment
+
+        return environment() | {"started_at": moment(self._began_s)}
+
+    def _shards(self) -> list[Path]:
+        if not value(self._config, "--llm-report"):
+            return []
+        from pytest_llmserve.plugin.shards import shards_left
+
+        return shards_left(self._config)
+
     def _faults(self) -> list[str]:
         """What is still to be told, once."""
-        faults = list(self._unwritten.values())
+        faults = [*self._warnings, *self._unwritten.values()]
+        self._warnings.clear()
         self._unwritten.clear()
         return faults
 
     def _write(self) -> None:
-        """Write every file that was asked for; keep why one could not be written."""
+        """Write every file that was asked for, and what CI shows; keep why one could not be written."""
         from importlib import import_module
 
+        from pytest_llmserve.plugin.junit import tell_suite
         from pytest_llmserve.plugin.settings import report_paths
+        from pytest_llmserve.plugin.stepsummary import append_summary
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
-        from pytest_llmserve.reports.environment import environment, moment
+        from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
         from pytest_llmserve.reports.side_by_side import comparisons
 
-        there = environment() | {"started_at": moment(self._began_s)}
-        document = {"schema": SCHEMA, "environment": there, "tests": self._tests}
+        document = {"schema": SCHEMA, "environment": self.environment(), "tests": self._tests}
         if found := comparisons(self._tests):
             document["comparisons"] = found
+        document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
         for name, path in report_paths(self._config).items():
             module, _, function = REPORTS[path.suffix].partition(":")
             try:
@@ -114,6 +136,9 @@ class Collected:
             except OSError as error:
                 why = f"{error.strerror} ({error.filename}); name a file that can be"
                 self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
+        tell_suite(self._config, document)
+        if warning := append_summary(self._config, document):
+            self._warnings.append(warning)
 
 
 def _times(report: pytest.TestReport) -> dict[str, Any]:

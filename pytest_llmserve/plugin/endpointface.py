@@ -24,7 +24,7 @@ _NOT_GIVEN: Any = object()
 """Stands for a body that was not given: None is one, JSON's null."""
 
 
-_OF_SERVER = ("target", "because", "story", "_dialect", "_wire", "_ids", "_keys", "_probed")
+_OF_SERVER = ("target", "because", "story", "_dialect", "_wire", "_ids", "_keys", "said", "_probed")
 
 
 class EndpointFace(Endpoint):

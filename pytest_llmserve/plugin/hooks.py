@@ -9,6 +9,7 @@ import pytest
 
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.deadline import lift_deadline
+from pytest_llmserve.plugin.neighbours import register_neighbours
 from pytest_llmserve.plugin.options import (
     add_options,
     given_here,
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; check at the start what would else fail at the end."""
     for name in MARKERS:
         config.addinivalue_line("markers", _marker_line(config, name))
+    register_neighbours(config)
     config.pluginmanager.register(Collected(config), Collected.NAME)
     if has_server(config):
         config.pluginmanager.register(Served(FIXTURES), Served.NAME)

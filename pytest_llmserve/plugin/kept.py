@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.finding import gone_text
@@ -104,7 +105,12 @@ def unfit_outcome(report: pytest.TestReport) -> str | None:
 
 
 def keep(
-    config: pytest.Config, nodeid: str, runs: Sequence[LoadResult], unfit: str | None, server: dict[str, Any]
+    config: pytest.Config,
+    nodeid: str,
+    runs: Sequence[LoadResult],
+    unfit: str | None,
+    server: dict[str, Any],
+    clean: Callable[[str], str],
 ) -> dict[str, Any]:
     """Keep the runs of a test, all or none; return what became of it, for the report.
 
@@ -114,6 +120,7 @@ def keep(
         runs: of its last attempt, those of a comparison left out.
         unfit: why the attempt is none to keep, its teardown too, see `unfit_outcome`; or None.
         server: "url", "api" and "model".
+        clean: takes secrets out of a text: a server may repeat them in the header that names a replica.
     """
     kept = kept_as(config)
     assert kept is not None
@@ -126,6 +133,7 @@ def keep(
     made = [
         measurement_of(run, name=kept.name, environment=here(), server=server, taken_at=now) for run in runs
     ]
+    made = [structs.replace(each, served_by=list(map(clean, each.served_by))) for each in made]
     try:
         before = kept.save(nodeid, made)
     except OSError as error:
@@ -142,13 +150,14 @@ def _unfit(runs: Sequence[LoadResult]) -> str | None:
     if not runs:
         return "a comparison has its reference beside it"
     for number, run in enumerate(runs, 1):
-        why = _unfit_run(run)
+        why = unfit_run(run)
         if why is not None:
             return why if len(runs) == 1 else f"run {number}: {why}"
     return None
 
 
-def _unfit_run(run: LoadResult) -> str | None:
+def unfit_run(run: LoadResult) -> str | None:
+    """Why a run is no measure for later ones, or None."""
     if run.generator.server_gone is not None:
         return gone_text(run.generator.server_gone)
     if run.generator.ended not in _WHOLE:

@@ -25,10 +25,12 @@ class Wishes:
     Attributes:
         load: keywords of the `load` marker, merged; None without one.
         checks: the promises, in the order of the check table.
+        asked: of each promise the keywords, as they were written.
     """
 
     load: Mapping[str, Any] | None = None
     checks: tuple[Check, ...] = field(default_factory=tuple)
+    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -83,7 +85,8 @@ def _read(item: pytest.Item, traces: Traces) -> tuple[Wishes, list[str]]:
                 faults.append(f"{_place(item, 'load')}: load: {no_early_end()}")
     checks = (_build(check_class(name), item, name, given, faults) for name, given in wanted.items())
     found = tuple(check for check in checks if check is not None)
-    return Wishes(load[1] if load else None, found), faults
+    asked = {name: kwargs for name, (_, kwargs) in wanted.items()}
+    return Wishes(load[1] if load else None, found, asked), faults
 
 
 Given = tuple[tuple[Any, ...], dict[str, Any]]

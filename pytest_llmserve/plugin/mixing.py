@@ -17,6 +17,7 @@ from pytest_llmserve.load.spec import overridden
 from pytest_llmserve.measure.mix import Hear, Mix, mixed, run_mix, taken_by
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.tasks import ready
+from pytest_llmserve.plugin.aiming import aimed
 from pytest_llmserve.plugin.requestlog import logged
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _apart(
     assert test.watch is not None
     with logged(test, asked, kept, "alone"), test.shown(plan, on_progress) as progress:
         return measured_run(
-            test.state.open().endpoint.target,
+            aimed(test.state.open().endpoint, plan, asked),
             plan,
             asked,
             test.state.run_folder(),

@@ -100,7 +100,12 @@ OPTIONS: tuple[Option, ...] = (
         "FILE[:FIELD]",
         "prompts of llm_load() where a test names none: .jsonl, .json, .csv, .tsv or .txt",
     ),
-    Option("--llm-report", "linelist", "PATH", "write a report; the ending chooses: .json; repeatable"),
+    Option(
+        "--llm-report",
+        "linelist",
+        "PATH",
+        "write a report; the ending chooses: .json, .jsonl, .html or .md; repeatable",
+    ),
     Option(
         "--llm-save", "string", "NAME", "keep the runs of this session under this name, to compare with later"
     ),
@@ -139,6 +144,7 @@ INI_ONLY: tuple[tuple[str, str, str, Any], ...] = (
         ".llmserve",
     ),
     ("llm_profiles", "string", "folder of flame graphs, from the root folder", ".llmserve/profiles"),
+    ("llm_step_summary", "bool", "append the results to the file of GITHUB_STEP_SUMMARY", True),
     ("llm_progress", "string", "from one line of progress to the next in a log; 0s = no progress", "15s"),
 )
 

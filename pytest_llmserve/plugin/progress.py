@@ -110,7 +110,9 @@ class Terminal:
         self.column_known = config.getoption("capture", "no") == "fd"
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._every_ns = progress_every_ns(config)
-        self._live = reporter.isatty and not _in_ci() and _can_redraw() and not _logs_live(config)
+        # Who wants no colours (NO_COLOR, --color=no) is given no other escape either.
+        drawn = reporter.isatty and reporter.hasmarkup and _can_redraw()
+        self._live = drawn and not _in_ci() and not _logs_live(config)
         self._quiet = config.get_verbosity() < 0
         self._shown = threading.Lock()
 

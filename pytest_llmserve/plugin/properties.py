@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.samples import ResourceWindow
 from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.plugin.junit import property_text
 from pytest_llmserve.reports.figures import LOWEST, peaks
 
 
@@ -18,7 +19,8 @@ def with_figures(
 ) -> list[tuple[str, object]]:
     """Properties that are there already, with ours in place of those of an earlier attempt.
 
-    Scalars: the figures of the last run, the server's peaks through the test, and each verdict.
+    Scalars: the plan and figures of the last run, the server's peaks through the test, and each verdict.
+    pytest makes values fit for XML, but not names, and a name may be of a task.
     """
     ours: list[tuple[str, object]] = []
     if runs:
@@ -27,9 +29,10 @@ def with_figures(
             figures = getattr(run, name).summary()
             told = [(f"llmserve.{name}.{q}", figures[q]) for q in ("p50", "p95", "p99")]
             ours += [(name, figure) for name, figure in told if figure is not None]
+        ours.append(("llmserve.plan", property_text(run.plan.describe())))
         ours.append(("llmserve.requests", len(run.requests)))
         ours.append(("llmserve.failed", len(run.failed)))
     ours += [(f"llmserve.peak.{name}", value) for name, value in peaks(window).items() if name != LOWEST]
-    ours += [(f"llmserve.verdict.{v.what}", v.verdict) for v in verdicts]
+    ours += [(property_text(f"llmserve.verdict.{v.what}"), v.verdict) for v in verdicts]
     known = {name for name, _ in ours}
     return [*(entry for entry in there if entry[0] not in known), *ours]

@@ -35,7 +35,7 @@ class TestLog:
         """The test's own code begins."""
         self._started_ns = started_ns
         if opened is not None:
-            self._follower = LogFollower(opened.logs, self._rules, clean=opened.endpoint.redact)
+            self._follower = LogFollower(opened.logs, self._rules, clean=opened.endpoint.cleaned)
             self._follower.start()
 
     def stop(self) -> None:

@@ -335,6 +335,7 @@ def server_wish(config: pytest.Config) -> ServerWish:
         server_logs=server_logs(config),
         json_request=value(config, "--llm-json-request"),
         json_answer=value(config, "--llm-json-answer"),
+        keep_text=bool(value(config, "--llm-keep-text")),
         ready_ns=_ready_ns(config, _READY_OWN_NS if own else _READY_URL_NS),
     )
 

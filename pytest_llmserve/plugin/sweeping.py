@@ -59,7 +59,9 @@ def sweep(
     own = {**of_marker, **keywords, "users": users, "requests": requests * len(given)}
     plan = planned(test.state.config, replace(test.wishes, load=None), own)
     assert test.watch is not None
-    target = test.state.open().endpoint.target
+    endpoint = test.state.open().endpoint
+    endpoint.said.load(lambda: [wish.front])
+    target = endpoint.target
     with test.shown(plan, on_progress) as progress:
         found = swept(target, wish, plan, test.state.run_folder(), test.watch, stop=stop, progress=progress)
     test.noted.setdefault(SWEEPS, []).append(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pytest_llmserve.plugin.testrun import TestRun
 
 
-DRAWN = ".html"
-"""The reports that need what plots are drawn from."""
+DRAWN, KEPT = ".html", ".jsonl"
+"""The reports that need what plots are drawn from, and that from which they can be drawn later."""
 
 
 def document_of(test: TestRun) -> dict[str, Any]:
@@ -32,9 +32,9 @@ def document_of(test: TestRun) -> dict[str, Any]:
         "nodeid": test.item.nodeid,
         "attempt": test.attempt,
         **_times(started_ns),
-        "server": _clean(test, opened.document) if opened is not None else None,
+        "server": clean(test, opened.document) if opened is not None else None,
         "runs": [_run(test, place, started_ns, keep_text) for place in range(len(test.runs))],
-        "verdicts": _clean(test, verdict_documents(test.verdicts)),
+        "verdicts": clean(test, verdict_documents(test.verdicts)),
         "not_judged": test.not_judged,
         "diagnosis": [],
         "resources": watched_document(test.window(), started_ns),
@@ -42,7 +42,7 @@ def document_of(test: TestRun) -> dict[str, Any]:
         "restarts": [] if started_ns is None else [each.as_json(started_ns) for each in test.vigil.outages],
         **test.vigil.document(),
         **_marks(test, started_ns, keep_text),
-        **_clean(test, test.noted),
+        **clean(test, test.noted),
     }
 
 
@@ -54,21 +54,21 @@ def _times(started_ns: int | None) -> dict[str, Any]:
     return {"started_at": moment(time.time() - duration_s), "duration_s": round(duration_s, 3)}
 
 
-def _draws(test: TestRun) -> bool:
-    """A report with plots is asked for."""
+def _wants(test: TestRun, *endings: str) -> bool:
+    """A report of such an ending is asked for."""
     paths = value(test.state.config, "--llm-report") or []
-    return any(PurePath(path).suffix == DRAWN for path in paths)
+    return any(PurePath(path).suffix in endings for path in paths)
 
 
 def _run(test: TestRun, place: int, started_ns: int | None, keep_text: bool) -> dict[str, Any]:
     run, compared, mix = test.runs[place], test.compared.get(place), test.mixes.get(place)
-    document = run_document(run, keep_text, compared, mix, zero_ns=started_ns, charts=_draws(test))
+    document = run_document(run, keep_text, compared, mix, zero_ns=started_ns, charts=_wants(test, DRAWN))
     return _without_secrets(test, _named(document, run, replica_header(test.state.config)))
 
 
 def _marks(test: TestRun, started_ns: int | None, keep_text: bool) -> dict[str, Any]:
-    """What happened to the server at which instant, where that is drawn."""
-    if started_ns is None or not _draws(test):
+    """What happened to the server at which instant, where that is drawn, now or later."""
+    if started_ns is None or not _wants(test, DRAWN, KEPT):
         return {}
     fate = test.vigil.liveness.fate
     marks = server_marks(
@@ -79,7 +79,7 @@ def _marks(test: TestRun, started_ns: int | None, keep_text: bool) -> dict[str, 
         fate=fate.sentence if fate is not None and fate.fatal else None,
         keep_text=keep_text,
     )
-    return {MARKS: _clean(test, marks)}
+    return {MARKS: clean(test, marks)}
 
 
 def _named(document: dict[str, Any], run: LoadResult, header: str | None) -> dict[str, Any]:
@@ -88,13 +88,13 @@ def _named(document: dict[str, Any], run: LoadResult, header: str | None) -> dic
     return document if missing is None else document | {"served_by_missing": missing}
 
 
-def _clean(test: TestRun, value: Any) -> Any:
+def clean(test: TestRun, value: Any) -> Any:
     """The same plain data, without secrets in any of its texts."""
     if isinstance(value, str):
         return test.redacted(value)
     if isinstance(value, dict):
-        return {key: _clean(test, each) for key, each in value.items()}
-    return [_clean(test, each) for each in value] if isinstance(value, (list, tuple)) else value
+        return {key: clean(test, each) for key, each in value.items()}
+    return [clean(test, each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _without_secrets(test: TestRun, run: dict[str, Any]) -> dict[str, Any]:
@@ -106,9 +106,9 @@ def _without_secrets(test: TestRun, run: dict[str, Any]) -> dict[str, Any]:
     for row in run.get("served_by", ()):
         row["name"] = test.redacted(row["name"])
     for name in ("slowest", "errors"):
-        run[name] = _clean(test, run[name])
+        run[name] = clean(test, run[name])
     if CHARTS in run:
-        run[CHARTS]["marks"] = _clean(test, run[CHARTS]["marks"])
+        run[CHARTS]["marks"] = clean(test, run[CHARTS]["marks"])
     if "comparison" in run:
         _without_secrets(test, run["comparison"]["b"])
     return run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,11 +30,14 @@ from pytest_llmserve.measure.probes import Watched
 from pytest_llmserve.measure.run import measured_run
 from pytest_llmserve.measure.vigil import Vigil
 from pytest_llmserve.measure.watch import Watch
+from pytest_llmserve.plugin.aiming import aimed
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.comparing import contenders
 from pytest_llmserve.plugin.diagnosed import diagnosed, is_diagnosed
 from pytest_llmserve.plugin.ending import sigterm_interrupts
+from pytest_llmserve.plugin.evidence import evidence_of
 from pytest_llmserve.plugin.kept import DID_NOT_PASS, REGRESSION, compared, keep, unfit_outcome
+from pytest_llmserve.plugin.keptrequests import with_shard
 from pytest_llmserve.plugin.markers import wishes_of
 from pytest_llmserve.plugin.options import repeat_command, value
 from pytest_llmserve.plugin.planning import entries_of, planned
@@ -68,6 +70,9 @@ class TestRun:
         noted: further keys of its document, such as "survival"; plain data.
         harmed: what became of the last input that was not survived.
         closing: what is to be ended with the test's own code.
+        evidence: on which it was judged; None before.
+        against: the same with what `no_regression` was judged against, where it was.
+        shard: where its requests are kept for a .jsonl report, once they are.
     """
 
     __test__ = False
@@ -84,6 +89,9 @@ class TestRun:
         self._no_run: str | None = None
         self._told_before = self.said = False
         self._outcome: str | None = DID_NOT_PASS
+        self.evidence: Evidence | None = None
+        self.against: Evidence | None = None
+        self.shard: dict[str, Any] | None = None
         self._server_then: dict[str, Any] = {}  # its teardown may have closed the endpoint
         self.compared: dict[int, Comparison] = {}
         self.mixes: dict[int, TaskMix] = {}
@@ -141,7 +149,7 @@ class TestRun:
         assert self.watch is not None
         plan = asked.told(plan)
         leak = self.wishes.check("no_leak")
-        target = self.state.open().endpoint.target
+        target = aimed(self.state.open().endpoint, plan, asked)
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
         profiled = self.vigil.profiled(self.runs, plan, file)
         written = logged(self, asked, self.runs, str(len(self.runs) + 1))
@@ -188,6 +196,7 @@ class TestRun:
             number = check_rounds(plan_of({}), rounds)
             with contenders(self, sides, plan_of) as (a, b):
                 self.tell_before(a.plan)
+                aimed(self.state.open().endpoint, a.plan, entries)
                 with self.shown(a.plan, on_progress) as progress:
                     folder = self.state.run_folder
                     return by_turns(a, b, entries, number, folder, keep, stop=stop, progress=progress)
@@ -248,15 +257,10 @@ class TestRun:
     def finish(self) -> str | None:
         """End watching and judge; return the text of the failure, or None."""
         self._stop_watching()
-        started_ns = self.watch.started_ns if self.watch is not None else None
         gone = self.vigil.end(self.runs, self.window(), self.log.window().counts)
         self._server_then = self.state.opened.document if self.state.opened is not None else {}
-        evidence = Evidence(tuple(self.runs), self.window(), started_ns, death=gone, log=self.log.window())
-        keep_text = bool(value(self.state.config, "--llm-keep-text"))
-        evidence = replace(evidence, server=self._server_then, mixes=self.mixes)
-        evidence = replace(evidence, keep_text=keep_text, clean=self.redacted)
-        if no_run := self._no_run or (ONLY_SWEPT if SWEEPS in self.noted else None):
-            evidence = replace(evidence, no_run=no_run)
+        no_run = self._no_run or (ONLY_SWEPT if SWEEPS in self.noted else None)
+        self.evidence = evidence = evidence_of(self, gone, self._server_then, no_run)
         self.verdicts = self._judged(evidence)
         there = self.item.user_properties
         there[:] = with_figures(there, self.runs, self.verdicts, self.window())
@@ -301,8 +305,8 @@ class TestRun:
         """The runs that have something to be compared with, and that; None when nothing was asked for."""
         references = {place: comparison.reference for place, comparison in self.compared.items()}
         config, in_vain = self.state.config, self._no_run is not None
-        against, self.not_judged = compared(config, self.item.nodeid, evidence, references, in_vain)
-        return against
+        self.against, self.not_judged = compared(config, self.item.nodeid, evidence, references, in_vain)
+        return self.against
 
     def keep_runs(self, report: pytest.TestReport) -> None:
         """--llm-save: keep the runs once the test has passed for certain; told with the last report."""
@@ -311,14 +315,14 @@ class TestRun:
         runs = [run for place, run in enumerate(self.runs) if place not in self.compared]
         if report.when == "teardown" and self.runs:
             unfit = self._outcome or unfit_outcome(report)
-            kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then)
+            kept = keep(self.state.config, self.item.nodeid, runs, unfit, self._server_then, self.redacted)
             report._llmserve_kept = kept  # type: ignore[attr-defined]
 
     def abandon(self) -> None:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""
         self._stop_watching()
         self.vigil.stop(at_once=True)
-        Collected.of(self.state.config).keep(self.document() | {"outcome": "interrupted"})
+        Collected.of(self.state.config).keep(with_shard(self, self.document()) | {"outcome": "interrupted"})
 
     def _stop_watching(self) -> None:
         self.closing.close()
@@ -345,4 +349,4 @@ class TestRun:
         """Put the document on pytest's report."""
         found = diagnosed(self) if is_diagnosed(report) else []
         document = self.document() | {"diagnosis": [short.as_json() for short in found]}
-        report._llmserve = document  # type: ignore[attr-defined]
+        report._llmserve = with_shard(self, document)  # type: ignore[attr-defined]

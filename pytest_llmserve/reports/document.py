@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pytest_llmserve.checks.params import without_texts
 from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import NOT_KEPT
@@ -52,7 +53,7 @@ def run_document(
     """
     axis = Axis.of(run, run.start_ns if zero_ns is None else zero_ns)
     document: dict[str, Any] = {
-        "plan": plan_document(run.plan),
+        "plan": plan_document(run.plan, keep_text),
         "counts": run.counts,
         "duration_s": round(run.duration_s, 6),
         "metrics": {name: getattr(run, name).summary() for name in _figures(run.plan)},
@@ -145,10 +146,11 @@ def _figures(plan: LoadPlan) -> tuple[str, ...]:
     return ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms", *sent)
 
 
-def plan_document(plan: LoadPlan) -> dict[str, Any]:
-    """The plan as it was asked for, with a line for people."""
+def plan_document(plan: LoadPlan, keep_text: bool = False) -> dict[str, Any]:
+    """The plan as it was asked for, with a line for people; texts of its params hashed unless kept."""
     fields: dict[str, Any] = msgspec.to_builtins(plan)
-    return fields | {"text": plan.describe()}
+    params = fields["params"] if keep_text else without_texts(fields["params"])
+    return fields | {"params": params, "text": plan.describe()}
 
 
 def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> dict[str, Any]:

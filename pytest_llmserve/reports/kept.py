@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from pytest_llmserve.domain.measurement import Measurement
-from pytest_llmserve.reports.measurement_file import read, write
+from pytest_llmserve.reports.measurement_file import read, read_any, write
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_STEM = 100
@@ -26,6 +27,14 @@ def file_stem(nodeid: str) -> str:
     """What the files of a test begin with: its name as far as a file may have it, and a hash of it all."""
     told = re.sub(r"[^A-Za-z0-9.]+", "_", nodeid).strip("._")[-_LONGEST_STEM:]
     return f"{told}-{hashlib.sha256(nodeid.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+class KeptMeasurement(NamedTuple):
+    """One of the files: of which test, its number in it from 1, and what it holds."""
+
+    nodeid: str
+    run: int
+    measurement: Measurement
 
 
 class KeptRuns:
@@ -50,7 +59,17 @@ class KeptRuns:
             found = read(self._path(nodeid, run), nodeid, self.remedy)
         except FileNotFoundError:
             return None
-        return msgspec.structs.replace(found, name=self.name)
+        return self._named(found)
+
+    def everything(self) -> list[KeptMeasurement]:
+        """All that is kept, by test and number.
+
+        Raises:
+            SetupError: a file cannot be read, is damaged, or of something else.
+        """
+        found = [KeptMeasurement(*read_any(path, self.remedy)) for path in self._files(None)]
+        named = [run._replace(measurement=self._named(run.measurement)) for run in found]
+        return sorted(named, key=lambda run: (run.nodeid, run.run))
 
     def save(self, nodeid: str, runs: Sequence[Measurement]) -> int:
         """Keep all runs of a test, in place of those that are there; return how many these were.
@@ -79,6 +98,9 @@ class KeptRuns:
     def count(self, nodeid: str | None = None) -> int:
         """How many runs are kept, of one test or of all."""
         return len(self._files(nodeid))
+
+    def _named(self, measurement: Measurement) -> Measurement:
+        return msgspec.structs.replace(measurement, name=self.name)
 
     def _path(self, nodeid: str, run: int) -> Path:
         return self.folder / f"{file_stem(nodeid)}-{run}.json"

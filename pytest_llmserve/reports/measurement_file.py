@@ -20,14 +20,19 @@ from pytest_llmserve.domain.measurement import Measurement
 SCHEMA = "pytest-llmserve/measurement/1"
 
 
-class _File(Measurement, frozen=True, kw_only=True):
-    """The measurement as it stands in the file; `series` packed, what is not a number left out."""
+class _Plain(Measurement, frozen=True, kw_only=True):
+    """The measurement as JSON has it; `series` packed, what is not a number left out."""
+
+    series: dict[str, str]  # type: ignore[assignment]
+    throughput: dict[str, float | None]  # type: ignore[assignment]
+
+
+class _File(_Plain, frozen=True, kw_only=True):
+    """The same as it stands in a file."""
 
     schema: str
     nodeid: str
     run: int
-    series: dict[str, str]  # type: ignore[assignment]
-    throughput: dict[str, float | None]  # type: ignore[assignment]
 
 
 def write(measurement: Measurement, path: Path, nodeid: str, run: int) -> Path:
@@ -42,14 +47,7 @@ def write(measurement: Measurement, path: Path, nodeid: str, run: int) -> Path:
     Raises:
         OSError: it cannot be written; nothing is left beside `path` then.
     """
-    throughput = {
-        name: value if math.isfinite(value) else None for name, value in measurement.throughput.items()
-    }
-    fields = {name: getattr(measurement, name) for name in measurement.__struct_fields__}
-    document = {"schema": SCHEMA, "nodeid": nodeid, "run": run, **fields}
-    document["rates"] = {name: list(values) for name, values in measurement.rates.items()}
-    document["throughput"] = throughput
-    document["series"] = {name: packed(values) for name, values in measurement.series.items()}
+    document = {"schema": SCHEMA, "nodeid": nodeid, "run": run, **plain_measurement(measurement)}
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         unfinished.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="ascii")
@@ -71,6 +69,23 @@ def read(path: Path, nodeid: str, remedy: str) -> Measurement:
         FileNotFoundError: there is none.
         SetupError: it cannot be read, is of another schema or test, or damaged.
     """
+    found, _, measurement = read_any(path, remedy)
+    if found != nodeid:
+        raise SetupError(f"{path} is of the test {found}, not of {nodeid}: {remedy}")
+    return measurement
+
+
+def read_any(path: Path, remedy: str) -> tuple[str, int, Measurement]:
+    """Read a measurement of whatever test: its nodeid, the number of the run in it, and the run.
+
+    Args:
+        path: of the file.
+        remedy: what to do when it cannot be used, a clause.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SetupError: it cannot be read, is of another schema, or damaged.
+    """
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -84,18 +99,37 @@ def read(path: Path, nodeid: str, remedy: str) -> Measurement:
         raise SetupError(f"{path} is of schema {schema!r}, and {SCHEMA!r} is needed: {remedy}")
     try:
         file = msgspec.convert(document, _File)
-        series = {name: unpacked(text) for name, text in file.series.items()}
+        measurement = _measurement(file)
     except ValueError as error:
         raise _damaged(path, error, remedy) from None
-    if len({len(values) for values in series.values()}) > 1:
-        raise _damaged(path, "its series are of different lengths", remedy)
-    if file.nodeid != nodeid:
-        raise SetupError(f"{path} is of the test {file.nodeid}, not of {nodeid}: {remedy}")
-    return _measurement(file, series)
+    return file.nodeid, file.run, measurement
 
 
-def _measurement(file: _File, series: dict[str, array[float]]) -> Measurement:
+def plain_measurement(measurement: Measurement) -> dict[str, Any]:
+    """A measurement as JSON values: series packed, None for a rate that is not known."""
+    document = {name: getattr(measurement, name) for name in measurement.__struct_fields__}
+    document["rates"] = {name: list(values) for name, values in measurement.rates.items()}
+    document["throughput"] = {
+        name: value if math.isfinite(value) else None for name, value in measurement.throughput.items()
+    }
+    document["series"] = {name: packed(values) for name, values in measurement.series.items()}
+    return document
+
+
+def measurement_from(document: dict[str, Any]) -> Measurement:
+    """The inverse of `plain_measurement`.
+
+    Raises:
+        ValueError: not such a document.
+    """
+    return _measurement(msgspec.convert(document, _Plain))
+
+
+def _measurement(file: _Plain) -> Measurement:
     fields: dict[str, Any] = {name: getattr(file, name) for name in Measurement.__struct_fields__}
+    series = {name: unpacked(text) for name, text in file.series.items()}
+    if len({len(values) for values in series.values()}) > 1:
+        raise ValueError("its series are of different lengths")
     known = {name: math.nan if value is None else value for name, value in file.throughput.items()}
     return Measurement(**{**fields, "series": series, "throughput": known})
 

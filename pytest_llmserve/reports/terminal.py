@@ -6,39 +6,51 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_llmserve.domain.plan import DECIDED
-from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.domain.trust import NOT_CHECKED
-from pytest_llmserve.reports import side_by_side, turns
-from pytest_llmserve.reports.figures import held_up_text, summary_text
-from pytest_llmserve.reports.isolation import mix_lines
-from pytest_llmserve.reports.replicas import HEADS, replica_cells
+from pytest_llmserve.reports import side_by_side
+from pytest_llmserve.reports.figures import held_up_text
 from pytest_llmserve.reports.server_text import server_lines
+from pytest_llmserve.reports.tables import figure_text, print_rows
+from pytest_llmserve.reports.terminal_run import print_plain, print_run, print_sweep
 
-_ROWS = (
-    ("ttft_ms", "TTFT"),
-    ("ttft_sent_ms", "TTFT sent"),
-    ("itl_ms", "ITL"),
-    ("tpot_ms", "TPOT"),
-    ("e2e_ms", "e2e"),
-    ("e2e_sent_ms", "e2e sent"),
-)
-_METRICS = {
-    "e2e_p50": "e2e p50, ms",
-    "e2e_p95": "e2e p95, ms",
-    "ttft_p50": "TTFT p50, ms",
-    "ttft_p95": "TTFT p95, ms",
-    "throughput": "requests/s",
-}
-_COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
+_FAILED = ("failed", "error")
+_AS_MEANT = ("passed", "xfailed", "skipped")
 
 
 def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, verbosity: int) -> list[str]:
-    """The lines to print; with verbosity below 0 one line a test, and cases side by side."""
+    """The lines to print.
+
+    Args:
+        tests: documents of tests.
+        width: of the terminal; no table is wider, but for one of less than 60 columns.
+        colour: with the escapes for it, and no other.
+        verbosity: below 0 one line a test; from 1 on all in full, at 0 only what did not pass.
+    """
+    console = _console(width, colour)
+    if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
+        print_plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
+    for line in server_lines(tests) if verbosity >= 0 else ():
+        print_plain(console, line)
+    for test in grouped(tests) if verbosity <= 0 else tests:
+        _print_test(console, test, verbosity)
+    for found in side_by_side.comparisons(tests):
+        print_plain(console, f"{found['test']}: side by side", "bold")
+        print_rows(console, side_by_side.HEADS, side_by_side.cells(found["rows"], figure_text))
+    return _printed(console)
+
+
+def test_lines(test: Mapping[str, Any], width: int) -> list[str]:
+    """All of one test, without colour."""
+    console = _console(width, colour=False)
+    _print_test(console, test, verbosity=1)
+    return _printed(console)
+
+
+def _console(width: int, colour: bool) -> Any:
     from rich.console import Console
 
-    console = Console(
+    return Console(
         file=io.StringIO(),
         width=max(60, width),
         force_terminal=colour,
@@ -46,37 +58,38 @@ def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, 
         no_color=not colour,
         highlight=False,
     )
-    if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
-        _plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
-    for line in server_lines(tests) if verbosity >= 0 else ():
-        _plain(console, line)
-    for test in grouped(tests) if verbosity <= 0 else tests:
-        attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
-        if "passed" in test:
-            _plain(console, "; ".join([f"{test['nodeid']}: {test['passed']} passed", *_survivals(test)]))
-            continue
-        if verbosity < 0:
-            said = "; ".join([_short(test), *_survivals(test), *_said(test)])
-            _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}{said}")
-            continue
-        _plain(console, f"{test['nodeid']}: {test['outcome']}{attempt}", "bold")
-        for run in test["runs"]:
-            _print_run(console, run)
-        for found in test.get("sweeps", ()):
-            _print_sweep(console, found)
-        for verdict in test["verdicts"]:
-            _plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
-        for short in test.get("diagnosis", ()):
-            _plain(console, f"  diagnosis: {short['what']}: {short['sentence']}")
-        for line in _survivals(test):
-            survived = test["survival"]["survived"] == test["survival"]["cases"]
-            _plain(console, f"  {line}", None if survived else "red")
-        for line in _said(test):
-            _plain(console, f"  {line}", "yellow")
-    for found in side_by_side.comparisons(tests):
-        _plain(console, f"{found['test']}: side by side", "bold")
-        _print_rows(console, side_by_side.HEADS, side_by_side.cells(found["rows"], _figure), padding=0)
-    return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+
+
+def _printed(console: Any) -> list[str]:
+    return [line.rstrip() for line in console.file.getvalue().split("\n")[:-1]]
+
+
+def _print_test(console: Any, test: Mapping[str, Any], verbosity: int) -> None:
+    attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
+    head = f"{test['nodeid']}: {test['outcome']}{attempt}"
+    if "passed" in test:
+        print_plain(console, "; ".join([f"{test['nodeid']}: {test['passed']} passed", *_survivals(test)]))
+    elif verbosity < 0:
+        print_plain(console, head + "; ".join([_short(test), *_survivals(test), *_said(test)]))
+    else:
+        print_plain(console, head, "bold red" if test["outcome"] in _FAILED else "bold")
+        _print_findings(console, test, full=verbosity > 0 or test["outcome"] not in _AS_MEANT)
+
+
+def _print_findings(console: Any, test: Mapping[str, Any], full: bool) -> None:
+    for run in test["runs"]:
+        print_run(console, run, full)
+    for found in test.get("sweeps", ()):
+        print_sweep(console, found)
+    for verdict in test["verdicts"]:
+        print_plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
+    for short in test.get("diagnosis", ()):
+        print_plain(console, f"  diagnosis: {short['what']}: {short['sentence']}")
+    for line in _survivals(test):
+        survived = test["survival"]["survived"] == test["survival"]["cases"]
+        print_plain(console, f"  {line}", None if survived else "red")
+    for line in _said(test):
+        print_plain(console, f"  {line}", "yellow")
 
 
 def grouped(tests: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -124,10 +137,6 @@ def _is_plain(test: Mapping[str, Any]) -> bool:
         return False
     told = any(test.get(key) for key in ("runs", "sweeps", "verdicts", "diagnosis"))
     return test["outcome"] == "passed" and test["attempt"] == 1 and not told and not any(_said(test))
-
-
-def _plain(console: Any, text: str, style: str | None = None) -> None:
-    console.print(text, style=style, markup=False, emoji=False, soft_wrap=True)
 
 
 def _short(test: Mapping[str, Any]) -> str:
@@ -181,169 +190,3 @@ def _runs(number: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _print_run(console: Any, run: Mapping[str, Any]) -> None:
-    counts = run["counts"]
-    by_outcome = {k: v for k, v in counts["by_outcome"].items() if k not in {"ok", "dropped"}}
-    errors = ", ".join(f"{outcome} {number}" for outcome, number in by_outcome.items())
-    _plain(
-        console,
-        f"  {run['plan']['text']}: {counts['sent']} sent, {counts['failed']} failed"
-        + (f" ({errors})" if errors else "")
-        + (f", {counts['dropped']} dropped" if counts["dropped"] else "")
-        + f", {run['duration_s']:.1f} s",
-    )
-    ended = early_end(run["generator"]["ended"], counts["sent"], run["duration_s"])
-    if ended is not None:
-        _plain(console, f"  ended early: {ended}", None if run["generator"]["ended"] == DECIDED else "yellow")
-    _print_table(console, run["metrics"])
-    if len(run["stages"]) > 1:
-        _print_stages(console, run["stages"])
-    if run.get("served_by"):
-        _print_rows(console, HEADS, replica_cells(run["served_by"], _figure), padding=0)
-    if run.get("served_by_missing"):
-        _plain(console, f"  {run['served_by_missing']}", "yellow")
-    if run.get("tasks"):
-        _print_tasks(console, run["tasks"])
-    if run.get("turns"):
-        _print_rows(console, turns.HEADS, turns.table_rows(run["turns"], _figure))
-    for line in (_throughput(run), summary_text(run["resources"]), _generator(run["generator"])):
-        _plain(console, f"  {line}")
-    if "profile" in run:
-        _plain(console, f"  {run['profile']['text']}", "yellow")
-    for line in mix_lines(run["mix"]) if "mix" in run else ():
-        _plain(console, f"  {line}")
-    if "comparison" in run:
-        _print_comparison(console, run["comparison"])
-
-
-def _print_comparison(console: Any, found: Mapping[str, Any]) -> None:
-    b, rounds = found["b"], found["rounds"]
-    told = f"{rounds} rounds" if rounds == found["planned"] else f"{rounds} of {found['planned']} rounds"
-    counts = f"{b['counts']['sent']} sent, {b['counts']['failed']} failed"
-    _plain(console, f"  a = {found['a']['name']}, b = {b['name']} ({counts}), {told} by turns")
-    if found["ended"] is not None:
-        _plain(console, f"  no further round: {found['ended']}", "yellow")
-    rows = [
-        [
-            _METRICS[metric],
-            *(_figure(shift[side], "") for side in ("a", "b")),
-            _percent(shift["ratio"]),
-            *(_percent(bound) for bound in shift["interval"]),
-        ]
-        for metric, shift in found["shifts"].items()
-    ]
-    if rows:
-        _print_rows(console, ("", "a", "b", "a over b", "from", "to"), rows)
-
-
-def _print_sweep(console: Any, found: Mapping[str, Any]) -> None:
-    _plain(console, f"  lengths by turns: {found['plan']}")
-    rows = [
-        [
-            str(row["length_chars"]),
-            "-" if row["input_tokens"] is None else str(row["input_tokens"]),
-            *(_figure(row[column], column) for column in ("n", "failed")),
-            *(_figure(row["ttft_ms"][q], q) for q in ("p50", "p90")),
-            *(_figure(row["e2e_ms"][q], q) for q in ("p50", "p90", "p99")),
-        ]
-        for row in found["rows"]
-    ]
-    heads = ("characters", "tokens", "n", "failed", "TTFT p50", "p90", "e2e p50", "p90", "p99")
-    _print_rows(console, heads, rows, padding=0)
-    for line in found["said"]:
-        _plain(console, f"  {line}", "yellow" if line.startswith(("cliff", "limit", "inputs")) else None)
-
-
-def _percent(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{100 * ratio:+.1f} %"
-
-
-def _print_table(console: Any, metrics: Mapping[str, Any]) -> None:
-    rows = [
-        [title, *(_figure(metrics[name][column], column) for column in _COLUMNS)]
-        for name, title in _ROWS
-        if name in metrics
-    ]
-    _print_rows(console, ("ms", *_COLUMNS), rows)
-
-
-def _print_stages(console: Any, stages: Sequence[Mapping[str, Any]]) -> None:
-    counts = ("n", "failed", *(["dropped"] if any(stage["dropped"] for stage in stages) else []))
-    rows = [
-        [
-            stage["label"].replace(" requests/s", "/s"),
-            *(_figure(stage[column], column) for column in counts),
-            *(_figure(stage[column], column) for column in ("requests_per_s", "output_tokens_per_s")),
-            *(_figure(stage[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
-        ]
-        for stage in stages
-    ]
-    heads = ("stage", *counts, "req/s", "tok/s", "TTFT p50", "p95", "e2e p50", "p95")
-    _print_rows(console, heads, rows, padding=0)  # up to ten columns in eighty
-
-
-def _print_tasks(console: Any, tasks: Sequence[Mapping[str, Any]]) -> None:
-    rows = [
-        [
-            task["task"],
-            *(_figure(task[column], column) for column in ("n", "failed")),
-            *(_figure(task[latency][q], q) for latency in ("ttft_ms", "e2e_ms") for q in ("p50", "p95")),
-        ]
-        for task in tasks
-    ]
-    _print_rows(console, ("task", "n", "failed", "TTFT p50", "p95", "e2e p50", "p95"), rows)
-
-
-def _print_rows(
-    console: Any, heads: Sequence[str], rows: Sequence[Sequence[str]], *, padding: int = 1
-) -> None:
-    """A table, its first column words, which wrap where the width is too small, and the others figures."""
-    from rich import box
-    from rich.padding import Padding
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
-    table.add_column(heads[0], overflow="fold")
-    for head in heads[1:]:
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console.print(Padding(table, (0, 0, 0, 2)))
-
-
-def _figure(value: float | None, column: str) -> str:
-    if value is None:
-        return "-"
-    if column in {"n", "failed", "dropped"}:
-        return str(int(value))
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _throughput(run: Mapping[str, Any]) -> str:
-    found = run["throughput"]
-    requests, tokens = found["requests_per_s"], found["output_tokens_per_s"]
-    said = ["throughput:", "-" if requests is None else f"{requests:.2f} requests/s,"]
-    said.append("tokens/s not known" if tokens is None else f"{tokens:.1f} tokens/s")
-    if found["tokens_from"] == "estimated":
-        said.append("(tokens estimated from chunks)")
-    return " ".join(said)
-
-
-def _transport(generator: Mapping[str, Any]) -> str:
-    spoken = f" ({' and '.join(generator['protocols'])})" if generator["protocols"] else ""
-    return f"{generator['transport']} transport{spoken}"
-
-
-def _generator(generator: Mapping[str, Any]) -> str:
-    lag = generator["send_lag_ms"].get("p99")
-    parts = [] if generator["transport"] == "sockets" else [_transport(generator)]
-    parts += [f"{generator['clock']} stamps", f"CPU {generator['cpu_percent']:.0f} %"]
-    if lag is not None:
-        parts.append(f"send lag p99 {lag:.2f} ms")
-    if generator["reopened"]:
-        parts.append(f"{generator['reopened']} connections closed by the server while idle")
-    if generator["saturated"]:
-        parts.append(f"bottleneck: {generator['saturated']}")
-    return "generator: " + ", ".join(parts)

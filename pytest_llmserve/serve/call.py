@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pytest_llmserve.dialects.asked_texts import hidden
 from pytest_llmserve.dialects.decoding import every
 from pytest_llmserve.dialects.encoding import asked
 from pytest_llmserve.dialects.piece import Unreadable
@@ -69,7 +70,7 @@ class Call:
             decoder = self._decoder
             self._finished = decoder.finish(exchange.ending) if decoder else no_answer(exchange.ending)
         decoded = self._finished
-        error = None if decoded.error is None else redact(decoded.error, self._target)
+        error = _told(decoded, self._target, exchange.request)
         record = make_record(request_id, self._prompt, exchange.stamps, exchange.status, decoded, error)
         return Reply(record, decoded.text, redact(decoded.text, self._target))
 
@@ -119,6 +120,14 @@ class Body:
         return b"".join(self.pieces)
 
 
+def _told(decoded: Decoded, target: Target, request: HttpRequest) -> str | None:
+    """Its error without secrets, and without what was said where texts are not kept."""
+    if decoded.error is None:
+        return None
+    error = hidden(decoded.error, target, request.body, decoded.text)
+    return redact(error, target, request.headers)
+
+
 def raw_outcome(dialect: Dialect, target: Target, exchange: Exchange, body: Body) -> Outcome:
     """How a raw request ended: by status and transport; what a 2xx says is the test's to judge.
 
@@ -134,7 +143,7 @@ def raw_outcome(dialect: Dialect, target: Target, exchange: Exchange, body: Body
         judged = {HTTP_4XX, HTTP_5XX, SERVER_ERROR_IN_STREAM}
         if 200 <= status < 300 and exchange.complete and decoded.outcome not in judged:
             return Outcome(OK, status=status, body=body.raw)
-    error = None if decoded.error is None else redact(decoded.error, target, exchange.request.headers)
+    error = _told(decoded, target, exchange.request)
     return Outcome(decoded.outcome, status=status, error=error, body=body.raw)
 
 
@@ -168,7 +177,7 @@ def answered_of(
     judged = {HTTP_4XX, HTTP_5XX, SERVER_ERROR_IN_STREAM, *([CUT_OFF] if spoken else [])}
     good = status is not None and 200 <= status < 300 and exchange.complete and decoded.outcome not in judged
     answers = not asked or decoded.outcome == OK or decoded.says_nothing
-    error = None if decoded.error is None else redact(decoded.error, target, exchange.request.headers)
+    error = _told(decoded, target, exchange.request)
     with contextlib.suppress(Unreadable):
         packed = unpacker(every(body.headers, "content-encoding"))
         raw = raw if packed is None else packed.feed(raw)

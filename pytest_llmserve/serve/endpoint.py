@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_llmserve.dialects import dialect
@@ -34,6 +34,7 @@ from pytest_llmserve.serve.exchange import Exchange
 from pytest_llmserve.serve.heard import Heard
 from pytest_llmserve.serve.redact import is_secret, redact
 from pytest_llmserve.serve.reply import Reply
+from pytest_llmserve.serve.said import Said
 from pytest_llmserve.serve.story import Story
 from pytest_llmserve.serve.stream import AsyncStream, MakeCall, Stream
 from pytest_llmserve.serve.wire import Wire
@@ -81,6 +82,7 @@ class Endpoint:
         self._wire = wire or Wire(target)
         self._ids = itertools.count(1)
         self._keys: dict[tuple[str, str], None] = {}
+        self.said = Said()
         self._probed = Probed()
 
     @property
@@ -247,7 +249,8 @@ class Endpoint:
         return exchange
 
     def _remember(self, request: HttpRequest) -> None:
-        """Its secrets: a server may repeat them later, in its log as well."""
+        """Its texts and secrets: a server may repeat them later, in its log as well."""
+        self.said.request(bytes(request.body))
         for name, value in request.headers:
             if is_secret(name, self.target):
                 self._keys.pop((name, value), None)
@@ -281,16 +284,28 @@ class Endpoint:
         """The text without the secrets that this endpoint sends, or has sent of late with `headers=`."""
         return redact(text, self.target, tuple(self._keys))
 
+    def cleaned(self, text: str) -> str:
+        """The same of a text of the server's log, without what was said to it where texts are not kept."""
+        return self.redact(text if self.target.keep_text else self.said.without(text))
+
     def told(self, text: str) -> str:
-        """The same with U+FFFD for what cannot be printed, for a line that a terminal shows."""
+        """The same as `redact` with U+FFFD for what cannot be printed, for a line that a terminal shows."""
         return printable(self.redact(text))
 
-    def _call(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> Call:
-        return Call(self._dialect, self.target, prompt, params, limit_s(timeout))
+    def _call(
+        self,
+        prompt: Prompt,
+        timeout: float | str,
+        params: dict[str, Any],
+        on_text: Callable[[str], None] | None = None,
+    ) -> Call:
+        call = Call(self._dialect, self.target, prompt, params, limit_s(timeout), on_text)
+        self.said.request(call.exchange.request.body)
+        return call
 
     def _call_maker(self, prompt: Prompt, timeout: float | str, params: dict[str, Any]) -> MakeCall:
         most_s = limit_s(timeout)
-        return lambda on_text: Call(self._dialect, self.target, prompt, params, most_s, on_text)
+        return lambda on_text: self._call(prompt, most_s, params, on_text)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url}, api={self.api}, model={self.model})"

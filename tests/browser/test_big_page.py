@@ -14,7 +14,7 @@ WRITTEN_S = 20
 LARGEST = 3_000_000
 OPENED_S = 3
 BUSY = 5
-"""So many times longer may it take where other tests have both cores: alone it takes a fraction."""
+"""So many times longer may it take where other tests have both cores; alone it takes a tenth of this."""
 
 OPENED_MS = """async () => {
     while (!document.querySelector('.plot-box[data-drawn="yes"]')) {

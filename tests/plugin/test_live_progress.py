@@ -44,7 +44,7 @@ class Screen:
         for plugin in ("cacheprovider", "anyio", "asyncio", "hypothesispytest", "rerunfailures", "xdist"):
             command += ["-p", f"no:{plugin}"]  # slow to import
         command += options
-        unset = ("CI", "BUILD_NUMBER", "COLUMNS", "NO_COLOR", "TERM")
+        unset = ("CI", "BUILD_NUMBER", "COLUMNS", "NO_COLOR", "PY_COLORS", "TERM")
         given = {k: v for k, v in os.environ.items() if k not in unset}
         given |= {"TERM": "xterm", **environment}
         self._session = subprocess.Popen(
@@ -140,7 +140,7 @@ def test_a_live_line_is_drawn_over_and_gone_at_the_end(screen):
 
 
 def test_a_verbose_session_too_is_left_as_it_was(screen):
-    session = screen("-v", NO_COLOR="1")
+    session = screen("-v")
     text = session.read_until()
     assert session.close() == 0
     assert len(LIVE.findall(text)) >= 3
@@ -304,17 +304,20 @@ def test_ctrl_c_leaves_the_terminal_clean(screen):
     [
         ((), {"CI": "true"}),
         ((), {"TERM": "dumb"}),
+        ((), {"NO_COLOR": "1"}),
+        (("--color=no",), {}),
         (("--log-cli-level=INFO",), {}),
     ],
-    ids=["ci", "dumb", "live-log"],
+    ids=["ci", "dumb", "NO_COLOR", "color=no", "live-log"],
 )
 def test_where_nothing_can_be_drawn_over_lines_are_printed(options, environment, screen):
-    """In CI, on a terminal that cannot, and where a live log writes in between."""
+    """In CI, on a terminal that cannot, where no escapes are wanted, and where a live log writes too."""
     session = screen("-o", "llm_progress=400ms", *options, **environment)
     text = session.read_until().replace("\r\n", "\n")
     assert session.close() == 0
     assert PLAIN.search(text)
     assert CLEAR not in text
+    assert "\x1b" not in text or "--log-cli-level=INFO" in options or "CI" in environment
 
 
 SILENT = pytest.mark.parametrize(

@@ -32,9 +32,7 @@ FIRST_LINE = {
     "no_leak": r"memory retained \S+ MB > 1 MB \(.+ interval .+, n=\d+ readings\)",
     "resources": r"peak RSS \S+ MB > 1 MB, \d+\.\d s into the test \(n=\d+ samples\)",
 }
-BUSY_MACHINE = (
-    r", undecided(?= \()|(: |; )the load generator was the bottleneck \(.+\); add --llm-load-workers$"
-)
+BUSY_MACHINE = r", undecided(?= \()|(: |; )the load generator was the bottleneck \(.+\); [^;]+$"
 SICK = {"error_rate": ["--fail-every", 2], "no_leak": ["--leak-kb", 1000]}
 
 

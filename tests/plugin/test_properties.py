@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_llmserve.domain.samples import GpuSample, ResourceSample, ResourceWindow
+from pytest_llmserve.domain.verdict import Verdict
 from pytest_llmserve.plugin.properties import with_figures
 
 
@@ -29,3 +30,20 @@ def test_the_servers_peaks_are_told():
         ("llmserve.peak.oom_kills", 2.0),
         ("llmserve.peak.queue", 12.0),
     ]
+
+
+def test_a_name_that_xml_lacks_a_character_of_is_made_fit():
+    """pytest sees to values alone, and a verdict's name may hold that of a task or a replica."""
+    verdict = Verdict(
+        check="isolation",
+        what="right answers of \x00a\x1b[1m",
+        limit=1.0,
+        estimate=None,
+        interval=None,
+        confidence=0.95,
+        n=0,
+        verdict="undecided",
+        sentence="",
+    )
+    told = with_figures([], [], [verdict], ResourceWindow())
+    assert told == [("llmserve.verdict.right answers of \ufffda\ufffd[1m", "undecided")]

@@ -31,7 +31,7 @@ def test_the_httpx_transport_is_chosen_and_labelled(suite, quick, source):
 
 def test_sockets_are_the_default_and_say_nothing(suite, quick):
     """The summary and the verdicts are as ever."""
-    run = suite(LOAD, "--llm-endpoint", quick.url)
+    run = suite(LOAD, "--llm-endpoint", quick.url, "-v")
     assert run.exit == 0, run.text
     assert run.tests[0]["runs"][0]["generator"]["transport"] == "sockets"
     assert re.search(r"^  generator: \w+ stamps, CPU \d+ %", run.text, re.M)

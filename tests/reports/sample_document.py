@@ -303,6 +303,7 @@ SERVER = {
     "because": "GET /v1/models lists model SmolLM2-135M",
     "asked": ["GET /v1/models answered 200 application/json: lists model SmolLM2-135M"],
     "pid": 4711,
+    "servers": [{"url": "http://127.0.0.1:8000", "model": "SmolLM2-135M", "pid": 4711}],
     "tls": None,
 }
 

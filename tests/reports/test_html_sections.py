@@ -10,6 +10,7 @@ from pytest_llmserve.reports.html.placing import Placed
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.sections.cards import card, verdict_list
 from pytest_llmserve.reports.html.sections.cases import cases
+from pytest_llmserve.reports.html.sections.details import details
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.errors import errors
 from pytest_llmserve.reports.html.sections.generator import generator
@@ -21,7 +22,6 @@ from pytest_llmserve.reports.html.sections.shifts import shifts
 from pytest_llmserve.reports.html.sections.slowest import slowest
 from pytest_llmserve.reports.html.sections.survival import disconnects, survival
 from pytest_llmserve.reports.html.sections.sweeps import sweeps
-from pytest_llmserve.reports.html.sections.test import test_section as section_of_a_test
 from pytest_llmserve.reports.html.words import change, latency, number, whole
 
 HEALTH = {
@@ -100,15 +100,20 @@ def test_run_tells_what_was_sent_and_found():
 
 
 def test_run_says_what_its_figures_have_to_be_read_with():
-    """Its early end, a late generator, a header that was not there."""
+    """Its early end, a late generator, a header that was not there, memory that could not be read."""
+    unread, profile = {"memory_missing": "it did not settle"}, {"text": "flame graph: a.svg"}
     late = HEALTH | {"saturated": "CPU 98 %", "ended": "gave up"}
-    said = words(run_section(run_of(generator=late, served_by_missing="no header X"), "Run"))
+    said = words(
+        run_section(
+            run_of(generator=late, served_by_missing="no header X", resources=unread, profile=profile), "Run"
+        )
+    )
     assert "Ended early: gave up" in said
     assert "The load generator may have been the bottleneck: CPU 98 %" in said
     assert (
         "Load generator: may have been the bottleneck Bottleneck CPU 98 % What to change add workers" in said
     )
-    assert "no header X" in said
+    assert "no header X it did not settle flame graph: a.svg" in said
 
 
 def test_stages_tasks_replicas_and_turns_have_a_row_each():
@@ -263,7 +268,12 @@ def test_mix_and_carried_answers():
 
 def test_sides_of_a_comparison():
     shift = {"a": 110.0, "b": 100.0, "ratio": 0.1, "interval": [0.05, None], "confidence": 0.95, "n": [9, 9]}
-    b = {"name": "reference", "url": "http://h:2", "counts": {"sent": 50, "failed": 1}}
+    b = {
+        "name": "reference",
+        "url": "http://h:2",
+        "counts": {"sent": 50, "failed": 1},
+        "metrics": {"e2e_ms": LATENCY},
+    }
     found = {
         "a": {"name": "new", "url": "http://h:1"},
         "b": b,
@@ -276,7 +286,8 @@ def test_sides_of_a_comparison():
         "a = new (http://h:1), b = reference (http://h:2: 50 sent, 1 failed), 3 of 5 rounds by turns." in said
     )
     assert "No further round: b was gone" in said
-    assert said.endswith("e2e p50, ms 110 100 +10.0 % +5.0 % - 95.0 %")
+    assert "e2e p50, ms 110 100 +10.0 % +5.0 % - 95.0 % Latencies of b, reference, in ms" in said
+    assert said.endswith("e2e 10 20.0 10.0 20.0 25.0 26.0 ∞ 30.0")
 
 
 def test_sweep_survival_and_clients_that_left():
@@ -345,10 +356,7 @@ def test_card_shows_failed_limits_first_and_what_ran_short():
     )
     assert "2 further limits of it memory it ended Diagnosis slow : because" in said
     assert [each["href"] for each in Outline(card(found, "test-1")).all("a")] == ["#test-1", "#test-1"]
-    assert (
-        words(section_of_a_test(found | {"runs": []}, "test-1", Placed(), open_=False)).count("pass pass")
-        == 8
-    )
+    assert words(details(found | {"runs": []}, "test-1", Placed(), open_=False)).count("pass pass") == 8
     assert verdict_list([]) is None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.reports import kept as kept_module
 from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
@@ -150,3 +151,18 @@ def test_names_that_can_be_a_folder(name):
 def test_names_that_could_leave_the_folder(name):
     """Or be taken for an option, or hidden."""
     assert not is_name(name)
+
+
+def test_all_that_is_kept_is_read_back(kept):
+    """By test and number, under the name that was asked for; a damaged file is refused by its path."""
+    kept.save("b.py::test_b", [run(1)])
+    kept.save(NODEID, [run(2), run(3)])
+    found = kept.everything()
+    assert [(one.nodeid, one.run) for one in found] == [("b.py::test_b", 1), (NODEID, 1), (NODEID, 2)]
+    assert [one.measurement.plan["requests"] for one in found] == [1, 2, 3]
+    assert {one.measurement.name for one in found} == {"main"}
+    path = kept.folder / f"{file_stem(NODEID)}-2.json"
+    path.write_text("{")
+    with pytest.raises(SetupError) as error:
+        kept.everything()
+    assert str(error.value).startswith(f"{path} is damaged (")

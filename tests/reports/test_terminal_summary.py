@@ -28,6 +28,10 @@ def lines(tests, width=80, colour=False, verbosity=0):
     return [line.rstrip() for line in summary_lines(tests, width, colour, verbosity)]
 
 
+def in_full(tests):
+    return lines(tests, verbosity=1)
+
+
 def test_a_server_that_full_readings_hold_up_is_told_so(make):
     told = "  a full reading of the server's memory takes 54 ms: it is held up for as long"
     assert told in lines([document(make, resources={"n": 3, "full_ms": 54.4})])
@@ -37,7 +41,7 @@ def test_a_server_that_full_readings_hold_up_is_told_so(make):
 def test_a_typical_test_is_shown_whole(make):
     """Outcome, plan and counts, a table, throughput, server, generator, verdicts."""
     run = make.run([make.record(i, 100 + 50 * i) for i in range(4)] + [make.failed(4)])
-    shown = lines([document(make, [run], [make.verdict("pass", "error rate 20% <= 50%")])])
+    shown = in_full([document(make, [run], [make.verdict("pass", "error rate 20% <= 50%")])])
     assert shown[0] == "test_a.py::test_it: passed"
     assert shown[1] == "  2 users, 5 requests: 5 sent, 1 failed (http_5xx 1), 4.1 s"
     assert shown[2].split() == ["ms", "n", "mean", "p50", "p90", "p95", "p99", "max"]
@@ -53,7 +57,7 @@ def test_a_typical_test_is_shown_whole(make):
 def test_the_table_fits_80_columns(make):
     """Large figures too."""
     run = make.run([make.record(i, 9_999_999) for i in range(3)])
-    table = lines([document(make, [run])], width=80)[2:8]
+    table = in_full([document(make, [run])])[2:8]
     assert max(map(len, table)) <= 80
     assert all("…" not in line for line in table)
 
@@ -97,7 +101,7 @@ def test_a_second_attempt_is_marked(make):
 
 def test_a_run_of_failures_only_has_no_figures(make):
     """Dashes, not zeros."""
-    shown = lines([document(make, [make.run([make.failed(0), make.failed(1, "refused", "x")])])])
+    shown = in_full([document(make, [make.run([make.failed(0), make.failed(1, "refused", "x")])])])
     assert shown[1].endswith("2 sent, 2 failed (http_5xx 1, refused 1), 1.1 s")
     assert [line.split()[2:] for line in shown[4:8]] == [["-"] * 6] * 4
 
@@ -109,7 +113,7 @@ def test_an_early_end_and_an_unwatched_server_are_told(make):
         generator=GeneratorHealth(ended="interrupted", reopened=3, saturated="busy core"),
         resources=ResourceWindow(missing="on another machine"),
     )
-    shown = lines([document(make, [run])])
+    shown = in_full([document(make, [run])])
     assert "  ended early: interrupted" in shown
     assert "  server: not watched: on another machine" in shown
     assert shown[-1] == (
@@ -130,8 +134,8 @@ def test_tokens_that_were_estimated_or_not_counted_are_told(make):
     """Never passed off as the server's count."""
     estimated = make.run([make.record(i, tokens_from="estimated") for i in range(3)])
     uncounted = make.run([make.record(i, tokens_from=None, output_tokens=None) for i in range(3)])
-    assert lines([document(make, [estimated])])[8].endswith("tokens/s (tokens estimated from chunks)")
-    assert lines([document(make, [uncounted])])[8].endswith("requests/s, tokens/s not known")
+    assert in_full([document(make, [estimated])])[8].endswith("tokens/s (tokens estimated from chunks)")
+    assert in_full([document(make, [uncounted])])[8].endswith("requests/s, tokens/s not known")
 
 
 @pytest.mark.parametrize("tls", [None, "TLS certificate checked", "TLS certificate not checked"])
@@ -153,7 +157,7 @@ def test_stages_are_a_table_of_their_own(make):
     """The warm-up first; it is in no other figure."""
     run = staged(make)
     run.requests[-1] = replace(run.requests[-1], stage=1)
-    shown = lines([document(make, [run])])
+    shown = in_full([document(make, [run])])
     assert shown[1] == "  users 1 for 2 s, 1 to 4 for 2 s, warm-up 2 s: 4 sent, 1 failed (http_5xx 1), 3.1 s"
     assert shown[8].split() == [
         "stage",
@@ -184,7 +188,7 @@ def test_stages_of_rates_fit_80_columns(dropped, make):
     for stage in shown["runs"][0]["stages"]:
         stage |= {"n": 120_000, "failed": 12_345, "dropped": dropped, "output_tokens_per_s": 123_456.7}
         stage |= {"requests_per_s": 1999.9}
-    table = lines([shown])[10:15]
+    table = in_full([shown])[10:15]
     assert max(map(len, table)) <= 80
     assert table[0].split()[:4] == ["stage", "n", "failed", "dropped" if dropped else "req/s"]
     counts = ["120000", "12345", *(["1200"] if dropped else []), "2000", "123457"]
@@ -197,7 +201,7 @@ def test_an_open_loop_shows_both_latencies_and_what_was_dropped(make):
     """From the schedule, and from the send."""
     late = [make.record(i, scheduled_ns=i * S - 30_000_000, from_schedule=True) for i in range(3)]
     never = make.record(3, outcome="dropped", sent_ns=None, end_ns=None, token_ns=())
-    shown = lines([document(make, [make.run([*late, never], plan=LoadPlan(rate=1.0, requests=4))])])
+    shown = in_full([document(make, [make.run([*late, never], plan=LoadPlan(rate=1.0, requests=4))])])
     assert shown[1] == "  1 requests/s, Poisson arrivals, 4 requests: 3 sent, 0 failed, 1 dropped, 2.1 s"
     table = {line[2:13].strip(): line[13:].split() for line in shown[4:10]}
     assert table["TTFT"][:2] == ["3", "50.0"]
@@ -216,12 +220,12 @@ def test_the_diagnosis_is_in_the_summary(make):
 def test_tasks_are_shown_a_row_each(make):
     """Below the run's own figures."""
     run = make.run([make.record(0, task="chat"), make.record(1, 300, task="emotion")])
-    shown = lines([document(make, [run])])
+    shown = in_full([document(make, [run])])
     head = next(i for i, line in enumerate(shown) if line.split()[:1] == ["task"])
     assert shown[head].split("  ")[1].strip() == "task"
     assert shown[head + 2].split() == ["chat", "1", "0", "20.0", "20.0", "100", "100"]
     assert shown[head + 3].split() == ["emotion", "1", "0", "20.0", "20.0", "300", "300"]
-    assert not any(line.split()[:1] == ["task"] for line in lines([document(make, [make.run([])])]))
+    assert not any(line.split()[:1] == ["task"] for line in in_full([document(make, [make.run([])])]))
 
 
 def survival(cases=1, survived=1, restarts=0, restart_s=0.0):
@@ -253,3 +257,63 @@ def test_cases_that_passed_without_a_run_are_one_line_a_function(make):
     ]
     assert lines(cases, verbosity=-1)[0] == shown[0]
     assert sum(line.startswith(function) for line in lines(cases, verbosity=1)) == 200
+
+
+def test_what_passed_is_told_in_few_lines(make):
+    """Verdicts and a line of figures, however much is known of it; the tables are there with -v."""
+    staged_run = staged(make)
+    tests = [
+        document(make, [staged_run], [make.verdict("pass")], nodeid=f"t.py::test_{n}") for n in range(30)
+    ]
+    shown = lines(tests)
+    assert len(shown) == 30 * 4
+    assert shown[:4] == [
+        "t.py::test_0: passed",
+        "  users 1 for 2 s, 1 to 4 for 2 s, warm-up 2 s: 4 sent, 1 failed (http_5xx 1), 3.1 s",
+        "  TTFT p50 20.0 p95 -, e2e p50 103 p99 - ms, 0.75 req/s, 3.00 tok/s",
+        "  pass: p99 e2e latency 2431 ms > 2200 ms",
+    ]
+    assert len(in_full(tests)) > 30 * 12
+
+
+@pytest.mark.parametrize("outcome", ["failed", "error", "interrupted", "xpassed", "rerun"])
+def test_what_did_not_pass_is_told_in_full(make, outcome):
+    """With its tables, without being asked."""
+    tests = [document(make, [staged(make)], outcome=outcome)]
+    assert lines(tests) == in_full(tests)
+
+
+def test_what_spoils_figures_is_told_with_those_that_passed(make):
+    """A load generator at its limit, another transport, tokens that nobody counted."""
+    late = GeneratorHealth(saturated="busy core", transport="sockets")
+    shown = lines(
+        [document(make, [make.run([make.record(0, tokens_from=None, output_tokens=None)], generator=late)])]
+    )
+    assert shown[2].endswith(" req/s, tok/s not known")
+    assert shown[3] == "  generator: user stamps, CPU 0 %, bottleneck: busy core"
+    other = make.run([make.record(0, tokens_from="estimated")], generator=GeneratorHealth(transport="httpx"))
+    shown = lines([document(make, [other])])
+    assert shown[2].endswith(" tok/s (estimated)")
+    assert shown[3] == "  generator: httpx transport, user stamps, CPU 0 %"
+    assert not any("generator" in line for line in lines([document(make, [make.run([make.record(0)])])]))
+
+
+def test_colours_say_what_was_judged_and_no_more(make):
+    """A test that failed is red, one that passed is not green: its verdicts are."""
+    tests = [
+        document(make, [make.run([make.record(0)])], outcome=outcome) for outcome in ("passed", "failed")
+    ]
+    shown = summary_lines(tests, 80, True, 0)
+    assert shown[0] == "\x1b[1mtest_a.py::test_it: passed\x1b[0m"
+    assert "\x1b[1;31mtest_a.py::test_it: failed\x1b[0m" in shown
+    assert "\x1b[32m" not in "".join(shown)
+
+
+def test_a_terminal_obeys_nothing_that_a_server_says(make):
+    """Names of models, tasks and stages are printed, not acted on."""
+    run = make.run([make.record(0, task="\x1b]0;x\x07")])
+    server = {"url": "http://a", "api": "json", "model": "m\x1b[2J", "because": "\x9b1m", "tls": None}
+    tests = [document(make, [run], [make.verdict(sentence="\x1b[1A")], server=server)]
+    for verbosity in (-1, 0, 1):
+        shown = "".join(summary_lines(tests, 80, False, verbosity))
+        assert all(char.isprintable() for char in shown)

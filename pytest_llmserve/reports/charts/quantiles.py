@@ -17,11 +17,12 @@ def quantiles(values: Distribution) -> dict[str, Any]:
     The shares lie evenly on -log10(1 - q), as HdrHistogram draws them, and the usual percentiles are among
     them. None where failed requests, which are infinitely slow, reach the quantile.
     """
-    shares = _shares(values.n)
-    return {"q": shares, "ms": [short(values.quantile(q), 4) for q in shares], "n": values.n}
+    found = shares(values.n)
+    return {"q": found, "ms": [short(values.quantile(q), 4) for q in found], "n": values.n}
 
 
-def _shares(n: int) -> list[float]:
+def shares(n: int) -> list[float]:
+    """The shares of so many values, to plot their quantiles at."""
     if not n:
         return []
     last = 1 - 1 / (2 * n)

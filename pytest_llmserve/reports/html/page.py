@@ -12,6 +12,7 @@ from pytest_llmserve.reports.html.placing import place
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
+from pytest_llmserve.reports.html.sections.details import details
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.headline import (
     BAD,
@@ -23,7 +24,6 @@ from pytest_llmserve.reports.html.sections.headline import (
     session_outcome,
     title,
 )
-from pytest_llmserve.reports.html.sections.test import test_section
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
 from pytest_llmserve.reports.html.words import SIGNS, TONES
@@ -65,7 +65,7 @@ def page(document: Mapping[str, Any]) -> str:
     rows = grouped(tests)
     anchors = {id(row): f"test-{n}" for n, row in enumerate(rows, 1) if "passed" not in row}
     plots: list[Plot] = []
-    details = _details([row for row in rows if id(row) in anchors], anchors, plots)
+    told = _details([row for row in rows if id(row) in anchors], anchors, plots)
     found = document["environment"]
     return whole_page(
         title(tests),
@@ -73,7 +73,7 @@ def page(document: Mapping[str, Any]) -> str:
         main(
             _cards(rows, anchors),
             cases(document.get("comparisons") or ()),
-            part(2, "Details", details),
+            part(2, "Details", told),
             definitions(found),
             environment(found),
         ),
@@ -140,6 +140,4 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
     order = sorted(rows, key=lambda row: row["outcome"] not in BAD)
     found = dict(zip(map(id, order), place([(row, anchors[id(row)]) for row in order]), strict=True))
     plots += [plot for row in rows for plot in found[id(row)].all]
-    return [
-        join(test_section(row, anchors[id(row)], found[id(row)], open_=id(row) in opened)) for row in rows
-    ]
+    return [join(details(row, anchors[id(row)], found[id(row)], open_=id(row) in opened)) for row in rows]

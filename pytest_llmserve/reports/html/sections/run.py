@@ -7,30 +7,25 @@ from typing import Any
 
 from pytest_llmserve.domain.plan import DECIDED
 from pytest_llmserve.domain.result import early_end
+from pytest_llmserve.domain.units import NS_PER_S
 from pytest_llmserve.reports.figures import summary_text
 from pytest_llmserve.reports.html.figures import figures
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.sections.errors import errors
 from pytest_llmserve.reports.html.sections.generator import generator
+from pytest_llmserve.reports.html.sections.metrics import metrics
 from pytest_llmserve.reports.html.sections.mix import mix
 from pytest_llmserve.reports.html.sections.shifts import shifts
 from pytest_llmserve.reports.html.sections.slowest import slowest
 from pytest_llmserve.reports.html.tables import facts, folded, part, table
-from pytest_llmserve.reports.html.words import count, latencies, latency, number, percent, whole
+from pytest_llmserve.reports.html.words import count, latencies, number, percent, whole
 
 Run = Mapping[str, Any]
 
-_METRICS = {
-    "ttft_ms": "TTFT",
-    "ttft_sent_ms": "TTFT from the send",
-    "itl_ms": "ITL",
-    "tpot_ms": "TPOT",
-    "e2e_ms": "e2e",
-    "e2e_sent_ms": "e2e from the send",
-}
-_COLUMNS = ("mean", "min", "p50", "p90", "p95", "p99", "max")
 _LATENCIES = ("TTFT p50", "p95", "e2e p50", "p95")
+_MISSING = ("memory_missing", "gpu_memory_missing")
+"""Why it is not known what memory the run left behind."""
 _MOST_TURNS = 50
 
 
@@ -42,7 +37,7 @@ def run_section(run: Run, title: str, plots: Sequence[Plot] = ()) -> Markup | No
         _first(run),
         tag("p", _server(run["resources"]), class_="note"),
         _remarks(run),
-        _metrics(run["metrics"]),
+        metrics(run["metrics"]),
         figures(plots),
         _stages(run["stages"]),
         _tasks(run.get("tasks") or ()),
@@ -72,6 +67,7 @@ def _first(run: Run) -> Markup | None:
         ("Lasted", f"{number(run['duration_s'])} s"),
         ("Requests per second", number(found["requests_per_s"])),
         ("Tokens per second", _tokens(found)),
+        ("Steady window", f"{number(found['window_s'])} s" if found.get("window_s") else None),
     )
 
 
@@ -98,20 +94,10 @@ def _remarks(run: Run) -> list[Markup]:
         told.append(
             (f"The load generator may have been the bottleneck: {health['saturated']}", "note warning")
         )
-    if run.get("served_by_missing"):
-        told.append((run["served_by_missing"], "note"))
+    notes = [run.get("served_by_missing"), *(run["resources"].get(key) for key in _MISSING)]
+    notes.append((run.get("profile") or {}).get("text"))
+    told += [(str(note), "note") for note in notes if note]
     return [tag("p", said, class_=kind) for said, kind in told]
-
-
-def _metrics(found: Mapping[str, Mapping[str, Any]]) -> Markup:
-    rows = [
-        [title, whole(found[name]["n"]), *(latency(found[name], c, found[name]["n"]) for c in _COLUMNS)]
-        for name, title in _METRICS.items()
-        if name in found
-    ]
-    endless = any("∞" in row for row in rows)
-    caption = f"Latencies in ms{'; ∞: failed requests reach this percentile' if endless else ''}"
-    return table(caption, ("metric", "n", *_COLUMNS), rows)
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> Markup | None:
@@ -186,6 +172,7 @@ def _plan(plan: Mapping[str, Any]) -> Markup | None:
         ("Seed", str(plan["seed"])),
         ("Fields of the request", params),
         ("Streamed", "yes" if plan.get("stream") else "no"),
+        ("Timeout", f"{plan['timeout_ns'] / NS_PER_S:g} s" if plan.get("timeout_ns") else None),
         ("Retries", str(plan.get("retries") or 0)),
         ("Workers", str(plan.get("workers"))),
         ("Prompts from", plan.get("prompts_from")),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmserve.reports.html.markup import Markup, tag
+from pytest_llmserve.reports.html.sections.metrics import metrics
 from pytest_llmserve.reports.html.tables import part, table
 from pytest_llmserve.reports.html.words import change, count, number, percent, whole
 
@@ -39,6 +40,7 @@ def shifts(found: Mapping[str, Any] | None) -> Markup | None:
         tag("p", said),
         tag("p", ended, class_="note") if ended else None,
         _table(found["shifts"]),
+        metrics(b["metrics"], f" of b, {b['name']},"),
     )
 
 

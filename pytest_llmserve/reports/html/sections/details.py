@@ -22,7 +22,7 @@ from pytest_llmserve.reports.html.words import count, number
 Test = Mapping[str, Any]
 
 
-def test_section(test: Test, anchor: str, plots: Placed, *, open_: bool) -> Markup:
+def details(test: Test, anchor: str, plots: Placed, *, open_: bool) -> Markup:
     """The details of a test.
 
     Args:

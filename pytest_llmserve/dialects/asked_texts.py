@@ -1,0 +1,53 @@
+"""The texts that a request carries, so that they can be taken out of an error that repeats them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_llmserve.domain.hiding import ANSWER, PROMPT, forms, without
+from pytest_llmserve.domain.target import Target
+
+_NAMES = frozenset({"model", "role", "type", "tool_choice", "reasoning_effort", "service_tier"})
+"""Fields whose texts are words of the API: an error that names them has to stay readable."""
+
+
+def hidden(error: str, target: Target, request: bytes, answer: str = "") -> str:
+    """An error sentence of a server without the texts of its request, and of the answer so far.
+
+    With `Target.keep_text` it stays as it is.
+
+    Args:
+        error: one line.
+        target: that was asked.
+        request: its body; the head may stand before it.
+        answer: what came of it.
+    """
+    if target.keep_text:
+        return error
+    said = [text for text in texts_of(request) if text != target.model]
+    return without(without(error, forms(said), PROMPT), forms([answer]), ANSWER)
+
+
+def texts_of(request: bytes) -> list[str]:
+    """Each text in the JSON of a request's body, or the whole of another body."""
+    head, parted, body = request.partition(b"\r\n\r\n")
+    body = body if parted and b" HTTP/1." in head else request
+    try:
+        return list(texts_in(json.loads(body)))
+    except (ValueError, RecursionError):
+        return [body.decode("utf-8", "replace")]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Each text in a JSON value but those of fields that hold words of the API."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts_in(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name not in _NAMES or not isinstance(each, str):
+                yield from texts_in(each)

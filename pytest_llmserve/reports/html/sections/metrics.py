@@ -1,0 +1,31 @@
+"""The latencies of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_llmserve.reports.html.markup import Markup
+from pytest_llmserve.reports.html.tables import table
+from pytest_llmserve.reports.html.words import latency, whole
+
+_NAMES = {
+    "ttft_ms": "TTFT",
+    "ttft_sent_ms": "TTFT from the send",
+    "itl_ms": "ITL",
+    "tpot_ms": "TPOT",
+    "e2e_ms": "e2e",
+    "e2e_sent_ms": "e2e from the send",
+}
+_COLUMNS = ("mean", "min", "p50", "p90", "p95", "p99", "max")
+
+
+def metrics(found: Mapping[str, Mapping[str, Any]], of: str = "") -> Markup:
+    """A row each, with their percentiles; `of` names whose they are, where that is not plain."""
+    rows = [
+        [title, whole(found[name]["n"]), *(latency(found[name], c, found[name]["n"]) for c in _COLUMNS)]
+        for name, title in _NAMES.items()
+        if name in found
+    ]
+    endless = "; ∞: failed requests reach this percentile" if any("∞" in row for row in rows) else ""
+    return table(f"Latencies{of} in ms{endless}", ("metric", "n", *_COLUMNS), rows)

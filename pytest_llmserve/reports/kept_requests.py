@@ -1,0 +1,264 @@
+"""Reads what `--llm-report x.jsonl` wrote: runs that can be judged and reported again without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from pytest_llmserve.domain.errors import SetupError
+from pytest_llmserve.domain.log import LogWindow
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
+from pytest_llmserve.domain.samples import MemoryChange
+from pytest_llmserve.reports.about import Asked
+from pytest_llmserve.reports.columns import window_of
+from pytest_llmserve.reports.kept_run import KeptRun, KeptTest
+from pytest_llmserve.reports.measurement_file import measurement_from
+from pytest_llmserve.reports.request_line import SCHEMA, RequestLine
+
+_REMEDY = "measure again with --llm-report"
+_ANEW = f"copy the file anew, or {_REMEDY}"
+
+
+class _TestAbout(msgspec.Struct, kw_only=True):
+    runs: tuple[int, ...]
+    environment: dict[str, Any]
+    server: dict[str, Any] | None
+    started_ns: int | None
+    no_run: str
+    death: str | None
+    resources: dict[str, Any]
+    log: LogWindow
+    checks: tuple[Asked, ...]
+    verdicts: tuple[dict[str, Any], ...]
+    marks: tuple[dict[str, Any], ...] = ()
+    report: dict[str, Any] = {}
+
+
+class _About(msgspec.Struct, kw_only=True):
+    schema: str
+    requests: int
+    plan: LoadPlan
+    generator: GeneratorHealth
+    start_ns: int
+    steady_ns: tuple[int, int]
+    wall_ns: int
+    prompts: str | None
+    rounds: int | None
+    resources: dict[str, Any]
+    memory: MemoryChange | None
+    baseline: str | dict[str, Any] | None = None
+    report: dict[str, Any] = {}
+    test: _TestAbout | None = None
+
+
+class _Schema(msgspec.Struct):
+    schema: str | None = None
+
+
+class _First(msgspec.Struct):
+    about: _Schema | None = None
+
+
+class KeptTexts:
+    """Reads the answers back from the lines, on demand.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, at: int) -> str:
+        """Return the answer of the line that begins at this byte.
+
+        Raises:
+            SetupError: answers are not in the file, or the file is no longer there or another one.
+        """
+        if at == NOT_KEPT:
+            raise SetupError(f"this answer is not in {self._path}: {_REMEDY} and --llm-keep-text")
+        try:
+            with self._path.open("rb") as file:
+                file.seek(at)
+                return str(msgspec.json.decode(file.readline(), type=RequestLine).text)
+        except (OSError, ValueError) as error:
+            raise SetupError(f"the answer can no longer be read from {self._path}: {error}") from None
+
+
+def read_runs(path: Path) -> list[KeptRun]:
+    """The runs of a file, in its order.
+
+    Raises:
+        SetupError: it cannot be read, is empty, damaged, cut off, of another schema, or none of ours; the
+            text names the line.
+    """
+    return _Reader(path).runs()
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    at: int
+    line: RequestLine
+
+
+class _Reader:
+    """Mutable; goes through a file once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._texts = KeptTexts(path)
+        self._decoder = msgspec.json.Decoder(RequestLine)
+        self._test: KeptTest | None = None
+
+    def runs(self) -> list[KeptRun]:
+        found: list[KeptRun] = []
+        about: tuple[_Line, _About] | None = None
+        records: list[RequestRecord] = []
+        for line in self._lines():
+            if line.line.about is not msgspec.UNSET:
+                if about is not None:
+                    found.append(self._run(*about, records))
+                about, records = (line, self._about(line)), []
+            self._check_place(line, about)
+            records.append(self._record(line))
+        if about is None:
+            raise SetupError(f"{self._path} has no request in it: {_REMEDY}")
+        return [*found, self._run(*about, records)]
+
+    def _lines(self) -> Iterator[_Line]:
+        at = 0
+        try:
+            with self._path.open("rb") as file:
+                for number, raw in enumerate(file, 1):
+                    yield _Line(number, at, self._decoded(raw, number))
+                    at += len(raw)
+        except OSError as error:
+            raise SetupError(f"{self._path} cannot be read: {error.strerror}; check the path") from None
+
+    def _decoded(self, raw: bytes, number: int) -> RequestLine:
+        try:
+            if number == 1:
+                self._check_schema(raw)
+            line = self._decoder.decode(raw)
+        except (ValueError, RecursionError) as error:
+            if not raw.endswith(b"\n"):
+                whole = f"the {number - 1} lines before it are whole" if number > 1 else "no line is whole"
+                self._refuse(number, f"is cut off; {whole}: {_ANEW}")
+            self._refuse(number, f"is damaged ({error}): {_ANEW}")
+        return line
+
+    def _check_schema(self, raw: bytes) -> None:
+        """Before anything else of it is read, which may have another form there."""
+        first = msgspec.json.decode(raw, type=_First)
+        if first.about is None or first.about.schema is None:
+            whence = "it was not written by --llm-report x.jsonl, or its beginning is missing"
+            self._refuse(1, f"is not the first request of a run: {whence}: {_ANEW}")
+        if first.about.schema != SCHEMA:
+            remedy = f"read it with the version of pytest-llmserve that wrote it, or {_REMEDY}"
+            self._refuse(1, f"is of schema {first.about.schema!r}, and {SCHEMA!r} is needed: {remedy}")
+
+    def _about(self, line: _Line) -> _About:
+        assert line.line.about is not msgspec.UNSET
+        try:
+            about = msgspec.json.decode(line.line.about, type=_About)
+            if about.schema != SCHEMA:
+                self._check_schema(b'{"about": %b}' % line.line.about)
+            if about.test is not None:
+                self._test = _kept_test(about.test, line.line)
+        except (ValueError, RecursionError) as error:
+            self._refuse(line.number, f"is damaged ({error} of about): {_ANEW}")
+        return about
+
+    def _check_place(self, here: _Line, about: tuple[_Line, _About] | None) -> None:
+        """Lines that were sorted or left out would make a smaller run of it, silently."""
+        if about is None or _place(here.line) != _place(about[0].line):
+            self._refuse(here.number, f"is of {_told(here.line)}, whose first line is not before it: {_ANEW}")
+
+    def _record(self, here: _Line) -> RequestRecord:
+        line = here.line
+        if line.text is msgspec.UNSET or line.text is None:
+            text_at = NOT_KEPT if line.output_chars else None
+        else:
+            text_at = here.at if line.text else None
+        return RequestRecord(
+            id=line.id,
+            scheduled_ns=line.scheduled_ns,
+            sent_ns=line.sent_ns,
+            first_byte_ns=line.first_byte_ns,
+            end_ns=line.end_ns,
+            token_ns=line.token_ns,  # type: ignore[arg-type]
+            status=line.status,
+            outcome=line.outcome,
+            error=line.error,
+            input_chars=line.input_chars,
+            output_chars=line.output_chars,
+            output_tokens=line.output_tokens,
+            tokens_from=line.tokens_from,
+            finish_reason=line.finish_reason,
+            task=line.task,
+            warm_up=line.warm_up,
+            attempt=line.attempt,
+            stage=line.stage,
+            from_schedule=line.from_schedule,
+            text_at=text_at,
+            steps=line.steps,
+            served_by=line.served_by,
+            turn=line.turn,
+            texts=self._texts,
+        )
+
+    def _run(self, first: _Line, about: _About, records: list[RequestRecord]) -> KeptRun:
+        if len(records) != about.requests:
+            had = f"{len(records)} of the {about.requests} requests of {_told(first.line)} are there"
+            raise SetupError(f"{self._path} is not whole: {had}: {_ANEW}")
+        test = self._test
+        if test is None or (test.nodeid, test.attempt) != _place(first.line)[:2]:
+            behind = f"is of {_told(first.line)}, and its test's first run is not before it"
+            self._refuse(first.number, f"{behind}: {_ANEW}")
+        try:
+            resources = window_of(about.resources)
+            there = about.baseline
+            baseline = measurement_from(there) if isinstance(there, dict) else there
+        except ValueError as error:
+            self._refuse(first.number, f"is damaged ({error}): {_ANEW}")
+        result = LoadResult(
+            about.plan,
+            records,
+            about.generator,
+            about.steady_ns,
+            resources,
+            about.memory,
+            start_ns=about.start_ns,
+            prompts=about.prompts,
+            rounds=about.rounds,
+        )
+        return KeptRun(test, first.line.run, result, about.wall_ns, baseline, about.report)
+
+    def _refuse(self, number: int, why: str) -> NoReturn:
+        raise SetupError(f"{self._path}, line {number}, {why}")
+
+
+def _place(line: RequestLine) -> tuple[str, int, int]:
+    return line.nodeid, line.test_attempt, line.run
+
+
+def _told(line: RequestLine) -> str:
+    attempt = f" (attempt {line.test_attempt})" if line.test_attempt > 1 else ""
+    return f"run {line.run} of {line.nodeid}{attempt}"
+
+
+def _kept_test(about: _TestAbout, line: RequestLine) -> KeptTest:
+    fields = {name: getattr(about, name) for name in about.__struct_fields__ if name != "checks"}
+    return KeptTest(
+        nodeid=line.nodeid,
+        attempt=line.test_attempt,
+        asked=about.checks,
+        **(fields | {"resources": window_of(about.resources)}),
+    )

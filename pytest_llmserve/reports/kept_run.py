@@ -1,0 +1,95 @@
+"""A run as `--llm-report x.jsonl` kept it: what it takes to judge and report it again without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.domain.log import LogWindow
+from pytest_llmserve.domain.measurement import Measurement
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.samples import ResourceWindow
+from pytest_llmserve.reports.about import Asked
+
+
+@dataclass(frozen=True)
+class KeptTest:
+    """One attempt at a test, as it was when its runs were kept.
+
+    Attributes:
+        runs: number of requests of each of its runs; a run without any is not in the file.
+        resources: the server's samples through the whole test.
+        started_ns, no_run, death: as `Evidence` has them.
+        asked: by its markers.
+        verdicts: as the JSON report has them.
+        marks: what happened to its server at which instant, `reports.charts.server_marks`.
+        report: what else the JSON report has of the test, such as "log", "liveness" and "stacks".
+    """
+
+    nodeid: str
+    attempt: int
+    runs: tuple[int, ...]
+    environment: dict[str, Any]
+    server: dict[str, Any] | None
+    started_ns: int | None
+    no_run: str
+    death: str | None
+    resources: ResourceWindow
+    log: LogWindow
+    asked: tuple[Asked, ...]
+    verdicts: tuple[dict[str, Any], ...]
+    marks: tuple[dict[str, Any], ...]
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """One run of it.
+
+    Attributes:
+        number: in the test, from 1.
+        result: records, plan, generator, resources and memory as they were; of `plan.params` a hash in
+            place of each text, and no `profile`.
+        wall_ns: what to add to one of its stamps for the time since 1970.
+        baseline: what it was compared with, as `Evidence` has it; None = with nothing.
+        report: what else the JSON report has of the run, such as "comparison" and "mix".
+    """
+
+    test: KeptTest
+    number: int
+    result: LoadResult
+    wall_ns: int
+    baseline: Measurement | str | None
+    report: dict[str, Any]
+
+    @property
+    def nodeid(self) -> str:
+        """pytest's name of its test."""
+        return self.test.nodeid
+
+    @property
+    def attempt(self) -> int:
+        """Of its test, from 1."""
+        return self.test.attempt
+
+
+def evidence_of(runs: Sequence[KeptRun]) -> Evidence:
+    """What the checks judge: the runs of one attempt at a test, at least one.
+
+    What an answer said is not there, and whether it was the right one.
+    """
+    test = runs[0].test
+    compared = [run.baseline for run in runs if run.baseline is not None]
+    return Evidence(
+        runs=tuple(run.result for run in runs),
+        resources=test.resources,
+        started_ns=test.started_ns,
+        no_run=test.no_run,
+        death=test.death,
+        baselines=tuple(compared) if len(compared) == len(runs) else (),
+        log=test.log,
+        environment={name: value for name, value in test.environment.items() if name != "definitions"},
+        server=test.server or {},
+    )
