@@ -73,7 +73,7 @@ def test_a_mix_of_tasks_is_asked_alone_and_together(suite, echo, tmp_path):
     echo.asked.clear()
     log = tmp_path / "requests.log"
     log.write_text("of another session\n")
-    run = suite(BODY, "--llm-endpoint", echo.url, "--llm-request-log", log)
+    run = suite(BODY, "--llm-endpoint", echo.url, "--llm-request-log", log, "-v")
     assert run.exit == 0, run.text
     (found,) = run.tests[0]["runs"]
     assert (found["plan"]["users"], found["counts"]["sent"]) == (4, 24)
