@@ -136,7 +136,7 @@ def test_the_session_comes_first_then_what_failed(make):
     ]
     assert "- `test_a.py::test_bad`: **queueing**: requests wait: send less\n" in text
     assert "- `test_a.py::test_bad`: the server ended 3.2 s into the test\n" in text
-    assert ["test_a.py::test_bad", "http_5xx", "", "1"] in rows(text)
+    assert ["test_a.py::test_bad", "http_5xx", "500: out of slots", "1"] in rows(text)
     head, figures = rows(text)[-2:]
     assert (head[0], figures[:4]) == ("run", ["test_a.py::test_bad", "2 users, 2 requests", "2", "1"])
     assert "  fail: " + sentence in text[text.index("<details>") :]
