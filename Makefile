@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV_VERSION := 0.13.8
-DEMO_REPORT := demo-report.json
+DEMO_REPORT := demo-report
 PROOF_SESSIONS := build/proof-sessions.json
 PROOF_FAULTS := build/proof-faults.json
 LLMSERVE_SERVERS ?= $(CURDIR)/.servers
@@ -31,10 +31,11 @@ $(READY): requirements/test.txt pyproject.toml
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: venv  ## Quickstart against a real small model, with a report.
+demo: venv  ## Quickstart against a real small model, with a report as a page, as Markdown and as JSON.
 	@$(BIN)/python -m pytest conftest_examples/quickstart --llm-endpoint=embedded \
-	  --llm-report=$(DEMO_REPORT) -v; status=$$?; \
-	if [ -f $(DEMO_REPORT) ]; then echo "The report lies in $(CURDIR)/$(DEMO_REPORT)"; fi; exit $$status
+	  --llm-report=$(DEMO_REPORT).html --llm-report=$(DEMO_REPORT).md --llm-report=$(DEMO_REPORT).json -v; \
+	status=$$?; if [ -f $(DEMO_REPORT).html ]; then \
+	  echo "The report lies in $(CURDIR)/$(DEMO_REPORT).html, .md and .json"; fi; exit $$status
 
 # Two at a time, a file each: most of the time goes by in waiting, and what a file's tests share is set up once.
 test: venv  ## The project's own tests.

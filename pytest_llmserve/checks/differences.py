@@ -93,12 +93,36 @@ def differences(
 
 
 def spread(interval: tuple[float, float], unit: str) -> str:
-    """An interval on one side of 0, without signs: "8 to 16%", "8% and more", "up to 16%"."""
+    """An interval on one side of 0, without signs: "8 to 16%", "8% and more"."""
     low, high = sorted(abs(end) for end in interval)
-    least = next((text for extra in range(5) if float(text := change(low, extra))), change(low)).lstrip("+")
     if math.isinf(high):
-        return f"{least}{unit} and more"
-    return f"{least} to {_plain(high)}{unit}"
+        return f"{_written(low)[0]}{unit} and more"
+    return f"{' to '.join(_written(low, high))}{unit}"
+
+
+def _written(*percents: float) -> list[str]:
+    """Without signs, with digits enough that what differs looks different, and what is not 0 not like 0."""
+    texts: list[str] = []
+    for least in range(6):
+        texts = [_digits(abs(percent), least) for percent in percents]
+        if len(set(texts)) == len({abs(percent) for percent in percents}):
+            break
+    return texts
+
+
+def _digits(percent: float, least: int) -> str:
+    texts = (change(percent, extra).lstrip("+") for extra in range(least, 7))
+    return next((text for text in texts if float(text) or not percent), "0")
+
+
+def _signed(low: float, high: float, unit: str) -> str:
+    """An interval that holds 0: "-3.0 to +3.0%", "up to +95%"."""
+    if math.isinf(low) or math.isinf(high):
+        return change_spread(max(low, -100.0), high, unit)
+    if low == high:
+        return f"0{unit}"
+    below, above = _written(low)[0], _written(high)[0]
+    return f"{'-' if low < 0 else ''}{below} to {'+' if high > 0 else ''}{above}{unit}"
 
 
 def _has(side: Measurement, metric: str) -> bool:
@@ -186,18 +210,13 @@ def _told(known: Difference, unit: str, *, higher_is_worse: bool) -> Difference:
     sure = f"{100 * known.confidence:.0f}% interval"
     if not (rose or fell):
         if known.detectable is not None:
-            said = f"no difference seen, smallest detectable was {_plain(known.detectable)}{unit}"
+            said = f"no difference seen, smallest detectable was {_written(known.detectable)[0]}{unit}"
         else:
-            low = -100.0 if math.isinf(low) else low
-            said = f"no difference seen ({sure} {change_spread(low, high, unit)})"
+            said = f"no difference seen ({sure} {_signed(low, high, unit)})"
         return replace(known, seen=False, sentence=said)
     word = (MORE if rose else LESS)[known.metric in THROUGHPUTS or known.metric == ERROR_RATE]
-    said = f"{_plain(abs(known.change))}{unit} {word} ({sure} {spread(known.interval, unit)})"
+    said = f"{_written(known.change)[0]}{unit} {word} ({sure} {spread(known.interval, unit)})"
     return replace(known, seen=True, worse=rose == higher_is_worse, sentence=said)
-
-
-def _plain(percent: float) -> str:
-    return change(percent).lstrip("+")
 
 
 def _finite(value: float | None) -> float | None:

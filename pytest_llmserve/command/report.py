@@ -19,14 +19,16 @@ from pytest_llmserve.command.promises import promises
 from pytest_llmserve.command.screen import Screen
 from pytest_llmserve.command.sides import chosen
 from pytest_llmserve.domain.errors import SetupError
-from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.domain.measurement import Measurement
+from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.reports import REPORTS
+from pytest_llmserve.reports.charts.reference import REFERENCE, reference
 from pytest_llmserve.reports.charts.server_marks import server_marks
 from pytest_llmserve.reports.document import SCHEMA, run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
 from pytest_llmserve.reports.kept_requests import read_runs
 from pytest_llmserve.reports.kept_run import KeptRun, evidence_of
-from pytest_llmserve.reports.private import MARKS
+from pytest_llmserve.reports.private import CHARTS, MARKS
 
 REQUESTS = ".jsonl"
 
@@ -125,7 +127,10 @@ test_document.__test__ = False  # type: ignore[attr-defined]
 
 
 def _run_document(kept: KeptRun, zero_ns: int, charts: bool) -> dict[str, Any]:
-    return run_document(kept.result, keep_text=False, zero_ns=zero_ns, charts=charts) | kept.report
+    document = run_document(kept.result, keep_text=False, zero_ns=zero_ns, charts=charts) | kept.report
+    if charts and isinstance(kept.baseline, Measurement):
+        document[CHARTS][REFERENCE] = reference(kept.baseline)
+    return document
 
 
 def _tests(path: Path, wanted: Sequence[str]) -> list[list[KeptRun]]:
@@ -167,9 +172,19 @@ def _show(screen: Screen, done: Sequence[Judged], documents: Sequence[dict[str, 
     screen.section("llmserve")
     for line in summary_lines(documents, screen.width, screen.colour, screen.verbosity):
         screen.line(line)
-    if not any(one.verdicts for one in done):
-        screen.line("no limit was judged: the tests promise nothing; give --check", "yellow")
+    screen.line(*_outcome(done))
+
+
+def _outcome(done: Sequence[Judged]) -> tuple[str, str]:
+    """The last line, and its colour."""
+    failed = sum(one.failure is not None for one in done)
     total = f"{len(done)} test{'' if len(done) == 1 else 's'}"
-    said = f"{len(failed)} of {total} failed" if failed else f"every limit of {total} holds"
-    if failed or any(one.verdicts for one in done):
-        screen.line(said, "red" if failed else "green")
+    if failed:
+        return f"{failed} of {total} failed", "red"
+    words = [verdict.verdict for one in done for verdict in one.verdicts]
+    if not words:
+        return "no limit was judged: the tests promise nothing; give --check", "yellow"
+    undecided = words.count(UNDECIDED)
+    if undecided:
+        return f"no limit of {total} is broken, {undecided} of {len(words)} undecided", "yellow"
+    return f"every limit of {total} holds", "green"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -12,6 +13,7 @@ from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.trust import SYSTEM_TRUST, Trust
 
 UNIX_SCHEME = "http+unix"
+_CREDENTIALS = "endpoint URL holds a user or password: use --llm-api-key-env or --llm-header instead"
 _HINT = "give one like http://127.0.0.1:8000 or https://host/path"
 _UNIX_HINT = "give one like http+unix://%2Frun%2Fserver.sock/v1, the socket's whole path with %2F for /"
 # sun_path of unix(7), less the closing zero.
@@ -100,13 +102,13 @@ def target_from_url(url: str) -> Target:
         parts = urlsplit(url.strip())
         port = None if parts.scheme == UNIX_SCHEME else parts.port
     except ValueError as error:
-        raise SetupError(f"endpoint {url!r} is not a URL ({error}); {_HINT}") from None
+        if "@" in url:
+            raise SetupError(_CREDENTIALS) from None
+        raise SetupError(f"endpoint {_shown(url)} is not a URL ({error}); {_HINT}") from None
     if parts.username or parts.password:
-        raise SetupError(
-            "endpoint URL holds a user or password: use --llm-api-key-env or --llm-header instead"
-        )
+        raise SetupError(_CREDENTIALS)
     if parts.query or parts.fragment:
-        raise SetupError(f"endpoint {url!r} has a query or fragment; give it without")
+        raise SetupError(f"endpoint {_shown(url)} has a query or fragment; give it without")
     if parts.scheme == UNIX_SCHEME:
         return _unix_target(url, parts)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -117,6 +119,12 @@ def target_from_url(url: str) -> Target:
         port=port or (443 if parts.scheme == "https" else 80),
         path=parts.path.rstrip("/"),
     )
+
+
+def _shown(url: str) -> str:
+    """Quoted, without its query or fragment: a key may stand there."""
+    cut = re.search(r"[?#]", url)
+    return repr(url if cut is None else f"{url[: cut.end()]}***")
 
 
 def _unix_target(url: str, parts: SplitResult) -> Target:

@@ -123,7 +123,6 @@ class Bridge:
         mine = f"{nodeid}::"
         kept = [each for each in self._session.benchmarks if getattr(each.fixture, "of", "") != mine]
         self._session.benchmarks[:] = kept
-        self._left_out.pop(nodeid, None)
 
     def _make(self, item: pytest.Item, test: Any) -> None:
         from pytest_llmserve.plugin.benchmarked import benchmarks_of

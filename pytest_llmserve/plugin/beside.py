@@ -28,7 +28,7 @@ def show_beside(
         return
     test.said = True
     text = evidence_text(
-        test.vigil.liveness.last_words(),
+        test.log.bare(test.vigil.liveness.last_words(), test.runs),
         test.log.told(test.runs),
         test.vigil.stack_lines(),
         diagnosed(test),

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmserve.checks.evidence import Evidence
+from pytest_llmserve.domain.measurement import Measurement
+from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.plugin.options import value
 
 if TYPE_CHECKING:
@@ -39,3 +41,16 @@ def evidence_of(
         clean=test.redacted,
     )
     return found if no_run is None else replace(found, no_run=no_run)
+
+
+def baseline_of(against: Evidence | None, run: LoadResult) -> Measurement | str | None:
+    """What a run was compared with, as `Evidence` has it; None = with nothing.
+
+    Args:
+        against: what `no_regression` judged, or None.
+        run: of the same test.
+    """
+    if against is None:
+        return None
+    pairs = zip(against.runs, against.baselines, strict=False)
+    return next((there for mine, there in pairs if mine is run), None)

@@ -9,11 +9,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.domain.measurement import Measurement
-from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.plugin.collected import Collected
-from pytest_llmserve.plugin.evidence import evidence_of
+from pytest_llmserve.plugin.evidence import baseline_of, evidence_of
 from pytest_llmserve.plugin.options import value
 from pytest_llmserve.plugin.shards import jsonl_paths, session_name
 from pytest_llmserve.plugin.testdocument import clean
@@ -52,7 +49,7 @@ def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
     for place, (run, of_run) in enumerate(zip(test.runs, document["runs"], strict=True)):
         if not run.everything:
             continue
-        about = run_about(run, of_run, wall_ns, keep_text, _baseline(test.against, run))
+        about = run_about(run, of_run, wall_ns, keep_text, baseline_of(test.against, run))
         if whole is not None:
             about, whole = about | {"test": whole}, None
         yield from request_lines(
@@ -64,13 +61,6 @@ def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
             number=place + 1,
             keep_text=keep_text,
         )
-
-
-def _baseline(against: Evidence | None, run: LoadResult) -> Measurement | str | None:
-    if against is None:
-        return None
-    pairs = zip(against.runs, against.baselines, strict=False)
-    return next((there for mine, there in pairs if mine is run), None)
 
 
 def _asked(test: TestRun) -> list[Asked]:

@@ -11,6 +11,7 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.measure.opening import OpenServer
 from pytest_llmserve.observe.log_patterns import log_rules
 from pytest_llmserve.observe.server_log import LogFollower
+from pytest_llmserve.reports.answers import without_answers
 from pytest_llmserve.reports.log_text import log_document, log_lines
 
 _MOST, _MOST_UNASKED = 10, 3
@@ -30,11 +31,13 @@ class TestLog:
         self._rules = log_rules() if check is None else log_rules(check.patterns, check.only, check.allow)
         self._follower: LogFollower | None = None
         self._started_ns = 0
+        self._keep_text = False
 
     def start(self, opened: OpenServer | None, started_ns: int) -> None:
         """The test's own code begins."""
         self._started_ns = started_ns
         if opened is not None:
+            self._keep_text = opened.endpoint.target.keep_text
             self._follower = LogFollower(opened.logs, self._rules, clean=opened.endpoint.cleaned)
             self._follower.start()
 
@@ -52,7 +55,11 @@ class TestLog:
     def told(self, runs: Sequence[LoadResult]) -> list[str]:
         """The error lines, for the text of a failure; few where no marker asks for them."""
         most = _MOST if self._check is not None else _MOST_UNASKED
-        return log_lines(self.window(), runs, self._started_ns, most)
+        return log_lines(self.window(), runs, self._started_ns, most, self._keep_text)
+
+    def bare(self, text: str | None, runs: Sequence[LoadResult]) -> str | None:
+        """The end of the log of a server that ended, without the last answers where texts are not kept."""
+        return text if text is None or self._keep_text else without_answers(text, runs)
 
     def document(self, keep_text: bool) -> dict[str, Any]:
         """For the JSON report."""

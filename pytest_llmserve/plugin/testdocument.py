@@ -6,10 +6,13 @@ import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.plugin.evidence import baseline_of
 from pytest_llmserve.plugin.options import value
 from pytest_llmserve.plugin.replicas import replica_header
+from pytest_llmserve.reports.charts.reference import REFERENCE, reference
 from pytest_llmserve.reports.charts.server_marks import server_marks
 from pytest_llmserve.reports.document import run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.environment import moment
@@ -63,6 +66,9 @@ def _wants(test: TestRun, *endings: str) -> bool:
 def _run(test: TestRun, place: int, started_ns: int | None, keep_text: bool) -> dict[str, Any]:
     run, compared, mix = test.runs[place], test.compared.get(place), test.mixes.get(place)
     document = run_document(run, keep_text, compared, mix, zero_ns=started_ns, charts=_wants(test, DRAWN))
+    against = baseline_of(test.against, run)
+    if CHARTS in document and isinstance(against, Measurement):
+        document[CHARTS][REFERENCE] = reference(against)
     return _without_secrets(test, _named(document, run, replica_header(test.state.config)))
 
 

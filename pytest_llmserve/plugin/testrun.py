@@ -149,13 +149,12 @@ class TestRun:
         assert self.watch is not None
         plan = asked.told(plan)
         leak = self.wishes.check("no_leak")
-        target = aimed(self.state.open().endpoint, plan, asked)
         file = profile_file(self.state.config, self.item.nodeid, len(self.runs) + 1)
         profiled = self.vigil.profiled(self.runs, plan, file)
         written = logged(self, asked, self.runs, str(len(self.runs) + 1))
         with written, self.shown(plan, on_progress) as progress, profiled:
             return measured_run(
-                target,
+                aimed(self.state.open().endpoint, plan, asked),
                 plan,
                 asked,
                 self.state.run_folder(),
@@ -286,7 +285,7 @@ class TestRun:
             window,
             repeat_command(self.state.config, self.item.nodeid),
             strict,
-            self.vigil.liveness.last_words(),
+            self.log.bare(self.vigil.liveness.last_words(), runs),
             diagnosis=diagnosed(self),
             log=self.log.told(runs),
             stacks=self.vigil.stack_lines(),
@@ -322,7 +321,7 @@ class TestRun:
         """Ctrl-C: nothing is judged; what was measured is told in the summary."""
         self._stop_watching()
         self.vigil.stop(at_once=True)
-        Collected.of(self.state.config).keep(with_shard(self, self.document()) | {"outcome": "interrupted"})
+        Collected.of(self.state.config).keep(with_shard(self, document_of(self)) | {"outcome": "interrupted"})
 
     def _stop_watching(self) -> None:
         self.closing.close()
@@ -338,15 +337,10 @@ class TestRun:
 
     def redacted(self, text: str) -> str:
         """The text without the secrets that are sent to the server."""
-        opened = self.state.opened
-        return opened.endpoint.redact(text) if opened is not None else text
-
-    def document(self) -> dict[str, Any]:
-        """This attempt for the JSON report; plain data that travels with pytest's report."""
-        return document_of(self)
+        return text if self.state.opened is None else self.state.opened.endpoint.redact(text)
 
     def attach(self, report: pytest.TestReport) -> None:
-        """Put the document on pytest's report."""
+        """Put the document on pytest's report; plain data that travels with it."""
         found = diagnosed(self) if is_diagnosed(report) else []
-        document = self.document() | {"diagnosis": [short.as_json() for short in found]}
+        document = document_of(self) | {"diagnosis": [short.as_json() for short in found]}
         report._llmserve = with_shard(self, document)  # type: ignore[attr-defined]

@@ -10,11 +10,14 @@ from pytest_llmserve.domain.log import LogLine, LogWindow
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S
+from pytest_llmserve.reports.answers import without_answers
 
 _REQUESTS = 4
 
 
-def log_lines(log: LogWindow, runs: Sequence[LoadResult], started_ns: int, most: int) -> list[str]:
+def log_lines(
+    log: LogWindow, runs: Sequence[LoadResult], started_ns: int, most: int, keep_text: bool = True
+) -> list[str]:
     """The first lines of each kind with their time into the test; empty when there are none.
 
     Args:
@@ -22,6 +25,7 @@ def log_lines(log: LogWindow, runs: Sequence[LoadResult], started_ns: int, most:
         runs: of the test, in order.
         started_ns: monotonic clock, when the test began.
         most: so many lines are shown, of each kind one at least.
+        keep_text: they may hold answers.
     """
     if not log.errors:
         return []
@@ -30,7 +34,10 @@ def log_lines(log: LogWindow, runs: Sequence[LoadResult], started_ns: int, most:
     lines = [f"server's log, error lines: {log.kinds}{more}:"]
     for (since_ns, at_ns), group in groupby(told, key=lambda line: (line.since_ns, line.at_ns)):
         at_s = max(0, at_ns - started_ns) / NS_PER_S
-        lines += [f"  {at_s:.1f} s into the test: {line.text}" for line in group]
+        texts = [line.text for line in group]
+        if not keep_text:
+            texts = [without_answers(text, runs, (since_ns, at_ns)) for text in texts]
+        lines += [f"  {at_s:.1f} s into the test: {text}" for text in texts]
         beside = requests_beside(runs, since_ns, at_ns)
         lines += [f"    requests of that moment: {beside}"] if beside else []
     return lines

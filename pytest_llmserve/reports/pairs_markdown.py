@@ -35,13 +35,13 @@ def markdown(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
     """The page, of at most `most_bytes` of UTF-8: what was judged first, then run by run."""
     parts = [
         Part("", [prose(headline(document))]),
-        Part("", [f"- {prose(line)}" for line in verdict_lines(document["verdicts"])], "verdict"),
+        Part("", [f"- {prose(line)}" for line in verdict_lines(document)], "verdict"),
     ]
     for run in document["runs"]:
         told = [*sides(run), *(f"⚠️ {line}" for line in warnings(run)), note(run)]
         parts.append(Part(f"### {code(run_title(run))}\n", [f"- {_line(line)}" for line in told]))
         rows = [_row(row) for row in run["differences"]]
-        heads = ("figure", *HEADS[3:], *HEADS[1:3])
+        heads = (HEADS[0], HEADS[3], *HEADS[1:3])
         parts.append(table(heads, rows, 2, "figure"))
     parts.append(Part("", [f"- not compared: {prose(line)}" for line in document["left_out"]], "run"))
     return page(f"## {prose(title(document))}", parts, most_bytes)

@@ -36,7 +36,7 @@ def comparison_lines(document: Mapping[str, Any], width: int, colour: bool, verb
         _print_run(console, run)
     for line in document["left_out"]:
         _plain(console, f"not compared: {line}", "yellow")
-    for verdict, line in zip(document["verdicts"], verdict_lines(document["verdicts"]), strict=True):
+    for verdict, line in zip(document["verdicts"], verdict_lines(document), strict=True):
         _plain(console, line, _COLOURS[verdict["verdict"]])
     _plain(console, headline(document), "bold")
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-HEADS = ("", "before", "after", "change")
+HEADS = ("figure", "before", "after", "change")
 THERE = "there = before, here = after"
 _NAMED = 4
 """Differences that the headline names on either side."""
@@ -94,9 +94,19 @@ def note(run: Row) -> str:
     return f"all intervals of the table hold together with {sure}: each is that much wider"
 
 
-def verdict_lines(verdicts: Sequence[Row]) -> list[str]:
+def named_verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The verdicts; where there are several tests each says of which it is."""
+    found = document["verdicts"]
+    several = len({each["test"] for each in found}) > 1
+    return [
+        {**each, "sentence": f"{each['test']}: {each['sentence']}"} if several else dict(each)
+        for each in found
+    ]
+
+
+def verdict_lines(document: Mapping[str, Any]) -> list[str]:
     """A line for each verdict."""
-    return [f"{each['verdict']}: {each['sentence']}" for each in verdicts]
+    return [f"{each['verdict']}: {each['sentence']}" for each in named_verdicts(document)]
 
 
 def _side(side: Row) -> str:

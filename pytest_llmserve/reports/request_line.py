@@ -136,9 +136,16 @@ def _line(
 
 def _encoded(about: dict[str, Any]) -> bytes:
     try:
-        return msgspec.json.encode(about)
+        return msgspec.json.encode(about, enc_hook=_number)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_sound(about))
+        return msgspec.json.encode(_sound(about), enc_hook=_number)
+
+
+def _number(value: Any) -> float:
+    """A figure of numpy's, which is a float and yet none to msgspec."""
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"{value!r} in what is kept of a run")
 
 
 def _without_surrogates(line: RequestLine) -> bytes:

@@ -112,6 +112,7 @@ def test_less_throughput_is_worse():
         ((-16.4, -8.2), "8.2 to 16%"),
         ((8.2, math.inf), "8.2% and more"),
         ((0.002, 3.6), "0.002 to 3.6%"),
+        ((0.21, 0.24), "0.21 to 0.24%"),
     ],
 )
 def test_an_interval_on_one_side_of_0_never_seems_to_hold_it(interval, said):

@@ -43,6 +43,7 @@ def test_python_in_the_documents_runs(documents, document, mock_server, session,
         f"--llm-server-log={server.output}",
         "--llm-scale=0.2",
         "--hypothesis-profile=llmserve",
+        f"--llm-report={tmp_path / 'requests.jsonl'}",
     )
     assert done.exit == 0, done.text
     ran = {test["nodeid"].partition("::")[0] for test in done.report["tests"]}
@@ -51,6 +52,10 @@ def test_python_in_the_documents_runs(documents, document, mock_server, session,
     exec(document("docs/report.md").blocks("python")[0], reader)
     reader["show_verdicts"](tmp_path / "session.json")
     assert "pass error rate" in capsys.readouterr().out
+    exec(document("docs/requests.md").blocks("python")[0], reader)
+    found = reader["slowest"](tmp_path / "requests.jsonl")
+    assert len(found) == 3
+    assert found[0][2] >= found[2][2] >= 5
 
 
 def test_ini_in_the_documents_is_accepted(document, session, tmp_path):

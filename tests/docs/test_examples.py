@@ -12,6 +12,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "conftest_examples"
 TESTED = {
+    "ci",  # in test_ci_recipes.py
     "conversations",
     "fastapi_app",
     "isolation",

@@ -64,10 +64,15 @@ def test_a_unix_socket_stands_for_the_host(url, socket_path, path, shown):
             "http://me:secret@x",
             "endpoint URL holds a user or password: use --llm-api-key-env or --llm-header instead",
         ),
-        ("http://x?a=1", "endpoint 'http://x?a=1' has a query or fragment; give it without"),
+        (
+            "http://me:secret/of-mine@x",
+            "endpoint URL holds a user or password: use --llm-api-key-env or --llm-header instead",
+        ),
+        ("http://x?key=1", "endpoint 'http://x?***' has a query or fragment; give it without"),
+        ("http://x#key", "endpoint 'http://x#***' has a query or fragment; give it without"),
         (
             "http+unix://%2Fx?a=1",
-            "endpoint 'http+unix://%2Fx?a=1' has a query or fragment; give it without",
+            "endpoint 'http+unix://%2Fx?***' has a query or fragment; give it without",
         ),
         (
             "http+unix:///run/server.sock",

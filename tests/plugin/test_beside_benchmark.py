@@ -163,6 +163,25 @@ def test_late(llm_load):
 """
 
 
+TWICE = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    if item.name == "test_twice":
+        return [runtestprotocol(item, nextitem=nextitem) for _ in range(2)]
+"""
+
+
+def test_the_last_of_two_that_passed_counts(beside, suite):
+    """Some plugins run a test again that has passed."""
+    suite.pytester.makeconftest(TWICE)
+    run = beside(
+        RERUN.replace("again", "twice").replace("> 1", "> 0"), "--benchmark-json=out.json", "-k", "twice"
+    )
+    saved = [(each["fullname"], each["stats"]["rounds"]) for each in read(run)["benchmarks"]]
+    assert [rounds for name, rounds in saved if name == "test_suite.py::test_twice::e2e"] == [7]
+
+
 def test_the_last_attempt_counts(beside):
     """Runs that are no measure are left out, each with its reason, as --llm-save leaves them out."""
     run = beside(RERUN, "--benchmark-json=out.json", "--reruns=1", "-p", "rerunfailures", "-k", "not torn")

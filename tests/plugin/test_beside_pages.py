@@ -8,8 +8,6 @@ import re
 
 import pytest
 
-from pytest_llmserve.reports import REPORTS
-
 BODY = """
 @pytest.mark.load(users=2, requests=12)
 @pytest.mark.latency(e2e_p50_ms=0.001)
@@ -47,15 +45,15 @@ def beside_html(suite, quick):
     return run
 
 
-def test_pytest_html_shows_verdicts_and_figures(beside_html, monkeypatch):
+def test_pytest_html_shows_verdicts_and_figures(beside_html):
     """In each test's row, with the way to our own page; a test without figures has nothing of ours."""
-    monkeypatch.setitem(REPORTS, ".html", REPORTS[".json"])  # whatever stands there
     found, rows = beside_html("--llm-report=ours %.html")
     found.assert_outcomes(passed=2, failed=1)
     shown, link = rows["test_slow"]
     assert (shown["format_type"], link["format_type"]) == ("html", "url")
     assert link["name"] == "llmserve report"
     assert link["content"] == "../ours%20%25.html"
+    assert (found.report.parent / "ours %.html").exists()
     slow = found.tests[0]
     (verdict,) = slow["verdicts"]
     assert f">{verdict['verdict']}</strong>: {html.escape(verdict['sentence'])}</li>" in shown["content"]

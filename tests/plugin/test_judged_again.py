@@ -41,14 +41,14 @@ def said(capsys, *words):
 def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
     """One session, judged and compared without its server.
 
-    Its own promises give word for word the session's verdicts, and the failing one its text, evidence too.
-    Other limits are judged on the same requests: one that holds is 0, one that is broken 1. A report of it has the
+    Its own promises give word for word the session's verdicts, and the failing one its text. Other limits
+    are judged on the same requests: one that holds is 0, one that is broken 1. A report of it has the
     session's figures. Held against itself nothing differs, whatever its parameters.
     """
     folder = suite.pytester.path
     kept = folder / "run.jsonl"
     session = suite(
-        BODY, "--llm-endpoint", quick.url, "--llm-server-log", quick.output, f"--llm-report={kept}"
+        BODY, "--llm-endpoint", quick.url, f"--llm-server-log={quick.output}", f"--llm-report={kept}"
     )
     assert session.exit == 1, session.text
     code, out, err = said(capsys, "report", kept, "-v", "-o", folder / "again.json", "-o", folder / "x.html")

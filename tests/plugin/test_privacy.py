@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from markdown_it import MarkdownIt
 
 from pytest_llmserve.reports import REPORTS
 
@@ -19,7 +20,6 @@ PROMPT = "violet otters asked at planted dawn"
 ANSWER = "amber herons answered at planted noon"
 SYSTEM = "crimson foxes ruled at planted dusk"
 USER = "the-planted-user@example.test"
-SCRIPT = "<script>document.title='planted'</script>"
 TELLTALE = Path(__file__).parents[1] / "servers" / "telltale.py"
 
 BODY = """
@@ -31,12 +31,14 @@ from pytest_llmserve.prompts import Conversation, from_jsonl
 
 ASKED = json.loads(Path(os.environ["ASKED"]).read_text())
 SAID = {"user": ASKED["user"]}
+NAMED = pytest.param("plain", id="|<b>plain`<img src=x>")
+KINDS = [NAMED, "as-json", "as-page", "as-text", "as-event", "torn"]
 
 @pytest.mark.load(users=2, requests=6)
 @pytest.mark.latency(p50_ms=0.001)
 @pytest.mark.error_rate(max=0.01)
 @pytest.mark.no_log_errors
-@pytest.mark.parametrize("kind", ["plain", "as-json", "as-page", "as-text", "as-event", "torn"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_load(llm_load, kind):
     system = {"role": "system", "content": ASKED["system"]}
     user = {"role": "user", "content": ASKED["prompt"] + " " + kind}
@@ -164,10 +166,16 @@ def test_keys_prompts_and_answers_stand_nowhere(suite, planted):
     assert {"junit.xml", "report.json", "others.html", "report-1.json"} <= outputs.keys(), run.text
     assert len(run.tests) >= 9
     assert {row["outcome"] for row in run.tests} == {"failed", "passed"}, run.text
-    assert found(outputs, KEY, TEAM_KEY, PROMPT, ANSWER, SYSTEM, USER) == []
+    hits = found(outputs, KEY, TEAM_KEY, PROMPT, ANSWER, SYSTEM, USER)
+    assert hits == [], "\n".join(hits)
     assert "[prompt]" in run.text
-    for name in (name for name in outputs if name.endswith((".html", ".md"))):
-        assert SCRIPT not in outputs[name], name
+    assert "&lt;script&gt;document.title" in outputs["report.html"]
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render
+    pages = {"report.html": outputs["report.html"]}
+    pages |= {name: rendered(outputs[name]) for name in ("report.md", "summary.md")}
+    for name, page in pages.items():
+        assert "model-" in page, name
+        assert not re.search(r"<script>document|<b>plain|<img", page), name
 
 
 def test_with_kept_texts_the_keys_still_stand_nowhere(suite, planted):
@@ -177,7 +185,8 @@ def test_with_kept_texts_the_keys_still_stand_nowhere(suite, planted):
     options = [*planted, *reports(folder), *others(folder), "--llm-keep-text", f"--llm-request-log={log}"]
     run = suite(BODY, *options, "-k", "plain or as-json or question", apart=True, beside=BESIDE)
     outputs = {"terminal": run.text} | written(folder)
-    assert found(outputs, KEY, TEAM_KEY) == []
+    hits = found(outputs, KEY, TEAM_KEY)
+    assert hits == [], "\n".join(hits)
     assert PROMPT in outputs["report.json"]
     assert ANSWER in outputs["report.json"]
     assert "[prompt]" not in run.text

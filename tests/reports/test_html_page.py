@@ -202,6 +202,17 @@ def test_several_cards_have_a_filter_that_script_shows(document):
     assert few.all("form") == []
 
 
+def test_plots_that_have_no_room_are_left_out_with_a_word(document, monkeypatch):
+    """A page that opens is worth more than one with every plot: a test that failed keeps its own."""
+    monkeypatch.setattr("pytest_llmserve.reports.html.placing.PLOTS_UNTIL", 1)
+    series = {"resources": {"series": {"at_s": [0.0, 1.0], "rss_mb": [10.0, 12.0]}}}
+    tests = [plain_test(f"tests/test_a.py::test_{name}", **series) for name in "abc"]
+    tests[1]["outcome"] = "failed"
+    found = Outline(page(document | {"tests": tests}))
+    assert {plot["id"].rpartition("-")[0] for plot in found.plots} == {"test-2"}
+    assert found.words.count("No plots: with those of all tests this file would be too large") == 2
+
+
 def test_details_of_failed_tests_are_open(document, outline):
     """At most three, so that ten failures do not bury each other; of a session of one test that one."""
     told = {each["id"]: "open" in each for each in outline.all("details", **{"class": "test"})}

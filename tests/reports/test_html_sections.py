@@ -6,9 +6,11 @@ import pytest
 from html_outline import Outline
 
 from pytest_llmserve.reports.html.figures import placed
+from pytest_llmserve.reports.html.placing import Placed
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.sections.cards import card, verdict_list
 from pytest_llmserve.reports.html.sections.cases import cases
+from pytest_llmserve.reports.html.sections.details import details
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.errors import errors
 from pytest_llmserve.reports.html.sections.generator import generator
@@ -20,7 +22,6 @@ from pytest_llmserve.reports.html.sections.shifts import shifts
 from pytest_llmserve.reports.html.sections.slowest import slowest
 from pytest_llmserve.reports.html.sections.survival import disconnects, survival
 from pytest_llmserve.reports.html.sections.sweeps import sweeps
-from pytest_llmserve.reports.html.sections.test import test_section as section_of_a_test
 from pytest_llmserve.reports.html.words import change, latency, number, whole
 
 HEALTH = {
@@ -355,9 +356,7 @@ def test_card_shows_failed_limits_first_and_what_ran_short():
     )
     assert "2 further limits of it memory it ended Diagnosis slow : because" in said
     assert [each["href"] for each in Outline(card(found, "test-1")).all("a")] == ["#test-1", "#test-1"]
-    assert (
-        words(section_of_a_test(found | {"runs": []}, "test-1", [], [], open_=False)).count("pass pass") == 8
-    )
+    assert words(details(found | {"runs": []}, "test-1", Placed(), open_=False)).count("pass pass") == 8
     assert verdict_list([]) is None
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import random
+from pathlib import Path
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
+from pytest_llmserve.checks.no_regression import Held, NoRegression
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.verdict import Verdict
@@ -18,7 +21,7 @@ from pytest_llmserve.reports.kept_pairs import comparison_document, paired
 from pytest_llmserve.reports.overlaid import curves
 from pytest_llmserve.reports.pairs_markdown import markdown
 from pytest_llmserve.reports.pairs_text import comparison_lines
-from pytest_llmserve.reports.pairs_words import headline
+from pytest_llmserve.reports.pairs_words import headline, verdict_lines
 
 OF_THAT = "there, 4 here (there = before, here = after); differences may come of that"
 HOSTILE = "</script><script>alert(1)</script>"
@@ -73,6 +76,15 @@ def test_what_else_differs_is_told_beside_the_differences():
     ]
 
 
+def test_verdicts_of_several_tests_say_of_which():
+    """One test needs no name."""
+    verdict = {"verdict": "pass", "sentence": "p50 fine"}
+    one = document(run(), run(), verdicts={"a": [verdict, verdict]})
+    assert verdict_lines(one) == ["pass: p50 fine"] * 2
+    two = document(run(), run(), verdicts={"a": [verdict], "b": [verdict]})
+    assert verdict_lines(two) == ["pass: a: p50 fine", "pass: b: p50 fine"]
+
+
 def test_the_headline_is_the_whole_in_a_sentence():
     """What is worse and better by name, the rest by number."""
     assert headline(document(run(), run(seed=2))) == "no difference seen in 8 of 8 figures"
@@ -106,6 +118,24 @@ def test_json_has_the_differences_and_no_curves(tmp_path):
     row = found["runs"][0]["differences"][0]
     assert (row["metric"], row["seen"], row["worse"]) == ("e2e_p50", True, True)
     assert "_curves" not in found["runs"][0]
+
+
+def test_json_is_as_its_schema_says(tmp_path):
+    """All keys of it, whatever is not known; none may be missing."""
+    path = Path(__file__).parents[2] / "docs" / "schema" / "comparison-1.json"
+    schema = json.loads(path.read_text())
+    Draft202012Validator.check_schema(schema)
+    before = run(n=20, throughput={"requests_per_s": math.nan}, rates={})
+    verdict = NoRegression(percent=10).judge_held([Held(before, run(seed=2))])[0].as_json()
+    write_json(document(before, run(seed=2), ["only before: x"], {"t": [verdict]}), tmp_path / "d.json")
+    found = json.loads((tmp_path / "d.json").read_text())
+    assert [*Draft202012Validator(schema).iter_errors(found)] == []
+    first = found["runs"][0]
+    for whole in (found, first, first["before"], first["differences"][0], found["verdicts"][0]):
+        for key in [key for key in whole if whole is not found["verdicts"][0] or key in ("test", "sentence")]:
+            value = whole.pop(key)
+            assert not Draft202012Validator(schema).is_valid(found), key
+            whole[key] = value
 
 
 def test_markdown_says_what_is_worse_in_words():

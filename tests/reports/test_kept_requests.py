@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -197,6 +198,18 @@ def test_what_a_run_needs_to_be_judged_again_is_read_back(tmp_path, make):
     assert found.baselines == (kept.baseline,)
     assert found.environment == {"cpus": 2}
     assert msgspec.structs.replace(found.log, lines=()) == msgspec.structs.replace(log, lines=())
+
+
+def test_figures_of_numpy_are_kept_as_numbers(tmp_path, make):
+    """A verdict's interval may be of them, and its sentence hold what UTF-8 has not."""
+    run = make.run([make.record(0)])
+    about = run_about(run, {"mix": {"right": numpy.float64(0.5), "said": "\ud800"}}, 5, False)
+    about["test"] = test_about(Evidence(runs=(run,)), {"server": None, "verdicts": []}, (), {})
+    written = b"".join(request_lines(run, about, str, nodeid=NODEID, attempt=1, number=1, keep_text=False))
+    (kept,) = read(tmp_path / "x.jsonl", written)
+    assert kept.report == {"mix": {"right": 0.5, "said": "\ufffd"}}
+    with pytest.raises(TypeError, match="in what is kept of a run"):
+        [*request_lines(run, {"x": object()}, str, nodeid=NODEID, attempt=1, number=1, keep_text=False)]
 
 
 def test_a_kept_run_is_judged_as_it_was(tmp_path, make):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+from msgspec import structs
+
 from pytest_llmserve.domain.log import LogLine, LogWindow
+from pytest_llmserve.domain.marks import turn_id
+from pytest_llmserve.reports import answers
 from pytest_llmserve.reports.log_text import chosen, log_document, log_lines
 
 S = 1_000_000_000
@@ -42,6 +48,34 @@ def test_the_first_of_each_kind_is_shown_before_more_of_one():
     lines = [line(1), line(2), line(3), line(4, "SIGSEGV", "crash")]
     assert [one.at_ns // S for one in chosen(lines, 3)] == [1, 2, 4]
     assert [one.at_ns // S for one in chosen(lines, 1)] == [1, 4]
+
+
+def test_lines_are_shown_without_the_answers_of_their_moment(make, monkeypatch):
+    """Those of the turns before it too; not those of another moment; all of them when texts are kept."""
+    texts = {1: "whales are very old", 2: "otters sleep on their backs", 3: "herons fish at noon"}
+    times = {1: 1, 2: 2, 3: 60}
+    records = [
+        make.record(
+            number,
+            sent_ns=s * S,
+            scheduled_ns=s * S,
+            end_ns=(s + 1) * S,
+            text_at=0,
+            texts=SimpleNamespace(read=lambda at, number=number: texts[number]),
+        )
+        for number, s in times.items()
+    ]
+    log = window(line(2.5, "ERROR: whales are very old, otters sleep on their backs, herons fish at noon"))
+    bare = log_lines(log, [make.run(records)], 0, 9, keep_text=False)
+    assert bare[1] == "  2.5 s into the test: ERROR: whales are very old, [answer], herons fish at noon"
+    assert "otters sleep on their backs" in log_lines(log, [make.run(records)], 0, 9, keep_text=True)[1]
+    first = structs.replace(records[0], id=turn_id(1, 1), turn=1)
+    second = structs.replace(records[1], id=turn_id(1, 2), turn=2, scheduled_ns=5 * S // 2)
+    said = log_lines(log, [make.run([first, second])], 0, 9, keep_text=False)
+    assert said[1] == "  2.5 s into the test: ERROR: [answer], [answer], herons fish at noon"
+    monkeypatch.setattr(answers, "_MOST_CHARS", 10)
+    withheld = log_lines(log, [make.run(records)], 0, 9, keep_text=False)
+    assert withheld[1] == f"  2.5 s into the test: {answers.NOT_SHOWN}"
 
 
 def test_a_log_without_errors_is_not_spoken_of():

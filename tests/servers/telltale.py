@@ -36,7 +36,7 @@ class Telltale(BaseHTTPRequestHandler):
         if self.path != "/v1/models":
             self.reply(404, "application/json", json.dumps({"error": f"no {self.path}"}))
             return
-        data = [{"id": "model-" + SCRIPT, "object": "model"}]
+        data = [{"id": "model-`" + SCRIPT, "object": "model"}]
         self.reply(200, "application/json", json.dumps({"object": "list", "data": data}))
 
     def do_POST(self) -> None:

@@ -18,6 +18,7 @@ from pytest_llmserve.reports.pairs_words import (
     HEADS,
     cells,
     headline,
+    named_verdicts,
     note,
     run_title,
     sides,
@@ -48,7 +49,7 @@ def comparison_page(document: Mapping[str, Any]) -> str:
         title(document),
         banner(tag("h1", title(document)), tag("p", headline(document)), tone=_tone(document)),
         main(
-            part(2, "Verdicts", verdict_list(document["verdicts"])),
+            part(2, "Verdicts", verdict_list(named_verdicts(document))),
             [part(2, run_title(run), shown) for run, shown in zip(document["runs"], runs, strict=True)],
             part(2, "Not compared", items(list(document["left_out"]))),
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_llmserve.reports.charts.reference import REFERENCE
 from pytest_llmserve.reports.html.plot import BARS, DASHED, LOG, PERCENTILE, Plot, Series
 from pytest_llmserve.reports.html.plot_words import Row, few, figure_text, sentences
 
@@ -29,13 +30,21 @@ def curve_plots(charts: Mapping[str, Any], limits: Sequence[Limit]) -> list[Plot
         charts: "_charts" of the run.
         limits: ("p95 TTFT", ms), drawn up to the percentile they are of.
     """
-    plots = [percentiles(charts["quantiles"], limits)]
+    plots = [percentiles(charts["quantiles"], limits, charts.get(REFERENCE))]
     plots += [distribution(charts["histograms"][key], *names) for key, *names in LATENCIES]
     return [plot for plot in plots if plot is not None]
 
 
-def percentiles(quantiles: Mapping[str, Any], limits: Sequence[Limit]) -> Plot | None:
-    """The curves of all four latencies; failed requests, infinitely slow, cut them off."""
+def percentiles(
+    quantiles: Mapping[str, Any], limits: Sequence[Limit], beside: Mapping[str, Any] | None = None
+) -> Plot | None:
+    """The curves of all four latencies; failed requests, infinitely slow, cut them off.
+
+    Args:
+        quantiles: of the run.
+        limits: as of `curve_plots`.
+        beside: "reference" of its charts: the run it was compared with, drawn dashed.
+    """
     curves = [
         Series(name, quantiles[key]["ms"], "ms", colour, x=quantiles[key]["q"])
         for key, name, _, colour in LATENCIES
@@ -52,12 +61,20 @@ def percentiles(quantiles: Mapping[str, Any], limits: Sequence[Limit]) -> Plot |
         x_name="percentile",
         x_unit="",
         y_name="ms",
-        series=[*curves, *_limits(limits, highest)],
+        series=[*curves, *_beside(beside), *_limits(limits, highest)],
         x_scale=PERCENTILE,
         y_scale=LOG,
         heads=("percentile", *(f"{curve.name} ms" for curve in curves)),
         rows=[(word, *(figure_text(_at(curve, q)) for curve in curves)) for word, q in SHARES.items()],
     )
+
+
+def _beside(beside: Mapping[str, Any] | None) -> Iterator[Series]:
+    if beside is None:
+        return
+    for key, name, _, colour in LATENCIES:
+        if found := beside["quantiles"].get(key):
+            yield Series(f"{name} of {beside['name']}", found["ms"], "ms", colour, DASHED, x=found["q"])
 
 
 def _limits(limits: Sequence[Limit], highest: float) -> Iterator[Series]:

@@ -67,8 +67,16 @@ def plot_data(plot: Plot) -> dict[str, Any]:
 def _series(series: Series) -> dict[str, Any]:
     told = {"name": series.name, "unit": series.unit, "colour": series.colour, "style": series.style}
     own = {"x": numbers(series.x, DIGITS + 2)} if series.x else {}
-    words = {"labels": list(series.labels)} if series.labels else {}
-    return {**told, "y": numbers(series.values, DIGITS), **own, **words}
+    return {**told, "y": numbers(series.values, DIGITS), **own, **_labels(series.labels)}
+
+
+def _labels(labels: Sequence[str]) -> dict[str, Any]:
+    """What all of thousands of labels begin with is told once."""
+    if not labels:
+        return {}
+    low, high = min(labels), max(labels)
+    shared = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return {"labels": [label[shared:] for label in labels], "labelled": low[:shared]}
 
 
 def _mark(mark: Mark) -> dict[str, Any]:

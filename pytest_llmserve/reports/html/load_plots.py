@@ -14,6 +14,8 @@ Run = Mapping[str, Any]
 Values = list[float | None]
 OK = "ok"
 WARM_UP = "warm-up"
+_EACH = {"e2e_ms": 1, "ttft_ms": 3}
+"""Every so many of the single requests is drawn: all of them once."""
 LATENCY_LINES = (("p50", "a", LINE), ("p95", "b", LINE), ("p99", "d", DASHED))
 
 
@@ -25,9 +27,10 @@ class Course:
     at_s: list[float]
     marks: Sequence[Mark]
     link: str
+    single_requests: bool
 
     @classmethod
-    def of(cls, runs: Sequence[Run], marks: Sequence[Mark], link: str) -> Course:
+    def of(cls, runs: Sequence[Run], marks: Sequence[Mark], link: str, single_requests: bool) -> Course:
         """In the order of time; runs in which nothing was sent are left out."""
         known = [run for run in runs if run[CHARTS]["over_time"]["at_s"]]
         known.sort(key=lambda run: float(run[CHARTS]["start_s"]))
@@ -35,7 +38,7 @@ class Course:
         for run in known:
             at_s += [max(at_s[-1], run[CHARTS]["start_s"])] if at_s else []
             at_s += run[CHARTS]["over_time"]["at_s"]
-        return cls(known, at_s, marks, link)
+        return cls(known, at_s, marks, link, single_requests)
 
     def line(self, *name: str, each_second: bool = False) -> Values:
         """One figure at each of `at_s`; counts of a stretch as a rate with `each_second`."""
@@ -73,15 +76,18 @@ class Course:
         )
 
 
-def load_plots(runs: Sequence[Run], marks: Sequence[Mark], link: str) -> list[Plot]:
+def load_plots(
+    runs: Sequence[Run], marks: Sequence[Mark], link: str, *, single_requests: bool = True
+) -> list[Plot]:
     """All of them; empty where nothing was sent.
 
     Args:
         runs: on one axis of time, each with "_charts".
         marks: on the same axis.
         link: of plots that share it.
+        single_requests: those that were answered are drawn as points too.
     """
-    course = Course.of(runs, marks, link)
+    course = Course.of(runs, marks, link, single_requests)
     return [plot for make in _PLOTS if (plot := make(course)) is not None]
 
 
@@ -124,7 +130,7 @@ def _points(course: Course, figure: str) -> tuple[Series, Series]:
                 failed.append((at_s, f"request {id_}: {words[outcome]}"))
             elif ms is not None:
                 answered.append((at_s, ms, f"request {id_}"))
-    answered.sort()
+    answered = sorted(answered)[:: _EACH[figure]] if course.single_requests else []
     failed.sort()
     at_s = [row[0] for row in answered]
     values, labels = [row[1] for row in answered], [row[2] for row in answered]

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
+from pytest_llmserve.reports.html.placing import place
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.plots import run_plots, test_plots
 from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
+from pytest_llmserve.reports.html.sections.details import details
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.headline import (
     BAD,
@@ -24,7 +24,6 @@ from pytest_llmserve.reports.html.sections.headline import (
     session_outcome,
     title,
 )
-from pytest_llmserve.reports.html.sections.test import test_section
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
 from pytest_llmserve.reports.html.words import SIGNS, TONES
@@ -66,7 +65,7 @@ def page(document: Mapping[str, Any]) -> str:
     rows = grouped(tests)
     anchors = {id(row): f"test-{n}" for n, row in enumerate(rows, 1) if "passed" not in row}
     plots: list[Plot] = []
-    details = _details([row for row in rows if id(row) in anchors], anchors, plots)
+    told = _details([row for row in rows if id(row) in anchors], anchors, plots)
     found = document["environment"]
     return whole_page(
         title(tests),
@@ -74,7 +73,7 @@ def page(document: Mapping[str, Any]) -> str:
         main(
             _cards(rows, anchors),
             cases(document.get("comparisons") or ()),
-            part(2, "Details", details),
+            part(2, "Details", told),
             definitions(found),
             environment(found),
         ),
@@ -138,17 +137,7 @@ def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]
     """A section a test; their plots are added to `plots`."""
     bad = [row for row in last_attempts(rows) if row["outcome"] in BAD]
     opened = {id(row) for row in (bad[:_MOST_OPEN] if bad else rows if len(rows) == 1 else [])}
-    shown: list[Child] = []
-    for row in rows:
-        anchor = anchors[id(row)]
-        whole, runs = _plots(row, anchor)
-        plots += [*whole, *(plot for each in runs for plot in each)]
-        shown.append(join(test_section(row, anchor, whole, runs, open_=id(row) in opened)))
-    return shown
-
-
-def _plots(test: Test, anchor: str) -> tuple[list[Plot], list[list[Plot]]]:
-    """Those of a whole test, and of each of its runs."""
-    runs = range(len(test["runs"]))
-    whole = placed(test_plots(test), anchor)
-    return whole, [placed(run_plots(test, place), f"{anchor}-run-{place + 1}") for place in runs]
+    order = sorted(rows, key=lambda row: row["outcome"] not in BAD)
+    found = dict(zip(map(id, order), place([(row, anchors[id(row)]) for row in order]), strict=True))
+    plots += [plot for row in rows for plot in found[id(row)].all]
+    return [join(details(row, anchors[id(row)], found[id(row)], open_=id(row) in opened)) for row in rows]

@@ -18,23 +18,27 @@ RUN_TIME = "run-time"
 """Of the plots over the time of one run that has an axis of its own."""
 
 
-def test_plots(test: Mapping[str, Any]) -> list[Plot]:
+def plots_of_test(test: Mapping[str, Any], *, single_requests: bool = True) -> list[Plot]:
     """What happened in a test over its time: all its runs, and its server. Empty without figures.
 
     Args:
         test: one of "tests" of the document, with "_charts" in its runs and "_marks".
+        single_requests: those that were answered are drawn as points too; failed ones always are.
     """
     runs = [run for run in test.get("runs") or () if on_test_axis(run)]
     marks = marks_of([*(row for run in runs for row in run[CHARTS]["marks"]), *(test.get("_marks") or ())])
     resources = test.get("resources") or {}
-    return [*load_plots(runs, marks, TIME), *server_plots(resources.get("series") or {}, marks, TIME)]
+    return [
+        *load_plots(runs, marks, TIME, single_requests=single_requests),
+        *server_plots(resources.get("series") or {}, marks, TIME),
+    ]
 
 
-def run_plots(test: Mapping[str, Any], place: int) -> list[Plot]:
+def plots_of_run(test: Mapping[str, Any], place: int) -> list[Plot]:
     """Its percentiles with the test's limits, its distributions, its stages one beside the other.
 
     Args:
-        test: as of `test_plots`.
+        test: as of `plots_of_test`.
         place: of the run in "runs", from 0.
     """
     run: Mapping[str, Any] = test["runs"][place]

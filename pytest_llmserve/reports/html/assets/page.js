@@ -1,3 +1,4 @@
+// Light and dark, the filter, links into what is folded, and paper. The page can be read without it.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -10,7 +11,6 @@
   function showTheme(button) {
     button.textContent = isDark() ? "Light" : "Dark";
     button.setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
-    document.dispatchEvent(new Event("llmserve-theme"));
   }
 
   function startTheme() {
@@ -26,8 +26,9 @@
   }
 
   function shows(card, outcome, words) {
-    const kind = outcome === "" || card.dataset.outcome === outcome || (outcome === "unsure" && card.dataset.unsure);
-    return kind && words.every((word) => card.dataset.text.includes(word));
+    const { dataset } = card;
+    const fits = outcome === "" || dataset.outcome === outcome || (outcome === "unsure" && "unsure" in dataset);
+    return fits && words.every((word) => dataset.text.includes(word));
   }
 
   function startFilter() {

@@ -231,7 +231,7 @@
       if (own < 0) {
         return "–";
       }
-      const word = series.labels ? series.labels[own] : "";
+      const word = series.labels ? series.labelled + series.labels[own] : "";
       const value = series.style === "edge" ? "" : withUnit(series.y[own], series.unit);
       return [value, word].filter((part) => part !== "").join(" · ");
     });

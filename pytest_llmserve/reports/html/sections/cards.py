@@ -44,11 +44,12 @@ def _unsure(test: Test) -> bool:
 def card(test: Test, anchor: str | None) -> Markup:
     """One of them; `anchor` is the id of its details, None = it has none."""
     outcome = test["outcome"]
+    tone = "unsure" if outcome == "passed" and _unsure(test) else TONES.get(outcome, "quiet")
     return tag(
         "article",
         tag("h3", sign(outcome), " ", _name(test, anchor)),
         _inside(test, anchor),
-        class_=f"card {TONES.get(outcome, 'quiet')}{'' if _has_more(test) else ' plain'}",
+        class_=f"card {tone}{'' if _has_more(test) else ' plain'}",
         data_outcome="failed" if outcome in BAD else outcome,
         data_unsure=True if _unsure(test) else None,
         data_text=filter_text(test),

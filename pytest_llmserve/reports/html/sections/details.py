@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmserve.reports.html.figures import figures
 from pytest_llmserve.reports.html.markup import Child, Markup, tag
-from pytest_llmserve.reports.html.plot import Plot
+from pytest_llmserve.reports.html.placing import Placed
 from pytest_llmserve.reports.html.sections.cards import MOST, filter_text, sign, verdict_list
 from pytest_llmserve.reports.html.sections.headline import short_name
 from pytest_llmserve.reports.html.sections.log import log
@@ -22,16 +22,13 @@ from pytest_llmserve.reports.html.words import count, number
 Test = Mapping[str, Any]
 
 
-def test_section(
-    test: Test, anchor: str, plots: Sequence[Plot], run_plots: Sequence[Sequence[Plot]], *, open_: bool
-) -> Markup:
+def details(test: Test, anchor: str, plots: Placed, *, open_: bool) -> Markup:
     """The details of a test.
 
     Args:
         test: its document.
         anchor: id of the element.
-        plots: of the whole test.
-        run_plots: of each of its runs.
+        plots: of the whole test, and of each of its runs.
         open_: it is shown without being asked for.
     """
     attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
@@ -39,7 +36,7 @@ def test_section(
     return tag(
         "details",
         tag("summary", title, tag("span", _when(test), class_="when")),
-        tag("div", *_parts(test, plots, run_plots), class_="inside"),
+        tag("div", *_parts(test, plots), class_="inside"),
         id=anchor,
         class_="test",
         open=open_,
@@ -49,14 +46,14 @@ def test_section(
     )
 
 
-def _parts(test: Test, plots: Sequence[Plot], run_plots: Sequence[Sequence[Plot]]) -> list[Child]:
+def _parts(test: Test, plots: Placed) -> list[Child]:
     runs = test["runs"]
     titles = ["Run"] if len(runs) == 1 else [f"Run {n} of {len(runs)}" for n in range(1, len(runs) + 1)]
     return [
         tag("p", tag("code", test["nodeid"]), class_="nodeid"),
         part(4, "Limits", verdict_list(test["verdicts"]) if len(test["verdicts"]) > MOST else None),
-        part(4, "Through the test", figures(plots)),
-        *(run_section(*each) for each in zip(runs, titles, run_plots, strict=True)),
+        part(4, "Through the test", figures(plots.whole), _note(plots.missing)),
+        *(run_section(*each) for each in zip(runs, titles, plots.runs, strict=True)),
         *sweeps(test.get("sweeps") or ()),
         *carried(test["verdicts"]),
         survival(test.get("survival")),
@@ -74,6 +71,10 @@ def _when(test: Test) -> str:
     lasted = [f"{number(test['duration_s'])} s"] if test.get("duration_s") is not None else []
     began = [str(test["started_at"])] if test.get("started_at") else []
     return ", ".join([*runs, *lasted, *began])
+
+
+def _note(words: str) -> Markup | None:
+    return tag("p", words, class_="note") if words else None
 
 
 def _kept(found: Mapping[str, Any] | None) -> Markup | None:

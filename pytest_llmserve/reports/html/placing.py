@@ -1,0 +1,74 @@
+"""Which tests have plots in a page: all of a few, of hundreds as many as open at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_llmserve.reports.html.figures import placed
+from pytest_llmserve.reports.html.plot import Plot
+from pytest_llmserve.reports.html.plots import plots_of_run, plots_of_test
+
+Test = Mapping[str, Any]
+
+ALL_REQUESTS_UNTIL = 50_000
+"""So many figures in a page, of about 7 bytes: beyond them no single requests are drawn, curves are."""
+PLOTS_UNTIL = 130_000
+"""Beyond so many no plots are."""
+NO_ROOM = (
+    "No plots: with those of all tests this file would be too large to open at once. "
+    "The report of a session with fewer tests has them."
+)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The plots of a test.
+
+    Attributes:
+        whole: over its time.
+        runs: of each run.
+        missing: why there are none, though there are figures; else "".
+    """
+
+    whole: Sequence[Plot] = ()
+    runs: Sequence[Sequence[Plot]] = field(default=())
+    missing: str = ""
+
+    @property
+    def all(self) -> list[Plot]:
+        """In the order in which they stand."""
+        return [*self.whole, *(plot for run in self.runs for plot in run)]
+
+
+def place(tests: Sequence[tuple[Test, str]]) -> list[Placed]:
+    """The plots of each test, in the order in which they have a right to room: what failed comes first.
+
+    Args:
+        tests: each with the name of its place in the page.
+    """
+    used, found = 0, []
+    for test, anchor in tests:
+        each = _placed(test, anchor, used)
+        used += sum(weight(plot) for plot in each.all)
+        found.append(each)
+    return found
+
+
+def weight(plot: Plot) -> int:
+    """How many figures it puts into the page, in its data and in its table."""
+    values = sum(len(series.values) + len(series.x) + len(series.labels) for series in plot.series)
+    # A cell of the table is wrapped in an element.
+    return len(plot.x) + values + 4 * sum(map(len, plot.rows)) + 4 * len(plot.marks)
+
+
+def _placed(test: Test, anchor: str, used: int) -> Placed:
+    runs = range(len(test["runs"]))
+    whole = plots_of_test(test, single_requests=used < ALL_REQUESTS_UNTIL)
+    if used >= PLOTS_UNTIL:
+        return Placed((), [() for _ in runs], NO_ROOM if whole else "")
+    return Placed(
+        placed(whole, anchor),
+        [placed(plots_of_run(test, number), f"{anchor}-run-{number + 1}") for number in runs],
+    )
