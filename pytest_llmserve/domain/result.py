@@ -82,8 +82,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
 class LoadResult:
     """Records of one run, and the figures made of them.
 
-    Warm-up requests are in `warm_up` and in no figure but the throughput of a window in which
-    they were still under way.
+    Warm-up requests are in `warm_up`, and in no figure but the throughput of a window that they reach into.
 
     Args:
         plan: what was asked for.

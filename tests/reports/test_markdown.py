@@ -143,9 +143,8 @@ def test_the_session_comes_first_then_what_failed(make):
 
 
 def test_errors_stand_with_their_texts_and_each_run_has_its_number(make):
-    """Where the document has them."""
+    """One row a kind."""
     test = document(make, runs=[make.run([make.failed(0)]), make.run([make.record(0)])])
-    test["runs"][0]["errors"] = [{"outcome": "http_5xx", "error": "500: out of slots", "n": 1}]
     text = markdown(session(test))
     assert ["test_a.py::test_it run 1", "http_5xx", "500: out of slots", "1"] in rows(text)
     assert [row[0] for row in rows(text)[-2:]] == ["test_a.py::test_it run 1", "test_a.py::test_it run 2"]
