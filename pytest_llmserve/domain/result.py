@@ -35,7 +35,8 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
             load was less than planned; None in open loop and without answers.
         dropped: requests never sent, because we were late or no connection was free.
         crowded: those of them for which none was free: too many others were unanswered.
-        merged_share: of the chunks, those of one read with another, and of its stamp: so written, or read late.
+        merged_share: of the chunks, those that came with another of their answer in one read: they share
+            its stamp. So a server writes them, or they were read late.
         reopened: connections the server closed while idle, opened again without a failure.
         resent: measured requests that were sent again on a new connection, as the server closed the kept
             one within 100 ms of their sending: it may have closed it as an idle one, or failed with them.
