@@ -190,24 +190,26 @@ def test_distribution_says_where_most_are_and_what_is_not_drawn():
     assert plot.series[0].values == [3, 5, 5]
 
 
-def test_server_figures_that_are_read_rarely_are_joined_and_others_keep_their_gaps():
+def test_server_figures_that_are_read_rarely_are_joined_and_a_silence_is_a_gap():
     """And a limit far above what is used is left out; one reading is no course."""
     series = {
-        "at_s": [0.0, 1.0, 2.0, 3.0, 4.0],
-        "rss_mb": [10.0, 11.0, None, 12.0, 13.0],
-        "memory_mb": [9.0, None, None, None, 12.0],
-        "cgroup_mb": [20.0] * 5,
-        "cgroup_limit_mb": [41.0] * 5,
-        "cpu_percent": [50.0, None, None, None, None],
+        "at_s": [float(at) for at in range(11)],
+        "rss_mb": [10.0, 11.0, 12.0, *[None] * 6, 13.0, 14.0],
+        "memory_mb": [9.0, None, None, None, None, 10.0, None, None, None, None, 12.0],
+        "cgroup_mb": [20.0] * 11,
+        "cgroup_limit_mb": [41.0] * 11,
+        "cpu_percent": [50.0, *[None] * 10],
     }
     (memory,) = server_plots(series, (), "t")
     drawn = lines(memory)
     assert list(drawn) == ["RSS", "USS + swap", "control group"]
-    assert (drawn["RSS"].values, drawn["RSS"].x) == ([10.0, 11.0, None, 12.0, 13.0], ())
-    assert (drawn["USS + swap"].values, drawn["USS + swap"].x) == ([9.0, 12.0], [0.0, 4.0])
-    assert memory.said.startswith("RSS from 10 MB to 13 MB, highest 13 MB at 4 s; USS + swap from 9 MB")
-    assert memory.rows[2] == ("2", "-", "-", "20")
-    close = server_plots(series | {"cgroup_limit_mb": [39.0] * 5}, (), "t")[0]
+    assert drawn["RSS"].values == [10.0, 11.0, 12.0, None, 13.0, 14.0]
+    assert drawn["RSS"].x == [0.0, 1.0, 2.0, 5.5, 9.0, 10.0]
+    assert (drawn["USS + swap"].values, drawn["USS + swap"].x) == ([9.0, 10.0, 12.0], [0.0, 5.0, 10.0])
+    assert (drawn["control group"].values, drawn["control group"].x) == ([20.0] * 11, ())
+    assert memory.said.startswith("RSS from 10 MB to 14 MB, highest 14 MB at 10 s; USS + swap from 9 MB")
+    assert memory.rows[3] == ("3", "-", "-", "20")
+    close = server_plots(series | {"cgroup_limit_mb": [39.0] * 11}, (), "t")[0]
     assert "its limit" in lines(close)
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import median
 
 from pytest_llmserve.reports.html.plot import AREA, DASHED, LINE, Mark, Numbers, Plot, Series
 from pytest_llmserve.reports.html.plot_words import course_rows, course_text, sentences
+
+GAP = 4
+"""So many times longer than usual nobody told a figure: a line over that would be an invention."""
 
 Line = tuple[str, str, str, str]
 """Figure of the document, its name in the plot, colour, style."""
@@ -107,11 +112,17 @@ def _plot(
 
 
 def _series(values: Numbers, name: str, unit: str, colour: str, style: str, at_s: Sequence[float]) -> Series:
-    """What is read more rarely than the rest is joined over the stretches between; the rest has gaps."""
-    known = [(value, at) for value, at in zip(values, at_s, strict=True) if value is not None]
-    if 2 * len(known) >= len(at_s):
+    """Joined over stretches without a reading, as long as they are usual for this figure; else a gap."""
+    known = [(at, value) for at, value in zip(at_s, values, strict=True) if value is not None]
+    if len(known) == len(at_s):
         return Series(name, values, unit, colour, style)
-    return Series(name, [value for value, _ in known], unit, colour, style, x=[at for _, at in known])
+    usual_s = median(after - before for (before, _), (after, _) in pairwise(known))
+    points: list[tuple[float, float | None]] = []
+    for at, value in known:
+        if points and at - points[-1][0] > GAP * usual_s:
+            points.append(((points[-1][0] + at) / 2, None))
+        points.append((at, value))
+    return Series(name, [value for _, value in points], unit, colour, style, x=[at for at, _ in points])
 
 
 def _known(series: Mapping[str, Numbers], figure: str) -> int:
