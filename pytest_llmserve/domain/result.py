@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.domain import metrics
+from pytest_llmserve.domain.errors import MissingExtra
 from pytest_llmserve.domain.metrics import Distribution, Throughput
 from pytest_llmserve.domain.outcome import DROPPED
 from pytest_llmserve.domain.plan import COMPLETE, DECIDED, LoadPlan
@@ -49,8 +50,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
             connection for 5 s (Connection refused)": the load was given up for that, or the server did
             not say a byte for as long as a request may take; or None.
         server_gone_ns: that instant, monotonic clock, where it is known.
-        stalls_ns: the first 30 stretches, monotonic clock, in which it sent or read a tenth of a second
-            late or more.
+        stalls_ns: the first 30 stretches, monotonic clock, in which it sent or read 100 ms late or more.
     """
 
     transport: str = "sockets"
@@ -83,8 +83,7 @@ class GeneratorHealth(msgspec.Struct, frozen=True, kw_only=True):
 class LoadResult:
     """Records of one run, and the figures made of them.
 
-    Warm-up requests are in `warm_up` and in no figure but the throughput of a window in which
-    they were still under way.
+    Warm-up requests are in `warm_up`, and in no figure but the throughput of a window that they reach into.
 
     Args:
         plan: what was asked for.
@@ -285,8 +284,6 @@ class LoadResult:
         try:
             import pandas
         except ImportError:
-            from pytest_llmserve.domain.errors import MissingExtra
-
             raise MissingExtra("pandas", "pip install pandas") from None
         return pandas.DataFrame([record_row(r) for r in self.requests])
 

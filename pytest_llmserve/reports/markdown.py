@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_llmserve.domain.outcome import DROPPED, OK
 from pytest_llmserve.reports.figures import summary_text
 from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
 from pytest_llmserve.reports.side_by_side import HEADS, cells
@@ -159,17 +158,9 @@ def _error_table(tests: Sequence[Test]) -> Part:
         [_run_name(test, place), prose(row["outcome"]), prose(row["error"] or ""), str(row["n"])]
         for test in tests
         for place, run in enumerate(test["runs"])
-        for row in _errors(run)
+        for row in run["errors"]
     ]
     return table(("run", "failed requests", "error", "n"), rows, 1, "kinds of error")
-
-
-def _errors(run: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Those with their texts, else by outcome alone."""
-    if "errors" in run:
-        return list(run["errors"])
-    by_outcome = run["counts"]["by_outcome"].items()
-    return [{"outcome": word, "error": None, "n": n} for word, n in by_outcome if word not in {OK, DROPPED}]
 
 
 def _run_name(test: Test, place: int) -> str:

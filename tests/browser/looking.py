@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 DRAWN = """() => [...document.querySelectorAll(".plot-box")].map((box) => box.dataset.drawn || "not yet")"""
 
 INK = """(box) => {
@@ -20,6 +22,17 @@ INK = """(box) => {
 """How much of a canvas is painted, and in how many colours."""
 
 
+def until(page, expression, limit_s=60.0):
+    """Wait until this is true in the page.
+
+    Not by `wait_for_function`, which evaluates text there: the page's policy forbids that.
+    """
+    end = time.monotonic() + limit_s
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"not true after {limit_s:g} s: {expression}"
+        page.wait_for_timeout(50)
+
+
 def unfold(page):
     """Open all that is folded but the tables of plots."""
     page.evaluate(
@@ -33,7 +46,7 @@ def draw_all(page):
     boxes = page.locator(".plot-box")
     for place in range(boxes.count()):
         boxes.nth(place).scroll_into_view_if_needed()
-    page.wait_for_function(f"({DRAWN})().every((state) => state !== 'not yet')")
+    until(page, f"({DRAWN})().every((state) => state !== 'not yet')")
     return page.evaluate(DRAWN)
 
 

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from looking import drag, draw_all, figure, point_at, values, where
+from looking import drag, draw_all, figure, point_at, until, values, where
 
 from pytest_llmserve.reports.html.figures import figures
 from pytest_llmserve.reports.html.plot import (
@@ -194,7 +194,7 @@ def test_a_plot_follows_the_width_of_the_page(page):
     """A narrower window, narrower plots: nothing is cut off."""
     wide = figure(page, "cpu").locator("canvas").bounding_box()["width"]
     page.set_viewport_size({"width": 380, "height": 800})
-    page.wait_for_function("document.querySelector('.plot-box canvas').clientWidth <= 380")
+    until(page, "document.querySelector('.plot-box canvas').clientWidth <= 380")
     narrow = figure(page, "cpu").locator("canvas").bounding_box()["width"]
     assert narrow < wide
     assert page.evaluate("document.documentElement.scrollWidth") <= 380

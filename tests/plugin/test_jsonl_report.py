@@ -179,13 +179,13 @@ def interrupted(folder: Path, *options: str) -> int:
     with (folder / "out").open("wb") as out:
         session = subprocess.Popen([*command, "--llm-serve", SERVE], cwd=folder, stdout=out, stderr=out)
     try:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 90
         while not served.exists() or served.read_text().count("\n") < 8 + 8 + 12:
             assert session.poll() is None, (folder / "out").read_text()
             assert time.monotonic() < deadline, (folder / "out").read_text()
             time.sleep(0.02)
         session.send_signal(signal.SIGINT)
-        return session.wait(30)
+        return session.wait(60)
     finally:
         session.kill()
         session.wait(10)

@@ -39,7 +39,7 @@ def test_a_session_of_conversations_and_files(suite, mock_server, tmp_path):
     accuse nobody."""
     server = mock_server("--ttft-ms", 2, "--itl-ms", 1, "--tokens", 5, "--repeat-mark")
     (suite.pytester.path / "q.jsonl").write_text('{"question": "Secret one?"}\n{"question": "Secret two?"}\n')
-    run = suite(TALKS, "--llm-endpoint", server.url, "--llm-prompts", "q.jsonl:question")
+    run = suite(TALKS, "--llm-endpoint", server.url, "--llm-prompts", "q.jsonl:question", "-v")
     outcomes = {test["nodeid"].partition("::")[2]: test["outcome"] for test in run.tests}
     assert outcomes == {
         "test_talk": "passed",

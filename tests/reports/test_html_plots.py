@@ -127,6 +127,8 @@ def test_latencies_failures_and_gaps_between_runs_over_time():
     assert throughput["failed"].values == [0.0, 2.0, None, 0.0, 2.0]
     planned = lines(plots["in-flight"])["users planned"]
     assert list(zip(planned.x, planned.values, strict=True))[:3] == [(0.0, 2), (1.0, 2), (1.0, None)]
+    dropped = small_run(outcomes=["ok", "dropped", "dropped"])
+    assert "never sent" in lines(by_id(load_plots([dropped], (), "t"))["e2e"])
     alone = by_id(load_plots([small_run()], (), "t", single_requests=False))["e2e"]
     assert list(lines(alone)) == ["failed", "p50", "p95"]
 

@@ -136,16 +136,15 @@ def test_the_session_comes_first_then_what_failed(make):
     ]
     assert "- `test_a.py::test_bad`: **queueing**: requests wait: send less\n" in text
     assert "- `test_a.py::test_bad`: the server ended 3.2 s into the test\n" in text
-    assert ["test_a.py::test_bad", "http_5xx", "", "1"] in rows(text)
+    assert ["test_a.py::test_bad", "http_5xx", "500: out of slots", "1"] in rows(text)
     head, figures = rows(text)[-2:]
     assert (head[0], figures[:4]) == ("run", ["test_a.py::test_bad", "2 users, 2 requests", "2", "1"])
     assert "  fail: " + sentence in text[text.index("<details>") :]
 
 
 def test_errors_stand_with_their_texts_and_each_run_has_its_number(make):
-    """Where the document has them."""
+    """One row a kind."""
     test = document(make, runs=[make.run([make.failed(0)]), make.run([make.record(0)])])
-    test["runs"][0]["errors"] = [{"outcome": "http_5xx", "error": "500: out of slots", "n": 1}]
     text = markdown(session(test))
     assert ["test_a.py::test_it run 1", "http_5xx", "500: out of slots", "1"] in rows(text)
     assert [row[0] for row in rows(text)[-2:]] == ["test_a.py::test_it run 1", "test_a.py::test_it run 2"]

@@ -13,7 +13,7 @@ from pytest_llmserve.reports.charts.rounding import short, shorts
 from pytest_llmserve.stats.bins import Bins, quantiles_in, spread
 
 MOST_BINS, FEWEST_BINS = 300, 10
-_A_BIN = 4
+_A_BIN = 10
 """So many requests should begin in a stretch on average, as long as there are few."""
 _ENOUGH_FOR_P99 = 20
 _STEPS_S = (

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_llmserve.domain.outcome import DROPPED, OK
 from pytest_llmserve.reports.html.plot import AREA, DASHED, EDGE, LINE, LOG, POINTS, Mark, Plot, Series
 from pytest_llmserve.reports.html.plot_words import course_rows, level_text, sentences
 from pytest_llmserve.reports.private import CHARTS
 
 Run = Mapping[str, Any]
 Values = list[float | None]
-OK = "ok"
 WARM_UP = "warm-up"
 _EACH = {"e2e_ms": 1, "ttft_ms": 3}
 """Every so many of the single requests is drawn: all of them once."""
@@ -122,11 +122,13 @@ def _points(course: Course, figure: str) -> tuple[Series, Series]:
     """Single requests: those answered, and those that failed, on the upper edge."""
     answered: list[tuple[float, float, str]] = []
     failed: list[tuple[float, str]] = []
+    never_sent = True
     for run in course.runs:
         words, points = run[CHARTS]["outcomes"], run[CHARTS]["points"]
         columns = zip(points["at_s"], points[figure], points["id"], points["outcome"], strict=True)
         for at_s, ms, id_, outcome in columns:
             if words[outcome] != OK:
+                never_sent = never_sent and words[outcome] == DROPPED
                 failed.append((at_s, f"request {id_}: {words[outcome]}"))
             elif ms is not None:
                 answered.append((at_s, ms, f"request {id_}"))
@@ -137,7 +139,15 @@ def _points(course: Course, figure: str) -> tuple[Series, Series]:
     edge = [1.0] * len(failed)
     return (
         Series("requests", values, "ms", "muted", POINTS, labels, at_s),
-        Series("failed", edge, "", "fail", EDGE, [row[1] for row in failed], [row[0] for row in failed]),
+        Series(
+            "never sent" if never_sent else "failed",
+            edge,
+            "",
+            "fail",
+            EDGE,
+            [row[1] for row in failed],
+            [row[0] for row in failed],
+        ),
     )
 
 

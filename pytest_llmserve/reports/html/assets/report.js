@@ -14,6 +14,7 @@
   const charts = [];
   const links = new Map();
   let colours = {};
+  let printing = false;
 
   function start() {
     const data = document.getElementById("llmserve-plots");
@@ -67,15 +68,17 @@
     matchMedia("print").addEventListener("change", recolour);
     new MutationObserver(recolour).observe(document.documentElement, { attributes: true });
     addEventListener("beforeprint", () => {
+      printing = true;
       charts.forEach(draw);
-      charts.forEach((chart) => fit(chart, PRINT_WIDTH));
+      charts.forEach(fit);
       document.documentElement.dataset.print = "";
       recolour();
     });
     addEventListener("afterprint", () => {
       delete document.documentElement.dataset.print;
       recolour();
-      charts.forEach((chart) => fit(chart));
+      printing = false;
+      charts.forEach(fit);
     });
   }
 
@@ -167,13 +170,16 @@
     chart.u.setSeries(i + 1, { show: shown });
   }
 
-  const widthOf = (chart) => Math.max(LEAST_WIDTH, Math.floor(chart.box.clientWidth) || PRINT_WIDTH);
+  function widthOf(chart) {
+    return printing ? PRINT_WIDTH : Math.max(LEAST_WIDTH, Math.floor(chart.box.clientWidth) || PRINT_WIDTH);
+  }
+
   const heightOf = (chart) => Math.floor(chart.stage.clientHeight) || 240;
 
-  function fit(chart, width) {
-    const wanted = width || widthOf(chart);
-    if (chart.u !== null && (width || chart.box.clientWidth > 0) && wanted !== chart.u.width) {
-      chart.u.setSize({ width: wanted, height: heightOf(chart) });
+  function fit(chart) {
+    const width = widthOf(chart);
+    if (chart.u !== null && (printing || chart.box.clientWidth > 0) && width !== chart.u.width) {
+      chart.u.setSize({ width, height: heightOf(chart) });
     }
   }
 
