@@ -54,9 +54,9 @@ def run(argv: Sequence[str] | None) -> int:
         return _told(f"ERROR: {error}", WRONG_USE)
     except KeyboardInterrupt:
         return _told("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough: there is nobody left to tell
+    except BrokenPipeError:  # the reader, such as `head`, has left: what was not told yet may be a failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return HELD
+        return INTERRUPTED
     except Exception:
         traceback.print_exc()
         return _told("this is pytest-llmserve's fault, not the server's", OURS)

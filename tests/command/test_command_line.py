@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 
@@ -155,6 +156,16 @@ def test_ctrl_c_is_2_and_a_fault_of_ours_3(monkeypatch, capsys):
         "ZeroDivisionError: planted",
         "this is pytest-llmserve's fault, not the server's",
     ]
+
+
+def test_a_reader_that_leaves_is_no_pass(tmp_path):
+    """`compare ... | head -1`, the pipe closed before anything is written: 2, and nothing on stderr."""
+    command = [sys.executable, "-m", "pytest_llmserve.command", "compare", "main", "main"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, b"")
 
 
 @pytest.mark.parametrize(
