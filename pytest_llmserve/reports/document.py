@@ -169,7 +169,7 @@ def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> d
         document |= {f"{count.figure}_kept": count.kept for count in memory.counts}
     if window.gpu is not None:
         document["gpu_measure"] = window.gpu
-    for counter in COUNTERS & found.keys():
+    for counter in sorted(COUNTERS & found.keys()):
         document[counter + "_rise"] = found[counter]
     if LOWEST in found:
         document[LOWEST + "_lowest"] = found[LOWEST]
