@@ -161,8 +161,9 @@ class Suite:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer has set is not part of a test."""
-    for name in ("LLM_ENDPOINT", "PYTEST_ADDOPTS", "GITHUB_STEP_SUMMARY"):
+    """What the developer has set is not part of a test, nor that it runs in a worker of pytest-xdist."""
+    ours = ("LLM_ENDPOINT", "PYTEST_ADDOPTS", "GITHUB_STEP_SUMMARY")
+    for name in (*ours, "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
 
