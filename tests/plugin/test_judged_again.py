@@ -52,7 +52,7 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
     )
     assert session.exit == 1, session.text
     code, out, err = said(capsys, "report", kept, "-v", "-o", folder / "again.json", "-o", folder / "x.html")
-    assert (code, err) == (1, "")
+    assert (code, err) == (1, ""), err
     again = json.loads((folder / "again.json").read_text())["tests"]
     assert [test["nodeid"] for test in again] == [test["nodeid"] for test in session.tests]
     for new, old in zip(again, session.tests, strict=True):
