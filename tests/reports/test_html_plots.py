@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 
 import pytest
@@ -46,9 +47,14 @@ def small_run(start_s=0.0, **changes):
         "in_flight": [1.5, 0.5],
         "requests_per_s": [2.0, 0.0],
         "output_tokens_per_s": [None, None],
-        "e2e_ms": {"p50": [100.0, None], "p95": [200.0, None], "p99": [None, None], "max": [200.0, None]},
-        "ttft_ms": {"p50": [None, None], "p95": [None, None], "p99": [None, None], "max": [None, None]},
+        "e2e_ms": {"p50": [100.0, None], "p95": [200.0, None], "p99": [None, None]},
+        "ttft_ms": {"p50": [None, None], "p95": [None, None], "p99": [None, None]},
         "tpot_ms": {"p50": [None, None], "p95": [None, None]},
+        "never": {
+            "e2e_ms": {"p50": [], "p95": [1], "p99": []},
+            "ttft_ms": {"p50": [1], "p95": [1], "p99": []},
+            "tpot_ms": {"p50": [], "p95": []},
+        },
     }
     points = {
         "at_s": [start_s, start_s + 0.1, start_s + 0.5],
@@ -112,16 +118,23 @@ def test_latencies_failures_and_gaps_between_runs_over_time():
     e2e = lines(plots["e2e"])
     assert plots["e2e"].x == [0.25, 0.75, 5.0, 5.25, 5.75]
     assert e2e["p50"].values == [100.0, None, None, 100.0, None]
+    assert e2e["p95"].values == [200.0, math.inf, None, 200.0, math.inf]
     assert "p99" not in e2e
     assert (e2e["requests"].x, e2e["requests"].labels) == ([0.0, 5.0], ["request 7", "request 7"])
     assert e2e["failed"].x == [0.1, 0.5, 5.1, 5.5]
     assert e2e["failed"].labels[:2] == ["request 8: timeout", "request 9: dropped"]
     assert plots["e2e"].said == (
         "p50 100 ms in the median, highest 100 ms at 0.25 s; "
-        "p95 200 ms in the median, highest 200 ms at 0.25 s; 2 failed, 2 never sent."
+        "p95 never (failed) in 2 of 4 intervals, else 200 ms in the median, highest 200 ms at 0.25 s; "
+        "2 failed, 2 never sent."
     )
     assert plots["e2e"].heads == ("s", "p50", "p95")
-    assert plots["e2e"].rows == [("0.25", "100", "200"), ("5.25", "100", "200")]
+    assert plots["e2e"].rows == [
+        ("0.25", "100", "200"),
+        ("0.75", "-", "∞"),
+        ("5.25", "100", "200"),
+        ("5.75", "-", "∞"),
+    ]
     throughput = lines(plots["throughput"])
     assert throughput["sent"].values == [4.0, 2.0, None, 4.0, 2.0]
     assert throughput["failed"].values == [0.0, 2.0, None, 0.0, 2.0]
@@ -235,10 +248,13 @@ def test_marks_stand_in_the_order_of_time_each_once():
 
 
 def test_words_of_figures_and_courses():
-    told = [figure_text(value) for value in (0.0, 0.456, 12.34, 1234.5, None)]
-    assert told == ["0", "0.46", "12.3", "1,234", "-"]
+    told = [figure_text(value) for value in (0.0, 0.456, 12.34, 1234.5, None, math.inf)]
+    assert told == ["0", "0.46", "12.3", "1,234", "-", "∞"]
     assert course_text([0.0], Series("p50", [None], "ms")) == "p50: none"
     assert level_text([0.0], Series("p50", [None], "ms")) == "p50: none"
+    assert level_text([0.0, 1.0], Series("p95", [math.inf] * 2, "ms")) == (
+        "p95 never (failed) in 2 of 2 intervals"
+    )
     assert level_text([1.0, 2.0, 3.0], Series("p50", [5.0, 9.0, 7.0], "ms")) == (
         "p50 7 ms in the median, highest 9 ms at 2 s"
     )

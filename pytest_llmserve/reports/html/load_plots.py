@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_llmserve.domain.outcome import DROPPED, OK
+from pytest_llmserve.reports.charts.over_time import NEVER
 from pytest_llmserve.reports.html.plot import AREA, DASHED, EDGE, LINE, LOG, POINTS, Mark, Plot, Series
 from pytest_llmserve.reports.html.plot_words import course_rows, level_text, sentences
 from pytest_llmserve.reports.private import CHARTS
@@ -52,11 +54,21 @@ class Course:
             values += [None if value is None else value / width_s for value in found]
         return values
 
+    def latency(self, figure: str, quantile: str) -> Values:
+        """One quantile at each of `at_s`, infinite where failed requests reach it."""
+        values, first = self.line(figure, quantile), 0
+        for run in self.runs:
+            over_time = run[CHARTS]["over_time"]
+            for place in over_time[NEVER][figure][quantile]:
+                values[first + place] = math.inf
+            first += len(over_time["at_s"]) + 1
+        return values
+
     def plot(self, id_: str, title: str, y_name: str, series: Sequence[Series], **more: Any) -> Plot | None:
         """Over the time of the test, with a table of the series that stand on its axis; None without any."""
         series = [each for each in series if any(value is not None for value in each.values)]
         over_time = [each for each in series if not each.x]
-        if not over_time:
+        if not any(any(map(_known, each.values)) for each in over_time):
             return None
         heads, rows = course_rows(self.at_s, {each.name: each.values for each in over_time})
         told = {"said": sentences(level_text(self.at_s, each) for each in over_time[:3])} | more
@@ -91,6 +103,10 @@ def load_plots(
     return [plot for make in _PLOTS if (plot := make(course)) is not None]
 
 
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
 def _e2e(course: Course) -> Plot | None:
     return _latency(course, "e2e_ms", "End-to-end latency", LATENCY_LINES)
 
@@ -101,7 +117,7 @@ def _ttft(course: Course) -> Plot | None:
 
 def _tpot(course: Course) -> Plot | None:
     lines = [
-        Series(name, course.line("tpot_ms", name), "ms", colour, style)
+        Series(name, course.latency("tpot_ms", name), "ms", colour, style)
         for name, colour, style in LATENCY_LINES[:2]
     ]
     return course.plot("tpot", "Time per output token", "ms", lines)
@@ -110,7 +126,7 @@ def _tpot(course: Course) -> Plot | None:
 def _latency(course: Course, figure: str, title: str, lines: Sequence[tuple[str, str, str]]) -> Plot | None:
     answered, failed = _points(course, figure)
     over_time = [
-        Series(name, course.line(figure, name), "ms", colour, style) for name, colour, style in lines
+        Series(name, course.latency(figure, name), "ms", colour, style) for name, colour, style in lines
     ]
     said = sentences([*(level_text(course.at_s, each) for each in over_time[:2]), _failures(course)])
     single = [each for each in (answered, failed) if each.x]

@@ -19,7 +19,8 @@ class Series:
     """One line of a plot.
 
     Attributes:
-        values: one for each of the plot's `x`; None = nothing there.
+        values: one for each of the plot's `x`; None = nothing there, infinite = failed requests reach it:
+            there the line goes to the upper edge.
         colour: name of a colour of the style sheet: "a" to "f", "ok", "fail", "muted".
         style: LINE, DASHED, POINTS, BARS, AREA or EDGE. A bar reaches from its x to the next.
         labels: a word for each value, shown beside it; empty = none.
