@@ -22,7 +22,7 @@ def a_plot(**changes):
 
 
 def test_figures_are_short_and_what_is_not_finite_is_nothing():
-    """Five digits of a value, seven of an instant; whole numbers have no point; where it is endless is told."""
+    """Five digits of a value, seven of an instant; whole numbers have no point; what is endless is told."""
     series = Series("p50", [123.456789, float("inf"), float("nan"), 20.0, None], "ms")
     data = plot_data(a_plot(x=[0.0, 1.5, 3599.12345678, 4.0, 5.0], series=[series]))
     assert data["x"] == [0, 1.5, 3599.123, 4, 5]

@@ -182,6 +182,32 @@ def test_limits_are_those_of_the_run():
     assert limits({"runs": [1], "verdicts": one}, 0) == [("p95 TTFT", 5.0)]
 
 
+def test_limits_stand_over_the_time_of_the_runs_that_they_are_of():
+    """Each in the plot of its latency, by its name; one that is far above all would press the lines flat."""
+    verdicts = [
+        ("p95 e2e latency (run 1 of 2)", 300.0),
+        ("p95 e2e latency (run 2 of 2)", 300.0),
+        ("p50 e2e latency (run 2 of 2)", 50.0),
+        ("p99 e2e latency (run 1 of 2)", 90_000.0),
+        ("p95 TTFT (run 1 of 2)", 50.0),
+    ]
+    told = [{"check": "latency", "what": what, "limit": limit} for what, limit in verdicts]
+    plots = by_id(plots_of_test({"runs": [small_run(), small_run(5.0)], "verdicts": told}))
+    drawn = {name: line for name, line in lines(plots["e2e"]).items() if line.style == "limit"}
+    assert list(drawn) == ["limit p95 e2e latency 300 ms", "limit p50 e2e latency 50 ms"]
+    both, second = drawn.values()
+    assert (both.x, both.values) == ([0.0, 1.0, 5.0, 5.0, 6.0], [300.0, 300.0, None, 300.0, 300.0])
+    assert (second.x, second.values) == ([5.0, 6.0], [50.0, 50.0])
+    assert plots["e2e"].heads == ("s", "p50", "p95")
+
+
+def test_plots_of_the_load_alone_begin_with_it():
+    """What went before is empty there; with figures of the server it is not."""
+    plots = plots_of_test({"runs": [small_run(5.0)], "verdicts": []})
+    assert min(at for plot in plots for each in (plot, *plot.series) for at in each.x) == 5.0
+    assert all(mark.at >= 5.0 for plot in plots for mark in plot.marks)
+
+
 def test_percentiles_end_where_failures_begin():
     """The curve and the table know nothing behind that; a far limit is not drawn, nor one of a mean."""
     curve = {"q": [0.0, 0.5, 0.9, 0.95], "ms": [10.0, 20.0, 40.0, None]}
@@ -190,8 +216,9 @@ def test_percentiles_end_where_failures_begin():
     asked = [("p95 TTFT", 100.0), ("p99 TTFT", 2000.0), ("mean TTFT", 30.0)]
     plot = percentiles(quantiles, asked)
     assert [series.name for series in plot.series] == ["TTFT", "limit p95 TTFT 100 ms"]
-    assert plot.rows == [("p50", "20"), ("p90", "40"), ("p95", "-"), ("p99", "-"), ("p99.9", "-")]
-    assert plot.said == "TTFT p50 20 ms, p95 -, p99 -."
+    assert plot.rows == [("p50", "20"), ("p90", "40"), ("p95", "∞"), ("p99", "∞"), ("p99.9", "∞")]
+    assert plot.said == "TTFT p50 20 ms, p95 never (failed), p99 never (failed)."
+    assert [series.style for series in plot.series] == ["line", "limit"]
 
 
 def test_distribution_says_where_most_are_and_what_is_not_drawn():

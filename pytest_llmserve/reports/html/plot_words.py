@@ -15,7 +15,7 @@ Row = tuple[str, ...]
 
 
 def figure_text(value: float | None, unit: str = "") -> str:
-    """A figure with three digits or more: "0.42 ms", "38.1 s", "12,345"; "-" where there is none, "∞" without end."""
+    """A figure with three digits or more: "0.42 ms", "38.1 s", "12,345"; "-" for none, "∞" for endless."""
     if value is None:
         return "-"
     if math.isinf(value):
