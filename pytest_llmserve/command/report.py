@@ -170,7 +170,9 @@ def _show(screen: Screen, done: Sequence[Judged], documents: Sequence[dict[str, 
             screen.line(f" {one.kept[0].nodeid} ".center(screen.width, "_"), "red")
             screen.line(str(one.failure))
     screen.section("llmserve")
-    for line in summary_lines(documents, screen.width, screen.colour, screen.verbosity):
+    for line in summary_lines(
+        documents, screen.width, screen.colour, screen.verbosity, wrap=screen.is_terminal
+    ):
         screen.line(line)
     screen.line(*_outcome(done))
 

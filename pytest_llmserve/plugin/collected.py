@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmserve.plugin.options import value
+from pytest_llmserve.plugin.options import NO_ENDPOINT, value
 
 _RUN_NOTHING = (
     *("collectonly", "setuponly", "setupplan"),
@@ -27,6 +27,7 @@ class Collected:
         self._config = config
         self._began_s = time.time()
         self._tests: list[dict[str, Any]] = []
+        self._serverless = 0
         self._unwritten: dict[str, str] = {}
         self._warnings: list[str] = []
 
@@ -47,6 +48,8 @@ class Collected:
         if document is not None:
             times = {} if "started_at" in document else _times(report)
             self.keep(document | times | {"outcome": _outcome(report)})
+        elif report.skipped and NO_ENDPOINT in str(report.longrepr):
+            self._serverless += 1
         kept = getattr(report, "_llmserve_kept", None)
         if kept is not None:
             self._take_kept(report.nodeid, kept)
@@ -73,6 +76,8 @@ class Collected:
             width=terminalreporter._tw.fullwidth,
             colour=terminalreporter.hasmarkup,
             verbosity=self._config.get_verbosity(),
+            told=self._failures_are_told(),
+            wrap=terminalreporter.isatty,
         )
         for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)
@@ -80,6 +85,11 @@ class Collected:
             terminalreporter.write_line(self._warnings.pop(0), yellow=True)
         for fault in self._faults():
             terminalreporter.write_line(fault, red=True)
+
+    def _failures_are_told(self) -> bool:
+        """Whether FAILURES has the whole text of each, and what is known of the server beside it."""
+        asked = self._config.option
+        return asked.tbstyle not in {"no", "line"} and asked.showcapture == "all"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -135,9 +145,15 @@ class Collected:
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
         from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
+        from pytest_llmserve.reports.private import SERVERLESS
         from pytest_llmserve.reports.side_by_side import comparisons
 
-        document = {"schema": SCHEMA, "environment": self.environment(), "tests": self._tests}
+        document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "environment": self.environment(),
+            "tests": self._tests,
+            SERVERLESS: self._serverless,
+        }
         if found := comparisons(self._tests):
             document["comparisons"] = found
         document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]

@@ -11,6 +11,9 @@ MARKS = "_marks"
 SHARD = "_shard"
 """Of a test: path of the file with its requests, a line each, until the report is put together."""
 
+SERVERLESS = "_serverless"
+"""Of a document: how many tests were skipped as no server was named."""
+
 
 def without_private(value: Any) -> Any:
     """The same plain data without the keys that begin with an underscore, at any depth."""
