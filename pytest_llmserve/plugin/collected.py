@@ -11,6 +11,12 @@ import pytest
 
 from pytest_llmserve.plugin.options import value
 
+_RUN_NOTHING = (
+    *("collectonly", "setuponly", "setupplan"),
+    *("showfixtures", "show_fixtures_per_test", "cacheshow"),
+)
+"""Options of pytest under which a session begins and ends without a test."""
+
 
 class Collected:
     """A plugin of its own, one a session. Under xdist the controller's has all tests."""
@@ -56,7 +62,7 @@ class Collected:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Write the llmserve section; nothing when no test of ours ran."""
-        paths = value(self._config, "--llm-report") or []
+        paths = self._asked_for()
         if not self._tests and not paths:
             return
         from pytest_llmserve.reports.terminal import summary_lines
@@ -81,7 +87,7 @@ class Collected:
 
         One that cannot be written makes a green session a usage error, and hides nothing else.
         """
-        if not hasattr(self._config, "workerinput") and (self._tests or value(self._config, "--llm-report")):
+        if not hasattr(self._config, "workerinput") and (self._tests or self._asked_for()):
             self._write()
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -98,6 +104,12 @@ class Collected:
         from pytest_llmserve.reports.environment import environment, moment
 
         return environment() | {"started_at": moment(self._began_s)}
+
+    def _asked_for(self) -> list[str]:
+        """The reports, but of a session that was to run no test: the report of one that did stays."""
+        if any(self._config.getoption(name, None) for name in _RUN_NOTHING):
+            return []
+        return value(self._config, "--llm-report") or []
 
     def _shards(self) -> list[Path]:
         if not value(self._config, "--llm-report"):
@@ -118,7 +130,7 @@ class Collected:
         from importlib import import_module
 
         from pytest_llmserve.plugin.junit import tell_suite
-        from pytest_llmserve.plugin.settings import report_paths
+        from pytest_llmserve.plugin.reportpaths import report_paths, unwritten
         from pytest_llmserve.plugin.stepsummary import append_summary
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
@@ -134,8 +146,7 @@ class Collected:
             try:
                 getattr(import_module(module), function)(document, path)
             except OSError as error:
-                why = f"{error.strerror} ({error.filename}); name a file that can be"
-                self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
+                self._unwritten[name] = unwritten(path, error)
         tell_suite(self._config, document)
         if warning := append_summary(self._config, document):
             self._warnings.append(warning)
