@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_llmserve.dialects.errors import one_line
-from pytest_llmserve.domain.hiding import ANSWER, PROMPT, forms, without
+from pytest_llmserve.domain.hiding import ANSWER, PROMPT, without
 from pytest_llmserve.domain.target import Target
 
 _NAMES = frozenset({"model", "role", "type", "tool_choice", "reasoning_effort", "service_tier"})
@@ -37,7 +37,7 @@ def hidden(error: str, target: Target, request: bytes, answer: str = "") -> str:
     if target.keep_text:
         return error
     said = [text for text in texts_of(request) if text != target.model]
-    return without(without(error, forms(said), PROMPT), forms([answer]), ANSWER)
+    return without(without(error, said, PROMPT), [answer], ANSWER)
 
 
 def hidden_reason(reason: str | None, target: Target, request: bytes, answer: str = "") -> str | None:
