@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmserve.reports.figures import summary_text
+from pytest_llmserve.reports.itself import error_text, unsurvived
 from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
 from pytest_llmserve.reports.side_by_side import HEADS, cells
 from pytest_llmserve.reports.tables import figure_text
@@ -130,12 +131,17 @@ def _check(verdict: Mapping[str, Any]) -> str:
 def _of_the_test_itself(row: Test, name: str) -> list[tuple[tuple[int, int], list[str]]]:
     """A row on a test that failed by itself, or that no limit was judged in."""
     if row["outcome"] in _OUTCOMES:
-        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", ""])]
+        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", prose(_ended(row)), ""])]
     if row.get("verdicts"):
         return []
     passed = "✅ passed" if row["outcome"] == "passed" else row["outcome"]
     cases = f"{row['passed']} cases" if "passed" in row else ""
     return [((1, 3), [passed, name, "the test itself", cases, ""])]
+
+
+def _ended(row: Test) -> str:
+    """What it ended with: of hostile inputs what they did, and where the error stands."""
+    return "; ".join([*unsurvived(row)[:3], *filter(None, [error_text(row)])])
 
 
 def _diagnosis(tests: Sequence[Test]) -> Part:
