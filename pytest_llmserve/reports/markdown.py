@@ -11,12 +11,13 @@ from typing import Any
 from pytest_llmserve.reports.cases_joined import joined
 from pytest_llmserve.reports.diagnoses import alone, shared
 from pytest_llmserve.reports.figures import summary_text
+from pytest_llmserve.reports.itself import error_text, fails, unsurvived, why_it_fails
 from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
 from pytest_llmserve.reports.private import SERVERLESS
 from pytest_llmserve.reports.side_by_side import HEADS, cells
 from pytest_llmserve.reports.tables import figure_text
 from pytest_llmserve.reports.terminal import grouped, test_lines
-from pytest_llmserve.reports.verdict_cells import fails, found_and_limit, quantity, why_undecided_fails
+from pytest_llmserve.reports.verdict_cells import found_and_limit, quantity
 
 Test = Mapping[str, Any]
 Placed = tuple[tuple[int, int], list[str]]
@@ -142,7 +143,7 @@ def _sign(row: Test, verdict: Mapping[str, Any]) -> tuple[str, str]:
     if row["outcome"] == "xfailed" and word == "fail":
         return "fail, as expected", word
     if row["outcome"] in _FAILED and word == "undecided" and fails(verdict):
-        return f"❌ undecided, {why_undecided_fails(verdict)}: fails", "fail"
+        return f"❌ undecided, {why_it_fails(verdict)}: fails", "fail"
     return _SIGNS[word], word
 
 
@@ -158,12 +159,18 @@ def _of_the_test_itself(row: Test, name: str) -> list[Placed]:
     if row["outcome"] in _OUTCOMES:
         strict = row["outcome"] == "failed" and any(v["verdict"] == "undecided" for v in row["verdicts"])
         why = "an error of its own, or --llm-strict: undecided fails" if strict else ""
+        why = prose(_ended(row)) or why
         return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", why, ""])]
     if row.get("verdicts") or (row.get("not_judged") and row["outcome"] == "passed"):
         return []
     passed = "✅ passed" if row["outcome"] == "passed" else row["outcome"]
     cases = f"{row['passed']} cases" if "passed" in row else ""
     return [((1, 3), [passed, name, "the test itself", "", cases, ""])]
+
+
+def _ended(row: Test) -> str:
+    """What it ended with: of hostile inputs what they did, and where the error stands."""
+    return "; ".join([*unsurvived(row)[:3], *filter(None, [error_text(row)])])
 
 
 def _diagnosis(tests: Sequence[Test]) -> Part:
