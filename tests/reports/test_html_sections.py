@@ -333,7 +333,8 @@ def test_card_shows_failed_limits_first_and_what_ran_short():
     verdicts = [
         {
             "verdict": word,
-            "sentence": f"{word} {n}",
+            "what": "x",
+                "sentence": f"{word} {n}",
             "limit": 1.0,
             "estimate": 1.0,
             "interval": None,
