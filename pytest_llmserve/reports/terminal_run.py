@@ -11,6 +11,7 @@ from pytest_llmserve.domain.result import early_end
 from pytest_llmserve.reports import turns
 from pytest_llmserve.reports.figures import summary_text
 from pytest_llmserve.reports.isolation import mix_lines
+from pytest_llmserve.reports.merged import merged_text
 from pytest_llmserve.reports.replicas import HEADS, replica_cells
 from pytest_llmserve.reports.tables import figure_text, print_rows
 
@@ -223,6 +224,8 @@ def _generator(generator: Mapping[str, Any]) -> str:
         parts.append(f"send lag p99 {lag:.2f} ms")
     if generator["reopened"]:
         parts.append(f"{generator['reopened']} connections closed by the server while idle")
+    if merged := merged_text(generator):
+        parts.append(merged)
     if generator["saturated"]:
         parts.append(f"bottleneck: {generator['saturated']}")
     return "generator: " + ", ".join(parts)

@@ -35,3 +35,10 @@ def quantity(verdict: Mapping[str, Any]) -> str:
     if verdict["what"] == verdict["check"] == "isolation":
         return "answers"
     return str(verdict["what"]).removeprefix(f"{verdict['check']}: ")
+
+
+def at_least(verdict: Mapping[str, Any]) -> bool | None:
+    """Its limit is the least that will do, not the most; None where its sentence compares nothing with it."""
+    said = str(verdict["sentence"]).partition(str(verdict["what"]))[2]
+    compared = None if said.startswith(":") else _COMPARED.match(said)
+    return None if compared is None else _SIGNS[compared["sign"]] == "at least"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_llmserve.reports.html.plot import (
     BARS,
     DASHED,
     EDGE,
+    LIMIT,
     LOG,
     PERCENTILE,
     POINTS,
@@ -77,7 +79,34 @@ BINS = Plot(
     series=[Series("TTFT", [5, 7, 1, 1], "requests", "a", BARS)],
     x_scale=LOG,
 )
-PLOTS = [LATENCY, CPU, CURVE, BINS]
+FAILURES = Plot(
+    id="failures",
+    title="Failures",
+    said="A line that failed requests reach from 40 to 60.",
+    x=TIMES,
+    x_name="time",
+    x_unit="s",
+    y_name="ms",
+    series=[
+        Series("p95", [math.inf if 40 <= at <= 60 else 10.0 + at % 2 for at in TIMES], "ms", "b"),
+        Series("limit p95 50 ms", [50.0, 50.0], "ms", "fail", LIMIT, x=[0.0, 100.0]),
+    ],
+    y_scale=LOG,
+)
+PLOTS = [LATENCY, CPU, CURVE, BINS, FAILURES]
+TOP = """(box) => {
+    const canvas = box.querySelector("canvas").getBoundingClientRect();
+    const plot = box.querySelector(".u-over").getBoundingClientRect();
+    const strip = document.createElement("canvas");
+    [strip.width, strip.height] = [plot.width, 3];
+    const context = strip.getContext("2d", { willReadFrequently: true });
+    context.drawImage(box.querySelector("canvas"), canvas.left - plot.left, canvas.top - plot.top);
+    const { data } = context.getImageData(0, 0, strip.width, 3);
+    const red = (at) => data[at + 3] > 60 && data[at] > data[at + 2] + 60;
+    return Array.from({ length: 97 }, (_, n) => n + 2).filter((second) =>
+        [0, 1, 2].some((row) => red(4 * (row * strip.width + Math.round((second / 100) * plot.width)))));
+}"""
+"""At which seconds the upper edge of a plot has a line in the colour b."""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +156,20 @@ def test_curves_and_bars_are_read_on_their_own_axes(page):
     point_at(bins, 0.6)
     assert values(bins) == {"TTFT": "7 requests"}
     assert where(bins) == "time to first token: 10 ms to 100 ms"
+
+
+def test_a_line_goes_along_the_upper_edge_where_failed_requests_reach_it(page):
+    """And its value is said; hidden, it leaves the edge. The axis says that it is logarithmic."""
+    plot = figure(page, "failures")
+    assert plot.locator(".plot-y-name").inner_text() == "ms, logarithmic"
+    point_at(plot, 0.5)
+    assert values(plot) == {"p95": "never (failed)", "limit p95 50 ms": "50 ms"}
+    point_at(plot, 0.2)
+    assert values(plot)["p95"] == "10 ms"
+    page.mouse.move(1, 1)
+    assert plot.evaluate(TOP) == pytest.approx(list(range(40, 61)), abs=1)
+    plot.get_by_role("button", name="p95", exact=True).click()
+    assert plot.evaluate(TOP) == []
 
 
 def test_plots_of_one_axis_share_pointer_and_zoom(page):
@@ -211,7 +254,7 @@ def test_a_plot_that_cannot_be_drawn_says_so_and_leaves_its_table(visit, known, 
     broken = tmp_path / "broken.html"
     broken.write_text(source[:start] + json.dumps(data) + source[end:], encoding="utf-8")
     page = visit(broken)
-    assert draw_all(page) == ["failed", "yes", "yes", "yes"]
+    assert draw_all(page) == ["failed", "yes", "yes", "yes", "yes"]
     words = figure(page, "latency").locator(".plot-failed").inner_text()
     assert re.fullmatch(
         r"This plot could not be drawn \(.+\); its figures are in the table below it\.", words

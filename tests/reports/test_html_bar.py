@@ -7,8 +7,9 @@ import pytest
 from pytest_llmserve.reports.html.bar import Places, places, verdict_bar
 
 
-def verdict(limit, estimate, interval, word="pass", check="latency"):
-    return {"limit": limit, "estimate": estimate, "interval": interval, "verdict": word, "check": check}
+def verdict(limit, estimate, interval, word="pass", said="p95 TTFT 50 ms <= 100 ms"):
+    told = {"limit": limit, "estimate": estimate, "interval": interval, "verdict": word}
+    return told | {"what": "p95 TTFT", "sentence": said}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,9 @@ def verdict(limit, estimate, interval, word="pass", check="latency"):
         # Failed requests reach the quantile, or nothing was measured.
         (verdict(100.0, None, (80.0, None)), Places(0.8696, None, 0.6957, 1.0)),
         (verdict(100.0, None, None), Places(0.8696, None, None, None)),
+        # What the sentence tells no interval of has none.
+        (verdict(100.0, None, (80.0, None), "fail"), Places(0.8696, None, None, None)),
+        (verdict(100.0, 50.0, (None, None)), Places(0.8696, 0.4348, None, None)),
         # A difference may be below nothing.
         (verdict(0.1, -0.1, (-0.2, 0.0)), Places(0.9565, 0.3768, 0.087, 0.6667)),
         # Nothing is allowed, and nothing was found.
@@ -42,20 +46,45 @@ def test_order_on_the_line_is_that_of_the_figures():
     assert 0 <= told.low < told.estimate < told.high < told.limit <= 1
 
 
-@pytest.mark.parametrize(("check", "begin"), [("latency", 'x="0.0"'), ("throughput", 'x="208.7"')])
-def test_what_is_allowed_lies_on_its_side_of_the_limit(check, begin):
-    """Under a ceiling, above a floor."""
-    drawn = verdict_bar(verdict(100.0, 50.0, None, check=check))
+@pytest.mark.parametrize(
+    ("said", "limit", "estimate", "begin", "width"),
+    [
+        ("p95 TTFT 50 ms <= 100 ms (n=300)", 100.0, 50.0, 0.0, 208.7),
+        ("p95 TTFT 200 ms > 100 ms, undecided", 100.0, 200.0, 0.0, 104.4),
+        ("p95 TTFT 5 requests/s >= 4 requests/s", 4.0, 5.0, 167.0, 73.0),
+        # A floor below nothing: what is allowed lies between it and the right end.
+        ("p95 TTFT -65% < -50% (145 -> 51.2 requests/s)", -50.0, -65.0, 70.3, 169.7),
+        # A name with a sign in it, before the words.
+        ("test_a[x > 3]: p95 TTFT 60% >= 50%", 0.5, 0.6, 173.9, 66.1),
+    ],
+)
+def test_what_is_allowed_lies_on_the_side_that_the_sentence_says(said, limit, estimate, begin, width):
+    """Under a ceiling, above a floor: of throughput against an earlier run too, and of a share of answers."""
+    drawn = verdict_bar(verdict(limit, estimate, None, said=said))
     (allowed,) = [part for part in drawn.split("<") if 'class="allowed"' in part]
-    assert begin in allowed
+    assert f'x="{begin}"' in allowed
+    assert f'width="{width}"' in allowed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "chat: 100% right alone, 84% at 8 users (n=19 alike, p=0.2)",
+        "isolation: 13 of 130 answers carried another request's mark",
+        "p95 TTFT: no evidence, no request was sent",
+    ],
+)
+def test_what_is_held_against_no_limit_has_no_picture(said):
+    """Its estimate and its limit lie on no scale of its sentence."""
+    assert verdict_bar(verdict(0.0, 0.16, None, said=said)) is None
 
 
 def test_an_estimate_without_end_is_an_arrow():
-    """Unlike one that is not known, of which nothing is drawn."""
-    assert '<path d="M230 7l9 7l-9 7z" class="estimate">' in verdict_bar(
-        verdict(1.0, None, (1.0, None), "fail")
-    )
-    assert 'class="estimate"' not in verdict_bar(verdict(1.0, None, None, "undecided"))
+    """Failed requests reach the quantile, whether that breaks the limit for certain or not."""
+    arrow = '<path d="M230 7l9 7l-9 7z" class="estimate">'
+    never = "p95 TTFT never (failed) > 1 ms"
+    for word, interval in (("fail", (1.0, None)), ("undecided", (0.5, None)), ("fail", (None, None))):
+        assert arrow in verdict_bar(verdict(1.0, None, interval, word, never))
     assert '<circle cx="104.4" cy="14.0" r="5" class="estimate">' in verdict_bar(verdict(1.0, 0.5, None))
 
 

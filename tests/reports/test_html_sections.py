@@ -327,6 +327,7 @@ def test_card_shows_failed_limits_first_and_what_ran_short():
     verdicts = [
         {
             "verdict": word,
+            "what": "x",
             "sentence": f"{word} {n}",
             "limit": 1.0,
             "estimate": 1.0,

@@ -8,9 +8,8 @@ from typing import Any
 
 from pytest_llmserve.reports.html.markup import Markup, tag
 from pytest_llmserve.reports.html.words import TONES
+from pytest_llmserve.reports.verdict_cells import at_least
 
-FLOORS = frozenset({"throughput", "goodput"})
-"""Checks whose limit is the least that will do; of the others it is the most."""
 _WIDTH = 240.0
 _MID = 14.0
 _BEYOND = f"M{_WIDTH - 10:.0f} {_MID - 7:.0f}l9 7l-9 7z"
@@ -33,7 +32,7 @@ class Places:
 
 def places(verdict: Mapping[str, Any]) -> Places:
     """Limit, estimate and interval of a verdict on a scale of their own."""
-    limit, estimate, interval = verdict["limit"], verdict["estimate"], verdict["interval"]
+    limit, estimate, interval = verdict["limit"], verdict["estimate"], _interval(verdict)
     inner = [0.0, limit, *([] if estimate is None else [estimate])]
     reach = max(map(abs, inner)) or 1.0
     low, high = (None, None) if interval is None else interval
@@ -53,11 +52,24 @@ def places(verdict: Mapping[str, Any]) -> Places:
     )
 
 
-def verdict_bar(verdict: Mapping[str, Any]) -> Markup:
-    """The picture. What it shows stands in the verdict's sentence, so it says nothing to screen readers."""
+def _interval(verdict: Mapping[str, Any]) -> tuple[float | None, float | None] | None:
+    """As far as its sentence tells it: none without an end, nor where failed requests broke the limit."""
+    low, high = verdict["interval"] or (None, None)
+    broken = verdict["estimate"] is None and verdict["verdict"] == "fail"
+    return None if broken or low is high is None else (low, high)
+
+
+def verdict_bar(verdict: Mapping[str, Any]) -> Markup | None:
+    """The picture; None where the sentence holds no figure against the limit.
+
+    What it shows stands in the verdict's sentence, so it says nothing to screen readers.
+    """
+    floor = at_least(verdict)
+    if floor is None:
+        return None
     found, tone = places(verdict), TONES[verdict["verdict"]]
     limit = found.limit * _WIDTH
-    begin, end = (limit, _WIDTH) if verdict["check"] in FLOORS else (0.0, limit)
+    begin, end = (limit, _WIDTH) if floor else (0.0, limit)
     drawn = [
         _box("track", 0, _MID - 3, _WIDTH, 6),
         _box("allowed", begin, _MID - 3, end - begin, 6),
@@ -68,7 +80,7 @@ def verdict_bar(verdict: Mapping[str, Any]) -> Markup:
     drawn.append(_box("limit", min(limit, _WIDTH - 2) - 1, _MID - 11, 2, 22))
     if found.estimate is not None:
         drawn.append(tag("circle", cx=_near(found.estimate * _WIDTH), cy=_MID, r=5, class_="estimate"))
-    elif verdict["verdict"] == "fail" and verdict["interval"] is not None:
+    else:
         drawn.append(tag("path", d=_BEYOND, class_="estimate"))
     view = f"0 0 {_WIDTH:.0f} {2 * _MID:.0f}"
     return tag("svg", *drawn, viewBox=view, class_=f"bar {tone}", aria_hidden="true", focusable="false")

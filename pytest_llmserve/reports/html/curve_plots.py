@@ -17,6 +17,7 @@ LATENCIES = (
     ("e2e_ms", "e2e", "end-to-end latency", "b"),
 )
 """Key of the document, short name, name, colour."""
+ITL = "itl_ms"
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 FARTHEST = 30
 """A limit so many times above the slowest would press the curves flat."""
@@ -24,20 +25,26 @@ FARTHEST = 30
 Limit = tuple[str, float]
 
 
-def curve_plots(charts: Mapping[str, Any], limits: Sequence[Limit]) -> list[Plot]:
+def curve_plots(charts: Mapping[str, Any], limits: Sequence[Limit], merged: str = "") -> list[Plot]:
     """Of one run; empty where no request was answered.
 
     Args:
         charts: "_charts" of the run.
         limits: ("p95 TTFT", ms), drawn up to the percentile they are of.
+        merged: what the ITL is worth, `merged_text`; may be empty.
     """
-    plots = [percentiles(charts["quantiles"], limits, charts.get(REFERENCE))]
-    plots += [distribution(charts["histograms"][key], *names) for key, *names in LATENCIES]
+    plots = [percentiles(charts["quantiles"], limits, charts.get(REFERENCE), merged)]
+    for key, name, full, colour in LATENCIES:
+        note = merged if key == ITL else ""
+        plots.append(distribution(charts["histograms"][key], name, full, colour, note))
     return [plot for plot in plots if plot is not None]
 
 
 def percentiles(
-    quantiles: Mapping[str, Any], limits: Sequence[Limit], beside: Mapping[str, Any] | None = None
+    quantiles: Mapping[str, Any],
+    limits: Sequence[Limit],
+    beside: Mapping[str, Any] | None = None,
+    merged: str = "",
 ) -> Plot | None:
     """The curves of all four latencies; failed requests, infinitely slow, cut them off.
 
@@ -45,6 +52,7 @@ def percentiles(
         quantiles: of the run.
         limits: as of `curve_plots`.
         beside: "reference" of its charts: the run it was compared with, drawn dashed.
+        merged: as of `curve_plots`.
     """
     curves = [
         Series(name, quantiles[key]["ms"], "ms", colour, x=quantiles[key]["q"])
@@ -57,7 +65,7 @@ def percentiles(
     return Plot(
         id="percentiles",
         title="Percentiles",
-        said=sentences(_said(curve) for curve in curves),
+        said=sentences(_said(curve, merged if curve.name == "ITL" else "") for curve in curves),
         x=(),
         x_name="percentile",
         x_unit="",
@@ -98,10 +106,10 @@ def _at(curve: Series, q: float) -> float | None:
     return next(found, curve.values[-1])
 
 
-def _said(curve: Series) -> str:
+def _said(curve: Series, note: str) -> str:
     values = ((word, _at(curve, SHARES[word])) for word in ("p50", "p95", "p99"))
     told = (f"{word} {'never (failed)' if ms is None else figure_text(ms, 'ms')}" for word, ms in values)
-    return f"{curve.name} {', '.join(told)}"
+    return f"{curve.name} {', '.join(told)}" + (f" ({note})" if note else "")
 
 
 def _reached(curve: Series, q: float) -> str:
@@ -109,7 +117,9 @@ def _reached(curve: Series, q: float) -> str:
     return figure_text(math.inf if ms is None else ms)
 
 
-def distribution(histogram: Mapping[str, Any], name: str, full: str, colour: str) -> Plot | None:
+def distribution(
+    histogram: Mapping[str, Any], name: str, full: str, colour: str, note: str = ""
+) -> Plot | None:
     """How many requests took how long, in bins that grow evenly; None without any."""
     edges, counts = histogram["edges"], histogram["n"]
     if not counts:
@@ -125,7 +135,7 @@ def distribution(histogram: Mapping[str, Any], name: str, full: str, colour: str
     return Plot(
         id=f"distribution-{name.lower()}",
         title=f"Distribution of {name}",
-        said=sentences([f"{sum(counts):,} {what} by {full}", usual, failed]),
+        said=sentences([f"{sum(counts):,} {what} by {full}", usual, failed, note]),
         x=edges,
         x_name=full,
         x_unit="ms",

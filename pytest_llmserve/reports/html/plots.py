@@ -10,6 +10,7 @@ from pytest_llmserve.reports.html.load_plots import load_plots
 from pytest_llmserve.reports.html.plot import Mark, Plot
 from pytest_llmserve.reports.html.server_plots import server_plots
 from pytest_llmserve.reports.html.stage_plots import stage_plots
+from pytest_llmserve.reports.merged import merged_text
 from pytest_llmserve.reports.private import CHARTS
 
 TIME = "time"
@@ -47,10 +48,10 @@ def plots_of_run(test: Mapping[str, Any], place: int) -> list[Plot]:
     charts: Mapping[str, Any] | None = run.get(CHARTS)
     if not charts:
         return []
-    asked = limits(test, place)
+    asked, merged = limits(test, place), merged_text(run.get("generator") or {})
     marks = marks_of(charts["marks"])
     own = [] if on_test_axis(run) else load_plots([run], marks, RUN_TIME, asked=[(run, asked)])
-    return [*own, *stage_plots(run.get("stages") or ()), *curve_plots(charts, asked)]
+    return [*own, *stage_plots(run.get("stages") or ()), *curve_plots(charts, asked, merged)]
 
 
 def on_test_axis(run: Mapping[str, Any]) -> bool:

@@ -90,8 +90,9 @@ var llmserveLines = (function () {
         && taken.every((each) => Math.abs(each.top - top) >= height || left > each.right || left + width < each.left);
       const top = [y - height, y + 3 * devicePixelRatio].find(free);
       if (top !== undefined) {
-        ctx.fillStyle = palette.panel;
-        ctx.fillRect(left - 2, top, width + 4, height - devicePixelRatio);
+        ctx.strokeStyle = palette.panel; // so that it can be read over lines
+        ctx.lineWidth = 3 * devicePixelRatio;
+        ctx.strokeText(series.name, left, top);
         ctx.fillStyle = palette[series.colour];
         ctx.fillText(series.name, left, top);
         taken.push({ top, left, right: left + width });

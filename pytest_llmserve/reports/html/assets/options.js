@@ -115,27 +115,29 @@ var llmserveOptions = (function () {
 
   function scales(plot) {
     const log = plot.yScale === "log";
+    const above = plot.series.some((series) => series.never !== undefined) ? 0.15 : 0.05;
     return {
       x: { time: false, distr: plot.xScale === "log" ? 3 : 1, range: (u, low, high) => [low, high] },
-      y: { distr: log ? 3 : 1, range: (u, low, high) => (log ? logRange(low, high) : evenRange(low, high)) },
+      y: { distr: log ? 3 : 1, range: (u, low, high) => (log ? logRange(low, high, above) : evenRange(low, high, above)) },
       edge: { range: () => [0, 1.02] },
     };
   }
 
-  function evenRange(low, high) {
+  /** `above` is the room over the highest value: more where lines go to the edge, to be told from it. */
+  function evenRange(low, high, above) {
     if (low === null || low === undefined) {
       return [0, 1];
     }
     const bottom = Math.min(0, low);
-    return [bottom, high > bottom ? high + (high - bottom) * 0.06 : bottom + 1];
+    return [bottom, high > bottom ? high + (high - bottom) * (above + 0.01) : bottom + 1];
   }
 
-  function logRange(low, high) {
+  function logRange(low, high, above) {
     if (!(low > 0)) {
       return [1, 10];
     }
-    const margin = Math.max(Math.pow(high / low, 0.05), 1.1);
-    return [low / margin, high * margin];
+    const margin = (share) => Math.max(Math.pow(high / low, share), 1 + 2 * share);
+    return [low / margin(0.05), high * margin(above)];
   }
 
   function axes(plot, palette, size) {

@@ -20,12 +20,19 @@ _NAMES = {
 _COLUMNS = ("mean", "min", "p50", "p90", "p95", "p99", "max")
 
 
-def metrics(found: Mapping[str, Mapping[str, Any]], of: str = "") -> Markup:
-    """A row each, with their percentiles; `of` names whose they are, where that is not plain."""
+def metrics(found: Mapping[str, Mapping[str, Any]], of: str = "", merged: str = "") -> Markup:
+    """A row each, with their percentiles.
+
+    Args:
+        found: "metrics" of a run.
+        of: whose they are, where that is not plain.
+        merged: what the ITL is worth, `merged_text`; may be empty.
+    """
     rows = [
         [title, whole(found[name]["n"]), *(latency(found[name], c, found[name]["n"]) for c in _COLUMNS)]
         for name, title in _NAMES.items()
         if name in found
     ]
     endless = "; ∞: failed requests reach this percentile" if any("∞" in row for row in rows) else ""
-    return table(f"Latencies{of} in ms{endless}", ("metric", "n", *_COLUMNS), rows)
+    of_itl = f"; ITL: {merged}" if merged and found.get("itl_ms", {}).get("n") else ""
+    return table(f"Latencies{of} in ms{endless}{of_itl}", ("metric", "n", *_COLUMNS), rows)

@@ -20,6 +20,7 @@ from pytest_llmserve.reports.html.sections.shifts import shifts
 from pytest_llmserve.reports.html.sections.slowest import slowest
 from pytest_llmserve.reports.html.tables import facts, folded, part, table
 from pytest_llmserve.reports.html.words import count, latencies, number, percent, whole
+from pytest_llmserve.reports.merged import merged_text
 
 Run = Mapping[str, Any]
 
@@ -37,7 +38,7 @@ def run_section(run: Run, title: str, plots: Sequence[Plot] = ()) -> Markup | No
         _first(run),
         tag("p", _server(run["resources"]), class_="note"),
         _remarks(run),
-        metrics(run["metrics"]),
+        metrics(run["metrics"], merged=merged_text(run["generator"])),
         figures(plots),
         _stages(run["stages"]),
         _tasks(run.get("tasks") or ()),

@@ -9,6 +9,7 @@ from pytest_llmserve.reports.html.markup import Markup, tag
 from pytest_llmserve.reports.html.sections.metrics import metrics
 from pytest_llmserve.reports.html.tables import part, table
 from pytest_llmserve.reports.html.words import change, count, number, percent, whole
+from pytest_llmserve.reports.merged import merged_text
 
 NAMES = {
     "e2e_p50": "e2e p50, ms",
@@ -40,7 +41,7 @@ def shifts(found: Mapping[str, Any] | None) -> Markup | None:
         tag("p", said),
         tag("p", ended, class_="note") if ended else None,
         _table(found["shifts"]),
-        metrics(b["metrics"], f" of b, {b['name']},"),
+        metrics(b["metrics"], f" of b, {b['name']},", merged_text(b.get("generator") or {})),
     )
 
 
