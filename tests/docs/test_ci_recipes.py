@@ -18,9 +18,11 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "conftest_examples" / "ci"
+OTHERS = ("PYTEST_", "LLM_", "GITHUB_", "CI", "CHANGE_")
+"""Variables that begin so are not those of the runner that is played here."""
 LIMIT_S = 120
 REPORTS = {"junit.xml", "llm.html", "llm.md", "llm.json", "llm.jsonl"}
-ON_REQUEST = "--llm-scale=0.1 --llm-compare=main"
+ON_REQUEST = "--llm-scale=0.1"
 ON_MAIN = "--llm-strict --llm-save=main"
 
 SUITE = """
@@ -62,7 +64,8 @@ DIRECTIVES = {
     "stages": {"stage"},
     "stage": {"when", "steps"},
     "when": {"changeRequest"},
-    "steps": {"sh", "copyArtifacts"},
+    "steps": {"sh", "catchError"},
+    "catchError": {"copyArtifacts"},
     "post": {"always"},
     "always": {"junit", "archiveArtifacts"},
 }
@@ -169,7 +172,11 @@ FAKES = {
     # An environment of its own is not made: this one has all.
     "python": '[ "$1 $2" != "-m venv" ] && exec "$PYTHON" "$@"; mkdir -p "$3/bin" && : > "$3/bin/activate"',
     # `gh run list` tells the last run of main; `gh run download` puts what it kept where it is wanted.
-    "gh": 'case "$1 $2" in "run list") echo 7;; "run download") cp -r "$KEPT" .llmserve;; *) exit 9;; esac',
+    "gh": """case "$1 $2" in
+    "run list") [ -z "$NO_WORKFLOW" ] && echo 7;;
+    "run download") cp -r "$KEPT" .llmserve;;
+    *) exit 9;;
+esac""",
     "curl": 'cd "$KEPT/.." && exec "$PYTHON" -m zipfile -c ../kept.zip .llmserve',
 }
 
@@ -190,7 +197,7 @@ def project(tmp_path):
 
     def run(commands, shell, **env):
         path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "LLM_", "GITHUB_", "CI"))}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
         plugins = "-p no:cacheprovider -p no:benchmark -p no:html -p no:metadata -p no:allure_pytest"
         own = {"PATH": path, "PYTEST_ADDOPTS": plugins, "CI": "true", "PYTHON": sys.executable}
         own["KEPT"] = str(folder / "of-main" / ".llmserve")
@@ -231,6 +238,14 @@ def keep_aside(folder):
     shutil.rmtree(folder / "reports")
 
 
+def check_first(done, folder):
+    """Where main has kept nothing yet, a pull request is green, and says that it was not compared."""
+    assert done.returncode == 0, done.stdout
+    assert "no_regression was not judged: give --llm-compare NAME" in done.stdout
+    check_published(folder)
+    shutil.rmtree(folder / "reports")
+
+
 def check_compared(folder):
     """The pull request was judged against main."""
     (test,) = json.loads((folder / "reports" / "llm.json").read_text())["tests"]
@@ -249,12 +264,15 @@ def test_github_actions_keeps_main_and_compares_a_pull_request(project):
     summary = project.folder.parent / "summary.md"
     known = {"LLM_SERVE": SERVE, "LLM_API_KEY": "", "GITHUB_WORKFLOW": "LLM acceptance"}
     known["GITHUB_STEP_SUMMARY"] = str(summary)
-    done = project([steps[0], steps[2]], bash, LLM_OPTIONS=ON_MAIN, **known)
+    request = known | {"GITHUB_EVENT_NAME": "pull_request"}
+    check_first(project(steps, bash, LLM_OPTIONS=ON_REQUEST, **request), project.folder)
+    assert project(steps[1:2], bash, NO_WORKFLOW="1", **request).returncode == 0
+    done = project([steps[0], steps[2]], bash, LLM_OPTIONS=ON_MAIN, GITHUB_EVENT_NAME="push", **known)
     assert done.returncode == 0, done.stdout
     check_published(project.folder)
     assert "test_answers" in summary.read_text()
     keep_aside(project.folder)
-    done = project(steps, bash, LLM_OPTIONS=ON_REQUEST, **known | {"LLM_API_KEY": "sk-planted-31c7"})
+    done = project(steps, bash, LLM_OPTIONS=ON_REQUEST, **request | {"LLM_API_KEY": "sk-planted-31c7"})
     assert done.returncode in {0, 1}, done.stdout
     check_compared(project.folder)
     assert "sk-planted-31c7" not in done.stdout
@@ -266,11 +284,13 @@ def test_gitlab_keeps_main_and_compares_a_merge_request(project):
     commands, shell = gitlab("acceptance"), ["bash", "-eo", "pipefail", "-c"]
     rules = yaml("gitlab-ci.yml")["workflow"]["rules"]
     assert [rule["variables"]["LLM_OPTIONS"] for rule in rules] == [ON_REQUEST, ON_MAIN]
+    merge = {"CI_MERGE_REQUEST_IID": "7", "ARTIFACTS_TOKEN": "t", "CI_API_V4_URL": "http://127.0.0.1:9"}
+    first = project(commands, shell, LLM_SERVE=SERVE, LLM_OPTIONS=ON_REQUEST, **merge)
+    check_first(first, project.folder)
     done = project(commands, shell, LLM_SERVE=SERVE, LLM_OPTIONS=ON_MAIN)
     assert done.returncode == 0, done.stdout
     check_published(project.folder)
     keep_aside(project.folder)
-    merge = {"CI_MERGE_REQUEST_IID": "7", "ARTIFACTS_TOKEN": "t", "CI_API_V4_URL": "http://127.0.0.1:9"}
     done = project(commands, shell, LLM_SERVE=SERVE, LLM_OPTIONS=ON_REQUEST, **merge)
     assert done.returncode in {0, 1}, done.stdout
     check_compared(project.folder)
@@ -301,6 +321,8 @@ def test_jenkins_starts_the_server_and_ends_it(project):
     steps = [step.replace("8000", port) for step in steps]
     done = project([steps[0]], ["sh", "-xe", "-c"])
     assert done.returncode == 0, done.stdout
+    first = project([steps[1]], ["sh", "-xe", "-c"], LLM_OPTIONS=ON_REQUEST, CHANGE_ID="3")
+    check_first(first, project.folder)
     done = project([steps[1]], ["sh", "-xe", "-c"], LLM_OPTIONS=ON_MAIN)
     assert done.returncode == 0, done.stdout
     check_published(project.folder)
