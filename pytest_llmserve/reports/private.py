@@ -11,7 +11,6 @@ MARKS = "_marks"
 """Of a test: what happened to its server at which instant, `reports.charts.server_marks`."""
 SHARD = "_shard"
 """Of a test: path of the file with its requests, a line each, until the report is put together."""
-
 SERVERLESS = "_serverless"
 """Of a document: how many tests were skipped as no server was named."""
 

@@ -123,7 +123,7 @@ def _print_findings(
 ) -> None:
     """Print what was found; `above` = the text of its failure stands there with the rest."""
     for run in test["runs"]:
-        print_run(console, run, full)
+        print_run(console, run, full, failed=above)
     for found in test.get("sweeps", ()):
         print_sweep(console, found)
     for verdict in test["verdicts"]:

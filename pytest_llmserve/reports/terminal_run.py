@@ -36,10 +36,18 @@ _COLUMNS = ("n", "mean", "p50", "p90", "p95", "p99", "max")
 _BY_QUANTILE = ("TTFT p50", "p95", "e2e p50", "p95")
 
 
-def print_run(console: Any, run: Run, full: bool) -> None:
-    """Print it; `full` = with tables, the server and the generator."""
-    for part, always in _PARTS:
-        if always or full:
+def print_run(console: Any, run: Run, full: bool, failed: bool = False) -> None:
+    """Print it.
+
+    Args:
+        console: of rich.
+        run: of a document.
+        full: with all tables, the server and the generator.
+        failed: of a test whose failure is told elsewhere: with the tables that the text of a failure lacks.
+    """
+    least = _FULL if full else _FAILED if failed else _ALWAYS
+    for part, when in _PARTS:
+        if when <= least:
             part(console, run)
     if not full:
         print_plain(console, f"  {_in_short(run)}")
@@ -237,16 +245,17 @@ def _is_news(generator: Mapping[str, Any]) -> bool:
 
 
 _Part = Callable[[Any, Run], None]
-_PARTS: tuple[tuple[_Part, bool], ...] = (
-    (_print_counts, True),
-    (_print_table, False),
-    (_print_stages, False),
-    (_print_served_by, False),
-    (_print_served_by_missing, True),
-    (_print_tasks, False),
-    (_print_turns, False),
-    (_print_health, False),
+_ALWAYS, _FAILED, _FULL = range(3)
+_PARTS: tuple[tuple[_Part, int], ...] = (
+    (_print_counts, _ALWAYS),
+    (_print_table, _FULL),
+    (_print_stages, _FAILED),
+    (_print_served_by, _FAILED),
+    (_print_served_by_missing, _ALWAYS),
+    (_print_tasks, _FAILED),
+    (_print_turns, _FAILED),
+    (_print_health, _FULL),
 )
-"""Part -> it is always told, not only in full."""
+"""Part -> when it is told: always, of a test that failed, or only in full."""
 _FINDINGS: tuple[_Part, ...] = (_print_profile, _print_mix, _print_comparison)
 """What a test asked for beside figures."""

@@ -255,3 +255,21 @@ def test_surrogates_and_controls_do_not_stop_the_report(document, tmp_path):
     path = tmp_path / "report.html"
     write(document | {"tests": [test]}, path)
     assert "test_it[?\ufffd\ufffd]" in path.read_text(encoding="utf-8")
+
+
+def test_cases_that_kept_their_limits_share_a_card(document):
+    """With the case that came closest to the limit, and the way to the first; each has its details."""
+
+    def case(number, estimate):
+        said = f"p90 e2e latency {estimate} ms <= 300 ms (n=60)"
+        found = {"check": "latency", "what": "p90 e2e latency", "limit": 300.0, "estimate": estimate}
+        found |= {"interval": None, "n": 60, "verdict": "pass", "holds": True, "sentence": said}
+        return plain_test(f"tests/test_a.py::test_l[{number}]", verdicts=[found])
+
+    found = Outline(page(document | {"tests": [case(10, 14.0), case(100, 20.0), case(1000, 17.0)]}))
+    assert len(found.all("article")) == 1
+    assert "p90 e2e latency 20.0 ms <= 300 ms (n=60) (the closest of 3 cases: [100])" in found.words
+    assert "3 cases" in found.words
+    details = [each["id"] for each in found.all("details", **{"class": "test"})]
+    assert len(details) == 3
+    assert found.all("a", href=f"#{details[0]}")

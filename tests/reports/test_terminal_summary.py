@@ -304,6 +304,8 @@ def test_a_failure_that_stands_above_is_not_told_again(make):
         liveness="the server ended",
     )
     assert [line.split()[0] for line in lines([failed])] == ["test_a.py::test_it:", "2", "TTFT", "fail:"]
+    stages = document(make, [staged(make)], outcome="failed")
+    assert [line.split()[0] for line in lines([stages])[2:8:2]] == ["stage", "warm-up", "1"]
     assert summary_lines([failed], 80, False, 0, told=False) == in_full([failed])
     assert "the server ended" in "".join(in_full([failed]))
 
