@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pytest_llmserve.reports.side_by_side import HEADS, cells
 from pytest_llmserve.reports.tables import figure_text
 from pytest_llmserve.reports.terminal import grouped, test_lines
 from pytest_llmserve.reports.verdict_cells import found_and_limit
+from pytest_llmserve.reports.whole import write_text
 
 Test = Mapping[str, Any]
 
@@ -31,10 +31,7 @@ def write(document: Mapping[str, Any], path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + f".{os.getpid()}.part")
-    unfinished.write_text(markdown(document), encoding="utf-8", newline="\n")
-    unfinished.replace(path)
+    write_text(markdown(document), path)
 
 
 def markdown(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:

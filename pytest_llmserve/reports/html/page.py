@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
 from pytest_llmserve.reports.html.words import SIGNS, TONES
 from pytest_llmserve.reports.terminal import grouped
+from pytest_llmserve.reports.whole import write_text
 
 Test = Mapping[str, Any]
 
@@ -45,18 +45,6 @@ def write(document: dict[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     write_text(page(document), path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write any page so.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + f".{os.getpid()}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def page(document: Mapping[str, Any]) -> str:
