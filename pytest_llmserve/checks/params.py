@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,8 @@ _WORDED = frozenset(
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _DIGITS = 16
+_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+"""Floats that can be sent and that JSON has not, in the words in which they are sent."""
 _HASHED = re.compile(rf"sha256:[0-9a-f]{{{_DIGITS}}}")
 
 
@@ -23,7 +26,8 @@ def is_plain(name: str, value: object) -> bool:
     """A number, boolean or None, or a word of an API: it tells nothing of what was said, nor of who."""
     if value is None or isinstance(value, (bool, int, float)):
         return True
-    if isinstance(value, str) and _HASHED.fullmatch(value):  # of a run that was kept and read again
+    # As it stands in a run that was kept and is read again.
+    if isinstance(value, str) and (_HASHED.fullmatch(value) or value in _NO_NUMBERS.values()):
         return True
     return name in _WORDED and isinstance(value, str) and _WORD.fullmatch(value) is not None
 
@@ -35,6 +39,19 @@ def without_texts(params: Mapping[str, Any]) -> dict[str, Any]:
         params: `LoadPlan.params` as plain data.
     """
     return {name: value if is_plain(name, value) else _hash(value) for name, value in params.items()}
+
+
+def as_json(params: Mapping[str, Any], keep_text: bool) -> dict[str, Any]:
+    """The fields as a report has them: texts hashed unless they are kept, NaN and infinity as words."""
+    return {name: _sound(value) for name, value in (params if keep_text else without_texts(params)).items()}
+
+
+def _sound(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return _NO_NUMBERS[str(float(value))]
+    if isinstance(value, dict):
+        return {key: _sound(each) for key, each in value.items()}
+    return [_sound(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def named(keywords: Mapping[str, Any]) -> str:

@@ -38,8 +38,10 @@ def write_all(document: dict[str, Any], targets: Mapping[Path, str], screen: Scr
 
     Raises:
         SetupError: one or more cannot be written; the others are.
+        Exception: a fault of our own in one of them; the others are written.
     """
-    faults = []
+    faults: list[str] = []
+    ours: list[Exception] = []
     for path, writer in targets.items():
         module, _, function = writer.partition(":")
         try:
@@ -47,7 +49,14 @@ def write_all(document: dict[str, Any], targets: Mapping[Path, str], screen: Scr
         except OSError as error:
             why = f"{error.strerror} ({error.filename or path})"
             faults.append(f"-o {path}: cannot be written: {why}; name a file that can be")
+        except Exception as error:
+            error.add_note(f"-o {path} is not written; what else was named is, but for what is told here")
+            ours.append(error)
         else:
             screen.line(f"report: {path}")
+    if ours:
+        for fault in faults:
+            ours[0].add_note(fault)
+        raise ours[0]
     if faults:
         raise SetupError("\nERROR: ".join(faults))

@@ -29,6 +29,7 @@ class Collected:
         self._tests: list[dict[str, Any]] = []
         self._serverless = 0
         self._unwritten: dict[str, str] = {}
+        self._ran = self._ours = False
         self._warnings: list[str] = []
 
     @classmethod
@@ -41,6 +42,10 @@ class Collected:
     def keep(self, document: dict[str, Any]) -> None:
         """Keep the document of one attempt."""
         self._tests.append(document)
+
+    def pytest_runtest_logstart(self) -> None:
+        """A test begins."""
+        self._ran = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what came along with a report."""
@@ -95,12 +100,14 @@ class Collected:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, before the summary that names them.
 
-        One that cannot be written makes a green session a usage error, and hides nothing else.
+        One that cannot be written makes a green session a usage error, and hides nothing else; a fault of
+        our own in one makes it an internal error, and hides no other report.
         """
         if not hasattr(self._config, "workerinput") and (self._tests or self._asked_for()):
             self._write()
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            fault = pytest.ExitCode.INTERNAL_ERROR if self._ours else pytest.ExitCode.USAGE_ERROR
+            session.exitstatus = fault
 
     def pytest_unconfigure(self) -> None:
         """Without a summary, stderr has what it would have told."""
@@ -116,8 +123,8 @@ class Collected:
         return environment() | {"started_at": moment(self._began_s)}
 
     def _asked_for(self) -> list[str]:
-        """The reports, but of a session that was to run no test: the report of one that did stays."""
-        if any(self._config.getoption(name, None) for name in _RUN_NOTHING):
+        """The reports, but of a session that ran no test: the report of one that did stays."""
+        if not self._ran or any(self._config.getoption(name, None) for name in _RUN_NOTHING):
             return []
         return value(self._config, "--llm-report") or []
 
@@ -140,7 +147,7 @@ class Collected:
         from importlib import import_module
 
         from pytest_llmserve.plugin.junit import tell_suite
-        from pytest_llmserve.plugin.reportpaths import report_paths, unwritten
+        from pytest_llmserve.plugin.reportpaths import broken, report_paths, unwritten
         from pytest_llmserve.plugin.stepsummary import append_summary
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
@@ -163,6 +170,8 @@ class Collected:
                 getattr(import_module(module), function)(document, path)
             except OSError as error:
                 self._unwritten[name] = unwritten(path, error)
+            except Exception as error:
+                self._unwritten[name], self._ours = broken(path, error), True
         tell_suite(self._config, document)
         if warning := append_summary(self._config, document):
             self._warnings.append(warning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryFile
+from traceback import extract_tb
 
 import pytest
 
@@ -49,6 +50,17 @@ def _fault(path: Path) -> str | None:
             return None
     except OSError as error:
         return f"cannot be written: {error.strerror}; name a file that can be"
+
+
+def broken(path: Path, error: Exception) -> str:
+    """Why a report could not be made: which fault of our own, and where it was met."""
+    frames = extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "pytest_llmserve" in Path(frame.filename).parts]
+    place = f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "outside of it"
+    return (
+        f"ERROR: {FLAG} {path}: {type(error).__name__} at {place}: {error};"
+        " this is pytest-llmserve's fault, not the server's"
+    )
 
 
 def unwritten(path: Path, error: OSError) -> str:

@@ -38,6 +38,8 @@ def append_summary(config: pytest.Config, document: dict[str, Any]) -> str | Non
             file.write(("\n" + text if there else text).encode("utf-8"))
     except OSError as error:
         return _warning(path, f"it cannot be written: {error.strerror}")
+    except Exception as error:
+        return _warning(path, f"{type(error).__name__}: {error}; this is pytest-llmserve's fault")
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.checks.params import without_texts
+from pytest_llmserve.checks.params import as_json
 from pytest_llmserve.domain.log import LogWindow
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.plan import LoadPlan
@@ -108,7 +108,7 @@ test_about.__test__ = False  # type: ignore[attr-defined]
 def _plan(plan: LoadPlan, keep_text: bool) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(plan)
     fields["trace"] = None if plan.trace is None else PurePath(plan.trace).name
-    return fields if keep_text else fields | {"params": without_texts(fields["params"])}
+    return fields | {"params": as_json(fields["params"], keep_text)}
 
 
 def _log(log: LogWindow, keep_text: bool) -> LogWindow:

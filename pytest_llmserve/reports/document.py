@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llmserve.checks.params import without_texts
+from pytest_llmserve.checks.params import as_json
 from pytest_llmserve.domain.mix import TaskMix
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import NOT_KEPT
@@ -149,8 +149,7 @@ def _figures(plan: LoadPlan) -> tuple[str, ...]:
 def plan_document(plan: LoadPlan, keep_text: bool = False) -> dict[str, Any]:
     """The plan as it was asked for, with a line for people; texts of its params hashed unless kept."""
     fields: dict[str, Any] = msgspec.to_builtins(plan)
-    params = fields["params"] if keep_text else without_texts(fields["params"])
-    return fields | {"params": params, "text": plan.describe()}
+    return fields | {"params": as_json(fields["params"], keep_text), "text": plan.describe()}
 
 
 def resources_document(window: ResourceWindow, memory: MemoryChange | None) -> dict[str, Any]:

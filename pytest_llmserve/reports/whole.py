@@ -17,6 +17,8 @@ def write_text(text: str, path: Path) -> None:
     try:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # as of a disk that is full
+            error.filename = str(path)
         raise

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from pytest_llmserve.checks.params import named, without_texts
+from pytest_llmserve.checks.params import as_json, named, without_texts
 
 
 @pytest.mark.parametrize("value", [0.2, 64, True, None])
 def test_numbers_and_switches_are_kept_as_they_are(value):
     assert without_texts({"anything": value}) == {"anything": value}
+
+
+@pytest.mark.parametrize("keep_text", [False, True])
+def test_numbers_that_json_has_not_are_words(keep_text):
+    """As they are sent; told again, they stay."""
+    told = as_json({"temperature": math.nan, "top_p": -math.inf, "n": 1.5}, keep_text)
+    assert told == {"temperature": "NaN", "top_p": "-Infinity", "n": 1.5}
+    assert as_json(told, keep_text) == told
+    assert as_json({"bias": {"a": [math.inf]}}, keep_text=True) == {"bias": {"a": ["Infinity"]}}
 
 
 def test_words_of_an_api_are_kept_in_their_fields_alone():

@@ -122,6 +122,19 @@ def test_what_cannot_be_written_is_wrong_use_and_hides_nothing(tmp_path, capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".llmserve", "file", "y.md"]
 
 
+def test_a_fault_of_our_own_in_one_file_leaves_the_others(tmp_path, capsys, monkeypatch):
+    """Its traceback is there, and which files are not; the code is that of a fault of ours."""
+    monkeypatch.setattr("pytest_llmserve.reports.pairs_markdown.write", lambda document, _: document["none"])
+    (tmp_path / "file").write_text("")
+    named = ["-o", "x.md", "-o", "file/x.json", "-o", "y.json"]
+    code, out, err = said(capsys, "compare", "main", "branch", *named)
+    assert code == 3
+    assert "report: y.json" in out
+    assert "KeyError: 'none'\n-o x.md is not written" in err
+    assert "-o file/x.json: cannot be written: File exists (file)" in err
+    assert err.endswith("this is pytest-llmserve's fault, not the server's\n")
+
+
 def test_kept_names_are_compared_and_judged(capsys):
     """Names and folders; a limit that holds, one that is broken, one that cannot be told."""
     code, out, err = said(capsys, "compare", "main", "branch", "--check", "no_regression(percent=10)")

@@ -177,3 +177,25 @@ def test_a_green_session_whose_report_cannot_be_written_is_a_usage_error(options
     )
     assert run.exit == pytest.ExitCode.USAGE_ERROR
     assert run.text.count(f"ERROR: --llm-report {suite.pytester.path / 'taken' / 'x.json'}: cannot") == 1
+
+
+NAN = """
+def test_nan(llm_load):
+    llm_load("Say hi.", users=1, requests=3, params={"temperature": float("nan")})
+"""
+
+
+def test_a_fault_of_our_own_in_one_report_is_told_and_hides_no_other(suite, quick, monkeypatch):
+    """The other reports are written; the session is no green one. NaN, which can be sent, is no fault."""
+    monkeypatch.setattr("pytest_llmserve.reports.html.page.write", lambda document, _: document["no such"])
+    named = [f"--llm-report=x{end}" for end in (".html", ".jsonl", ".md")]
+    run = suite(NAN, "--llm-endpoint", quick.url, *named)
+    assert run.exit == pytest.ExitCode.INTERNAL_ERROR
+    fault = f"ERROR: --llm-report {suite.pytester.path / 'x.html'}: KeyError at collected.py:"
+    assert sum(line.startswith(fault) for line in run.result.outlines) == 1
+    assert "'no such'; this is pytest-llmserve's fault, not the server's" in run.text
+    assert "report: x.html" not in run.text
+    for name in ("x.jsonl", "x.md"):
+        assert f"report: {name}" in run.text
+        assert (suite.pytester.path / name).stat().st_size > 100
+    assert run.tests[0]["runs"][0]["plan"]["params"] == {"temperature": "NaN"}

@@ -158,6 +158,21 @@ def test_keys_are_never_in_it_and_answers_only_if_asked_for(suite, mock_server, 
     assert "sk-planted-key-123" not in path.read_text()
 
 
+@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["alone", "xdist"])
+def test_a_session_that_begins_no_test_leaves_the_reports_of_before(workers, suite, quick):
+    """A typo in a marker is no reason to lose a run that was kept; it is told alone."""
+    for name in ("x.jsonl", "x.html"):
+        (suite.pytester.path / name).write_text("of before")
+    named = ["--llm-report=x.jsonl", "--llm-report=x.html", "--llm-endpoint", quick.url]
+    wrong = "@pytest.mark.load(userz=1)\ndef test_it(llm_load): pass"
+    run = suite(wrong, *named, *workers, apart=bool(workers))
+    assert run.exit == (pytest.ExitCode.TESTS_FAILED if workers else pytest.ExitCode.USAGE_ERROR)
+    assert [(suite.pytester.path / name).read_text() for name in ("x.jsonl", "x.html")] == ["of before"] * 2
+    assert not run.report.exists()
+    assert "report: " not in run.text
+    assert left_beside(suite.pytester.path) == []
+
+
 LONG = """
 import pytest
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
+import sample_document
 
 from pytest_llmserve.reports import REPORTS
 from pytest_llmserve.reports.json_file import write
@@ -39,6 +43,30 @@ def test_a_folder_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(OSError, match="taken"):
         write({}, tmp_path / "taken" / "report.json")
+
+
+@pytest.mark.parametrize("name", ["json_file", "html.page", "markdown", "jsonl_file"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(name, tmp_path, monkeypatch):
+    """The error names the report, whatever the system says."""
+    path = tmp_path / "report"
+    path.write_text("the old one")
+
+    opened = Path.open
+
+    def full(self: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        if "w" not in mode:
+            return opened(self, mode, *rest, **named)
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(Path, "write_text", lambda self, *_, **__: full(self, "w"))
+    with pytest.raises(OSError, match="No space left") as raised:
+        import_module(f"pytest_llmserve.reports.{name}").write(sample_document.document(), path)
+    monkeypatch.undo()
+    assert raised.value.filename == str(path)
+    assert path.read_text() == "the old one"
+    assert [each.name for each in tmp_path.iterdir()] == ["report"]
 
 
 def test_every_ending_names_a_writer():
