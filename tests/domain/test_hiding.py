@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from pytest_llmserve.domain import hiding
 from pytest_llmserve.domain.hiding import ANSWER, PROMPT, without, without_each
 
 ASKED = 'Tell me of the\nblue <whale> & "its" habits'
@@ -131,3 +132,15 @@ def test_it_ends_when_it_is_late():
     said = (asked.append(number) or f"How do {number} otters sleep?" for number in range(100))
     assert without_each(["How do 99 otters sleep?"], said, PROMPT, lambda: len(asked) > 3) is None
     assert len(asked) == 4
+
+
+def test_escaped_forms_are_made_only_for_a_text_that_has_escapes(monkeypatch):
+    """A load hides the prompt of each failed request while it goes on: long ones must be cheap."""
+    monkeypatch.setattr(hiding, "json", None)
+    monkeypatch.setattr(hiding, "html", None)
+    monkeypatch.setattr(hiding, "quote", None)
+    assert (
+        told("400: blue <whale>, longer than 4096 tokens", ASKED) == "400: [prompt], longer than 4096 tokens"
+    )
+    with pytest.raises(AttributeError):
+        told("400: blue &lt;whale&gt;, longer", ASKED)
