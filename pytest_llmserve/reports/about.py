@@ -71,7 +71,7 @@ def run_about(
         "report": _rest(document, _OF_RUN),
     }
     if baseline is not None:
-        about["baseline"] = baseline if isinstance(baseline, str) else plain_measurement(baseline)
+        about["baseline"] = baseline if isinstance(baseline, str) else plain_measurement(baseline, exact=True)
     return about
 
 

@@ -18,7 +18,7 @@ from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.reports.about import Asked
 from pytest_llmserve.reports.columns import window_of
 from pytest_llmserve.reports.kept_run import KeptRun, KeptTest
-from pytest_llmserve.reports.measurement_file import measurement_from
+from pytest_llmserve.reports.measurement_file import exact_measurement
 from pytest_llmserve.reports.request_line import SCHEMA, RequestLine
 
 _REMEDY = "measure again with --llm-report"
@@ -225,7 +225,7 @@ class _Reader:
         try:
             resources = window_of(about.resources)
             there = about.baseline
-            baseline = measurement_from(there) if isinstance(there, dict) else there
+            baseline = exact_measurement(there) if isinstance(there, dict) else there
         except ValueError as error:
             self._refuse(first.number, f"is damaged ({error}): {_ANEW}")
         result = LoadResult(

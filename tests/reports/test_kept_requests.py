@@ -161,7 +161,7 @@ def test_what_a_run_needs_to_be_judged_again_is_read_back(tmp_path, make):
         counts={"oom": 1},
     )
     run = make.run(
-        [make.record(0), make.failed(1)],
+        [make.record(0, e2e_ms=100.123457), make.failed(1)],
         plan=LoadPlan(rate_stages=(Stage(1, 2.5, 10**9),), think_time_ns=(1, 2), params={"temperature": 0.5}),
         generator=GeneratorHealth(
             send_lag_ms={"p99": 0.25}, protocols=["HTTP/2"], late_share=0.1, ended="why"
@@ -187,7 +187,8 @@ def test_what_a_run_needs_to_be_judged_again_is_read_back(tmp_path, make):
     (kept,) = read(tmp_path / "x.jsonl", lines(run, whole=whole, asked=asked, baseline=baseline))
     for name in ("plan", "generator", "steady_ns", "start_ns", "prompts", "rounds", "resources", "memory"):
         assert getattr(kept.result, name) == getattr(run, name), name
-    assert plain_measurement(kept.baseline) == json.loads(json.dumps(plain_measurement(baseline)))
+    told, then = (plain_measurement(each, exact=True) for each in (kept.baseline, baseline))
+    assert told == json.loads(json.dumps(then))
     assert (kept.nodeid, kept.attempt, kept.number, kept.wall_ns) == (NODEID, 1, 1, 5)
     assert kept.report == {"mix": {"repeatable": True}}
     test = kept.test
