@@ -13,7 +13,7 @@ from typing import Any
 from pytest_llmserve.checks import Check
 from pytest_llmserve.checks.diagnosis import diagnose
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.command.judge import REGRESSION, own_checks, unsent, verdicts_of
+from pytest_llmserve.command.judge import REGRESSION, own_checks, verdicts_of
 from pytest_llmserve.command.outputs import outputs, write_all
 from pytest_llmserve.command.promises import promises
 from pytest_llmserve.command.screen import Screen
@@ -27,7 +27,7 @@ from pytest_llmserve.reports.charts.server_marks import server_marks
 from pytest_llmserve.reports.document import SCHEMA, run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
 from pytest_llmserve.reports.kept_requests import read_runs
-from pytest_llmserve.reports.kept_run import KeptRun, evidence_of
+from pytest_llmserve.reports.kept_run import KeptRun, compared_of, evidence_of
 from pytest_llmserve.reports.private import CHARTS, MARKS
 
 REQUESTS = ".jsonl"
@@ -80,8 +80,7 @@ def judge(kept: Sequence[KeptRun], checks: Sequence[Check], strict: bool, repeat
     test, evidence = kept[0].test, evidence_of(kept)
     asked = checks or own_checks(test.asked, test.nodeid)
     then = () if checks else test.verdicts
-    verdicts, not_judged = verdicts_of(asked, evidence, test.asked, then)
-    verdicts += unsent(asked, [one.number for one in kept], test.runs)
+    verdicts, not_judged = verdicts_of(asked, evidence, compared_of(kept), test.asked, then)
     if evidence.death is None and not any(verdict.fails(strict) for verdict in verdicts):
         return Judged(kept, evidence, verdicts, not_judged, (), None)
     shorts = diagnose(evidence.runs, evidence.resources, verdicts, None, evidence.log)
@@ -146,7 +145,7 @@ def _tests(path: Path, wanted: Sequence[str]) -> list[list[KeptRun]]:
 def _check_compared(checks: Sequence[Check], tests: Sequence[Sequence[KeptRun]], path: Path) -> None:
     if not any(check.name == REGRESSION for check in checks):
         return
-    alone = [kept[0].nodeid for kept in tests if not evidence_of(kept).baselines]
+    alone = [kept[0].nodeid for kept in tests if compared_of(kept) is None]
     if alone:
         raise SetupError(
             f"--check {REGRESSION}: the runs of {', '.join(alone)} were compared with nothing:"

@@ -50,7 +50,7 @@ def run_about(
     """Of one run.
 
     Args:
-        run: with at least one request.
+        run: of any number of requests.
         document: it in the JSON report; what is made of other things than its requests is taken from there.
         wall_ns: what to add to a monotonic stamp for the time since 1970.
         keep_text: fields of the request's body stand there as they were sent.
@@ -76,7 +76,11 @@ def run_about(
 
 
 def test_about(
-    evidence: Evidence, document: Mapping[str, Any], asked: Sequence[Asked], environment: Mapping[str, Any]
+    evidence: Evidence,
+    document: Mapping[str, Any],
+    asked: Sequence[Asked],
+    environment: Mapping[str, Any],
+    unsent: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Of the whole test, for the first line of its first run that has one.
 
@@ -85,9 +89,11 @@ def test_about(
         document: the test in the JSON report.
         asked: by its markers.
         environment: where it was measured.
+        unsent: its runs without a request, which have no line: `run_about` of each, and its number as "run".
     """
     return {
         "runs": [len(run.everything) for run in evidence.runs],
+        "unsent": list(unsent),
         "environment": dict(environment),
         "server": document["server"],
         "started_ns": evidence.started_ns,

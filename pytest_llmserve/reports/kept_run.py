@@ -19,7 +19,7 @@ class KeptTest:
     """One attempt at a test, as it was when its runs were kept.
 
     Attributes:
-        runs: number of requests of each of its runs; a run without any is not in the file.
+        runs: number of requests of each of its runs.
         resources: the server's samples through the whole test.
         started_ns, no_run, death: as `Evidence` has them.
         asked: by its markers.
@@ -73,6 +73,12 @@ class KeptRun:
     def attempt(self) -> int:
         """Of its test, from 1."""
         return self.test.attempt
+
+
+def compared_of(runs: Sequence[KeptRun]) -> Evidence | None:
+    """What `no_regression` judges: those of them that were compared with something; None = none was."""
+    mine = [run for run in runs if run.baseline is not None]
+    return evidence_of(mine) if mine else None
 
 
 def evidence_of(runs: Sequence[KeptRun]) -> Evidence:

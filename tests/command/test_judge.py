@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.isolation import Isolation
 from pytest_llmserve.checks.no_log_errors import NoLogErrors
 from pytest_llmserve.checks.no_regression import NoRegression
-from pytest_llmserve.command.judge import NOT_COMPARED, own_checks, unsent, verdicts_of
+from pytest_llmserve.command.judge import NOT_COMPARED, own_checks, verdicts_of
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.log import LogWindow
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.reports.about import Asked
 
 LOG = LogWindow(files=("server.log",), read=40, counts={"traceback": 2})
 
 
-def judged(check, evidence=None, asked=(), then=()):
-    return verdicts_of([check], evidence or Evidence(log=LOG), asked, then)
+def judged(check, evidence=None, against=None, asked=(), then=()):
+    return verdicts_of([check], evidence or Evidence(log=LOG), against, asked, then)
 
 
 def test_promises_are_built_as_they_were_written():
@@ -77,14 +81,19 @@ def test_the_log_is_judged_as_it_was_searched():
 
 
 def test_runs_that_were_compared_with_nothing_are_not_judged_for_a_regression():
-    """As in a session without --llm-compare."""
+    """As in a session without --llm-compare; those beside them that were compared are."""
     assert judged(NoRegression(percent=10)) == ([], NOT_COMPARED)
-
-
-def test_a_run_without_a_request_keeps_no_promise():
-    """It is not in the file, but that there was one is."""
-    check = build(NoLogErrors, "no_log_errors", (), {})
-    assert unsent([check], [1, 2], [5, 5]) == []
-    (verdict,) = unsent([check], [1, 3], [5, 0, 5])
-    assert verdict.fails(strict=False)
-    assert verdict.sentence == "no_log_errors (run 2 of 3): no evidence, not one request of it was sent"
+    runs = tuple(LoadResult(LoadPlan(), [], GeneratorHealth()) for _ in range(3))
+    evidence, against = Evidence(runs=runs), Evidence(runs=runs[1:2], baselines=("it is damaged",))
+    (verdict,), not_judged = judged(NoRegression(percent=10), evidence, against)
+    assert verdict.sentence == "regression: no evidence, it is damaged"
+    assert not_judged == (
+        "no_regression was not judged of runs 1, 3: they were compared with nothing; pytest-llmserve compare"
+        " holds two files against each other"
+    )
+    _, not_judged = judged(NoRegression(percent=10), replace(evidence, runs=runs[:2]), against)
+    assert not_judged == (
+        "no_regression was not judged of run 1: it was compared with nothing; pytest-llmserve compare holds"
+        " two files against each other"
+    )
+    assert judged(NoRegression(percent=10), against, against)[1] is None

@@ -61,7 +61,8 @@ def documents() -> dict[str, Any]:
     about = run_about(run, report["tests"][1]["runs"][0], 5, True)
     whole = Evidence(runs=(run,), resources=run.resources, log=sample_document.LOG)
     bad = report["tests"][1] | {MARKS: [{"at_s": 1.0}]}
-    about["test"] = test_about(whole, bad, [Asked("latency", {"p99_ms": 3})], report["environment"])
+    unsent = [{"run": 2, **about}]
+    about["test"] = test_about(whole, bad, [Asked("latency", {"p99_ms": 3})], report["environment"], unsent)
     written = b"".join(
         request_line.request_lines(run, about, str, nodeid="t", attempt=1, number=1, keep_text=True)
     )
