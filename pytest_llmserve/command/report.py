@@ -23,11 +23,11 @@ from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.reports import REPORTS
 from pytest_llmserve.reports.charts.reference import REFERENCE, reference
-from pytest_llmserve.reports.charts.server_marks import server_marks
+from pytest_llmserve.reports.charts.server_marks import LOG, server_marks
 from pytest_llmserve.reports.document import SCHEMA, run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
 from pytest_llmserve.reports.kept_requests import read_runs
-from pytest_llmserve.reports.kept_run import KeptRun, compared_of, evidence_of
+from pytest_llmserve.reports.kept_run import KeptRun, KeptTest, compared_of, evidence_of, last_attempts
 from pytest_llmserve.reports.private import CHARTS, MARKS
 
 REQUESTS = ".jsonl"
@@ -106,7 +106,7 @@ def test_document(done: Judged, charts: bool) -> dict[str, Any]:
     test = done.kept[0].test
     began_ns = done.evidence.started_ns
     zero_ns = done.kept[0].result.start_ns if began_ns is None else began_ns
-    marks = {MARKS: server_marks(test.resources, test.log, zero_ns, fate=test.death)} if charts else {}
+    marks = {MARKS: _marks(test, zero_ns)} if charts else {}
     return {
         "nodeid": test.nodeid,
         "attempt": test.attempt,
@@ -125,6 +125,13 @@ def test_document(done: Judged, charts: bool) -> dict[str, Any]:
 test_document.__test__ = False  # type: ignore[attr-defined]
 
 
+def _marks(test: KeptTest, zero_ns: int) -> list[dict[str, Any]]:
+    """As they were kept, but those of the log without what it said."""
+    mine = server_marks(test.resources, test.log, zero_ns, fate=test.death)
+    told = [row for row in mine if row["kind"] == LOG] + [row for row in test.marks if row["kind"] != LOG]
+    return sorted(told, key=lambda row: float(row["at_s"]))
+
+
 def _run_document(kept: KeptRun, zero_ns: int, charts: bool) -> dict[str, Any]:
     document = run_document(kept.result, keep_text=False, zero_ns=zero_ns, charts=charts) | kept.report
     if charts and isinstance(kept.baseline, Measurement):
@@ -134,12 +141,11 @@ def _run_document(kept: KeptRun, zero_ns: int, charts: bool) -> dict[str, Any]:
 
 def _tests(path: Path, wanted: Sequence[str]) -> list[list[KeptRun]]:
     """The runs of the last attempt at each test, in the order of the file."""
-    runs = read_runs(path)
+    runs = last_attempts(read_runs(path))
     names = chosen([run.nodeid for run in runs], wanted, str(path))
-    last = {run.nodeid: run.attempt for run in runs}
-    mine = [run for run in runs if run.nodeid in names and run.attempt == last[run.nodeid]]
-    mine.sort(key=lambda run: names.index(run.nodeid))
-    return [list(group) for _, group in groupby(mine, key=lambda run: run.nodeid)]
+    mine = [run for run in runs if run.nodeid in names]
+    mine.sort(key=lambda run: (names.index(run.nodeid), run.test.copy))
+    return [list(group) for _, group in groupby(mine, key=lambda run: (run.nodeid, run.test.copy))]
 
 
 def _check_compared(checks: Sequence[Check], tests: Sequence[Sequence[KeptRun]], path: Path) -> None:

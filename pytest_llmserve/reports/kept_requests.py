@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,7 @@ class _Reader:
         self._decoder = msgspec.json.Decoder(RequestLine)
         self._test: KeptTest | None = None
         self._unsent: list[KeptRun] = []
+        self._copies: Counter[tuple[str, int]] = Counter()
 
     def runs(self) -> list[KeptRun]:
         found: list[KeptRun] = []
@@ -177,7 +179,9 @@ class _Reader:
             if about.schema != SCHEMA:
                 self._check_schema(b'{"about": %b}' % line.line.about)
             if about.test is not None:
-                self._test = test = _kept_test(about.test, line.line)
+                at = _place(line.line)[:2]
+                self._copies[at] += 1
+                self._test = test = _kept_test(about.test, line.line, self._copies[at])
                 self._unsent += [_kept_run(test, each.run, each, []) for each in about.test.unsent]
         except (ValueError, RecursionError) as error:
             self._refuse(line.number, f"is damaged ({error} of about): {_ANEW}")
@@ -270,7 +274,7 @@ def _kept_run(test: KeptTest, number: int, about: _About, records: list[RequestR
     return KeptRun(test, number, result, about.wall_ns, baseline, about.report)
 
 
-def _kept_test(about: _TestAbout, line: RequestLine) -> KeptTest:
+def _kept_test(about: _TestAbout, line: RequestLine, copy: int) -> KeptTest:
     fields = {
         name: getattr(about, name) for name in about.__struct_fields__ if name not in ("checks", "unsent")
     }
@@ -278,5 +282,6 @@ def _kept_test(about: _TestAbout, line: RequestLine) -> KeptTest:
         nodeid=line.nodeid,
         attempt=line.test_attempt,
         asked=about.checks,
+        copy=copy,
         **(fields | {"resources": window_of(about.resources)}),
     )

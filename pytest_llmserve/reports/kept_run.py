@@ -19,6 +19,7 @@ class KeptTest:
     """One attempt at a test, as it was when its runs were kept.
 
     Attributes:
+        copy: from 1: which of several of this attempt it is, where processes ran the same test each.
         runs: number of requests of each of its runs.
         resources: the server's samples through the whole test.
         started_ns, no_run, death: as `Evidence` has them.
@@ -42,6 +43,7 @@ class KeptTest:
     verdicts: tuple[dict[str, Any], ...]
     marks: tuple[dict[str, Any], ...]
     report: dict[str, Any]
+    copy: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class KeptRun:
     def attempt(self) -> int:
         """Of its test, from 1."""
         return self.test.attempt
+
+
+def last_attempts(runs: Sequence[KeptRun]) -> list[KeptRun]:
+    """Of each test the runs of its last attempt alone, in their order; all copies of it."""
+    last: dict[str, int] = {}
+    for run in runs:
+        last[run.nodeid] = max(run.attempt, last.get(run.nodeid, 0))
+    return [run for run in runs if run.attempt == last[run.nodeid]]
 
 
 def compared_of(runs: Sequence[KeptRun]) -> Evidence | None:

@@ -51,7 +51,8 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
 
     Its own promises give word for word the session's verdicts, and the failing one its text. Other limits
     are judged on the same requests: one that holds is 0, one that is broken 1. A report of it has the
-    session's figures, also those of runs beside one that sent nothing. Held against itself nothing differs, whatever its parameters.
+    session's figures, also those of runs beside one that sent nothing. Held against itself nothing differs,
+    whatever its parameters.
     """
     folder = suite.pytester.path
     kept = folder / "run.jsonl"
