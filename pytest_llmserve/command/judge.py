@@ -14,7 +14,8 @@ from pytest_llmserve.checks.judging import judged
 from pytest_llmserve.checks.no_log_errors import NoLogErrors
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build
-from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.verdict import PASS, UNDECIDED, Verdict
 from pytest_llmserve.reports.about import Asked
 
 ISOLATION, LOG, REGRESSION = "isolation", "no_log_errors", "no_regression"
@@ -22,6 +23,8 @@ NO_MARKS = "the answers, and the marks that were put into the requests, are not 
 OTHER_LINES = (
     "only the lines that count for the test's own marker were looked for, and no others are in the file"
 )
+INTERRUPTED = "interrupted"
+CUT = "undecided, as the test was interrupted before its load ended"
 COMPARE = "pytest-llmserve compare holds two files against each other"
 NOT_COMPARED = f"{REGRESSION} was not judged: the runs were compared with nothing; {COMPARE}"
 
@@ -90,6 +93,21 @@ def _not_compared(evidence: Evidence, against: Evidence | None) -> str | None:
         return None
     were = f"run {alone[0]}: it was" if len(alone) == 1 else f"runs {', '.join(alone)}: they were"
     return f"{REGRESSION} was not judged of {were} compared with nothing; {COMPARE}"
+
+
+def was_cut(runs: Sequence[LoadResult], then: Sequence[Mapping[str, Any]]) -> bool:
+    """A load did not come to its end, and its session judged nothing."""
+    return not then and any(run.generator.ended == INTERRUPTED for run in runs)
+
+
+def left_open(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Of a test that was interrupted: a limit that is broken stays so, and none is kept for certain."""
+    return [
+        verdict
+        if verdict.verdict != PASS
+        else msgspec.structs.replace(verdict, verdict=UNDECIDED, sentence=f"{verdict.sentence}; {CUT}")
+        for verdict in verdicts
+    ]
 
 
 def kept_verdicts(then: Sequence[Mapping[str, Any]], check: str) -> list[Verdict]:

@@ -108,7 +108,7 @@ def test_document(done: Judged, charts: bool) -> dict[str, Any]:
     zero_ns = done.kept[0].result.start_ns if began_ns is None else began_ns
     marks = {MARKS: _marks(test, zero_ns)} if charts else {}
     return {
-        "nodeid": test.nodeid,
+        "nodeid": done.kept[0].nodeid,
         "attempt": test.attempt,
         "server": test.server,
         **test.report,
@@ -144,8 +144,8 @@ def _tests(path: Path, wanted: Sequence[str]) -> list[list[KeptRun]]:
     runs = last_attempts(read_runs(path))
     names = chosen([run.nodeid for run in runs], wanted, str(path))
     mine = [run for run in runs if run.nodeid in names]
-    mine.sort(key=lambda run: (names.index(run.nodeid), run.test.copy))
-    return [list(group) for _, group in groupby(mine, key=lambda run: (run.nodeid, run.test.copy))]
+    mine.sort(key=lambda run: names.index(run.nodeid))
+    return [list(group) for _, group in groupby(mine, key=lambda run: run.nodeid)]
 
 
 def _check_compared(checks: Sequence[Check], tests: Sequence[Sequence[KeptRun]], path: Path) -> None:

@@ -72,11 +72,6 @@ def _from_requests(text: str, tests: Sequence[str]) -> Side:
     wanted = chosen([run.nodeid for run in found], tests, text)
     for run in (run for run in found if run.nodeid in wanted):
         place = run.nodeid, run.number
-        if run.test.copy > 1:
-            raise SetupError(
-                f"{text}: {run.nodeid} is in it more than once, as each of several processes ran it: give a"
-                " file for each of them, or name other tests with --test"
-            )
         runs[place] = run.result
         kept[place] = measurement_of(
             run.result,

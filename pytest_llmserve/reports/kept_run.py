@@ -68,8 +68,9 @@ class KeptRun:
 
     @property
     def nodeid(self) -> str:
-        """pytest's name of its test."""
-        return self.test.nodeid
+        """pytest's name of its test, with a number where it is another copy of the same attempt."""
+        copy = self.test.copy
+        return f"{self.test.nodeid} (copy {copy})" if copy > 1 else self.test.nodeid
 
     @property
     def attempt(self) -> int:
@@ -81,8 +82,8 @@ def last_attempts(runs: Sequence[KeptRun]) -> list[KeptRun]:
     """Of each test the runs of its last attempt alone, in their order; all copies of it."""
     last: dict[str, int] = {}
     for run in runs:
-        last[run.nodeid] = max(run.attempt, last.get(run.nodeid, 0))
-    return [run for run in runs if run.attempt == last[run.nodeid]]
+        last[run.test.nodeid] = max(run.attempt, last.get(run.test.nodeid, 0))
+    return [run for run in runs if run.attempt == last[run.test.nodeid]]
 
 
 def compared_of(runs: Sequence[KeptRun]) -> Evidence | None:

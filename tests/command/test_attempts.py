@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.command.report import judge, test_document
+from pytest_llmserve.command.report import _tests, judge, test_document
 from pytest_llmserve.command.sides import side_of
-from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.log import LogLine, LogWindow
 from pytest_llmserve.domain.plan import LoadPlan
 from pytest_llmserve.domain.record import RequestRecord
@@ -79,17 +78,15 @@ def test_a_comparison_takes_no_run_of_an_earlier_attempt(attempt, tmp_path):
 
 
 def test_two_of_one_attempt_are_two_tests(attempt, tmp_path):
-    """As of `--dist each`: each is judged by itself, and a comparison does not choose one in silence."""
+    """As of `--dist each`: each is judged, reported and compared by itself."""
     path = tmp_path / "x.jsonl"
     path.write_bytes(attempt(2) + attempt(1))
     runs = last_attempts(read_runs(path))
-    assert [(run.test.copy, run.number) for run in runs] == [(1, 1), (1, 2), (2, 1)]
-    with pytest.raises(SetupError) as told:
-        side_of(str(path), "", ())
-    assert str(told.value) == (
-        f"{path}: {NODEID} is in it more than once, as each of several processes ran it: give a file for each"
-        " of them, or name other tests with --test"
-    )
+    places = [(run.nodeid, run.number) for run in runs]
+    assert places == [(NODEID, 1), (NODEID, 2), (f"{NODEID} (copy 2)", 1)]
+    assert list(side_of(str(path), "", ()).kept) == places
+    assert [kept[0].nodeid for kept in _tests(path, ())] == [NODEID, f"{NODEID} (copy 2)"]
+    assert test_document(judge(runs[2:], (), False, ""), charts=False)["nodeid"] == f"{NODEID} (copy 2)"
 
 
 def test_marks_are_those_that_were_kept(attempt, tmp_path):

@@ -10,7 +10,7 @@ from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.isolation import Isolation
 from pytest_llmserve.checks.no_log_errors import NoLogErrors
 from pytest_llmserve.checks.no_regression import NoRegression
-from pytest_llmserve.command.judge import NOT_COMPARED, own_checks, verdicts_of
+from pytest_llmserve.command.judge import NOT_COMPARED, left_open, own_checks, verdicts_of, was_cut
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.log import LogWindow
@@ -19,6 +19,7 @@ from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.reports.about import Asked
 
 LOG = LogWindow(files=("server.log",), read=40, counts={"traceback": 2})
+QUIET = LogWindow(files=("server.log",), read=40)
 
 
 def judged(check, evidence=None, against=None, asked=(), then=()):
@@ -97,3 +98,24 @@ def test_runs_that_were_compared_with_nothing_are_not_judged_for_a_regression():
         " two files against each other"
     )
     assert judged(NoRegression(percent=10), against, against)[1] is None
+
+
+def test_nothing_is_kept_for_certain_by_a_test_that_was_interrupted():
+    """What is broken stays so."""
+    found = [build(NoLogErrors, "no_log_errors", (), {}).judge(Evidence(log=log))[0] for log in (LOG, QUIET)]
+    assert [verdict.verdict for verdict in found] == ["fail", "pass"]
+    broken, opened = left_open(found)
+    assert broken is found[0]
+    assert (opened.verdict, opened.fails(strict=False), opened.fails(strict=True)) == (
+        "undecided",
+        False,
+        True,
+    )
+    assert opened.sentence == (
+        f"{found[1].sentence}; undecided, as the test was interrupted before its load ended"
+    )
+    cut = LoadResult(LoadPlan(), [], GeneratorHealth(ended="interrupted"))
+    whole = LoadResult(LoadPlan(), [], GeneratorHealth())
+    assert was_cut([whole, cut], ())
+    assert not was_cut([whole], ())
+    assert not was_cut([cut], [{"verdict": "pass"}])  # as by a test that cancels a load of its own
