@@ -42,10 +42,11 @@ def with_shard(test: TestRun, document: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
     keep_text = bool(value(test.state.config, "--llm-keep-text"))
+    strict = bool(value(test.state.config, "--llm-strict"))
     wall_ns = time.time_ns() - time.monotonic_ns()
     evidence = test.evidence or evidence_of(test)  # none yet, of a test that was interrupted
     there = Collected.of(test.state.config).environment()
-    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), there)
+    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), there, strict)
     for place, (run, of_run) in enumerate(zip(test.runs, document["runs"], strict=True)):
         if not run.everything:
             continue

@@ -76,7 +76,11 @@ def run_about(
 
 
 def test_about(
-    evidence: Evidence, document: Mapping[str, Any], asked: Sequence[Asked], environment: Mapping[str, Any]
+    evidence: Evidence,
+    document: Mapping[str, Any],
+    asked: Sequence[Asked],
+    environment: Mapping[str, Any],
+    strict: bool,
 ) -> dict[str, Any]:
     """Of the whole test, for the first line of its first run that has one.
 
@@ -85,6 +89,7 @@ def test_about(
         document: the test in the JSON report.
         asked: by its markers.
         environment: where it was measured.
+        strict: an undecided limit fails it, as with --llm-strict.
     """
     return {
         "runs": [len(run.everything) for run in evidence.runs],
@@ -97,6 +102,7 @@ def test_about(
         "log": msgspec.to_builtins(_log(evidence.log, evidence.keep_text)),
         "checks": [{"check": one.check, "keywords": dict(one.keywords)} for one in asked],
         "verdicts": document["verdicts"],
+        "strict": strict,
         "marks": document.get(MARKS, []),
         "report": _rest(document, _OF_TEST),
     }
