@@ -42,6 +42,7 @@ def with_shard(test: TestRun, document: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
     keep_text = bool(value(test.state.config, "--llm-keep-text"))
+    strict = bool(value(test.state.config, "--llm-strict"))
     wall_ns = time.time_ns() - time.monotonic_ns()
     evidence = test.evidence or evidence_of(test)  # none yet, of a test that was interrupted
     there = Collected.of(test.state.config).environment()
@@ -50,7 +51,7 @@ def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
         for number, (run, of_run) in enumerate(zip(test.runs, document["runs"], strict=True), 1)
     ]
     unsent = [about for run, about in zip(test.runs, abouts, strict=True) if not run.everything]
-    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), there, unsent)
+    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), there, unsent, strict)
     for run, about in zip(test.runs, abouts, strict=True):
         if not run.everything:
             continue

@@ -81,6 +81,7 @@ def test_about(
     asked: Sequence[Asked],
     environment: Mapping[str, Any],
     unsent: Sequence[Mapping[str, Any]],
+    strict: bool,
 ) -> dict[str, Any]:
     """Of the whole test, for the first line of its first run that has one.
 
@@ -90,6 +91,7 @@ def test_about(
         asked: by its markers.
         environment: where it was measured.
         unsent: its runs without a request, which have no line: `run_about` of each, and its number as "run".
+        strict: an undecided limit fails it, as with --llm-strict.
     """
     return {
         "runs": [len(run.everything) for run in evidence.runs],
@@ -103,6 +105,7 @@ def test_about(
         "log": msgspec.to_builtins(_log(evidence.log, evidence.keep_text)),
         "checks": [{"check": one.check, "keywords": dict(one.keywords)} for one in asked],
         "verdicts": document["verdicts"],
+        "strict": strict,
         "marks": document.get(MARKS, []),
         "report": _rest(document, _OF_TEST),
     }

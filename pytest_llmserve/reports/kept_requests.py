@@ -18,7 +18,7 @@ from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.reports.about import Asked
 from pytest_llmserve.reports.columns import window_of
-from pytest_llmserve.reports.kept_run import KeptRun, KeptTest
+from pytest_llmserve.reports.kept_run import KeptRun, KeptTest, SessionTest
 from pytest_llmserve.reports.measurement_file import exact_measurement
 from pytest_llmserve.reports.request_line import SCHEMA, RequestLine
 
@@ -40,6 +40,7 @@ class _TestAbout(msgspec.Struct, kw_only=True):
     verdicts: tuple[dict[str, Any], ...]
     marks: tuple[dict[str, Any], ...] = ()
     report: dict[str, Any] = {}
+    strict: bool = False
 
 
 class _About(msgspec.Struct, kw_only=True):
@@ -57,6 +58,7 @@ class _About(msgspec.Struct, kw_only=True):
     baseline: str | dict[str, Any] | None = None
     report: dict[str, Any] = {}
     test: _TestAbout | None = None
+    session: tuple[SessionTest, ...] = ()
 
 
 class _Unsent(_About, kw_only=True):
@@ -104,7 +106,17 @@ def read_runs(path: Path) -> list[KeptRun]:
         SetupError: it cannot be read, is empty, damaged, cut off, of another schema, or none of ours; the
             text names the line.
     """
-    return _Reader(path).runs()
+    return read_session(path)[0]
+
+
+def read_session(path: Path) -> tuple[list[KeptRun], list[SessionTest]]:
+    """The runs of a file, and what became of all tests of its session; none where the file does not tell.
+
+    Raises:
+        SetupError: as `read_runs`.
+    """
+    reader = _Reader(path)
+    return reader.runs(), reader.session
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,7 @@ class _Reader:
         self._test: KeptTest | None = None
         self._unsent: list[KeptRun] = []
         self._copies: Counter[tuple[str, int]] = Counter()
+        self.session: list[SessionTest] = []
 
     def runs(self) -> list[KeptRun]:
         found: list[KeptRun] = []
@@ -178,6 +191,7 @@ class _Reader:
             about = msgspec.json.decode(line.line.about, type=_About)
             if about.schema != SCHEMA:
                 self._check_schema(b'{"about": %b}' % line.line.about)
+            self.session += about.session
             if about.test is not None:
                 at = _place(line.line)[:2]
                 self._copies[at] += 1

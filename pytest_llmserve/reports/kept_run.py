@@ -26,6 +26,7 @@ class KeptTest:
         asked: by its markers.
         verdicts: as the JSON report has them.
         marks: what happened to its server at which instant, `reports.charts.server_marks`.
+        strict: its session had --llm-strict.
         report: what else the JSON report has of the test, such as "log", "liveness" and "stacks".
     """
 
@@ -44,6 +45,22 @@ class KeptTest:
     marks: tuple[dict[str, Any], ...]
     report: dict[str, Any]
     copy: int = 1
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class SessionTest:
+    """What became of one attempt at a test, whether it has a request in the file or not.
+
+    Attributes:
+        nodeid, attempt, outcome, started_at, duration_s: as the JSON report has them.
+    """
+
+    nodeid: str
+    attempt: int
+    outcome: str
+    started_at: str | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def _diagnosis(tests: Sequence[Test]) -> Part:
     rows += [
         f"- {code(test['nodeid'])}: {prose(test[key])}"
         for test in tests
-        for key in ("liveness", "not_judged")
+        for key in ("session", "liveness", "not_judged")
         if test.get(key)
     ]
     return Part("**What was seen of the server**\n", rows, "lines on the server")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.command.report import _tests, judge, test_document
+from pytest_llmserve.command.promises import promises
+from pytest_llmserve.command.report import _tests, judge, last_line, test_document
 from pytest_llmserve.command.sides import side_of
 from pytest_llmserve.domain.log import LogLine, LogWindow
 from pytest_llmserve.domain.plan import LoadPlan
@@ -13,7 +14,7 @@ from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.reports.about import run_about, test_about
 from pytest_llmserve.reports.kept_requests import read_runs
-from pytest_llmserve.reports.kept_run import last_attempts
+from pytest_llmserve.reports.kept_run import SessionTest, last_attempts
 from pytest_llmserve.reports.request_line import request_lines
 
 NODEID = "test_a.py::test_b"
@@ -56,7 +57,7 @@ def attempt():
         for place, run in enumerate(made):
             about = run_about(run, {}, 5, False)
             if place == 0:
-                about["test"] = test_about(whole, document, (), {}, [])
+                about["test"] = test_about(whole, document, (), {}, [], strict=False)
             found += b"".join(
                 request_lines(
                     run, about, str, nodeid=NODEID, attempt=number, number=place + 1, keep_text=False
@@ -85,8 +86,8 @@ def test_two_of_one_attempt_are_two_tests(attempt, tmp_path):
     places = [(run.nodeid, run.number) for run in runs]
     assert places == [(NODEID, 1), (NODEID, 2), (f"{NODEID} (copy 2)", 1)]
     assert list(side_of(str(path), "", ()).kept) == places
-    assert [kept[0].nodeid for kept in _tests(path, ())] == [NODEID, f"{NODEID} (copy 2)"]
-    assert test_document(judge(runs[2:], (), False, ""), charts=False)["nodeid"] == f"{NODEID} (copy 2)"
+    assert [*_tests(path, ())[0]] == [NODEID, f"{NODEID} (copy 2)"]
+    assert test_document(judge(runs[2:], (), False, "", ()), charts=False)["nodeid"] == f"{NODEID} (copy 2)"
 
 
 def test_marks_are_those_that_were_kept(attempt, tmp_path):
@@ -94,5 +95,21 @@ def test_marks_are_those_that_were_kept(attempt, tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_bytes(attempt(1))
     kept = read_runs(path)
-    document = test_document(judge(kept, (), False, ""), charts=True)
+    document = test_document(judge(kept, (), False, "", ()), charts=True)
     assert document["_marks"] == [SAID | {"label": "log: oom"}, RESTARTED]
+
+
+@pytest.mark.parametrize("session", [(), (SessionTest(NODEID, 1, "interrupted"),)])
+def test_a_test_that_was_interrupted_is_no_pass(attempt, tmp_path, session):
+    """Neither by its own promises nor by others, also where the file does not tell what its session found."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(attempt(1, ended="interrupted"))
+    within = judge(read_runs(path), promises(["latency(max_ms=5000)"]), False, "", session)
+    assert (within.outcome, within.failure) == ("interrupted", None)
+    assert {verdict.verdict for verdict in within.verdicts} == {"undecided"}
+    assert last_line([within], [{"outcome": "interrupted"}]) == ("1 of 1 test interrupted", "red")
+    two = [{"outcome": "interrupted"}, {"outcome": "failed"}]
+    assert last_line([within, within], two) == ("1 of 2 tests failed; 1 interrupted", "red")
+    over = judge(read_runs(path), promises(["latency(max_ms=0.001)"]), False, "", session)
+    assert over.outcome == "failed"
+    assert str(over.failure).startswith("max e2e latency ")

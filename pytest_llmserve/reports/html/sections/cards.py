@@ -92,8 +92,7 @@ def _inside(test: Test, anchor: str | None) -> list[Child]:
     if len(told) > MOST:
         more = f"{count(len(told) - MOST, 'further limit')} of it"
         inside.append(tag("p", tag("a", more, href=f"#{anchor}") if anchor else more))
-    if test.get("not_judged"):
-        inside.append(tag("p", test["not_judged"], class_="note"))
+    inside += [tag("p", test[key], class_="note") for key in ("session", "not_judged") if test.get(key)]
     if test.get("liveness") and not any(test["liveness"] in each["sentence"] for each in told):
         inside.append(tag("p", test["liveness"], class_="note"))
     return [*inside, diagnosis(test.get("diagnosis") or ())]
