@@ -70,8 +70,9 @@ def too_few(plan: LoadPlan, checks: Iterable[Check]) -> str:
     told = [f"{need.limit}: {need.said}" for need in short]
     number = f"{sending.sure} {sending.number}".strip()
     scale = "" if plan.scale == 1 else f" (--llm-scale {plan.scale:g})"
-    subject = "it is" if len(short) == 1 else "they are"
-    return "; ".join([*told, f"this load sends {number}{scale}, so {subject} undecided at best"])
+    subject = "it" if len(short) == 1 else "they"
+    end = f"this load sends {number}{scale}, so {subject} can end undecided or fail, not pass"
+    return "; ".join([*told, end])
 
 
 def earliest(plan: LoadPlan, checks: Iterable[Check]) -> str:

@@ -91,8 +91,8 @@ def _not_compared(evidence: Evidence, against: Evidence | None) -> str | None:
     ]
     if not alone:
         return None
-    were = f"run {alone[0]}: it was" if len(alone) == 1 else f"runs {', '.join(alone)}: they were"
-    return f"{REGRESSION} was not judged of {were} compared with nothing; {COMPARE}"
+    were = f"run {alone[0]} was" if len(alone) == 1 else f"runs {', '.join(alone)} were"
+    return f"{REGRESSION} was not judged: {were} compared with nothing; {COMPARE}"
 
 
 def was_cut(runs: Sequence[LoadResult], then: Sequence[Mapping[str, Any]]) -> bool:

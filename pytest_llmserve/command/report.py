@@ -230,7 +230,9 @@ def _show(
             screen.line(f" {one.kept[0].nodeid} ".center(screen.width, "_"), "red")
             screen.line(str(one.failure))
     screen.section("llmserve")
-    for line in summary_lines(documents, screen.width, screen.colour, screen.verbosity):
+    for line in summary_lines(
+        documents, screen.width, screen.colour, screen.verbosity, wrap=screen.is_terminal
+    ):
         screen.line(line)
     if unjudged:
         named = ", ".join(f"{test.nodeid} ({test.outcome} in its session)" for test in unjudged)

@@ -30,7 +30,7 @@ class Screen:
     """
 
     def __init__(self, out: TextIO, verbosity: int = 0) -> None:
-        self._out, self.verbosity = out, verbosity
+        self._out, self.verbosity, self.is_terminal = out, verbosity, out.isatty()
         self.colour = is_coloured(os.environ, out.isatty())
         columns = shutil.get_terminal_size((_USUAL, 24)).columns
         self.width = columns if columns >= _NARROWEST else _USUAL

@@ -6,11 +6,21 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_llmserve.domain.hiding import ANSWER, PROMPT, forms, without
+from pytest_llmserve.dialects.errors import one_line
+from pytest_llmserve.domain.hiding import ANSWER, PROMPT, without
 from pytest_llmserve.domain.target import Target
 
 _NAMES = frozenset({"model", "role", "type", "tool_choice", "reasoning_effort", "service_tier"})
 """Fields whose texts are words of the API: an error that names them has to stay readable."""
+
+_REASONS = frozenset(
+    {
+        *("stop", "length", "eos_token", "stop_sequence", "end_turn", "max_tokens", "tool_use"),
+        *("tool_calls", "function_call", "content_filter", "completed", "incomplete"),
+        *("max_output_tokens", "model_length", "abort", "load", "unload", "error", "cancelled"),
+    }
+)
+"""What nearly every answer ends with: not worth a search in a request that may be long."""
 
 
 def hidden(error: str, target: Target, request: bytes, answer: str = "") -> str:
@@ -27,7 +37,14 @@ def hidden(error: str, target: Target, request: bytes, answer: str = "") -> str:
     if target.keep_text:
         return error
     said = [text for text in texts_of(request) if text != target.model]
-    return without(without(error, forms(said), PROMPT), forms([answer]), ANSWER)
+    return without(without(error, said, PROMPT), [answer], ANSWER)
+
+
+def hidden_reason(reason: str | None, target: Target, request: bytes, answer: str = "") -> str | None:
+    """Why an answer ended in the server's words, without what they repeat; see `hidden`."""
+    if reason is None or reason in _REASONS:
+        return reason
+    return one_line(hidden(reason, target, request, answer))
 
 
 def texts_of(request: bytes) -> list[str]:

@@ -10,6 +10,8 @@ def printable(text: str, keep: str = "") -> str:
         text: of the server's choosing.
         keep: characters that stay all the same, such as line breaks.
     """
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in text
     )

@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from pytest_llmserve.dialects import dialect
-from pytest_llmserve.dialects.asked_texts import hidden
+from pytest_llmserve.dialects.asked_texts import hidden, hidden_reason
 from pytest_llmserve.domain.exchange import (
     CLOSED_EARLY,
     COMPLETE,
@@ -264,7 +264,7 @@ class Recorder:
             output_chars=len(decoded.text),
             output_tokens=decoded.output_tokens,
             tokens_from=decoded.tokens_from,
-            finish_reason=decoded.finish_reason,
+            finish_reason=self._finish_reason(landed, decoded),
             task=flight.task,
             warm_up=flight.warm_up,
             attempt=landed.attempt,
@@ -286,6 +286,10 @@ class Recorder:
         if decoded.error is None:
             return None
         return hidden(decoded.error, self._targets[landed.flight.replica], landed.asked, decoded.text)
+
+    def _finish_reason(self, landed: Landed, decoded: Decoded) -> str | None:
+        target = self._targets[landed.flight.replica]
+        return hidden_reason(decoded.finish_reason, target, landed.asked, decoded.text)
 
     def _decode(self, landed: Landed) -> Decoded:
         answer, ending = landed.answer, landed.ending

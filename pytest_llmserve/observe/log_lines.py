@@ -76,12 +76,16 @@ def plain_text(lines: bytes) -> str:
     return text.replace("\0", "") if "\0" in text else text
 
 
-def shown(line: str, at: int = 0) -> str:
-    """A line as it is shown: one that is long is cut around `at`, what does not print is replaced."""
-    text = line
-    if len(line) > SHOWN_CHARS:
-        begin = 0 if at < SHOWN_CHARS - _BEFORE_CHARS else at - _BEFORE_CHARS
-        end = begin + SHOWN_CHARS
-        text = ("\u2026" if begin else "") + line[begin:end] + ("\u2026" if end < len(line) else "")
-        text += f" ({len(line)} characters)"
+def cut_line(line: str, at: int = 0) -> str:
+    """A line that is long is cut around `at`."""
+    if len(line) <= SHOWN_CHARS:
+        return line
+    begin = 0 if at < SHOWN_CHARS - _BEFORE_CHARS else at - _BEFORE_CHARS
+    end = begin + SHOWN_CHARS
+    text = ("\u2026" if begin else "") + line[begin:end] + ("\u2026" if end < len(line) else "")
+    return f"{text} ({len(line)} characters)"
+
+
+def shown(text: str) -> str:
+    """A line as it is shown: what does not print is replaced."""
     return "".join(c if c.isprintable() else " " if c == "\t" else "\ufffd" for c in text).strip()

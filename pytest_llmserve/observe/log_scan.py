@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import NamedTuple
 
-from pytest_llmserve.observe.log_lines import shown
 from pytest_llmserve.observe.log_patterns import TRACEBACK, LogRules, match
 
 _MOST_FRAMES = 400
@@ -16,10 +14,11 @@ _OTHER = re.compile(r"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FAT
 
 
 class Hit(NamedTuple):
-    """A line that counts: the name of its pattern, and what is shown of it."""
+    """A line that counts: the name of its pattern, all of the line, and where in it that is."""
 
     pattern: str
-    text: str
+    line: str
+    at: int = 0
 
 
 class Scanner:
@@ -32,12 +31,11 @@ class Scanner:
 
     Args:
         rules: what counts.
-        clean: takes secrets out of a line before it is cut and kept.
     """
 
-    def __init__(self, rules: LogRules, clean: Callable[[str], str] = str) -> None:
+    def __init__(self, rules: LogRules) -> None:
         self.allowed = 0
-        self._rules, self._clean = rules, clean
+        self._rules = rules
         self._traceback: _Traceback | None = None
 
     def scan(self, text: str) -> list[Hit]:
@@ -80,7 +78,7 @@ class Scanner:
         if self._rules.allows(line):
             self.allowed += 1
             return []
-        return [Hit(name, shown(self._clean(line), at))]
+        return [Hit(name, line, at)]
 
 
 class _Traceback:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_llmserve.domain.log import LogLine, LogWindow
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.observe.log_lines import LONGEST_BYTES, LineSplitter
+from pytest_llmserve.observe.log_lines import LONGEST_BYTES, LineSplitter, cut_line, shown
 from pytest_llmserve.observe.log_patterns import LogRules
 from pytest_llmserve.observe.log_scan import Hit, Scanner
 
@@ -34,12 +34,17 @@ class LogFollower:
     Rotation: the rest of a renamed file is read on beside the new one. A file that is cut to nothing is read
     from its beginning; what was written between the last reading and the cut is lost with it.
 
-    Mutable state: what was found, guarded by `_lock`; files belong to the thread once it runs.
+    The thread only counts and keeps the first lines: what has to be taken out of them is looked for when they
+    are asked for, after the test.
+
+    Mutable state: what was found, guarded by `_lock`; what is told of it, by `_telling`; files belong to the
+    thread once it runs.
 
     Args:
         paths: all files of the log.
         rules: what counts.
-        clean: takes secrets out of a line before it is kept.
+        clean: takes secrets out of a line, before it is cut.
+        hide: takes out of lines what they may not tell.
         clock: monotonic, in ns.
     """
 
@@ -48,11 +53,13 @@ class LogFollower:
         paths: Sequence[Path],
         rules: LogRules,
         clean: Callable[[str], str] = str,
+        hide: Callable[[Sequence[str]], Sequence[str]] = tuple,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._tails = [LogTail(path, rules, clean) for path in paths]
-        self._clock = clock
-        self._lock = threading.Lock()
+        self._tails = [LogTail(path, rules) for path in paths]
+        self._clean, self._hide, self._clock = clean, hide, clock
+        self._lock, self._telling = threading.Lock(), threading.Lock()
+        self._found: list[tuple[int, int, Hit]] = []
         self._lines: list[LogLine] = []
         self._counts: Counter[str] = Counter()
         self._read_ns = 0
@@ -88,17 +95,30 @@ class LogFollower:
     def window(self) -> LogWindow:
         """What was found so far."""
         with self._lock:
-            lines, counts = tuple(self._lines), dict(self._counts)
+            counts = dict(self._counts)
         faults = [fault for tail in self._tails if (fault := tail.missing) is not None]
         return LogWindow(
             files=tuple(str(tail.path) for tail in self._tails),
-            lines=lines,
+            lines=self._told(),
             counts=counts,
             read=sum(tail.read for tail in self._tails),
             allowed=sum(tail.scanner.allowed for tail in self._tails),
             cut=sum(tail.cut for tail in self._tails),
             missing=self._failed or "; ".join(faults) or (None if self._tails else NOT_KNOWN),
         )
+
+    def _told(self) -> tuple[LogLine, ...]:
+        """The lines that were kept, without what they may not tell."""
+        with self._telling:
+            with self._lock:
+                found, self._found = self._found, []
+            texts = (
+                self._hide([cut_line(self._clean(hit.line), hit.at) for _, _, hit in found]) if found else ()
+            )
+            for (since_ns, at_ns, hit), text in zip(found, texts, strict=True):
+                told = LogLine(at_ns=at_ns, since_ns=since_ns, text=shown(text), pattern=hit.pattern)
+                self._lines.append(told)
+            return tuple(self._lines)
 
     def _run(self) -> None:
         try:
@@ -137,11 +157,10 @@ class LogFollower:
     def _keep(self, hits: Sequence[Hit]) -> None:
         at_ns = self._clock()
         with self._lock:
-            for pattern, text in hits:
-                self._counts[pattern] += 1
-                if self._counts[pattern] <= MOST_LINES:
-                    told = LogLine(at_ns=at_ns, since_ns=self._read_ns, text=text, pattern=pattern)
-                    self._lines.append(told)
+            for hit in hits:
+                self._counts[hit.pattern] += 1
+                if self._counts[hit.pattern] <= MOST_LINES:
+                    self._found.append((self._read_ns, at_ns, hit))
 
 
 class LogTail:
@@ -152,8 +171,8 @@ class LogTail:
         scanner: what its lines are held against.
     """
 
-    def __init__(self, path: Path, rules: LogRules, clean: Callable[[str], str] = str) -> None:
-        self.scanner = Scanner(rules, clean)
+    def __init__(self, path: Path, rules: LogRules) -> None:
+        self.scanner = Scanner(rules)
         self._rules, self.path = rules, path
         self._files: list[_OpenFile] = []
         self._trouble: str | None = None

@@ -27,6 +27,10 @@ UNKNOWN = (
     " told them ({why}); install one that is known to: pip install 'pytest-benchmark==5.3.1'"
 )
 _SAVED = ("benchmark_json", "benchmark_save", "benchmark_autosave")
+_COMPARED = ("benchmark_compare", "benchmark_compare_fail")
+FAIL = "ERROR: --benchmark-compare-fail: "
+LEFT_OUT = FAIL + "runs named above were not compared, so whether they regressed is not known: measure again"
+NO_NAMESAKE = FAIL + "nothing was compared: no benchmark of this session has a saved one of its name"
 
 
 class Bridge:
@@ -37,6 +41,8 @@ class Bridge:
         self._session: Any = None
         self._ready: dict[str, list[Any]] = {}
         self._left_out: dict[str, list[str]] = {}
+        self._incomplete: set[str] = set()
+        """Tests that passed, with a run that is left out."""
 
     def pytest_sessionstart(self) -> None:
         """Find pytest-benchmark's session, and whether it can be told anything."""
@@ -109,7 +115,9 @@ class Bridge:
         unfit = unfit_outcome(report)
         if report.when == "setup":
             self._forget(item.nodeid)
+            self._incomplete.discard(item.nodeid)
         if unfit is not None:
+            self._incomplete.discard(item.nodeid)
             self._ready.pop(item.nodeid, None)
             self._left_out[item.nodeid] = [f"{item.nodeid}: {unfit}"] if test.runs else []
         elif report.when == "call":
@@ -136,14 +144,39 @@ class Bridge:
             else:
                 ready += [made(each) for each in benchmarks_of(test, number, run)]
         self._ready[item.nodeid], self._left_out[item.nodeid] = ready, left_out
+        if left_out:
+            self._incomplete.add(item.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """What was compared with nothing has not passed: pytest-benchmark would say nothing of it."""
+        if self._not_compared() is not None and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _not_compared(self) -> str | None:
+        """Why --benchmark-compare-fail cannot be true of this session, or None."""
+        if self._session is None or not self._config.getoption("benchmark_compare_fail"):
+            return None
+        if self._incomplete:
+            return LEFT_OUT
+        if compared_with_nothing(self._session):
+            return NO_NAMESAKE
+        return None
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what a saved file lacks, and which comparison is none."""
+        """Say what a file or a comparison lacks, and which comparison is none."""
         told = [line for lines in self._left_out.values() for line in lines]
-        if told and any(self._config.getoption(option) for option in _SAVED):
-            terminalreporter.section("llmserve: not saved by pytest-benchmark")
+        lacking = [
+            word
+            for word, options in (("saved", _SAVED), ("compared", _COMPARED))
+            if any(self._config.getoption(option) for option in options)
+        ]
+        fault = self._not_compared()
+        if lacking and (told or fault):
+            terminalreporter.section(f"llmserve: not {' or '.join(lacking)} by pytest-benchmark")
             for line in told:
                 terminalreporter.write_line(line)
+            if fault:
+                terminalreporter.write_line(fault, red=True)
         unlike = [] if self._session is None else unlike_lines(self._session)
         if unlike:
             terminalreporter.section("llmserve: compared by pytest-benchmark under another load")
@@ -165,6 +198,17 @@ def unlike_lines(session: Any) -> list[str]:
             if before is not None and now not in (None, before):
                 told.append(f"{each.fullname}: {now}; {before} in {path}")
     return told
+
+
+def compared_with_nothing(session: Any) -> bool:
+    """There are saved benchmarks and benchmarks, and not one name is in both.
+
+    Args:
+        session: pytest-benchmark's; without any saved ones it ends with a fault of its own.
+    """
+    saved = [name for names in (session.compared_mapping or {}).values() for name in names]
+    names = {each.fullname for each in session.benchmarks if each}
+    return bool(session.compared_mapping and names and names.isdisjoint(saved))
 
 
 def _is_their_skip(mark: pytest.Mark) -> bool:

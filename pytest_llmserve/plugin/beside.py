@@ -6,14 +6,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmserve.plugin.diagnosed import diagnosed
-from pytest_llmserve.plugin.raised import harmed_lines
+from pytest_llmserve.plugin.diagnosed import diagnosed, is_diagnosed
+from pytest_llmserve.plugin.options import value
+from pytest_llmserve.plugin.raised import harmed_lines, told_of
 from pytest_llmserve.reports.failure import evidence_text
 
 if TYPE_CHECKING:
     from pytest_llmserve.plugin.testrun import TestRun
 
 TITLE = "llmserve"
+
+
+def note_raised(
+    report: pytest.TestReport, test: TestRun, raised: pytest.ExceptionInfo[BaseException] | None
+) -> None:
+    """Keep what a phase ended with for the document of the test, where that was not our own verdict."""
+    if raised is None or not is_diagnosed(report) or (test.said and report.when == "call"):
+        return
+    config = test.state.config
+    keep_text = bool(value(config, "--llm-keep-text"))
+    test.noted["raised"] = told_of(report, raised, config.rootpath, test.redacted if keep_text else None)
 
 
 def show_beside(

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from pytest_llmserve.plugin.options import value
+from pytest_llmserve.plugin.options import NO_ENDPOINT, value
+
+_RUN_NOTHING = (
+    *("collectonly", "setuponly", "setupplan"),
+    *("showfixtures", "show_fixtures_per_test", "cacheshow"),
+)
+"""Options of pytest under which a session begins and ends without a test."""
 
 
 class Collected:
@@ -21,6 +27,7 @@ class Collected:
         self._config = config
         self._began_s = time.time()
         self._tests: list[dict[str, Any]] = []
+        self._serverless = 0
         self._unwritten: dict[str, str] = {}
         self._warnings: list[str] = []
 
@@ -41,6 +48,8 @@ class Collected:
         if document is not None:
             times = {} if "started_at" in document else _times(report)
             self.keep(document | times | {"outcome": _outcome(report)})
+        elif report.skipped and NO_ENDPOINT in str(report.longrepr):
+            self._serverless += 1
         kept = getattr(report, "_llmserve_kept", None)
         if kept is not None:
             self._take_kept(report.nodeid, kept)
@@ -56,7 +65,7 @@ class Collected:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Write the llmserve section; nothing when no test of ours ran."""
-        paths = value(self._config, "--llm-report") or []
+        paths = self._asked_for()
         if not self._tests and not paths:
             return
         from pytest_llmserve.reports.terminal import summary_lines
@@ -67,6 +76,8 @@ class Collected:
             width=terminalreporter._tw.fullwidth,
             colour=terminalreporter.hasmarkup,
             verbosity=self._config.get_verbosity(),
+            told=self._failures_are_told(),
+            wrap=terminalreporter.isatty,
         )
         for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)
@@ -75,13 +86,18 @@ class Collected:
         for fault in self._faults():
             terminalreporter.write_line(fault, red=True)
 
+    def _failures_are_told(self) -> bool:
+        """Whether FAILURES has the whole text of each, and what is known of the server beside it."""
+        asked = self._config.option
+        return asked.tbstyle not in {"no", "line"} and asked.showcapture == "all"
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, before the summary that names them.
 
         One that cannot be written makes a green session a usage error, and hides nothing else.
         """
-        if not hasattr(self._config, "workerinput") and (self._tests or value(self._config, "--llm-report")):
+        if not hasattr(self._config, "workerinput") and (self._tests or self._asked_for()):
             self._write()
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -98,6 +114,12 @@ class Collected:
         from pytest_llmserve.reports.environment import environment, moment
 
         return environment() | {"started_at": moment(self._began_s)}
+
+    def _asked_for(self) -> list[str]:
+        """The reports, but of a session that was to run no test: the report of one that did stays."""
+        if any(self._config.getoption(name, None) for name in _RUN_NOTHING):
+            return []
+        return value(self._config, "--llm-report") or []
 
     def _shards(self) -> list[Path]:
         if not value(self._config, "--llm-report"):
@@ -118,14 +140,20 @@ class Collected:
         from importlib import import_module
 
         from pytest_llmserve.plugin.junit import tell_suite
-        from pytest_llmserve.plugin.settings import report_paths
+        from pytest_llmserve.plugin.reportpaths import report_paths, unwritten
         from pytest_llmserve.plugin.stepsummary import append_summary
         from pytest_llmserve.reports import REPORTS
         from pytest_llmserve.reports.document import SCHEMA
         from pytest_llmserve.reports.jsonl_file import ORPHANS, whole_shards
+        from pytest_llmserve.reports.private import SERVERLESS
         from pytest_llmserve.reports.side_by_side import comparisons
 
-        document = {"schema": SCHEMA, "environment": self.environment(), "tests": self._tests}
+        document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "environment": self.environment(),
+            "tests": self._tests,
+            SERVERLESS: self._serverless,
+        }
         if found := comparisons(self._tests):
             document["comparisons"] = found
         document[ORPHANS] = [str(shard) for shard in whole_shards(self._shards())]
@@ -134,8 +162,7 @@ class Collected:
             try:
                 getattr(import_module(module), function)(document, path)
             except OSError as error:
-                why = f"{error.strerror} ({error.filename}); name a file that can be"
-                self._unwritten[name] = f"ERROR: --llm-report {path}: cannot be written: {why}"
+                self._unwritten[name] = unwritten(path, error)
         tell_suite(self._config, document)
         if warning := append_summary(self._config, document):
             self._warnings.append(warning)

@@ -200,8 +200,9 @@ def pytest_runtest_makereport(
     if (call.when == "call" or report.failed) and _is_ours(item) and has_server(item.config):
         test = _state(item.config).test_of(item)
         if test is not None:
-            from pytest_llmserve.plugin.beside import show_beside
+            from pytest_llmserve.plugin.beside import note_raised, show_beside
 
+            note_raised(report, test, call.excinfo)
             test.attach(report)
             show_beside(report, test, call.excinfo)
     if value(item.config, "--llm-save") and _is_ours(item) and has_server(item.config):

@@ -35,7 +35,7 @@ class Extras:
 
     def _links(self) -> list[str]:
         """Where our own pages are, from the folder of theirs."""
-        from pytest_llmserve.plugin.settings import report_paths
+        from pytest_llmserve.plugin.reportpaths import report_paths
 
         page = Path(os.path.expandvars(self._config.getoption("htmlpath"))).expanduser()
         folder = (self._config.invocation_params.dir / page).parent

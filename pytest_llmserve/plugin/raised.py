@@ -1,13 +1,46 @@
-"""Which inputs the failure of a test is about."""
+"""What a test that failed by itself ended with, and which inputs that is about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import pytest
 
 from pytest_llmserve.domain.survival import Survival
 
 LAST = "the last input that was not survived:"
+MOST_CHARS = 400
+
+
+def told_of(
+    report: pytest.TestReport,
+    error: pytest.ExceptionInfo[BaseException],
+    root: Path,
+    redacted: Callable[[str], str] | None,
+) -> dict[str, Any]:
+    """What a phase of a test ended with, for the report: `type`, `file` and `line`, where they are known.
+
+    Args:
+        report: of the phase.
+        error: the same.
+        root: that the file is named from; of one that lies elsewhere the name alone is told.
+        redacted: takes secrets out of `text`, the first line of its message; None = without it, as it may
+            hold prompts and answers.
+    """
+    crash = getattr(report.longrepr, "reprcrash", None)
+    found: dict[str, Any] = {"type": error.typename, "file": None, "line": None}
+    if crash is not None:
+        path = Path(crash.path)
+        inside = path.is_relative_to(root)
+        found |= {"file": path.relative_to(root).as_posix() if inside else path.name, "line": crash.lineno}
+    if redacted is None:
+        return found
+    message = (str(error.value) if crash is None else str(crash.message)).strip()
+    first = redacted(message).partition("\n")[0]
+    return found | {"text": first if len(first) <= MOST_CHARS else first[: MOST_CHARS - 3] + "..."}
 
 
 def harmed_lines(error: BaseException | None, last: Survival | None) -> list[str]:

@@ -11,7 +11,7 @@ from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.measure.opening import OpenServer
 from pytest_llmserve.observe.log_patterns import log_rules
 from pytest_llmserve.observe.server_log import LogFollower
-from pytest_llmserve.reports.answers import without_answers
+from pytest_llmserve.reports.answers import deadline, without_answers
 from pytest_llmserve.reports.log_text import log_document, log_lines
 
 _MOST, _MOST_UNASKED = 10, 3
@@ -38,7 +38,10 @@ class TestLog:
         self._started_ns = started_ns
         if opened is not None:
             self._keep_text = opened.endpoint.target.keep_text
-            self._follower = LogFollower(opened.logs, self._rules, clean=opened.endpoint.cleaned)
+            opened.endpoint.said.begin()
+            self._follower = LogFollower(
+                opened.logs, self._rules, opened.endpoint.redact, opened.endpoint.without_said
+            )
             self._follower.start()
 
     def stop(self) -> None:
@@ -59,7 +62,7 @@ class TestLog:
 
     def bare(self, text: str | None, runs: Sequence[LoadResult]) -> str | None:
         """The end of the log of a server that ended, without the last answers where texts are not kept."""
-        return text if text is None or self._keep_text else without_answers(text, runs)
+        return text if text is None or self._keep_text else without_answers([text], runs, deadline())[0]
 
     def document(self, keep_text: bool) -> dict[str, Any]:
         """For the JSON report."""

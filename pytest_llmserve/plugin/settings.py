@@ -30,6 +30,7 @@ from pytest_llmserve.plugin.options import (
 )
 from pytest_llmserve.plugin.promptfile import default_prompts
 from pytest_llmserve.plugin.replicas import check_replicas, replica_fields
+from pytest_llmserve.plugin.reportpaths import check_reports
 from pytest_llmserve.plugin.requestlog import check_request_log
 from pytest_llmserve.reports.kept import KeptRuns, file_stem, is_name
 
@@ -60,7 +61,7 @@ def check_options(config: pytest.Config) -> None:
         _check_metrics,
         progress_every_ns,
         server_logs,
-        _check_reports,
+        check_reports,
         check_request_log,
         default_prompts,
         kept_as,
@@ -167,21 +168,6 @@ def _check_metrics(config: pytest.Config) -> None:
 
     for url in value(config, "--llm-metrics-url") or []:
         address_of(url)
-
-
-def _check_reports(config: pytest.Config) -> None:
-    from pytest_llmserve.reports import REPORTS
-
-    for path in report_paths(config).values():
-        if path.suffix not in REPORTS:
-            raise SetupError(f"--llm-report {path}: the ending must be one of {', '.join(REPORTS)}")
-        if path.is_dir():
-            raise SetupError(f"--llm-report {path}: is a folder; name a file")
-
-
-def report_paths(config: pytest.Config) -> dict[str, Path]:
-    """Where reports go, by the name that was given; relative paths from where pytest was started."""
-    return {name: config.invocation_params.dir / name for name in value(config, "--llm-report") or []}
 
 
 def kept_as(config: pytest.Config) -> KeptRuns | None:

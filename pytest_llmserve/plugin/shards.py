@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_llmserve.plugin.keys import STATE
-from pytest_llmserve.plugin.settings import report_paths
+from pytest_llmserve.plugin.reportpaths import report_paths
 from pytest_llmserve.reports.jsonl_file import shards_of
 
 

@@ -106,7 +106,7 @@ def clean(test: TestRun, value: Any) -> Any:
 def _without_secrets(test: TestRun, run: dict[str, Any]) -> dict[str, Any]:
     """A server may repeat the key it was sent, in an error or an answer."""
     for row in run.get("requests", ()):
-        for name in ("error", "text", "served_by"):
+        for name in ("error", "text", "finish_reason", "served_by"):
             if row[name]:
                 row[name] = test.redacted(row[name])
     for row in run.get("served_by", ()):

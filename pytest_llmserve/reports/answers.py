@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from pytest_llmserve.domain.errors import GeneratorError
-from pytest_llmserve.domain.hiding import ANSWER, forms, without
+from pytest_llmserve.domain.hiding import ANSWER, without_each
 from pytest_llmserve.domain.record import NOT_KEPT, RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 
 NOT_SHOWN = "[a text that is not shown: it may hold an answer; --llm-keep-text shows it]"
-_MOST_CHARS = 8_000_000
+_MOST_S = 5.0
+"""Looking for answers takes no longer, all in all in what is told of a test."""
 _LAST = 256
 
 
-def without_answers(text: str, runs: Sequence[LoadResult], moment: tuple[int, int] | None = None) -> str:
-    """The text without the answers to requests of its moment, and without those that such a request carried.
+def deadline(clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
+    """From now on: whether it is too late to look for answers. `clock` in s."""
+    until_s = clock() + _MOST_S
+    return lambda: clock() > until_s
 
-    All of it is withheld where there are more of them than can be looked for.
+
+def without_answers(
+    texts: Sequence[str],
+    runs: Sequence[LoadResult],
+    is_late: Callable[[], bool],
+    moment: tuple[int, int] | None = None,
+) -> list[str]:
+    """The texts without the answers to requests of their moment, and those that such a request carried.
+
+    They are withheld where it is late before all of those were looked for.
 
     Args:
-        text: of the server's log.
+        texts: of the server's log, of one moment.
         runs: of the test.
+        is_late: see `deadline`.
         moment: from and to, monotonic clock; None = the end of the runs.
     """
-    near = [record for run in runs for record in _near(run, moment)]
-    if sum(record.output_chars for record in near) > _MOST_CHARS:
-        return NOT_SHOWN
-    return without(text, forms(filter(None, map(_answer, near))), ANSWER)
+    near = (record for run in runs for record in _near(run, moment))
+    clean = without_each(texts, map(_answer, near), ANSWER, is_late)
+    return [NOT_SHOWN] * len(texts) if clean is None else clean
 
 
 def _near(run: LoadResult, moment: tuple[int, int] | None) -> Iterator[RequestRecord]:

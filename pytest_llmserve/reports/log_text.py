@@ -10,7 +10,7 @@ from pytest_llmserve.domain.log import LogLine, LogWindow
 from pytest_llmserve.domain.record import RequestRecord
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.domain.units import NS_PER_S
-from pytest_llmserve.reports.answers import without_answers
+from pytest_llmserve.reports.answers import deadline, without_answers
 
 _REQUESTS = 4
 
@@ -32,11 +32,12 @@ def log_lines(
     told = chosen(log.lines, most)
     more = f", {len(told)} of them" if len(told) < log.errors else ""
     lines = [f"server's log, error lines: {log.kinds}{more}:"]
+    is_late = deadline()
     for (since_ns, at_ns), group in groupby(told, key=lambda line: (line.since_ns, line.at_ns)):
         at_s = max(0, at_ns - started_ns) / NS_PER_S
         texts = [line.text for line in group]
         if not keep_text:
-            texts = [without_answers(text, runs, (since_ns, at_ns)) for text in texts]
+            texts = without_answers(texts, runs, is_late, (since_ns, at_ns))
         lines += [f"  {at_s:.1f} s into the test: {text}" for text in texts]
         beside = requests_beside(runs, since_ns, at_ns)
         lines += [f"    requests of that moment: {beside}"] if beside else []

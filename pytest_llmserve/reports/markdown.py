@@ -8,14 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_llmserve.reports.cases_joined import joined
+from pytest_llmserve.reports.diagnoses import alone, shared
 from pytest_llmserve.reports.figures import summary_text
 from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
+from pytest_llmserve.reports.private import SERVERLESS
 from pytest_llmserve.reports.side_by_side import HEADS, cells
 from pytest_llmserve.reports.tables import figure_text
 from pytest_llmserve.reports.terminal import grouped, test_lines
-from pytest_llmserve.reports.verdict_cells import found_and_limit
+from pytest_llmserve.reports.verdict_cells import fails, found_and_limit, quantity, why_undecided_fails
 
 Test = Mapping[str, Any]
+Placed = tuple[tuple[int, int], list[str]]
+"""A row's place, by the outcome of its test and by its verdict, and its cells."""
 
 MOST_BYTES = 1024 * 1024
 """What GitHub takes of a step's summary; of a larger one it shows nothing."""
@@ -55,7 +60,7 @@ def markdown(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
         _details(document["tests"]),
         Part("", [_environment(document["environment"])], "environment"),
     ]
-    return page(f"## {session_verdict(tests)}", parts, most_bytes)
+    return page(f"## {session_verdict(tests, document.get(SERVERLESS, 0))}", parts, most_bytes)
 
 
 def last_attempts(tests: Sequence[Test]) -> list[Test]:
@@ -64,10 +69,16 @@ def last_attempts(tests: Sequence[Test]) -> list[Test]:
     return sorted(last.values(), key=lambda test: _rank(test["outcome"]))
 
 
-def session_verdict(tests: Sequence[Test]) -> str:
-    """All of it in a line: "❌ llmserve: 2 of 10 tests failed, 1 limit undecided"."""
+def session_verdict(tests: Sequence[Test], serverless: int = 0) -> str:
+    """All of it in a line: "❌ llmserve: 2 of 10 tests failed, 1 limit undecided".
+
+    Args:
+        tests: documents, one a test.
+        serverless: tests beside them that were skipped as no server was named.
+    """
     if not tests:
-        return "⚠️ llmserve: no test used a server"
+        skipped = f"{_count(serverless, 'test')} skipped: no server was named"
+        return f"⚠️ llmserve: {skipped if serverless else 'no test used a server'}"
     outcomes = Counter(test["outcome"] for test in tests)
     failed, cut = sum(outcomes[word] for word in _FAILED), outcomes["interrupted"]
     undecided = sum(v["verdict"] == "undecided" for test in tests for v in test["verdicts"])
@@ -81,7 +92,10 @@ def session_verdict(tests: Sequence[Test]) -> str:
         told.append(f"{passed} {'test' if passed == 1 else 'tests'} passed")
     told += [f"{outcomes[word]} {word}" for word in ("skipped", "xfailed", "xpassed") if outcomes[word]]
     told += [f"{_count(undecided, 'limit')} undecided"] if undecided else []
-    sign = "❌" if failed or cut else "⚠️" if undecided or not outcomes["passed"] else "✅"
+    unjudged = sum(bool(test.get("not_judged")) for test in tests)
+    told += [f"{_count(unjudged, 'promise')} not judged"] if unjudged else []
+    open_ = undecided or unjudged or not outcomes["passed"]
+    sign = "❌" if failed or cut else "⚠️" if open_ else "✅"
     return f"{sign} llmserve: {', '.join(told)}"
 
 
@@ -103,51 +117,69 @@ def _servers(tests: Sequence[Test]) -> Iterator[str]:
 
 def _verdict_table(tests: Sequence[Test]) -> Part:
     order = list(_SIGNS)
-    rows: list[tuple[tuple[int, int], list[str]]] = []
-    for row in grouped(tests):
+    rows: list[Placed] = []
+    for row in joined(grouped(tests)):
         name = code(row["nodeid"])
         for verdict in row.get("verdicts", ()):
             found, limit = found_and_limit(verdict)
-            sign = _SIGNS[verdict["verdict"]]
-            if row["outcome"] == "xfailed" and verdict["verdict"] == "fail":
-                sign = "fail, as expected"
-            place = (_rank(row["outcome"]), order.index(verdict["verdict"]))
-            told = [sign, name, prose(_check(verdict)), prose(found), prose(limit)]
-            rows.append((place, told))
-        if not any(v["verdict"] == "fail" for v in row.get("verdicts", ())):
+            sign, rank = _sign(row, verdict)
+            case = f", {verdict['cases']}: {code(verdict['case'])}" if "cases" in verdict else ""
+            what = prose(verdict["check"]), prose(quantity(verdict))
+            told = [sign, name, *what, prose(found) + case, prose(limit)]
+            rows.append(((_rank(row["outcome"]), order.index(rank)), told))
+        if row.get("not_judged"):
+            rows.append(_unjudged(row, name))
+        if not any(map(fails, row.get("verdicts", ()))):
             rows += _of_the_test_itself(row, name)
     rows.sort(key=lambda row: row[0])
-    heads = ("verdict", "test", "check", "found", "limit")
+    heads = ("verdict", "test", "check", "quantity", "found", "limit")
     return table(heads, [cells for _, cells in rows], 0, "verdicts")
 
 
-def _check(verdict: Mapping[str, Any]) -> str:
-    """The marker and its quantity, where that does not name it already."""
-    check, what = verdict["check"], verdict["what"]
-    return str(what) if str(check).replace("_", " ") in what else f"{check}: {what}"
+def _sign(row: Test, verdict: Mapping[str, Any]) -> tuple[str, str]:
+    """The word on it, and the verdict among which it stands."""
+    word = verdict["verdict"]
+    if row["outcome"] == "xfailed" and word == "fail":
+        return "fail, as expected", word
+    if row["outcome"] in _FAILED and word == "undecided" and fails(verdict):
+        return f"❌ undecided, {why_undecided_fails(verdict)}: fails", "fail"
+    return _SIGNS[word], word
 
 
-def _of_the_test_itself(row: Test, name: str) -> list[tuple[tuple[int, int], list[str]]]:
+def _unjudged(row: Test, name: str) -> Placed:
+    """A row on a promise that nobody looked at."""
+    check, was, why = row["not_judged"].partition(" was not judged: ")
+    told = (check, why) if was else ("", row["not_judged"])
+    return (_rank(row["outcome"]), 1), ["⚠️ not judged", name, prose(told[0]), "", prose(told[1]), ""]
+
+
+def _of_the_test_itself(row: Test, name: str) -> list[Placed]:
     """A row on a test that failed by itself, or that no limit was judged in."""
     if row["outcome"] in _OUTCOMES:
-        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", ""])]
-    if row.get("verdicts"):
+        strict = row["outcome"] == "failed" and any(v["verdict"] == "undecided" for v in row["verdicts"])
+        why = "an error of its own, or --llm-strict: undecided fails" if strict else ""
+        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", why, ""])]
+    if row.get("verdicts") or (row.get("not_judged") and row["outcome"] == "passed"):
         return []
     passed = "✅ passed" if row["outcome"] == "passed" else row["outcome"]
     cases = f"{row['passed']} cases" if "passed" in row else ""
-    return [((1, 3), [passed, name, "the test itself", cases, ""])]
+    return [((1, 3), [passed, name, "the test itself", "", cases, ""])]
 
 
 def _diagnosis(tests: Sequence[Test]) -> Part:
+    alike = shared(tests)
     rows = [
         f"- {code(test['nodeid'])}: **{prose(short['what'])}**: {prose(short['sentence'])}"
         for test in tests
-        for short in test.get("diagnosis", ())
+        for short in alone(test, alike)
     ]
+    for each in alike:
+        seen = (f"  - {prose(told)}: {', '.join(map(code, names))}" for told, names in each.seen.items())
+        rows.append("\n".join([f"- **{prose(each.what)}**: {prose(each.remedy)}", *seen]))
     rows += [
         f"- {code(test['nodeid'])}: {prose(test[key])}"
         for test in tests
-        for key in ("session", "liveness", "not_judged")
+        for key in ("session", "liveness")
         if test.get(key)
     ]
     return Part("**What was seen of the server**\n", rows, "lines on the server")
@@ -198,11 +230,11 @@ def _side_by_side(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
 
 def _details(tests: Sequence[Test]) -> Part:
     """Each attempt as the terminal has it with -v, those that failed first."""
-    rows = []
+    rows, alike = [], shared(last_attempts(tests))
     for test in sorted(tests, key=lambda test: _rank(test["outcome"])):
         if not (test["runs"] or test["verdicts"] or test.get("sweeps")):
             continue
-        lines = test_lines(test, _DETAILS_WIDTH)
+        lines = test_lines(test, _DETAILS_WIDTH, alike)
         watched = test.get("resources")
         if watched and not test["runs"]:
             lines.append(f"  {summary_text(watched)}")

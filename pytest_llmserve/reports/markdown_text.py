@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pytest_llmserve.domain.printable import printable
 
 # Letters, figures and what no dialect of Markdown, no reference and no mention is made of.
-_PLAIN = re.compile(r"(?:[A-Za-z0-9 %.,;()/+=-]|(?<=[A-Za-z0-9])_(?=[A-Za-z0-9])|:(?= ))*")
+_PLAIN = re.compile(
+    r"(?:[A-Za-z0-9 %.,;()/+=-]|(?<=[A-Za-z0-9])_(?=[A-Za-z0-9])|:(?= )|(?<=[A-Za-z])'(?=[a-z]))*"
+)
 _ADDRESS = re.compile(r"www\.|//|\.\.", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
 

@@ -20,9 +20,10 @@ def curves(before: Measurement, after: Measurement) -> dict[str, Any]:
     """Of each series both runs as percentile curve, distribution and course; of each rate the course.
 
     `{"quantiles": {"e2e_ms": {"q", "before", "after"}}, "histograms": {"e2e_ms": {"ms", "before", "after"}},
-    "course": {"e2e_ms": {"at", "before_p50", "before_p95", "after_p50", "after_p95"}},
+    "course": {"e2e_ms": {"at", "before_p50", "before_p95", "after_p50", "after_p95", "never"}},
     "rates": {"requests_per_s": {"at", "before", "after"}}}`; `at` in percent of the run, shares in
-    percent of all requests. A failed request is slower than all others, and None.
+    percent of all requests. A failed request is slower than all others, and None; "never" has the places in
+    which failed ones reach each of the four.
     """
     found: dict[str, Any] = {"quantiles": {}, "histograms": {}, "course": {}, "rates": {}}
     for name in SERIES:
@@ -75,13 +76,13 @@ def _shares(values: Values, low: float, width: float) -> list[float]:
 def _course(before: Values, after: Values) -> dict[str, Any]:
     """Median and p95 of pieces of the run that follow each other, in the order of sending."""
     pieces = max(1, min(PIECES, *(len(side) // LEAST_A_PIECE for side in (before, after) if side)))
-    found: dict[str, Any] = {"at": _middles(pieces)}
+    found: dict[str, Any] = {"at": _middles(pieces), "never": {}}
     for name, values in (("before", before), ("after", after)):
         cut = [sorted(values[_at(n, pieces, values) : _at(n + 1, pieces, values)]) for n in range(pieces)]
         for quantile, q in (("p50", 0.5), ("p95", 0.95)):
-            found[f"{name}_{quantile}"] = [
-                _shown(piece[nearest_rank(q, len(piece)) - 1]) if piece else None for piece in cut
-            ]
+            line = [piece[nearest_rank(q, len(piece)) - 1] if piece else math.nan for piece in cut]
+            found[f"{name}_{quantile}"] = [_shown(value) for value in line]
+            found["never"][f"{name}_{quantile}"] = [place for place, v in enumerate(line) if v == math.inf]
     return found
 
 

@@ -131,7 +131,7 @@ def _line(
         output_chars=record.output_chars,
         output_tokens=record.output_tokens,
         tokens_from=record.tokens_from,
-        finish_reason=record.finish_reason,
+        finish_reason=None if record.finish_reason is None else redact(record.finish_reason),
         attempt=record.attempt,
         stage=record.stage,
         steps=record.steps,

@@ -8,42 +8,65 @@ from typing import Any
 
 from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports import side_by_side
+from pytest_llmserve.reports.diagnoses import Shared, alone, shared
 from pytest_llmserve.reports.figures import held_up_text
 from pytest_llmserve.reports.server_text import server_lines
 from pytest_llmserve.reports.tables import figure_text, print_rows
 from pytest_llmserve.reports.terminal_run import print_plain, print_run, print_sweep
+from pytest_llmserve.reports.wrapping import wrapped
 
 _COLOURS = {"pass": "green", "fail": "red", "undecided": "yellow"}
 _FAILED = ("failed", "error")
 _AS_MEANT = ("passed", "xfailed", "skipped")
+_LEAST_WIDTH = 60
 
 
-def summary_lines(tests: Sequence[Mapping[str, Any]], width: int, colour: bool, verbosity: int) -> list[str]:
+def summary_lines(
+    tests: Sequence[Mapping[str, Any]],
+    width: int,
+    colour: bool,
+    verbosity: int,
+    told: bool = True,
+    wrap: bool = False,
+) -> list[str]:
     """The lines to print.
 
     Args:
         tests: documents of tests.
         width: of the terminal; no table is wider, but for one of less than 60 columns.
         colour: with the escapes for it, and no other.
-        verbosity: below 0 one line a test; from 1 on all in full, at 0 only what did not pass.
+        verbosity: below 0 one line a test; from 1 on all in full, at 0 only what has no text of its own.
+        told: the text of each failure stands above; what it says is not told again, but for the verdicts.
+        wrap: lines are broken to fit the width; else they are as long as they are, to be searched and copied.
     """
     console = _console(width, colour)
     if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
         print_plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
     for line in server_lines(tests) if verbosity >= 0 else ():
         print_plain(console, line)
+    above = [test for test in tests if told and verbosity == 0 and test["outcome"] == "failed"]
+    alike = (
+        shared([test for test in tests if not any(test is one for one in above)]) if verbosity >= 0 else []
+    )
     for test in grouped(tests) if verbosity <= 0 else tests:
-        _print_test(console, test, verbosity)
+        if any(test is one for one in above):
+            _print_head(console, test)
+            _print_findings(console, test, full=False, above=True)
+        else:
+            _print_test(console, test, verbosity, alike)
+    for each in alike:
+        _print_shared(console, each)
     for found in side_by_side.comparisons(tests):
         print_plain(console, f"{found['test']}: side by side", "bold")
         print_rows(console, side_by_side.HEADS, side_by_side.cells(found["rows"], figure_text))
-    return _printed(console)
+    lines = _printed(console)
+    return list(wrapped(lines, max(_LEAST_WIDTH, width))) if wrap else lines
 
 
-def test_lines(test: Mapping[str, Any], width: int) -> list[str]:
-    """All of one test, without colour."""
+def test_lines(test: Mapping[str, Any], width: int, alike: Sequence[Shared]) -> list[str]:
+    """All of one test, without colour, but for what is told with other tests."""
     console = _console(width, colour=False)
-    _print_test(console, test, verbosity=1)
+    _print_test(console, test, verbosity=1, alike=alike)
     return _printed(console)
 
 
@@ -52,7 +75,7 @@ def _console(width: int, colour: bool) -> Any:
 
     return Console(
         file=io.StringIO(),
-        width=max(60, width),
+        width=max(_LEAST_WIDTH, width),
         force_terminal=colour,
         color_system="standard" if colour else None,  # the caller decides; rich would look at TERM again
         no_color=not colour,
@@ -64,31 +87,52 @@ def _printed(console: Any) -> list[str]:
     return [line.rstrip() for line in console.file.getvalue().split("\n")[:-1]]
 
 
-def _print_test(console: Any, test: Mapping[str, Any], verbosity: int) -> None:
-    attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
-    head = f"{test['nodeid']}: {test['outcome']}{attempt}"
+def _print_test(console: Any, test: Mapping[str, Any], verbosity: int, alike: Sequence[Shared] = ()) -> None:
     if "passed" in test:
         print_plain(console, "; ".join([f"{test['nodeid']}: {test['passed']} passed", *_survivals(test)]))
     elif verbosity < 0:
-        print_plain(console, head + "; ".join([_short(test), *_survivals(test), *_said(test)]))
+        print_plain(console, _head(test) + "; ".join([_short(test), *_survivals(test), *_said(test)]))
     else:
-        print_plain(console, head, "bold red" if test["outcome"] in _FAILED else "bold")
-        _print_findings(console, test, full=verbosity > 0 or test["outcome"] not in _AS_MEANT)
+        _print_head(console, test)
+        full = verbosity > 0 or test["outcome"] not in _AS_MEANT
+        _print_findings(console, test, full, alike=alike)
 
 
-def _print_findings(console: Any, test: Mapping[str, Any], full: bool) -> None:
+def _head(test: Mapping[str, Any]) -> str:
+    attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
+    return f"{test['nodeid']}: {test['outcome']}{attempt}"
+
+
+def _print_head(console: Any, test: Mapping[str, Any]) -> None:
+    print_plain(console, _head(test), "bold red" if test["outcome"] in _FAILED else "bold")
+
+
+def _print_shared(console: Any, found: Shared) -> None:
+    print_plain(console, f"diagnosis: {found.what}: {found.remedy}")
+    for figures, names in found.seen.items():
+        print_plain(console, f"  {figures}: {', '.join(names)}")
+
+
+def _print_findings(
+    console: Any,
+    test: Mapping[str, Any],
+    full: bool,
+    above: bool = False,
+    alike: Sequence[Shared] = (),
+) -> None:
+    """Print what was found; `above` = the text of its failure stands there with the rest."""
     for run in test["runs"]:
         print_run(console, run, full)
     for found in test.get("sweeps", ()):
         print_sweep(console, found)
     for verdict in test["verdicts"]:
         print_plain(console, f"  {verdict['verdict']}: {verdict['sentence']}", _COLOURS[verdict["verdict"]])
-    for short in test.get("diagnosis", ()):
+    for short in () if above else alone(test, alike):
         print_plain(console, f"  diagnosis: {short['what']}: {short['sentence']}")
     for line in _survivals(test):
         survived = test["survival"]["survived"] == test["survival"]["cases"]
         print_plain(console, f"  {line}", None if survived else "red")
-    for line in _said(test):
+    for line in _said({**test, "liveness": None} if above else test):
         print_plain(console, f"  {line}", "yellow")
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pytest_llmserve.dialects.asked_texts import hidden
+from msgspec import structs
+
+from pytest_llmserve.dialects.asked_texts import hidden, hidden_reason
 from pytest_llmserve.dialects.decoding import every
 from pytest_llmserve.dialects.encoding import asked
 from pytest_llmserve.dialects.piece import Unreadable
@@ -71,8 +73,14 @@ class Call:
             self._finished = decoder.finish(exchange.ending) if decoder else no_answer(exchange.ending)
         decoded = self._finished
         error = _told(decoded, self._target, exchange.request)
+        decoded = structs.replace(decoded, finish_reason=self._finish_reason(decoded))
         record = make_record(request_id, self._prompt, exchange.stamps, exchange.status, decoded, error)
         return Reply(record, decoded.text, redact(decoded.text, self._target))
+
+    def _finish_reason(self, decoded: Decoded) -> str | None:
+        request = self.exchange.request
+        reason = hidden_reason(decoded.finish_reason, self._target, request.body, decoded.text)
+        return None if reason is None else redact(reason, self._target, request.headers)
 
     def rest(self) -> str:
         """Text that `on_text` did not get: all of an answer in one piece. Ask for the reply before."""

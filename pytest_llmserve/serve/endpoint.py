@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.dialects import dialect
@@ -286,7 +286,11 @@ class Endpoint:
 
     def cleaned(self, text: str) -> str:
         """The same of a text of the server's log, without what was said to it where texts are not kept."""
-        return self.redact(text if self.target.keep_text else self.said.without(text))
+        return self.redact(self.without_said([text])[0])
+
+    def without_said(self, texts: Sequence[str]) -> list[str]:
+        """The texts without what was said to the server, where texts are not kept."""
+        return list(texts) if self.target.keep_text else self.said.without(texts)
 
     def told(self, text: str) -> str:
         """The same as `redact` with U+FFFD for what cannot be printed, for a line that a terminal shows."""

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pytest_llmserve.dialects.asked_texts import texts_of
-from pytest_llmserve.domain.hiding import PROMPT, forms, without
+from pytest_llmserve.domain.errors import LlmServeError
+from pytest_llmserve.domain.hiding import PROMPT, without_each
 
 NOT_SHOWN = "[a text that is not shown: it may hold a prompt; --llm-keep-text shows it]"
 _REQUESTS = 64
-_MOST_CHARS = 8_000_000
-"""More is not searched: a line would take seconds."""
+_MOST_BYTES = 32_000_000
+_MOST_S = 5.0
+"""Looking for it takes no longer, all in all in a test."""
 
 
 class Said:
-    """Mutable; one endpoint long. Nothing is worked out before there is a text to hide something in."""
+    """Mutable; one endpoint long. Nothing is worked out before there is a text to hide something in.
 
-    def __init__(self) -> None:
-        self._requests: deque[bytes] = deque(maxlen=_REQUESTS)
-        self._loads: deque[Callable[[], Iterable[str]]] = deque(maxlen=_REQUESTS)
-        self._of_loads: list[str] | None = []
+    Args:
+        clock: in s.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._before, self._now = _OfTest(), _OfTest()
+        self._left_s = _MOST_S
+
+    def begin(self) -> None:
+        """A test begins. The server may still be at what the one before it asked; older things are let go."""
+        self._before, self._now = self._now, _OfTest()
+        self._left_s = _MOST_S
 
     def request(self, body: bytes) -> None:
         """One was sent."""
-        self._requests.append(body)
+        self._now.request(body)
 
     def load(self, texts: Callable[[], Iterable[str]]) -> None:
         """A load begins; `texts` tells all that it will say."""
-        self._loads.append(texts)
-        self._of_loads = None
+        self._now.loads.append(texts)
 
-    def without(self, text: str) -> str:
-        """The text without what was said; all of it is withheld where that is too much to look for."""
-        if self._of_loads is None:
-            every = (one for texts in list(self._loads) for one in texts())
-            self._of_loads = forms(_within(every, _MOST_CHARS))
-        if sum(map(len, self._of_loads)) > _MOST_CHARS:
-            return NOT_SHOWN
-        said = forms(one for body in list(self._requests) for one in texts_of(body))
-        return without(text, [*said, *self._of_loads], PROMPT)
+    def without(self, texts: Sequence[str]) -> list[str]:
+        """The texts without what was said; they are withheld where that cannot be looked for in time."""
+        began_s = self._clock()
+        every = (one for test in (self._now, self._before) for one in test.texts())
+        try:
+            clean = without_each(texts, every, PROMPT, lambda: self._clock() - began_s > self._left_s)
+        except (LlmServeError, OSError):  # the file of a trace is gone: what was said is not known any more
+            clean = None
+        self._left_s -= self._clock() - began_s
+        return [NOT_SHOWN] * len(texts) if clean is None else clean
 
 
-def _within(texts: Iterable[str], most_chars: int) -> list[str]:
-    """Each text once, and no more when there are more characters than so many."""
-    found: dict[str, None] = {}
-    chars = 0
-    for text in texts:
-        chars += 0 if text in found else len(text)
-        found[text] = None
-        if chars > most_chars:
-            break
-    return list(found)
+class _OfTest:
+    """What one test asked. Mutable; bounded."""
+
+    def __init__(self) -> None:
+        self.loads: deque[Callable[[], Iterable[str]]] = deque(maxlen=_REQUESTS)
+        self.requests: deque[bytes] = deque(maxlen=_REQUESTS)
+
+    def request(self, body: bytes) -> None:
+        self.requests.append(body)
+        while len(self.requests) > 1 and sum(map(len, self.requests)) > _MOST_BYTES:
+            self.requests.popleft()
+
+    def texts(self) -> Iterator[str]:
+        for body in list(self.requests):
+            yield from texts_of(body)
+        for texts in list(self.loads):
+            yield from texts()

@@ -45,7 +45,7 @@ def requests(number: int, **more) -> LoadPlan:
 )
 def test_a_limit_that_the_plan_cannot_decide_is_said_with_what_it_needs(check, said):
     assert too_few(LoadPlan(requests=1), [check]) == (
-        f"{said}; this load sends 1, so it is undecided at best"
+        f"{said}; this load sends 1, so it can end undecided or fail, not pass"
     )
 
 
@@ -60,13 +60,13 @@ def test_all_limits_of_all_checks_stand_in_one_sentence():
     assert too_few(requests(150), checks) == (
         "latency(p99_ms=2200): p99 at 95% needs 299 requests with none over the limit;"
         " error_rate(max=0.002): 0.2% at 95% needs 1497 requests with none failing;"
-        " this load sends 150, so they are undecided at best"
+        " this load sends 150, so they can end undecided or fail, not pass"
     )
 
 
 def test_a_plan_made_smaller_by_the_scale_says_so():
     assert too_few(requests(30, scale=0.1), [P99]).endswith(
-        "; this load sends 30 (--llm-scale 0.1), so it is undecided at best"
+        "; this load sends 30 (--llm-scale 0.1), so it can end undecided or fail, not pass"
     )
 
 
@@ -128,9 +128,13 @@ def test_how_many_requests_a_plan_sends(plan, sending):
 
 def test_a_number_that_is_not_exact_says_so():
     about = LoadPlan(rate=4.0, duration_ns=MINUTE_NS)
-    assert too_few(about, [P99]).endswith("this load sends about 240, so it is undecided at best")
+    assert too_few(about, [P99]).endswith(
+        "this load sends about 240, so it can end undecided or fail, not pass"
+    )
     most = LoadPlan(users=9, requests=40, duration_ns=MINUTE_NS)
-    assert too_few(most, [P99]).endswith("this load sends at most 40, so it is undecided at best")
+    assert too_few(most, [P99]).endswith(
+        "this load sends at most 40, so it can end undecided or fail, not pass"
+    )
 
 
 def test_of_a_load_that_ends_by_its_duration_nothing_is_said():
@@ -160,7 +164,7 @@ def test_a_load_until_decided_that_may_not_send_enough_says_so():
     plan = LoadPlan(users=4, requests=300, until="decided")
     assert too_few(plan, [P99]) == (
         "latency(p99_ms=2200): p99 at 95% needs 388 requests with none over the limit;"
-        " this load sends at most 300, so it is undecided at best"
+        " this load sends at most 300, so it can end undecided or fail, not pass"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_llmserve.dialects.asked_texts import hidden, texts_of
+from pytest_llmserve.dialects.asked_texts import hidden, hidden_reason, texts_of
 from pytest_llmserve.dialects.piece import shown
 from pytest_llmserve.domain.target import target_from_url
 
@@ -54,6 +54,21 @@ def test_with_kept_texts_an_error_is_told_as_it_is():
     assert (
         hidden("404: What of penicillin?", keeping, json.dumps(BODY).encode()) == "404: What of penicillin?"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (None, None),
+        ("length", "length"),
+        ("a_word_of_its_own", "a_word_of_its_own"),
+        ("asked: What of penicillin?", "asked: [prompt]"),
+        ("\x1b[31m" + "x" * 999, "\ufffd[31m" + "x" * 192 + "..."),
+    ],
+)
+def test_why_an_answer_ended_is_told_without_what_was_asked(reason, told):
+    """On a line, no longer than an error is."""
+    assert hidden_reason(reason, TARGET, json.dumps(BODY).encode()) == told
 
 
 @pytest.mark.parametrize(

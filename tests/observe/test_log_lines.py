@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_llmserve.observe.log_lines import LONGEST_BYTES, LineSplitter, plain_text, shown
+from pytest_llmserve.observe.log_lines import LONGEST_BYTES, LineSplitter, cut_line, plain_text, shown
 
 MESSY = (
     b"one\r\n\x1b[91mtwo\x1b[0m\n 10%|#   |\r 20%|##  |\rthree \xff\xe2\x82\xac\n"
@@ -62,7 +62,7 @@ def test_what_a_terminal_does_not_show_is_taken_out(data, text):
 def test_a_shown_line_is_cut_around_what_matches():
     """And what does not print is replaced, so that a log cannot draw on the terminal."""
     line = "a" * 1000 + "CUDA out of memory" + "b" * 1000
-    said = shown(line, 1000)
+    said = cut_line(line, 1000)
     assert said == "\u2026" + "a" * 60 + "CUDA out of memory" + "b" * 222 + "\u2026 (2018 characters)"
-    assert shown("x" * 301) == "x" * 300 + "\u2026 (301 characters)"
+    assert cut_line("x" * 301) == "x" * 300 + "\u2026 (301 characters)"
     assert shown("  a\tb\x07\u202ec ") == "a b\ufffd\ufffdc"

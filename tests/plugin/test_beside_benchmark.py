@@ -137,6 +137,39 @@ def test_nobody_asked(beside):
     assert "Name (time in us)" in beside(ONE, "--benchmark-enable", "--benchmark-time-unit=us").text
 
 
+LATE = """
+@pytest.mark.load(users=1, requests=6)
+def test_late(llm_load):
+    import msgspec
+
+    run = llm_load("Say hi.")
+    run.generator = msgspec.structs.replace(run.generator, saturated="it was late")
+"""
+
+
+def test_what_was_compared_with_nothing_is_not_green(beside):
+    """A run that was left out, or other names than those that were saved; else nobody would tell."""
+    beside(ONE, "--benchmark-save=first").assert_outcomes(passed=1)
+    fail = ["--benchmark-compare=0001", "--benchmark-compare-fail=max:900%", "-q"]
+    left_out = f"test_suite.py::test_late: the load generator was the bottleneck ({PLANTED}); add"
+    run = beside(ONE + LATE, *fail)
+    run.assert_outcomes(passed=2)
+    assert run.exit == pytest.ExitCode.TESTS_FAILED
+    assert "llmserve: not compared by pytest-benchmark" in run.text
+    assert [line for line in run.result.outlines if line.startswith(left_out)]
+    fault = "ERROR: --benchmark-compare-fail: "
+    why = "runs named above were not compared, so whether they regressed is not known: measure again"
+    assert fault + why in run.result.outlines
+    run = beside(ONE + LATE, *fail[:1])
+    assert run.exit == 0
+    assert [line for line in run.result.outlines if line.startswith(left_out)]
+    assert fault not in run.text
+    run = beside(ONE.replace("test_it", "test_other"), *fail)
+    assert run.exit == pytest.ExitCode.TESTS_FAILED
+    why = "nothing was compared: no benchmark of this session has a saved one of its name"
+    assert fault + why in run.result.outlines
+
+
 RERUN = """
 attempts = []
 

@@ -24,7 +24,7 @@ def test_it(llm_load):
     llm_load("Say hi.")
 """
 START_LIMIT_S = 30
-INTERRUPT_LIMIT_S = 5
+INTERRUPT_LIMIT_S = 15.0
 KILL_LIMIT_S = 10
 
 

@@ -139,8 +139,8 @@ def test_the_summary_is_short_with_q(suite, quick):
 
 
 UNWRITABLE = """
-def test_good(llm_endpoint):
-    pass
+def test_good(llm_endpoint, request):
+    request.config.invocation_params.dir.joinpath("taken").write_text("")
 
 def test_bad(llm_endpoint):
     assert llm_endpoint.model == "another"
@@ -150,7 +150,6 @@ def test_bad(llm_endpoint):
 @pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["alone", "xdist"])
 def test_a_report_that_cannot_be_written_hides_no_failure(workers, suite, quick):
     """Failures, figures and the other report are there all the same, and the exit is theirs."""
-    (suite.pytester.path / "taken").write_text("")
     options = ["--llm-endpoint", quick.url, "--llm-report", "taken/x.json", *workers]
     run = suite(UNWRITABLE, *options, apart=bool(workers))
     assert run.exit == pytest.ExitCode.TESTS_FAILED
@@ -169,9 +168,8 @@ def test_a_report_that_cannot_be_written_hides_no_failure(workers, suite, quick)
 @pytest.mark.parametrize("options", [[], ["--no-summary"], ["-p", "no:terminal"]])
 def test_a_green_session_whose_report_cannot_be_written_is_a_usage_error(options, suite, quick):
     """A pipeline that needs the file must not go on; without a summary stderr says why."""
-    (suite.pytester.path / "taken").write_text("")
     run = suite(
-        "def test_it(llm_endpoint):\n    pass",
+        UNWRITABLE.partition("def test_bad")[0],
         "--llm-endpoint",
         quick.url,
         "--llm-report=taken/x.json",

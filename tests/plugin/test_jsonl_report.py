@@ -122,8 +122,11 @@ def test_every_attempt_is_there_though_a_worker_dies(workers, suite, quick):
 
 def test_a_file_that_cannot_be_written_hides_nothing_and_leaves_nothing(suite, quick):
     """It is told as with the other endings; the report beside it is written."""
-    (suite.pytester.path / "taken").write_text("")
-    body = "def test_it(llm_load):\n    llm_load('Say hi.', users=1, requests=3)"
+    body = """
+def test_it(llm_load, request):
+    request.config.invocation_params.dir.joinpath("taken").write_text("")
+    llm_load("Say hi.", users=1, requests=3)
+"""
     run = suite(body, "--llm-endpoint", quick.url, "--llm-report", "taken/x.jsonl", "--llm-report", "y.jsonl")
     taken = suite.pytester.path / "taken"
     why = f"cannot be written: File exists ({taken}); name a file that can be"

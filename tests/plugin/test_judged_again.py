@@ -61,7 +61,7 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
     )
     assert session.exit == 1, session.text
     code, out, err = said(capsys, "report", kept, "-v", "-o", folder / "again.json", "-o", folder / "x.html")
-    assert (code, err) == (1, "")
+    assert (code, err) == (1, ""), err
     again = json.loads((folder / "again.json").read_text())["tests"]
     assert [test["nodeid"] for test in again] == [test["nodeid"] for test in session.tests]
     for new, old in zip(again, session.tests, strict=True):
@@ -77,7 +77,7 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
     assert failure[0] in out.splitlines()
     assert f"repeat: pytest-llmserve report {kept} --test=test_suite.py::test_slow" in out.splitlines()
     assert "no_regression was not judged: the runs were compared with nothing" in out
-    assert "no_regression was not judged of runs 2, 3: they were compared with nothing" in out
+    assert "no_regression was not judged: runs 2, 3 were compared with nothing" in out
     assert "no_regression" in {verdict["check"] for verdict in again[2]["verdicts"]}
     assert [run["counts"]["sent"] for run in again[2]["runs"]] == [20, 0, 20]
     page = (folder / "x.html").read_text()

@@ -20,6 +20,7 @@ def test_it(llm_load):
 """,
         "--llm-endpoint",
         quick.url,
+        "-v",
     )
     assert run.exit == 0, run.text
     (found,) = run.tests[0]["runs"]
@@ -44,6 +45,7 @@ def test_it(llm_load):
         "--llm-endpoint",
         quick.url,
         "--llm-scale=0.2",
+        "-v",
     )
     assert run.exit == 0, run.text
     rows = run.tests[0]["runs"][0]["stages"]

@@ -134,12 +134,23 @@ def test_all_wrong_options_are_told_at_once(suite):
         assert fault in run.text, fault
 
 
-def test_a_report_that_is_a_folder_is_a_usage_error(suite):
-    """Told before the tests run, not after."""
-    (suite.pytester.path / "out.json").mkdir()
-    run = suite(LOAD, "--llm-report", "out.json")
+def test_a_report_that_cannot_be_is_a_usage_error(suite):
+    """Told before the tests run, all at once, each once; nothing is made and nothing is left behind."""
+    here = suite.pytester.path
+    (here / "out.json").mkdir()
+    (here / "taken").write_text("")
+    names = ["out.json", "taken/deep/x.html", "/proc/x.md", ""]
+    run = suite(LOAD, *(f"--llm-report={name}" for name in names), "--llm-report=deep/er/x.jsonl")
     assert run.exit == pytest.ExitCode.USAGE_ERROR
-    assert f"--llm-report {suite.pytester.path / 'out.json'}: is a folder; name a file" in run.text
+    taken = f"{here / 'taken'} is a file, where a folder is needed: move it, or name another"
+    told = [line.removeprefix("ERROR: ") for line in run.result.errlines if "--llm-report" in line]
+    assert told == [
+        "--llm-report is empty: give PATH, or leave it out",
+        f"--llm-report {here / 'out.json'}: is a folder; name a file",
+        f"--llm-report {here / 'taken/deep/x.html'}: {taken}",
+        "--llm-report /proc/x.md: cannot be written: No such file or directory; name a file that can be",
+    ]
+    assert sorted(path.name for path in here.iterdir()) == ["out.json", "taken", "test_suite.py"]
 
 
 def test_a_server_on_the_command_line_wins_over_the_other_kind(suite, quick, monkeypatch):

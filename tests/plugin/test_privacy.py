@@ -32,7 +32,7 @@ from pytest_llmserve.prompts import Conversation, from_jsonl
 ASKED = json.loads(Path(os.environ["ASKED"]).read_text())
 SAID = {"user": ASKED["user"]}
 NAMED = pytest.param("plain", id="|<b>plain`<img src=x>")
-KINDS = [NAMED, "as-json", "as-page", "as-text", "as-event", "torn"]
+KINDS = [NAMED, "as-json", "as-page", "as-text", "as-event", "torn", "as-reason"]
 
 @pytest.mark.load(users=2, requests=6)
 @pytest.mark.latency(p50_ms=0.001)
@@ -169,6 +169,7 @@ def test_keys_prompts_and_answers_stand_nowhere(suite, planted):
     hits = found(outputs, KEY, TEAM_KEY, PROMPT, ANSWER, SYSTEM, USER)
     assert hits == [], "\n".join(hits)
     assert "[prompt]" in run.text
+    assert '"finish_reason":"stopped at [answer]' in outputs["report.jsonl"]
     assert "&lt;script&gt;document.title" in outputs["report.html"]
     rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render
     pages = {"report.html": outputs["report.html"]}
@@ -183,7 +184,7 @@ def test_with_kept_texts_the_keys_still_stand_nowhere(suite, planted):
     folder = suite.pytester.path
     log = folder / "requests.log"
     options = [*planted, *reports(folder), *others(folder), "--llm-keep-text", f"--llm-request-log={log}"]
-    run = suite(BODY, *options, "-k", "plain or as-json or question", apart=True, beside=BESIDE)
+    run = suite(BODY, *options, "-k", "plain or as-json or as-reason or question", apart=True, beside=BESIDE)
     outputs = {"terminal": run.text} | written(folder)
     hits = found(outputs, KEY, TEAM_KEY)
     assert hits == [], "\n".join(hits)

@@ -60,6 +60,21 @@ def test_nothing_is_appended_where_nothing_is_to_be_told(suite, quick, summary, 
     assert not summary.exists()
 
 
+@pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--fixtures"])
+def test_a_session_that_was_to_run_nothing_writes_nothing(suite, quick, summary, option):
+    """A report of before stays as it is; JUnit's file is pytest's own, and holds no word of ours."""
+    (suite.pytester.path / "r.html").write_text("of before")
+    named = "--llm-report=r.html", "--llm-report=new/r.md"
+    run = suite(BODY, f"--llm-endpoint={quick.url}", *named, "--junit-xml=j.xml", option)
+    assert run.exit == 0
+    assert (suite.pytester.path / "r.html").read_text() == "of before"
+    assert not (suite.pytester.path / "new").exists()
+    assert not summary.exists()
+    assert "report: " not in run.text
+    assert "= llmserve =" not in run.text
+    assert "llmserve." not in (suite.pytester.path / "j.xml").read_text()
+
+
 def test_a_summary_that_cannot_be_written_is_told_and_fails_nothing(suite, quick, summary):
     """It was not asked for; a full one is left as it is."""
     run = suite(BODY, f"--llm-endpoint={quick.url}", "--llm-report=x.md", "-p", "no:terminal")

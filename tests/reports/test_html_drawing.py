@@ -22,12 +22,19 @@ def a_plot(**changes):
 
 
 def test_figures_are_short_and_what_is_not_finite_is_nothing():
-    """Five digits of a value, seven of an instant; whole numbers have no point."""
+    """Five digits of a value, seven of an instant; whole numbers have no point; what is endless is told."""
     series = Series("p50", [123.456789, float("inf"), float("nan"), 20.0, None], "ms")
     data = plot_data(a_plot(x=[0.0, 1.5, 3599.12345678, 4.0, 5.0], series=[series]))
     assert data["x"] == [0, 1.5, 3599.123, 4, 5]
     assert data["series"] == [
-        {"name": "p50", "unit": "ms", "colour": "a", "style": "line", "y": [123.46, None, None, 20, None]}
+        {
+            "name": "p50",
+            "unit": "ms",
+            "colour": "a",
+            "style": "line",
+            "y": [123.46, None, None, 20, None],
+            "never": [1],
+        }
     ]
 
 
@@ -64,7 +71,7 @@ def test_nothing_in_the_data_ends_its_element():
 
 def test_scripts_and_styles_ask_for_nothing_and_write_no_html():
     """Our own put text where text belongs; neither ours nor the library's loads anything."""
-    own = "\n".join(asset(name) for name in ("ticks.js", "marks.js", "options.js", "report.js"))
+    own = "\n".join(asset(name) for name in ("ticks.js", "marks.js", "lines.js", "options.js", "report.js"))
     assert plot_scripts().endswith(own)
     assert plot_scripts().startswith(asset("uPlot.iife.min.js"))
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 
 import pytest
@@ -46,9 +47,14 @@ def small_run(start_s=0.0, **changes):
         "in_flight": [1.5, 0.5],
         "requests_per_s": [2.0, 0.0],
         "output_tokens_per_s": [None, None],
-        "e2e_ms": {"p50": [100.0, None], "p95": [200.0, None], "p99": [None, None], "max": [200.0, None]},
-        "ttft_ms": {"p50": [None, None], "p95": [None, None], "p99": [None, None], "max": [None, None]},
+        "e2e_ms": {"p50": [100.0, None], "p95": [200.0, None], "p99": [None, None]},
+        "ttft_ms": {"p50": [None, None], "p95": [None, None], "p99": [None, None]},
         "tpot_ms": {"p50": [None, None], "p95": [None, None]},
+        "never": {
+            "e2e_ms": {"p50": [], "p95": [1], "p99": []},
+            "ttft_ms": {"p50": [1], "p95": [1], "p99": []},
+            "tpot_ms": {"p50": [], "p95": []},
+        },
     }
     points = {
         "at_s": [start_s, start_s + 0.1, start_s + 0.5],
@@ -112,16 +118,23 @@ def test_latencies_failures_and_gaps_between_runs_over_time():
     e2e = lines(plots["e2e"])
     assert plots["e2e"].x == [0.25, 0.75, 5.0, 5.25, 5.75]
     assert e2e["p50"].values == [100.0, None, None, 100.0, None]
+    assert e2e["p95"].values == [200.0, math.inf, None, 200.0, math.inf]
     assert "p99" not in e2e
     assert (e2e["requests"].x, e2e["requests"].labels) == ([0.0, 5.0], ["request 7", "request 7"])
     assert e2e["failed"].x == [0.1, 0.5, 5.1, 5.5]
     assert e2e["failed"].labels[:2] == ["request 8: timeout", "request 9: dropped"]
     assert plots["e2e"].said == (
         "p50 100 ms in the median, highest 100 ms at 0.25 s; "
-        "p95 200 ms in the median, highest 200 ms at 0.25 s; 2 failed, 2 never sent."
+        "p95 never (failed) in 2 of 4 intervals, else 200 ms in the median, highest 200 ms at 0.25 s; "
+        "2 failed, 2 never sent."
     )
     assert plots["e2e"].heads == ("s", "p50", "p95")
-    assert plots["e2e"].rows == [("0.25", "100", "200"), ("5.25", "100", "200")]
+    assert plots["e2e"].rows == [
+        ("0.25", "100", "200"),
+        ("0.75", "-", "∞"),
+        ("5.25", "100", "200"),
+        ("5.75", "-", "∞"),
+    ]
     throughput = lines(plots["throughput"])
     assert throughput["sent"].values == [4.0, 2.0, None, 4.0, 2.0]
     assert throughput["failed"].values == [0.0, 2.0, None, 0.0, 2.0]
@@ -169,6 +182,32 @@ def test_limits_are_those_of_the_run():
     assert limits({"runs": [1], "verdicts": one}, 0) == [("p95 TTFT", 5.0)]
 
 
+def test_limits_stand_over_the_time_of_the_runs_that_they_are_of():
+    """Each in the plot of its latency, by its name; one that is far above all would press the lines flat."""
+    verdicts = [
+        ("p95 e2e latency (run 1 of 2)", 300.0),
+        ("p95 e2e latency (run 2 of 2)", 300.0),
+        ("p50 e2e latency (run 2 of 2)", 50.0),
+        ("p99 e2e latency (run 1 of 2)", 90_000.0),
+        ("p95 TTFT (run 1 of 2)", 50.0),
+    ]
+    told = [{"check": "latency", "what": what, "limit": limit} for what, limit in verdicts]
+    plots = by_id(plots_of_test({"runs": [small_run(), small_run(5.0)], "verdicts": told}))
+    drawn = {name: line for name, line in lines(plots["e2e"]).items() if line.style == "limit"}
+    assert list(drawn) == ["limit p95 e2e latency 300 ms", "limit p50 e2e latency 50 ms"]
+    both, second = drawn.values()
+    assert (both.x, both.values) == ([0.0, 1.0, 5.0, 5.0, 6.0], [300.0, 300.0, None, 300.0, 300.0])
+    assert (second.x, second.values) == ([5.0, 6.0], [50.0, 50.0])
+    assert plots["e2e"].heads == ("s", "p50", "p95")
+
+
+def test_plots_of_the_load_alone_begin_with_it():
+    """What went before is empty there; with figures of the server it is not."""
+    plots = plots_of_test({"runs": [small_run(5.0)], "verdicts": []})
+    assert min(at for plot in plots for each in (plot, *plot.series) for at in each.x) == 5.0
+    assert all(mark.at >= 5.0 for plot in plots for mark in plot.marks)
+
+
 def test_percentiles_end_where_failures_begin():
     """The curve and the table know nothing behind that; a far limit is not drawn, nor one of a mean."""
     curve = {"q": [0.0, 0.5, 0.9, 0.95], "ms": [10.0, 20.0, 40.0, None]}
@@ -177,8 +216,9 @@ def test_percentiles_end_where_failures_begin():
     asked = [("p95 TTFT", 100.0), ("p99 TTFT", 2000.0), ("mean TTFT", 30.0)]
     plot = percentiles(quantiles, asked)
     assert [series.name for series in plot.series] == ["TTFT", "limit p95 TTFT 100 ms"]
-    assert plot.rows == [("p50", "20"), ("p90", "40"), ("p95", "-"), ("p99", "-"), ("p99.9", "-")]
-    assert plot.said == "TTFT p50 20 ms, p95 -, p99 -."
+    assert plot.rows == [("p50", "20"), ("p90", "40"), ("p95", "∞"), ("p99", "∞"), ("p99.9", "∞")]
+    assert plot.said == "TTFT p50 20 ms, p95 never (failed), p99 never (failed)."
+    assert [series.style for series in plot.series] == ["line", "limit"]
 
 
 def test_distribution_says_where_most_are_and_what_is_not_drawn():
@@ -235,10 +275,13 @@ def test_marks_stand_in_the_order_of_time_each_once():
 
 
 def test_words_of_figures_and_courses():
-    told = [figure_text(value) for value in (0.0, 0.456, 12.34, 1234.5, None)]
-    assert told == ["0", "0.46", "12.3", "1,234", "-"]
+    told = [figure_text(value) for value in (0.0, 0.456, 12.34, 1234.5, None, math.inf)]
+    assert told == ["0", "0.46", "12.3", "1,234", "-", "∞"]
     assert course_text([0.0], Series("p50", [None], "ms")) == "p50: none"
     assert level_text([0.0], Series("p50", [None], "ms")) == "p50: none"
+    assert level_text([0.0, 1.0], Series("p95", [math.inf] * 2, "ms")) == (
+        "p95 never (failed) in 2 of 2 intervals"
+    )
     assert level_text([1.0, 2.0, 3.0], Series("p50", [5.0, 9.0, 7.0], "ms")) == (
         "p50 7 ms in the median, highest 9 ms at 2 s"
     )

@@ -73,7 +73,7 @@ def test_lines_are_shown_without_the_answers_of_their_moment(make, monkeypatch):
     second = structs.replace(records[1], id=turn_id(1, 2), turn=2, scheduled_ns=5 * S // 2)
     said = log_lines(log, [make.run([first, second])], 0, 9, keep_text=False)
     assert said[1] == "  2.5 s into the test: ERROR: [answer], [answer], herons fish at noon"
-    monkeypatch.setattr(answers, "_MOST_CHARS", 10)
+    monkeypatch.setattr(answers, "_MOST_S", -1)
     withheld = log_lines(log, [make.run(records)], 0, 9, keep_text=False)
     assert withheld[1] == f"  2.5 s into the test: {answers.NOT_SHOWN}"
 

@@ -91,7 +91,7 @@ def test_a_name_from_outside_is_shown_word_for_word_and_means_nothing(make, name
     for mark in ("@", "evil", "alert", "$x$", "#1", "smile"):
         assert mark not in outside
     told = [row for row in rows(text) if row[0] != "verdict"]
-    assert [len(row) for row in told] == [5, 4, 4, 11, 11]
+    assert [len(row) for row in told] == [6, 4, 4, 11, 11]
     assert told[0][1] == told[2][0] == told[2][2] == shown_as(name)
     assert html.count("<details>") == html.count("</details>") == 2
 
@@ -127,12 +127,12 @@ def test_the_session_comes_first_then_what_failed(make):
         f"- `{URL}`, openai-chat, model `small`",
     ]
     assert rows(text)[:6] == [
-        ["verdict", "test", "check", "found", "limit"],
-        ["❌ fail", "test_a.py::test_bad", "p99 e2e latency", "2431 ms", "at most 2200 ms"],
-        ["❌ failed", "test_a.py::test_own_assert", "the test itself", "", ""],
-        ["⚠️ undecided", "test_a.py::test_bad", "error rate", "0%", "at most 0.2%"],
-        ["✅ pass", "test_a.py::test_bad", "resources: peak RSS", "24.2 MB", "at most 2000 MB"],
-        ["✅ pass", "test_a.py::test_good", "p99 e2e latency", "2431 ms", "at most 2200 ms"],
+        ["verdict", "test", "check", "quantity", "found", "limit"],
+        ["❌ fail", "test_a.py::test_bad", "latency", "p99 e2e latency", "2431 ms", "at most 2200 ms"],
+        ["❌ failed", "test_a.py::test_own_assert", "the test itself", "", "", ""],
+        ["⚠️ undecided", "test_a.py::test_bad", "error_rate", "error rate", "0%", "at most 0.2%"],
+        ["✅ pass", "test_a.py::test_bad", "resources", "peak RSS", "24.2 MB", "at most 2000 MB"],
+        ["✅ pass", "test_a.py::test_good", "latency", "p99 e2e latency", "2431 ms", "at most 2200 ms"],
     ]
     assert "- `test_a.py::test_bad`: **queueing**: requests wait: send less\n" in text
     assert "- `test_a.py::test_bad`: the server ended 3.2 s into the test\n" in text
@@ -170,6 +170,82 @@ def test_the_verdict_of_the_session_is_one_line(make, outcomes, words, line):
         for number, outcome in enumerate(outcomes)
     ]
     assert markdown(session(*tests)).split("\n")[0] == f"## {line}"
+
+
+def test_a_limit_that_is_undecided_and_fails_the_test_says_so(make):
+    """And the test has not failed by itself; where --llm-strict may have done it that is said."""
+    doubt = make.verdict("undecided", "p90 e2e latency 467 ms > 300 ms, undecided", holds=False)
+    slow = make.verdict("undecided", "throughput 2 requests/s < 5 requests/s, undecided", holds=False)
+    blind = make.verdict("undecided", "goodput: no evidence, no load ran", what="goodput", holds=None)
+    within = make.verdict("undecided", "p90 e2e latency 20 ms <= 300 ms, undecided")
+    tests = [
+        document(make, "over", verdicts=[doubt, within], outcome="failed"),
+        document(make, "under", verdicts=[slow], outcome="failed"),
+        document(make, "blind", verdicts=[blind], outcome="failed"),
+        document(make, "within", verdicts=[within], outcome="failed"),
+    ]
+    found = rows(markdown(session(*tests)))
+    assert [(row[0], row[1], row[4]) for row in found[1:5]] == [
+        ("❌ undecided, over the limit: fails", "over", "p90 e2e latency 467 ms"),
+        ("❌ undecided, under the limit: fails", "under", "throughput 2 requests/s"),
+        ("❌ undecided, no evidence: fails", "blind", "no evidence, no load ran"),
+        ("❌ failed", "within", "an error of its own, or --llm-strict: undecided fails"),
+    ]
+    assert [row[:2] for row in found[5:7]] == [["⚠️ undecided", "over"], ["⚠️ undecided", "within"]]
+    assert not any(row[2] == "the test itself" and row[1] != "within" for row in found[1:7])
+
+
+def test_a_promise_that_was_not_judged_is_not_green(make):
+    """It has a row among the limits, and the headline counts it."""
+    why = "no_regression was not judged: give --llm-compare NAME"
+    text = markdown(session(document(make, not_judged=why)))
+    assert text.startswith("## ⚠️ llmserve: 1 test passed, 1 promise not judged\n")
+    row = ["⚠️ not judged", "test_a.py::test_it", "no_regression", "", "give --llm-compare NAME", ""]
+    assert rows(text)[1] == row
+    assert "✅" not in text
+
+
+def test_what_ran_short_in_many_tests_is_told_once(make):
+    """With what each of them showed; what one test alone has stays with its name."""
+    ways = "load a smaller model, or allow fewer requests at once"
+
+    def short(name, lines):
+        said = {"what": "out of memory", "sentence": f"{lines} in the server's log (run 1 of 2): {ways}"}
+        return document(make, name, [make.run([make.record(0)])], outcome="failed", diagnosis=[said])
+
+    tests = [short("a", "2 lines"), short("b", "1 line"), short("c", "1 line")]
+    tests[0]["diagnosis"].append({"what": "queueing", "sentence": "requests wait: send less"})
+    text = markdown(session(*tests))
+    assert (
+        "- `a`: **queueing**: requests wait: send less\n"
+        f"- **out of memory**: {ways}\n"
+        "  - 2 lines in the server's log (run 1 of 2): `a`\n"
+        "  - 1 line in the server's log (run 1 of 2): `b`, `c`\n"
+    ) in text
+    assert text.count(ways) == 1
+    assert text.count("diagnosis: queueing") == 1
+
+
+def test_cases_that_kept_their_limits_share_a_row_a_limit(make):
+    """With the case that came closest; other limits, and a case that is no plain pass, have their own."""
+
+    def case(number, estimate, limit=300.0, **changes):
+        said = f"p90 e2e latency {estimate} ms <= {limit:g} ms (n=60)"
+        found = make.verdict("pass", said, what="p90 e2e latency", limit=limit, estimate=float(estimate))
+        return document(make, f"t.py::test_l[{number}]", verdicts=[found], **changes)
+
+    tests = [case(10, 14), case(100, 20), case(1000, 17), case(9, 5, 10.0), case(7, 299, attempt=2)]
+    assert [row[:2] + row[4:] for row in rows(markdown(session(*tests)))[1:4]] == [
+        ["✅ pass", "t.py::test_l", "20 ms, the closest of 3 cases: [100]", "at most 300 ms"],
+        ["✅ pass", "t.py::test_l", "5 ms, one case: [9]", "at most 10 ms"],
+        ["✅ pass", "t.py::test_l[7]", "299 ms", "at most 300 ms"],
+    ]
+
+
+def test_tests_that_were_skipped_for_want_of_a_server_are_counted():
+    """So that the page of a job without one does not look like a job without tests."""
+    text = markdown(session(_serverless=11))
+    assert text.startswith("## ⚠️ llmserve: 11 tests skipped: no server was named\n")
 
 
 def test_what_was_expected_to_fail_is_not_shown_as_a_failure(make):
@@ -232,7 +308,19 @@ def test_servers_side_by_side_are_a_table(make):
             "5 requests/s",
             "at least 1e+09 requests/s",
         ),
-        ("max e2e", "max e2e never (failed) > 999 ms: 1 of 2", "never (failed)", "at most 999 ms"),
+        ("max e2e", "max e2e never (failed) > 999 ms", "never (failed)", "at most 999 ms"),
+        (
+            "p95 TTFT",
+            "p95 TTFT never (failed) > 9 ms, undecided (n=9): 3 of 9 requests failed (reset 3)",
+            "never, 3 of 9 requests failed",
+            "at most 9 ms",
+        ),
+        (
+            "chat",
+            "chat: 100% right alone, 84% at 8 users (n=9): wrong",
+            "100% right alone, 84% at 8 users",
+            "",
+        ),
         ("memory", "memory 3 MB > 2 MB per hour (n=9)", "3 MB", "at most 2 MB per hour"),
         ("errors", "errors 3 > 1.5 percentage points", "3", "at most 1.5 percentage points"),
         ("processes", "processes 1 <= 3 (n=2 samples)", "1", "at most 3"),

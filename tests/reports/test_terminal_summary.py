@@ -213,7 +213,7 @@ def test_the_diagnosis_is_in_the_summary(make):
     """As it stands in the failure; not in the short one."""
     short = [{"what": "queueing", "sentence": "requests wait: send less", "figures": {}}]
     tests = [document(make, verdicts=[make.verdict()], outcome="failed", diagnosis=short)]
-    assert lines(tests)[-1] == "  diagnosis: queueing: requests wait: send less"
+    assert in_full(tests)[-1] == "  diagnosis: queueing: requests wait: send less"
     assert "queueing" not in "".join(lines(tests, verbosity=-1))
 
 
@@ -276,7 +276,49 @@ def test_what_passed_is_told_in_few_lines(make):
     assert len(in_full(tests)) > 30 * 12
 
 
-@pytest.mark.parametrize("outcome", ["failed", "error", "interrupted", "xpassed", "rerun"])
+def test_a_failure_that_stands_above_is_not_told_again(make):
+    """Its figures in a line and its verdicts remain; without its text above it is told in full."""
+    short = [{"what": "queueing", "sentence": "requests wait: send less", "figures": {}}]
+    failed = document(
+        make,
+        [make.run([make.record(0)])],
+        [make.verdict()],
+        outcome="failed",
+        diagnosis=short,
+        liveness="the server ended",
+    )
+    assert [line.split()[0] for line in lines([failed])] == ["test_a.py::test_it:", "2", "TTFT", "fail:"]
+    assert summary_lines([failed], 80, False, 0, told=False) == in_full([failed])
+    assert "the server ended" in "".join(in_full([failed]))
+
+
+def test_a_diagnosis_of_many_tests_is_told_once(make):
+    """With the names of all; with -v those that failed are among them."""
+    short = [{"what": "queueing", "sentence": "requests wait: send less", "figures": {}}]
+    names = ("a", "b", "c")
+    tests = [document(make, nodeid=name, outcome="xfailed", diagnosis=short) for name in names]
+    assert lines(tests)[3:] == ["diagnosis: queueing: send less", "  requests wait: a, b, c"]
+    tests[2]["outcome"] = "failed"
+    assert lines(tests)[-1] == "  requests wait: a, b"
+    assert in_full(tests)[-1] == "  requests wait: a, b, c"
+    assert "queueing" not in "".join(lines(tests, verbosity=-1))
+
+
+def test_on_a_terminal_long_lines_are_broken_between_words_and_set_in(make):
+    """In their colour; nothing is lost, and a word that is too long stays whole."""
+    sentence = "p99 e2e latency 2431 ms > 2200 ms " * 8 + "x" * 90
+    tests = [document(make, verdicts=[make.verdict(sentence=sentence)])]
+    shown = summary_lines(tests, 80, True, 0, wrap=True)[1:]
+    plain = [line.removeprefix("\x1b[31m").removesuffix("\x1b[0m") for line in shown]
+    assert all(line.startswith("\x1b[31m") and line.endswith("\x1b[0m") for line in shown)
+    assert plain[0].startswith("  fail: p99")
+    assert all(line.startswith("    ") and line[4] != " " for line in plain[1:])
+    assert max(map(len, plain[:-1])) <= 80
+    assert plain[-1] == "    " + "x" * 90
+    assert " ".join(" ".join(plain).split()) == f"fail: {sentence}"
+
+
+@pytest.mark.parametrize("outcome", ["error", "interrupted", "xpassed", "rerun"])
 def test_what_did_not_pass_is_told_in_full(make, outcome):
     """With its tables, without being asked."""
     tests = [document(make, [staged(make)], outcome=outcome)]

@@ -58,12 +58,13 @@ class Telltale(BaseHTTPRequestHandler):
     def say(self, heard: str, stream: bool) -> None:
         """An answer that holds all of it."""
         text = f"{ANSWER}: {heard} {SCRIPT}"
+        reason = f"stopped at {ANSWER} of {heard}" if "as-reason" in heard else "stop"
         if not stream:
-            choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            choice = {"message": {"role": "assistant", "content": text}, "finish_reason": reason}
             self.reply(200, "application/json", json.dumps({"choices": [choice]}))
             return
         pieces = [{"choices": [{"delta": {"content": word + " "}}]} for word in text.split(" ")]
-        self.events([*pieces, {"choices": [{"delta": {}, "finish_reason": "stop"}]}])
+        self.events([*pieces, {"choices": [{"delta": {}, "finish_reason": reason}]}])
 
     def say_as_json(self, heard: str, stream: bool) -> None:
         """400 with the prompt in its message."""

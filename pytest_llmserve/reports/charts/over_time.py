@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from array import array
 from typing import Any
 
-from pytest_llmserve.domain.outcome import DROPPED
+from pytest_llmserve.domain.outcome import DROPPED, OK
 from pytest_llmserve.domain.result import LoadResult
 from pytest_llmserve.reports.charts.axis import Axis, ended_ns
 from pytest_llmserve.reports.charts.columns import Columns, numbers
@@ -29,7 +30,10 @@ _STEPS_S = (
     1200,
     3600,
 )
-_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_LATENCIES = {"e2e_ms": tuple(_QUANTILES), "ttft_ms": tuple(_QUANTILES), "tpot_ms": ("p50", "p95")}
+NEVER = "never"
+"""Key of the stretches in which failed requests reach a quantile."""
 
 
 def over_time(run: LoadResult, columns: Columns, axis: Axis) -> dict[str, Any]:
@@ -37,7 +41,8 @@ def over_time(run: LoadResult, columns: Columns, axis: Axis) -> dict[str, Any]:
 
     Requests count as sent where they were sent, as ok, failed and in tokens where they ended or the tokens
     came, those of a warm-up too; `in_flight` is how many were under way on average. Latencies stand
-    where a request began, of measured requests that were answered.
+    where a request began, of measured requests; one that failed is infinitely slow, as in all figures:
+    a quantile that it reaches is None, and "never" has the places of these stretches.
     """
     bins = bins_of(axis, columns.n)
     if bins is None:
@@ -71,17 +76,26 @@ def bins_of(axis: Axis, requests: int) -> Bins | None:
 
 
 def _latencies(columns: Columns, bins: Bins) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    for name, wanted in (("e2e_ms", _QUANTILES), ("ttft_ms", _QUANTILES), ("tpot_ms", ("p50", "p95"))):
-        values = getattr(columns, name)
-        answered = numbers(
-            None if failed else value for value, failed in zip(values, columns.outcome, strict=True)
-        )
+    told: dict[str, Any] = {NEVER: {}}
+    for name, wanted in _LATENCIES.items():
         shares = [_QUANTILES[word] for word in wanted]
         least = [_ENOUGH_FOR_P99 if word == "p99" else 1 for word in wanted]
-        found = quantiles_in(bins, columns.at_s, answered, shares, least)
-        told[name] = {word: shorts(line) for word, line in zip(wanted, found, strict=True)}
+        lines = quantiles_in(bins, columns.at_s, _endless(columns, name), shares, least)
+        told[name] = {word: shorts(line) for word, line in zip(wanted, lines, strict=True)}
+        told[NEVER][name] = {
+            word: [place for place, value in enumerate(line) if value == math.inf]
+            for word, line in zip(wanted, lines, strict=True)
+        }
     return told
+
+
+def _endless(columns: Columns, name: str) -> array[float]:
+    """This latency of each request: infinite where it failed, nothing where it was never sent."""
+    values = getattr(columns, name)
+    failed = {OK: None, DROPPED: math.nan}
+    ends = [failed.get(word, math.inf) for word in columns.outcomes]
+    rows = zip(values, (ends[place] for place in columns.outcome), strict=True)
+    return numbers(value if end is None else end for value, end in rows)
 
 
 def _tokens_per_s(run: LoadResult, bins: Bins, axis: Axis) -> list[float | None]:
@@ -97,6 +111,6 @@ def _tokens_per_s(run: LoadResult, bins: Bins, axis: Axis) -> list[float | None]
 
 def _nothing() -> dict[str, Any]:
     flow = ("at_s", "sent", "ok", "failed", "in_flight", "requests_per_s", "output_tokens_per_s")
-    latencies = {"e2e_ms": _QUANTILES, "ttft_ms": _QUANTILES, "tpot_ms": ("p50", "p95")}
     told: dict[str, Any] = {"bin_s": 0.0} | {name: [] for name in flow}
-    return told | {name: {word: [] for word in words} for name, words in latencies.items()}
+    told[NEVER] = {name: {word: [] for word in words} for name, words in _LATENCIES.items()}
+    return told | {name: {word: [] for word in words} for name, words in _LATENCIES.items()}

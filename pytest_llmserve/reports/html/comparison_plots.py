@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.reports.html.plot import DASHED, LINE, LINEAR, LOG, PERCENTILE, Plot, Series
+from pytest_llmserve.reports.html.plot_words import course_rows, few, figure_text
 from pytest_llmserve.reports.html.words import number
 
 NAMES = {"e2e_ms": "End-to-end latency", "ttft_ms": "Time to first token", "tpot_ms": "Time per output token"}
@@ -49,6 +51,11 @@ def _percentiles(name: str, found: Mapping[str, Any]) -> Plot:
 
 
 def _distribution(name: str, found: Mapping[str, Any]) -> Plot:
+    rows = [
+        (figure_text(ms), *(f"{found[side][place]:.1f}" for side in ("before", "after")))
+        for place, ms in enumerate(found["ms"])
+        if found["before"][place] or found["after"][place]
+    ]
     return Plot(
         id=f"distribution-{_slug(name)}",
         title=f"{NAMES[name]}, distribution",
@@ -59,12 +66,14 @@ def _distribution(name: str, found: Mapping[str, Any]) -> Plot:
         x_scale=LOG,
         y_name="% of requests",
         series=_both(found, "%"),
+        heads=("about, ms", "before, %", "after, %"),
+        rows=few(rows),
     )
 
 
 def _course(name: str, found: Mapping[str, Any]) -> Plot:
     series = [
-        Series(f"{side} {quantile}", found[f"{side}_{quantile}"], "ms", colour, style)
+        Series(f"{side} {quantile}", _endless(found, f"{side}_{quantile}"), "ms", colour, style)
         for side, style, colours in (("before", DASHED, ("muted", "f")), ("after", LINE, ("a", "b")))
         for quantile, colour in zip(("p50", "p95"), colours, strict=True)
     ]
@@ -78,6 +87,11 @@ def _course(name: str, found: Mapping[str, Any]) -> Plot:
     )
 
 
+def _endless(found: Mapping[str, Any], line: str) -> list[float | None]:
+    never = set(found["never"][line])
+    return [math.inf if place in never else value for place, value in enumerate(found[line])]
+
+
 def _rate(name: str, found: Mapping[str, Any]) -> Plot:
     title, unit = RATES[name]
     said = f"{title} finished per second through the steady part of the run."
@@ -89,6 +103,7 @@ def _rate(name: str, found: Mapping[str, Any]) -> Plot:
 def _over_run(
     id_: str, title: str, said: str, at: Sequence[float], unit: str, series: Sequence[Series]
 ) -> Plot:
+    (_, *names), rows = course_rows(at, {each.name: each.values for each in series})
     return Plot(
         id=id_,
         title=title,
@@ -100,6 +115,8 @@ def _over_run(
         y_name=unit,
         series=series,
         link="course",
+        heads=("% of the run", *(f"{each}, {unit}" for each in names)),
+        rows=rows,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.reports.charts.reference import REFERENCE
-from pytest_llmserve.reports.html.plot import BARS, DASHED, LOG, PERCENTILE, Plot, Series
+from pytest_llmserve.reports.html.plot import BARS, DASHED, LIMIT, LOG, PERCENTILE, Plot, Series
 from pytest_llmserve.reports.html.plot_words import Row, few, figure_text, sentences
 
 LATENCIES = (
@@ -65,7 +66,7 @@ def percentiles(
         x_scale=PERCENTILE,
         y_scale=LOG,
         heads=("percentile", *(f"{curve.name} ms" for curve in curves)),
-        rows=[(word, *(figure_text(_at(curve, q)) for curve in curves)) for word, q in SHARES.items()],
+        rows=[(word, *(_reached(curve, q) for curve in curves)) for word, q in SHARES.items()],
     )
 
 
@@ -86,20 +87,26 @@ def _limits(limits: Sequence[Limit], highest: float) -> Iterator[Series]:
                 [limit_ms, limit_ms],
                 "ms",
                 "fail",
-                DASHED,
+                LIMIT,
                 x=[0.0, SHARES[word]],
             )
 
 
 def _at(curve: Series, q: float) -> float | None:
-    """The curve at a share: at the next one it has, at its last behind that."""
+    """The curve at a share: at the next one it has, at its last behind that; None where failures reach it."""
     found = (value for share, value in zip(curve.x, curve.values, strict=True) if share >= q - 1e-9)
     return next(found, curve.values[-1])
 
 
 def _said(curve: Series) -> str:
-    told = (f"{word} {figure_text(_at(curve, SHARES[word]), 'ms')}" for word in ("p50", "p95", "p99"))
+    values = ((word, _at(curve, SHARES[word])) for word in ("p50", "p95", "p99"))
+    told = (f"{word} {'never (failed)' if ms is None else figure_text(ms, 'ms')}" for word, ms in values)
     return f"{curve.name} {', '.join(told)}"
+
+
+def _reached(curve: Series, q: float) -> str:
+    ms = _at(curve, q)
+    return figure_text(math.inf if ms is None else ms)
 
 
 def distribution(histogram: Mapping[str, Any], name: str, full: str, colour: str) -> Plot | None:

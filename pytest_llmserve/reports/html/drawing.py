@@ -12,7 +12,7 @@ from pytest_llmserve.reports.html.markup import Markup, raw, tag
 from pytest_llmserve.reports.html.plot import Mark, Plot, Series
 
 PLOTS_ID = "llmserve-plots"
-SCRIPTS = ("uPlot.iife.min.js", "ticks.js", "marks.js", "options.js", "report.js")
+SCRIPTS = ("uPlot.iife.min.js", "ticks.js", "marks.js", "lines.js", "options.js", "report.js")
 """In this order; they look for plots when the document has been read."""
 STYLES = ("uPlot.min.css", "plots.css")
 DIGITS = 5
@@ -67,7 +67,9 @@ def plot_data(plot: Plot) -> dict[str, Any]:
 def _series(series: Series) -> dict[str, Any]:
     told = {"name": series.name, "unit": series.unit, "colour": series.colour, "style": series.style}
     own = {"x": numbers(series.x, DIGITS + 2)} if series.x else {}
-    return {**told, "y": numbers(series.values, DIGITS), **own, **_labels(series.labels)}
+    endless = [place for place, value in enumerate(series.values) if value == math.inf]
+    never = {"never": endless} if endless else {}
+    return {**told, "y": numbers(series.values, DIGITS), **own, **never, **_labels(series.labels)}
 
 
 def _labels(labels: Sequence[str]) -> dict[str, Any]:

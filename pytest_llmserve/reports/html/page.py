@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_llmserve.reports.cases_joined import joined
 from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
 from pytest_llmserve.reports.html.placing import place
 from pytest_llmserve.reports.html.plot import Plot
@@ -109,10 +110,11 @@ def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
 def _cards(rows: Sequence[Test], anchors: Mapping[int, str]) -> Markup | None:
     if not rows:
         return None
-    told = tag("div", [card(row, anchors.get(id(row))) for row in in_order(rows)], class_="cards")
+    cards = [card(row, anchors.get(id(row.get("first", row)))) for row in in_order(joined(rows))]
+    told = tag("div", cards, class_="cards")
     judged = any(row.get("verdicts") for row in rows)
     key = tag("p", _KEY, class_="key") if judged else None
-    return part(2, "Tests", _filter() if len(rows) >= _FILTER_FROM else None, key, told)
+    return part(2, "Tests", _filter() if len(cards) >= _FILTER_FROM else None, key, told)
 
 
 def _filter() -> Markup:

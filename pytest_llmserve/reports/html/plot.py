@@ -10,6 +10,8 @@ Numbers = Sequence[float | None]
 LINE, DASHED, POINTS, BARS, AREA = "line", "dashed", "points", "bars", "area"
 EDGE = "edge"
 """Points on the upper edge, wherever the y axis ends: requests that failed have no latency."""
+LIMIT = "limit"
+"""A dotted line with its name beside it."""
 LINEAR, LOG, PERCENTILE = "linear", "log", "percentile"
 """Scales. `PERCENTILE` spreads shares towards 1 as HdrHistogram's plots do: -log10(1 - q)."""
 
@@ -19,9 +21,10 @@ class Series:
     """One line of a plot.
 
     Attributes:
-        values: one for each of the plot's `x`; None = nothing there.
+        values: one for each of the plot's `x`; None = nothing there, infinite = failed requests reach it:
+            there the line goes to the upper edge.
         colour: name of a colour of the style sheet: "a" to "f", "ok", "fail", "muted".
-        style: LINE, DASHED, POINTS, BARS, AREA or EDGE. A bar reaches from its x to the next.
+        style: LINE, DASHED, POINTS, BARS, AREA, EDGE or LIMIT. A bar reaches from its x to the next.
         labels: a word for each value, shown beside it; empty = none.
         x: its own, rising, where its values do not stand at the plot's; empty = they do.
     """

@@ -25,11 +25,13 @@ def plots_of_test(test: Mapping[str, Any], *, single_requests: bool = True) -> l
         test: one of "tests" of the document, with "_charts" in its runs and "_marks".
         single_requests: those that were answered are drawn as points too; failed ones always are.
     """
-    runs = [run for run in test.get("runs") or () if on_test_axis(run)]
+    placed = [(place, run) for place, run in enumerate(test.get("runs") or ()) if on_test_axis(run)]
+    runs = [run for _, run in placed]
+    asked = [(run, limits(test, place)) for place, run in placed]
     marks = marks_of([*(row for run in runs for row in run[CHARTS]["marks"]), *(test.get("_marks") or ())])
     resources = test.get("resources") or {}
     return [
-        *load_plots(runs, marks, TIME, single_requests=single_requests),
+        *load_plots(runs, marks, TIME, single_requests=single_requests, asked=asked),
         *server_plots(resources.get("series") or {}, marks, TIME),
     ]
 
@@ -45,8 +47,10 @@ def plots_of_run(test: Mapping[str, Any], place: int) -> list[Plot]:
     charts: Mapping[str, Any] | None = run.get(CHARTS)
     if not charts:
         return []
-    own = [] if on_test_axis(run) else load_plots([run], marks_of(charts["marks"]), RUN_TIME)
-    return [*own, *stage_plots(run.get("stages") or ()), *curve_plots(charts, limits(test, place))]
+    asked = limits(test, place)
+    marks = marks_of(charts["marks"])
+    own = [] if on_test_axis(run) else load_plots([run], marks, RUN_TIME, asked=[(run, asked)])
+    return [*own, *stage_plots(run.get("stages") or ()), *curve_plots(charts, asked)]
 
 
 def on_test_axis(run: Mapping[str, Any]) -> bool:

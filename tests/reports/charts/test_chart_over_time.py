@@ -39,13 +39,28 @@ def test_requests_are_counted_where_they_were_sent_and_where_they_ended(ten):
     assert found["in_flight"] == [0.1, 0.2, 0.3, 0.1, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
 
-def test_latencies_stand_where_the_request_began_without_failed_ones(ten):
-    """A failed one has no latency that could be drawn beside the others."""
+def test_latencies_stand_where_the_request_began_and_a_failed_one_is_infinitely_slow(ten):
+    """It has no figure that could be drawn, and its place is told."""
     found = told(ten)
     assert found["e2e_ms"]["p50"] == [100.0, 200.0, 300.0, None, 500.0, 600.0, 700.0, 800.0, 900.0, 1000.0]
-    assert found["ttft_ms"]["max"] == [20.0, 20.0, 20.0, None, *[20.0] * 6]
+    assert found["ttft_ms"]["p50"] == [20.0, 20.0, 20.0, None, *[20.0] * 6]
     assert found["tpot_ms"]["p95"] == [10.0, 10.0, 10.0, None, *[10.0] * 6]
     assert sorted(found["tpot_ms"]) == ["p50", "p95"]
+    assert found["never"]["e2e_ms"] == {"p50": [3], "p95": [3], "p99": []}
+    assert found["never"]["tpot_ms"] == {"p50": [3], "p95": [3]}
+
+
+def test_failed_requests_reach_the_high_quantiles_first(make):
+    """As in the figures of the run; requests that were never sent are none of them."""
+    made = [make.record(0, 10.0 + i, id=i) for i in range(17)]
+    made += [make.record(0, outcome="http_5xx", token_ns=(), id=17 + i) for i in range(2)]
+    made += [make.record(0, outcome="dropped", sent_ns=None, end_ns=None, token_ns=(), id=19)]
+    made += [make.record(9, id=30)]
+    run = make.run(made, steady_ns=(0, 10 * S))
+    found = told(run)
+    assert (found["e2e_ms"]["p50"][0], found["e2e_ms"]["p95"][0]) == (19.0, None)  # the tenth of nineteen
+    assert found["never"]["e2e_ms"] == {"p50": [], "p95": [0], "p99": []}
+    assert found["never"]["ttft_ms"]["p95"] == [0]
 
 
 def test_a_p99_needs_twenty_requests(make):
@@ -54,7 +69,7 @@ def test_a_p99_needs_twenty_requests(make):
     few = [make.record(1, 50.0, id=20 + i) for i in range(19)]
     found = told(make.run([*crowded, *few, make.record(10, 0.0, id=99)], steady_ns=(0, 10 * S)))
     assert found["bin_s"] <= 1.02
-    assert found["e2e_ms"]["p99"][0] == found["e2e_ms"]["max"][0] == 29.0
+    assert found["e2e_ms"]["p99"][0] == 29.0
     assert (found["e2e_ms"]["p99"][1], found["e2e_ms"]["p95"][1]) == (None, 50.0)
     assert found["e2e_ms"]["p50"][0] == 19.0  # nearest rank: the tenth of twenty
 

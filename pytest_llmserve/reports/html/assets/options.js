@@ -4,6 +4,7 @@ var llmserveOptions = (function () {
 
   const { short, percent, spread, unspread, shareTicks, evenTicks, logTicks, nearest } = llmserveTicks;
   const { ROOM, drawStretches, drawInstants, drawLabels } = llmserveMarks;
+  const { drawEndless, drawLimits } = llmserveLines;
   const FONT = "12px system-ui, sans-serif";
   const REACH = 14; // CSS pixels: a single point further from the pointer is not meant
   const LETTERS = 6; // of labels of the y axis, at least: so that plots of one time axis stand beneath each other
@@ -77,15 +78,17 @@ var llmserveOptions = (function () {
       series: [{}, ...plot.series.map((series) => drawn(series, palette))],
       hooks: {
         drawClear: [(u) => drawStretches(u, plot.marks, palette())],
-        draw: [(u) => marksOver(u, plot.marks, palette())],
+        draw: [(u) => over(u, plot, sheet, palette())],
         ...hooks,
       },
     };
   }
 
-  function marksOver(u, marks, palette) {
-    drawInstants(u, marks, palette);
-    drawLabels(u, marks, palette);
+  function over(u, plot, sheet, palette) {
+    drawEndless(u, plot, sheet, palette);
+    drawLimits(u, plot, sheet, palette);
+    drawInstants(u, plot.marks, palette);
+    drawLabels(u, plot.marks, palette);
   }
 
   function cursor(plot, sheet, palette) {
@@ -173,6 +176,8 @@ var llmserveOptions = (function () {
     switch (series.style) {
       case "dashed":
         return { ...line, dash: [6, 4] };
+      case "limit":
+        return { ...line, dash: [2, 3], points: { show: false } };
       case "area":
         return { ...line, fill: light };
       case "bars":

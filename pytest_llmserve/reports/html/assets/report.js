@@ -4,12 +4,13 @@
 
   const { withUnit } = llmserveTicks;
   const { told } = llmserveMarks;
+  const { NEVER } = llmserveLines;
   const { columns, extent, options, saidX } = llmserveOptions;
   const PRINT_WIDTH = 660;
   const LEAST_WIDTH = 240;
   const LINES = ["line", "dashed", "area", "bars"];
   const CLOSEST = 1e-4; // of the whole axis: as far as one can zoom
-  const COLOURS = ["a", "b", "c", "d", "e", "f", "ok", "fail", "muted", "grid", "text", "band", "mark-restart",
+  const COLOURS = ["a", "b", "c", "d", "e", "f", "ok", "fail", "muted", "grid", "text", "band", "panel", "mark-restart",
     "mark-gone", "mark-log", "mark-stall", "mark-warm-up", "mark-ramp-up", "mark-ended"];
   const charts = [];
   const links = new Map();
@@ -148,7 +149,7 @@
   /** A line for each series: a button that hides it, and its value where the pointer is. */
   function legend(chart) {
     const list = element("ul", "plot-legend");
-    list.append(element("li", "plot-y-name", chart.plot.yName));
+    list.append(element("li", "plot-y-name", chart.plot.yName + logarithmic(chart.plot.yScale)));
     const values = chart.plot.series.map((series, i) => {
       const row = element("li", "");
       const button = element("button", "plot-series plot-style-" + series.style, series.name);
@@ -184,8 +185,11 @@
   }
 
   function resting(plot) {
-    return plot.xName + (plot.xUnit && plot.xUnit !== "%" ? " (" + plot.xUnit + ")" : "");
+    const unit = plot.xUnit && plot.xUnit !== "%" ? " (" + plot.xUnit + ")" : "";
+    return plot.xName + unit + logarithmic(plot.xScale);
   }
+
+  const logarithmic = (scale) => (scale === "log" ? ", logarithmic" : "");
 
   /** The pointer moved over a plot: its values are told, and the others of its axis follow. */
   function pointed(chart) {
@@ -238,7 +242,8 @@
         return "–";
       }
       const word = series.labels ? series.labelled + series.labels[own] : "";
-      const value = series.style === "edge" ? "" : withUnit(series.y[own], series.unit);
+      const never = series.never !== undefined && series.never.includes(own);
+      const value = series.style === "edge" ? "" : never ? NEVER : withUnit(series.y[own], series.unit);
       return [value, word].filter((part) => part !== "").join(" · ");
     });
   }

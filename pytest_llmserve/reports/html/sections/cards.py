@@ -85,7 +85,7 @@ def _inside(test: Test, anchor: str | None) -> list[Child]:
         [tag("p", f"Hostile inputs: {survival_text(hostile)}", class_="note")] if hostile else []
     )
     if "passed" in test:
-        return inside
+        return [*inside, verdict_list(test.get("verdicts", ()))]
     inside += [] if test["verdicts"] else [_unjudged(test)]
     told = sorted(test["verdicts"], key=lambda verdict: _ORDER[verdict["verdict"]])
     inside.append(verdict_list(told[:MOST]))
@@ -109,10 +109,13 @@ def _unjudged(test: Test) -> Markup | None:
 
 def verdict_list(verdicts: Sequence[Mapping[str, Any]]) -> Markup | None:
     """Each verdict: word, picture, sentence."""
-    rows = [
-        tag("li", sign(each["verdict"]), sentence(each["sentence"]), verdict_bar(each)) for each in verdicts
-    ]
+    rows = [tag("li", sign(each["verdict"]), sentence(_said(each)), verdict_bar(each)) for each in verdicts]
     return tag("ul", rows, class_="verdicts") if rows else None
+
+
+def _said(verdict: Mapping[str, Any]) -> str:
+    case = f" ({verdict['cases']}: {verdict['case']})" if "cases" in verdict else ""
+    return f"{verdict['sentence']}{case}"
 
 
 def sentence(said: str) -> Markup:
