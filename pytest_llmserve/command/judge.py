@@ -14,19 +14,19 @@ from pytest_llmserve.checks.judging import judged
 from pytest_llmserve.checks.no_log_errors import NoLogErrors
 from pytest_llmserve.domain.errors import MarkerError, SetupError
 from pytest_llmserve.domain.keywords import build
-from pytest_llmserve.domain.verdict import Verdict
+from pytest_llmserve.domain.result import LoadResult
+from pytest_llmserve.domain.verdict import PASS, UNDECIDED, Verdict
 from pytest_llmserve.reports.about import Asked
 
 ISOLATION, LOG, REGRESSION = "isolation", "no_log_errors", "no_regression"
-NOTHING_SENT = "not one request of it was sent"
 NO_MARKS = "the answers, and the marks that were put into the requests, are not in the file"
 OTHER_LINES = (
     "only the lines that count for the test's own marker were looked for, and no others are in the file"
 )
-NOT_COMPARED = (
-    f"{REGRESSION} was not judged: the runs were compared with nothing; pytest-llmserve compare holds two"
-    " files against each other"
-)
+INTERRUPTED = "interrupted"
+CUT = "undecided, as the test was interrupted before its load ended"
+COMPARE = "pytest-llmserve compare holds two files against each other"
+NOT_COMPARED = f"{REGRESSION} was not judged: the runs were compared with nothing; {COMPARE}"
 
 
 def own_checks(asked: Sequence[Asked], nodeid: str) -> list[Check]:
@@ -50,13 +50,18 @@ def own_checks(asked: Sequence[Asked], nodeid: str) -> list[Check]:
 
 
 def verdicts_of(
-    checks: Sequence[Check], evidence: Evidence, asked: Sequence[Asked], then: Sequence[Mapping[str, Any]]
+    checks: Sequence[Check],
+    evidence: Evidence,
+    against: Evidence | None,
+    asked: Sequence[Asked],
+    then: Sequence[Mapping[str, Any]],
 ) -> tuple[list[Verdict], str | None]:
     """What the runs of one test say to these checks, and what was not judged and why.
 
     Args:
         checks: of the command line, or the test's own.
         evidence: of the file.
+        against: the runs of it that were compared with something; None = none was.
         asked: by the test's markers.
         then: verdicts of the session that kept the runs, where its own checks are judged; else empty.
     """
@@ -67,26 +72,41 @@ def verdicts_of(
             found += kept_verdicts(then, ISOLATION) or [no_evidence(ISOLATION, ISOLATION, 0.0, NO_MARKS)]
         elif check.name == LOG and check != _log_check(asked):
             found.append(no_evidence(LOG, "error lines in the log", 0.0, OTHER_LINES))
-        elif check.name == REGRESSION and not evidence.baselines:
-            not_judged = NOT_COMPARED
+        elif check.name == REGRESSION:
+            found += [] if against is None else judged([check], against)
+            not_judged = _not_compared(evidence, against)
         else:
             found += judged([check], evidence)
     return found, not_judged
 
 
-def unsent(checks: Sequence[Check], there: Sequence[int], runs: Sequence[int]) -> list[Verdict]:
-    """A verdict for each run that is not in the file, as it had no request; none where all are.
+def _not_compared(evidence: Evidence, against: Evidence | None) -> str | None:
+    """Of which runs there is nothing to compare with; None where there is of all."""
+    if against is None:
+        return NOT_COMPARED
+    alone = [
+        str(number)
+        for number, run in enumerate(evidence.runs, 1)
+        if not any(run is each for each in against.runs)
+    ]
+    if not alone:
+        return None
+    were = f"run {alone[0]} was" if len(alone) == 1 else f"runs {', '.join(alone)} were"
+    return f"{REGRESSION} was not judged: {were} compared with nothing; {COMPARE}"
 
-    Args:
-        checks: that are judged.
-        there: numbers of the runs that are in the file, from 1.
-        runs: how many requests each run of the test had.
-    """
-    missing = [number for number in range(1, len(runs) + 1) if number not in there]
+
+def was_cut(runs: Sequence[LoadResult], then: Sequence[Mapping[str, Any]]) -> bool:
+    """A load did not come to its end, and its session judged nothing."""
+    return not then and any(run.generator.ended == INTERRUPTED for run in runs)
+
+
+def left_open(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Of a test that was interrupted: a limit that is broken stays so, and none is kept for certain."""
     return [
-        no_evidence(check.name, f"{check.name} (run {number} of {len(runs)})", 0.0, NOTHING_SENT)
-        for number in missing
-        for check in checks
+        verdict
+        if verdict.verdict != PASS
+        else msgspec.structs.replace(verdict, verdict=UNDECIDED, sentence=f"{verdict.sentence}; {CUT}")
+        for verdict in verdicts
     ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,21 +14,37 @@ from typing import Any
 from pytest_llmserve.checks import Check
 from pytest_llmserve.checks.diagnosis import diagnose
 from pytest_llmserve.checks.evidence import Evidence
-from pytest_llmserve.command.judge import REGRESSION, own_checks, unsent, verdicts_of
+from pytest_llmserve.command.judge import INTERRUPTED, REGRESSION, left_open, own_checks, verdicts_of, was_cut
 from pytest_llmserve.command.outputs import outputs, write_all
 from pytest_llmserve.command.promises import promises
 from pytest_llmserve.command.screen import Screen
+from pytest_llmserve.command.session import (
+    RED,
+    document_without_runs,
+    found_in,
+    not_the_last,
+    outcome_now,
+    session_text,
+    without_runs,
+)
 from pytest_llmserve.command.sides import chosen
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.measurement import Measurement
 from pytest_llmserve.domain.verdict import UNDECIDED, Verdict
 from pytest_llmserve.reports import REPORTS
 from pytest_llmserve.reports.charts.reference import REFERENCE, reference
-from pytest_llmserve.reports.charts.server_marks import server_marks
+from pytest_llmserve.reports.charts.server_marks import LOG, server_marks
 from pytest_llmserve.reports.document import SCHEMA, run_document, verdict_documents, watched_document
 from pytest_llmserve.reports.failure import failure_text
-from pytest_llmserve.reports.kept_requests import read_runs
-from pytest_llmserve.reports.kept_run import KeptRun, evidence_of
+from pytest_llmserve.reports.kept_requests import read_session
+from pytest_llmserve.reports.kept_run import (
+    KeptRun,
+    KeptTest,
+    SessionTest,
+    compared_of,
+    evidence_of,
+    last_attempts,
+)
 from pytest_llmserve.reports.private import CHARTS, MARKS
 
 REQUESTS = ".jsonl"
@@ -39,7 +56,9 @@ class Judged:
 
     Attributes:
         kept: its runs.
-        failure: the text of its failure; None = every limit holds.
+        failure: the text of its failure; None = every limit holds, or it was expected to fail.
+        outcome: as in a report.
+        session: what is to be told of its session; None = nothing.
     """
 
     kept: Sequence[KeptRun]
@@ -48,6 +67,8 @@ class Judged:
     not_judged: str | None
     diagnosis: Sequence[Any]
     failure: str | None
+    outcome: str
+    session: str | None
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> bool:
@@ -60,41 +81,67 @@ def run(arguments: argparse.Namespace, screen: Screen) -> bool:
     writers = {ending: writer for ending, writer in REPORTS.items() if ending != REQUESTS}
     targets = outputs(arguments.output, writers)
     path = Path(arguments.requests)
-    tests = _tests(path, arguments.test)
+    tests, session = _tests(path, arguments.test)
     _check_compared(checks, tests, path)
-    done = [judge(kept, checks, arguments.strict, _repeat(arguments, kept[0].nodeid)) for kept in tests]
+    done = [
+        judge(kept, checks, arguments.strict, _repeat(arguments, nodeid), session)
+        for nodeid, kept in tests.items()
+    ]
+    left = [] if arguments.test else without_runs(session, [kept[0].test.nodeid for kept in tests.values()])
     charts = any(target.suffix == ".html" for target in targets)
     documents = [test_document(one, charts) for one in done]
-    _show(screen, done, documents)
-    environment = tests[0][0].test.environment
+    documents += [] if checks else [document_without_runs(test) for test in left]
+    _show(screen, done, documents, left if checks else ())
+    environment = done[0].kept[0].test.environment
     write_all({"schema": SCHEMA, "environment": environment, "tests": documents}, targets, screen)
-    return all(one.failure is None for one in done)
+    return not any(document["outcome"] in RED for document in documents)
 
 
-def judge(kept: Sequence[KeptRun], checks: Sequence[Check], strict: bool, repeat: str) -> Judged:
+def judge(
+    kept: Sequence[KeptRun],
+    checks: Sequence[Check],
+    strict: bool,
+    repeat: str,
+    session: Sequence[SessionTest],
+) -> Judged:
     """Judge the runs of one test: by these checks, or where there are none by its own.
+
+    Args:
+        kept: the runs.
+        checks: of the command line.
+        strict: what is undecided counts as broken; so it does to its own where it did in its session.
+        repeat: the command that does this again.
+        session: what became of its tests; empty = not known.
 
     Raises:
         SetupError: its own are not known to this version.
     """
     test, evidence = kept[0].test, evidence_of(kept)
+    ended = found_in(session, test.nodeid)
     asked = checks or own_checks(test.asked, test.nodeid)
     then = () if checks else test.verdicts
-    verdicts, not_judged = verdicts_of(asked, evidence, test.asked, then)
-    verdicts += unsent(asked, [one.number for one in kept], test.runs)
-    if evidence.death is None and not any(verdict.fails(strict) for verdict in verdicts):
-        return Judged(kept, evidence, verdicts, not_judged, (), None)
+    verdicts, not_judged = verdicts_of(asked, evidence, compared_of(kept), test.asked, then)
+    cut = ended == INTERRUPTED or (ended is None and was_cut(evidence.runs, test.verdicts))
+    verdicts, ended = (left_open(verdicts), INTERRUPTED) if cut else (verdicts, ended)
+    firm = strict or (test.strict and not checks)
+    holds = evidence.death is None and not any(verdict.fails(firm) for verdict in verdicts)
+    outcome, said = outcome_now(ended, holds, not checks), session_text(ended, holds, not checks)
+    said = (
+        "; ".join(part for part in (said, not_the_last(session, test.nodeid, test.attempt)) if part) or None
+    )
+    if holds or outcome not in RED:
+        return Judged(kept, evidence, verdicts, not_judged, (), None, outcome, said)
     shorts = diagnose(evidence.runs, evidence.resources, verdicts, None, evidence.log)
     text = failure_text(
         verdicts,
         evidence.runs,
         evidence.resources,
         repeat,
-        "--strict" if strict else None,
+        "--strict" if strict else "--llm-strict" if firm else None,
         evidence.death,
         diagnosis=shorts,
     )
-    return Judged(kept, evidence, verdicts, not_judged, shorts, text)
+    return Judged(kept, evidence, verdicts, not_judged, shorts, text, outcome, said)
 
 
 def test_document(done: Judged, charts: bool) -> dict[str, Any]:
@@ -107,23 +154,31 @@ def test_document(done: Judged, charts: bool) -> dict[str, Any]:
     test = done.kept[0].test
     began_ns = done.evidence.started_ns
     zero_ns = done.kept[0].result.start_ns if began_ns is None else began_ns
-    marks = {MARKS: server_marks(test.resources, test.log, zero_ns, fate=test.death)} if charts else {}
+    marks = {MARKS: _marks(test, zero_ns)} if charts else {}
     return {
-        "nodeid": test.nodeid,
+        "nodeid": done.kept[0].nodeid,
         "attempt": test.attempt,
         "server": test.server,
         **test.report,
         "runs": [_run_document(kept, zero_ns, charts) for kept in done.kept],
         "verdicts": verdict_documents(list(done.verdicts)),
         "not_judged": done.not_judged,
+        **({} if done.session is None else {"session": done.session}),
         "diagnosis": [short.as_json() for short in done.diagnosis],
         "resources": watched_document(test.resources, began_ns),
         **marks,
-        "outcome": "passed" if done.failure is None else "failed",
+        "outcome": done.outcome,
     }
 
 
 test_document.__test__ = False  # type: ignore[attr-defined]
+
+
+def _marks(test: KeptTest, zero_ns: int) -> list[dict[str, Any]]:
+    """As they were kept, but those of the log without what it said."""
+    mine = server_marks(test.resources, test.log, zero_ns, fate=test.death)
+    told = [row for row in mine if row["kind"] == LOG] + [row for row in test.marks if row["kind"] != LOG]
+    return sorted(told, key=lambda row: float(row["at_s"]))
 
 
 def _run_document(kept: KeptRun, zero_ns: int, charts: bool) -> dict[str, Any]:
@@ -133,20 +188,20 @@ def _run_document(kept: KeptRun, zero_ns: int, charts: bool) -> dict[str, Any]:
     return document
 
 
-def _tests(path: Path, wanted: Sequence[str]) -> list[list[KeptRun]]:
-    """The runs of the last attempt at each test, in the order of the file."""
-    runs = read_runs(path)
+def _tests(path: Path, wanted: Sequence[str]) -> tuple[dict[str, list[KeptRun]], list[SessionTest]]:
+    """The runs of the last attempt at each test, in the order of the file, and what its session found."""
+    found, session = read_session(path)
+    runs = last_attempts(found)
     names = chosen([run.nodeid for run in runs], wanted, str(path))
-    last = {run.nodeid: run.attempt for run in runs}
-    mine = [run for run in runs if run.nodeid in names and run.attempt == last[run.nodeid]]
+    mine = [run for run in runs if run.nodeid in names]
     mine.sort(key=lambda run: names.index(run.nodeid))
-    return [list(group) for _, group in groupby(mine, key=lambda run: run.nodeid)]
+    return {name: list(group) for name, group in groupby(mine, key=lambda run: run.nodeid)}, session
 
 
-def _check_compared(checks: Sequence[Check], tests: Sequence[Sequence[KeptRun]], path: Path) -> None:
+def _check_compared(checks: Sequence[Check], tests: Mapping[str, Sequence[KeptRun]], path: Path) -> None:
     if not any(check.name == REGRESSION for check in checks):
         return
-    alone = [kept[0].nodeid for kept in tests if not evidence_of(kept).baselines]
+    alone = [nodeid for nodeid, kept in tests.items() if compared_of(kept) is None]
     if alone:
         raise SetupError(
             f"--check {REGRESSION}: the runs of {', '.join(alone)} were compared with nothing:"
@@ -160,7 +215,12 @@ def _repeat(arguments: argparse.Namespace, nodeid: str) -> str:
     return shlex.join([*words, *(["--strict"] if arguments.strict else [])])
 
 
-def _show(screen: Screen, done: Sequence[Judged], documents: Sequence[dict[str, Any]]) -> None:
+def _show(
+    screen: Screen,
+    done: Sequence[Judged],
+    documents: Sequence[dict[str, Any]],
+    unjudged: Sequence[SessionTest],
+) -> None:
     from pytest_llmserve.reports.terminal import summary_lines
 
     failed = [one for one in done if one.failure is not None]
@@ -174,19 +234,31 @@ def _show(screen: Screen, done: Sequence[Judged], documents: Sequence[dict[str, 
         documents, screen.width, screen.colour, screen.verbosity, wrap=screen.is_terminal
     ):
         screen.line(line)
-    screen.line(*_outcome(done))
+    if unjudged:
+        named = ", ".join(f"{test.nodeid} ({test.outcome} in its session)" for test in unjudged)
+        screen.line(f"not judged, as no request of them is in the file: {named}", "yellow")
+    screen.line(*last_line(done, documents))
 
 
-def _outcome(done: Sequence[Judged]) -> tuple[str, str]:
-    """The last line, and its colour."""
-    failed = sum(one.failure is not None for one in done)
-    total = f"{len(done)} test{'' if len(done) == 1 else 's'}"
-    if failed:
-        return f"{failed} of {total} failed", "red"
-    words = [verdict.verdict for one in done for verdict in one.verdicts]
+def last_line(done: Sequence[Judged], documents: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What came of it all, and its colour."""
+    outcomes, every = [document["outcome"] for document in documents], _tests_said(len(documents))
+    failed, cut = sum(outcome in RED for outcome in outcomes), outcomes.count(INTERRUPTED)
+    if failed > cut:
+        return f"{failed - cut} of {every} failed{f'; {cut} interrupted' if cut else ''}", "red"
+    if cut:
+        return f"{cut} of {every} interrupted", "red"
+    mine = [one for one in done if one.outcome == "passed"]
+    words = [verdict.verdict for one in mine for verdict in one.verdicts]
+    others = Counter(document["outcome"] for document in documents if document["outcome"] != "passed")
+    also = "".join(f"; {number} {outcome}" for outcome, number in others.items())
     if not words:
-        return "no limit was judged: the tests promise nothing; give --check", "yellow"
-    undecided = words.count(UNDECIDED)
+        return f"no limit was judged: the tests promise nothing; give --check{also}", "yellow"
+    undecided, total = words.count(UNDECIDED), _tests_said(len(mine))
     if undecided:
-        return f"no limit of {total} is broken, {undecided} of {len(words)} undecided", "yellow"
-    return f"every limit of {total} holds", "green"
+        return f"no limit of {total} is broken, {undecided} of {len(words)} undecided{also}", "yellow"
+    return f"every limit of {total} holds{also}", "green"
+
+
+def _tests_said(number: int) -> str:
+    return f"{number} test{'' if number == 1 else 's'}"

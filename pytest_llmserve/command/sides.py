@@ -65,11 +65,12 @@ def side_of(text: str, measurements: str, tests: Sequence[str]) -> Side:
 def _from_requests(text: str, tests: Sequence[str]) -> Side:
     from pytest_llmserve.checks.measured import measurement_of
     from pytest_llmserve.reports.kept_requests import read_runs
+    from pytest_llmserve.reports.kept_run import last_attempts
 
     kept, runs = {}, {}
-    found = read_runs(Path(text).expanduser())
+    found = last_attempts(read_runs(Path(text).expanduser()))
     wanted = chosen([run.nodeid for run in found], tests, text)
-    for run in (run for run in found if run.nodeid in wanted):  # of several attempts the last one stays
+    for run in (run for run in found if run.nodeid in wanted):
         place = run.nodeid, run.number
         runs[place] = run.result
         kept[place] = measurement_of(

@@ -42,14 +42,20 @@ def with_shard(test: TestRun, document: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
     keep_text = bool(value(test.state.config, "--llm-keep-text"))
+    strict = bool(value(test.state.config, "--llm-strict"))
     wall_ns = time.time_ns() - time.monotonic_ns()
     evidence = test.evidence or evidence_of(test)  # none yet, of a test that was interrupted
     there = Collected.of(test.state.config).environment()
-    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), there)
-    for place, (run, of_run) in enumerate(zip(test.runs, document["runs"], strict=True)):
+    abouts = [
+        {"run": number} | run_about(run, of_run, wall_ns, keep_text, baseline_of(test.against, run))
+        for number, (run, of_run) in enumerate(zip(test.runs, document["runs"], strict=True), 1)
+    ]
+    unsent = [about for run, about in zip(test.runs, abouts, strict=True) if not run.everything]
+    whole: dict[str, Any] | None = test_about(evidence, document, _asked(test), there, unsent, strict)
+    for run, about in zip(test.runs, abouts, strict=True):
         if not run.everything:
             continue
-        about = run_about(run, of_run, wall_ns, keep_text, baseline_of(test.against, run))
+        number = about.pop("run")
         if whole is not None:
             about, whole = about | {"test": whole}, None
         yield from request_lines(
@@ -58,7 +64,7 @@ def _lines(test: TestRun, document: Mapping[str, Any]) -> Iterator[bytes]:
             test.redacted,
             nodeid=test.item.nodeid,
             attempt=test.attempt,
-            number=place + 1,
+            number=number,
             keep_text=keep_text,
         )
 

@@ -50,7 +50,7 @@ def run_about(
     """Of one run.
 
     Args:
-        run: with at least one request.
+        run: of any number of requests.
         document: it in the JSON report; what is made of other things than its requests is taken from there.
         wall_ns: what to add to a monotonic stamp for the time since 1970.
         keep_text: fields of the request's body stand there as they were sent.
@@ -71,12 +71,17 @@ def run_about(
         "report": _rest(document, _OF_RUN),
     }
     if baseline is not None:
-        about["baseline"] = baseline if isinstance(baseline, str) else plain_measurement(baseline)
+        about["baseline"] = baseline if isinstance(baseline, str) else plain_measurement(baseline, exact=True)
     return about
 
 
 def test_about(
-    evidence: Evidence, document: Mapping[str, Any], asked: Sequence[Asked], environment: Mapping[str, Any]
+    evidence: Evidence,
+    document: Mapping[str, Any],
+    asked: Sequence[Asked],
+    environment: Mapping[str, Any],
+    unsent: Sequence[Mapping[str, Any]],
+    strict: bool,
 ) -> dict[str, Any]:
     """Of the whole test, for the first line of its first run that has one.
 
@@ -85,9 +90,12 @@ def test_about(
         document: the test in the JSON report.
         asked: by its markers.
         environment: where it was measured.
+        unsent: its runs without a request, which have no line: `run_about` of each, and its number as "run".
+        strict: an undecided limit fails it, as with --llm-strict.
     """
     return {
         "runs": [len(run.everything) for run in evidence.runs],
+        "unsent": list(unsent),
         "environment": dict(environment),
         "server": document["server"],
         "started_ns": evidence.started_ns,
@@ -97,6 +105,7 @@ def test_about(
         "log": msgspec.to_builtins(_log(evidence.log, evidence.keep_text)),
         "checks": [{"check": one.check, "keywords": dict(one.keywords)} for one in asked],
         "verdicts": document["verdicts"],
+        "strict": strict,
         "marks": document.get(MARKS, []),
         "report": _rest(document, _OF_TEST),
     }

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmserve.reports.private import SHARD
+from pytest_llmserve.reports.request_line import with_session
 
 _COPIED_BYTES = 1 << 20
 _WHOLE, _UNFINISHED = ".part", ".unfinished"
+_OF_SESSION = ("nodeid", "attempt", "outcome", "started_at", "duration_s")
 ORPHANS = "_orphans"
 """Of a document: shards of tests that are not in it, as the process that sent them was ended meanwhile."""
 
@@ -76,8 +78,12 @@ def _joined(document: Mapping[str, Any]) -> Iterator[bytes]:
             raise OSError(*shard["fault"])
         if shard is not None:
             shards[shard["path"]] = None
+    session = [{key: test[key] for key in _OF_SESSION if key in test} for test in document["tests"]]
     for name in (*shards, *(left for left in document.get(ORPHANS, ()) if left not in shards)):
         with open(name, "rb") as shard_file:
+            if any("outcome" in test for test in session) and (first := shard_file.readline()):
+                yield with_session(first, session)
+                session = []
             yield from iter(lambda: shard_file.read(_COPIED_BYTES), b"")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.domain.samples import MemoryChange
 from pytest_llmserve.reports.about import Asked
 from pytest_llmserve.reports.columns import window_of
-from pytest_llmserve.reports.kept_run import KeptRun, KeptTest
-from pytest_llmserve.reports.measurement_file import measurement_from
+from pytest_llmserve.reports.kept_run import KeptRun, KeptTest, SessionTest
+from pytest_llmserve.reports.measurement_file import exact_measurement
 from pytest_llmserve.reports.request_line import SCHEMA, RequestLine
 
 _REMEDY = "measure again with --llm-report"
@@ -27,6 +28,7 @@ _ANEW = f"copy the file anew, or {_REMEDY}"
 
 class _TestAbout(msgspec.Struct, kw_only=True):
     runs: tuple[int, ...]
+    unsent: tuple[_Unsent, ...] = ()
     environment: dict[str, Any]
     server: dict[str, Any] | None
     started_ns: int | None
@@ -38,6 +40,7 @@ class _TestAbout(msgspec.Struct, kw_only=True):
     verdicts: tuple[dict[str, Any], ...]
     marks: tuple[dict[str, Any], ...] = ()
     report: dict[str, Any] = {}
+    strict: bool = False
 
 
 class _About(msgspec.Struct, kw_only=True):
@@ -55,6 +58,11 @@ class _About(msgspec.Struct, kw_only=True):
     baseline: str | dict[str, Any] | None = None
     report: dict[str, Any] = {}
     test: _TestAbout | None = None
+    session: tuple[SessionTest, ...] = ()
+
+
+class _Unsent(_About, kw_only=True):
+    run: int
 
 
 class _Schema(msgspec.Struct):
@@ -98,7 +106,17 @@ def read_runs(path: Path) -> list[KeptRun]:
         SetupError: it cannot be read, is empty, damaged, cut off, of another schema, or none of ours; the
             text names the line.
     """
-    return _Reader(path).runs()
+    return read_session(path)[0]
+
+
+def read_session(path: Path) -> tuple[list[KeptRun], list[SessionTest]]:
+    """The runs of a file, and what became of all tests of its session; none where the file does not tell.
+
+    Raises:
+        SetupError: as `read_runs`.
+    """
+    reader = _Reader(path)
+    return reader.runs(), reader.session
 
 
 @dataclass(frozen=True)
@@ -116,6 +134,9 @@ class _Reader:
         self._texts = KeptTexts(path)
         self._decoder = msgspec.json.Decoder(RequestLine)
         self._test: KeptTest | None = None
+        self._unsent: list[KeptRun] = []
+        self._copies: Counter[tuple[str, int]] = Counter()
+        self.session: list[SessionTest] = []
 
     def runs(self) -> list[KeptRun]:
         found: list[KeptRun] = []
@@ -130,7 +151,7 @@ class _Reader:
             records.append(self._record(line))
         if about is None:
             raise SetupError(f"{self._path} has no request in it: {_REMEDY}")
-        return [*found, self._run(*about, records)]
+        return _in_order([*found, self._run(*about, records), *self._unsent])
 
     def _lines(self) -> Iterator[_Line]:
         at = 0
@@ -170,8 +191,12 @@ class _Reader:
             about = msgspec.json.decode(line.line.about, type=_About)
             if about.schema != SCHEMA:
                 self._check_schema(b'{"about": %b}' % line.line.about)
+            self.session += about.session
             if about.test is not None:
-                self._test = _kept_test(about.test, line.line)
+                at = _place(line.line)[:2]
+                self._copies[at] += 1
+                self._test = test = _kept_test(about.test, line.line, self._copies[at])
+                self._unsent += [_kept_run(test, each.run, each, []) for each in about.test.unsent]
         except (ValueError, RecursionError) as error:
             self._refuse(line.number, f"is damaged ({error} of about): {_ANEW}")
         return about
@@ -223,23 +248,9 @@ class _Reader:
             behind = f"is of {_told(first.line)}, and its test's first run is not before it"
             self._refuse(first.number, f"{behind}: {_ANEW}")
         try:
-            resources = window_of(about.resources)
-            there = about.baseline
-            baseline = measurement_from(there) if isinstance(there, dict) else there
+            return _kept_run(test, first.line.run, about, records)
         except ValueError as error:
             self._refuse(first.number, f"is damaged ({error}): {_ANEW}")
-        result = LoadResult(
-            about.plan,
-            records,
-            about.generator,
-            about.steady_ns,
-            resources,
-            about.memory,
-            start_ns=about.start_ns,
-            prompts=about.prompts,
-            rounds=about.rounds,
-        )
-        return KeptRun(test, first.line.run, result, about.wall_ns, baseline, about.report)
 
     def _refuse(self, number: int, why: str) -> NoReturn:
         raise SetupError(f"{self._path}, line {number}, {why}")
@@ -254,11 +265,37 @@ def _told(line: RequestLine) -> str:
     return f"run {line.run} of {line.nodeid}{attempt}"
 
 
-def _kept_test(about: _TestAbout, line: RequestLine) -> KeptTest:
-    fields = {name: getattr(about, name) for name in about.__struct_fields__ if name != "checks"}
+def _in_order(runs: list[KeptRun]) -> list[KeptRun]:
+    """Those of each test by their number, the tests as they stand."""
+    tests = {id(test): place for place, test in reversed(list(enumerate(run.test for run in runs)))}
+    return sorted(runs, key=lambda run: (tests[id(run.test)], run.number))
+
+
+def _kept_run(test: KeptTest, number: int, about: _About, records: list[RequestRecord]) -> KeptRun:
+    there = about.baseline
+    result = LoadResult(
+        about.plan,
+        records,
+        about.generator,
+        about.steady_ns,
+        window_of(about.resources),
+        about.memory,
+        start_ns=about.start_ns,
+        prompts=about.prompts,
+        rounds=about.rounds,
+    )
+    baseline = exact_measurement(there) if isinstance(there, dict) else there
+    return KeptRun(test, number, result, about.wall_ns, baseline, about.report)
+
+
+def _kept_test(about: _TestAbout, line: RequestLine, copy: int) -> KeptTest:
+    fields = {
+        name: getattr(about, name) for name in about.__struct_fields__ if name not in ("checks", "unsent")
+    }
     return KeptTest(
         nodeid=line.nodeid,
         attempt=line.test_attempt,
         asked=about.checks,
+        copy=copy,
         **(fields | {"resources": window_of(about.resources)}),
     )

@@ -19,12 +19,14 @@ class KeptTest:
     """One attempt at a test, as it was when its runs were kept.
 
     Attributes:
-        runs: number of requests of each of its runs; a run without any is not in the file.
+        copy: from 1: which of several of this attempt it is, where processes ran the same test each.
+        runs: number of requests of each of its runs.
         resources: the server's samples through the whole test.
         started_ns, no_run, death: as `Evidence` has them.
         asked: by its markers.
         verdicts: as the JSON report has them.
         marks: what happened to its server at which instant, `reports.charts.server_marks`.
+        strict: its session had --llm-strict.
         report: what else the JSON report has of the test, such as "log", "liveness" and "stacks".
     """
 
@@ -42,6 +44,23 @@ class KeptTest:
     verdicts: tuple[dict[str, Any], ...]
     marks: tuple[dict[str, Any], ...]
     report: dict[str, Any]
+    copy: int = 1
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class SessionTest:
+    """What became of one attempt at a test, whether it has a request in the file or not.
+
+    Attributes:
+        nodeid, attempt, outcome, started_at, duration_s: as the JSON report has them.
+    """
+
+    nodeid: str
+    attempt: int
+    outcome: str
+    started_at: str | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,13 +85,28 @@ class KeptRun:
 
     @property
     def nodeid(self) -> str:
-        """pytest's name of its test."""
-        return self.test.nodeid
+        """pytest's name of its test, with a number where it is another copy of the same attempt."""
+        copy = self.test.copy
+        return f"{self.test.nodeid} (copy {copy})" if copy > 1 else self.test.nodeid
 
     @property
     def attempt(self) -> int:
         """Of its test, from 1."""
         return self.test.attempt
+
+
+def last_attempts(runs: Sequence[KeptRun]) -> list[KeptRun]:
+    """Of each test the runs of its last attempt alone, in their order; all copies of it."""
+    last: dict[str, int] = {}
+    for run in runs:
+        last[run.test.nodeid] = max(run.attempt, last.get(run.test.nodeid, 0))
+    return [run for run in runs if run.attempt == last[run.test.nodeid]]
+
+
+def compared_of(runs: Sequence[KeptRun]) -> Evidence | None:
+    """What `no_regression` judges: those of them that were compared with something; None = none was."""
+    mine = [run for run in runs if run.baseline is not None]
+    return evidence_of(mine) if mine else None
 
 
 def evidence_of(runs: Sequence[KeptRun]) -> Evidence:

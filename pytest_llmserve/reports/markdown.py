@@ -180,7 +180,12 @@ def _diagnosis(tests: Sequence[Test]) -> Part:
     for each in alike:
         seen = (f"  - {prose(told)}: {', '.join(map(code, names))}" for told, names in each.seen.items())
         rows.append("\n".join([f"- **{prose(each.what)}**: {prose(each.remedy)}", *seen]))
-    rows += [f"- {code(test['nodeid'])}: {prose(test['liveness'])}" for test in tests if test.get("liveness")]
+    rows += [
+        f"- {code(test['nodeid'])}: {prose(test[key])}"
+        for test in tests
+        for key in ("session", "liveness")
+        if test.get(key)
+    ]
     return Part("**What was seen of the server**\n", rows, "lines on the server")
 
 

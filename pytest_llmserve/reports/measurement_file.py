@@ -105,29 +105,34 @@ def read_any(path: Path, remedy: str) -> tuple[str, int, Measurement]:
     return file.nodeid, file.run, measurement
 
 
-def plain_measurement(measurement: Measurement) -> dict[str, Any]:
-    """A measurement as JSON values: series packed, None for a rate that is not known."""
+def plain_measurement(measurement: Measurement, exact: bool = False) -> dict[str, Any]:
+    """A measurement as JSON values: series packed, None for a rate that is not known.
+
+    Args:
+        measurement: as said.
+        exact: its series to the last digit, in twice the room: judged again it gives the same figures.
+    """
     document = {name: getattr(measurement, name) for name in measurement.__struct_fields__}
     document["rates"] = {name: list(values) for name, values in measurement.rates.items()}
     document["throughput"] = {
         name: value if math.isfinite(value) else None for name, value in measurement.throughput.items()
     }
-    document["series"] = {name: packed(values) for name, values in measurement.series.items()}
+    document["series"] = {name: packed(values, exact) for name, values in measurement.series.items()}
     return document
 
 
-def measurement_from(document: dict[str, Any]) -> Measurement:
-    """The inverse of `plain_measurement`.
+def exact_measurement(document: dict[str, Any]) -> Measurement:
+    """The inverse of `plain_measurement` where it is exact.
 
     Raises:
         ValueError: not such a document.
     """
-    return _measurement(msgspec.convert(document, _Plain))
+    return _measurement(msgspec.convert(document, _Plain), exact=True)
 
 
-def _measurement(file: _Plain) -> Measurement:
+def _measurement(file: _Plain, exact: bool = False) -> Measurement:
     fields: dict[str, Any] = {name: getattr(file, name) for name in Measurement.__struct_fields__}
-    series = {name: unpacked(text) for name, text in file.series.items()}
+    series = {name: unpacked(text, exact) for name, text in file.series.items()}
     if len({len(values) for values in series.values()}) > 1:
         raise ValueError("its series are of different lengths")
     known = {name: math.nan if value is None else value for name, value in file.throughput.items()}
@@ -138,21 +143,24 @@ def _damaged(path: Path, why: object, remedy: str) -> SetupError:
     return SetupError(f"{path} is damaged ({why}): {remedy}")
 
 
-def packed(values: Sequence[float]) -> str:
-    """Base64 of 4-byte IEEE 754 numbers, least significant byte first; NaN and infinite are kept."""
-    cells = array("f", values)
+def packed(values: Sequence[float], exact: bool = False) -> str:
+    """Base64 of IEEE 754 numbers, of 4 bytes or where `exact` of 8, least significant byte first.
+
+    NaN and infinite are kept.
+    """
+    cells = array("d" if exact else "f", values)
     if sys.byteorder == "big":
         cells.byteswap()
     return base64.b64encode(cells.tobytes()).decode("ascii")
 
 
-def unpacked(text: str) -> array[float]:
+def unpacked(text: str, exact: bool = False) -> array[float]:
     """The inverse of `packed`.
 
     Raises:
         ValueError: not such a text.
     """
-    cells = array("f")
+    cells = array("d" if exact else "f")
     cells.frombytes(base64.b64decode(text, validate=True))
     if sys.byteorder == "big":
         cells.byteswap()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -97,6 +97,19 @@ def request_lines(
     yield bytes(piece)
 
 
+def with_session(line: bytes, session: Sequence[Mapping[str, Any]]) -> bytes:
+    """The first line of a file, with what became of all tests of its session.
+
+    Args:
+        line: the first one of a run.
+        session: plain data, one entry an attempt.
+    """
+    told = msgspec.json.decode(line, type=RequestLine)
+    about = msgspec.json.decode(told.about, type=dict[str, msgspec.Raw])  # type: ignore[arg-type]
+    told.about = msgspec.Raw(msgspec.json.encode(about | {"session": msgspec.Raw(_encoded(list(session)))}))
+    return msgspec.json.encode(told) + b"\n"
+
+
 def _line(
     record: RequestRecord, redact: Callable[[str], str], keep_text: bool, place: dict[str, Any]
 ) -> RequestLine:
@@ -134,7 +147,7 @@ def _line(
     return line
 
 
-def _encoded(about: dict[str, Any]) -> bytes:
+def _encoded(about: dict[str, Any] | list[Any]) -> bytes:
     try:
         return msgspec.json.encode(about, enc_hook=_number)
     except UnicodeEncodeError:

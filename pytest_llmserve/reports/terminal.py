@@ -213,7 +213,7 @@ def _survivals(test: Mapping[str, Any]) -> list[str]:
 
 def _said(test: Mapping[str, Any]) -> Iterator[str]:
     """What was not judged, what the server was held up by, and what became of runs that were to be kept."""
-    for key in ("not_judged", "liveness", "stacks_missing"):
+    for key in ("session", "not_judged", "liveness", "stacks_missing"):
         if test.get(key):
             yield test[key]
     yield from (f"clients that left: {found['what']}" for found in test.get("disconnects", ()))

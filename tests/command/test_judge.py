@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_llmserve.checks.evidence import Evidence
 from pytest_llmserve.checks.isolation import Isolation
 from pytest_llmserve.checks.no_log_errors import NoLogErrors
 from pytest_llmserve.checks.no_regression import NoRegression
-from pytest_llmserve.command.judge import NOT_COMPARED, own_checks, unsent, verdicts_of
+from pytest_llmserve.command.judge import NOT_COMPARED, left_open, own_checks, verdicts_of, was_cut
 from pytest_llmserve.domain.errors import SetupError
 from pytest_llmserve.domain.keywords import build
 from pytest_llmserve.domain.log import LogWindow
+from pytest_llmserve.domain.plan import LoadPlan
+from pytest_llmserve.domain.result import GeneratorHealth, LoadResult
 from pytest_llmserve.reports.about import Asked
 
 LOG = LogWindow(files=("server.log",), read=40, counts={"traceback": 2})
+QUIET = LogWindow(files=("server.log",), read=40)
 
 
-def judged(check, evidence=None, asked=(), then=()):
-    return verdicts_of([check], evidence or Evidence(log=LOG), asked, then)
+def judged(check, evidence=None, against=None, asked=(), then=()):
+    return verdicts_of([check], evidence or Evidence(log=LOG), against, asked, then)
 
 
 def test_promises_are_built_as_they_were_written():
@@ -77,14 +82,40 @@ def test_the_log_is_judged_as_it_was_searched():
 
 
 def test_runs_that_were_compared_with_nothing_are_not_judged_for_a_regression():
-    """As in a session without --llm-compare."""
+    """As in a session without --llm-compare; those beside them that were compared are."""
     assert judged(NoRegression(percent=10)) == ([], NOT_COMPARED)
+    runs = tuple(LoadResult(LoadPlan(), [], GeneratorHealth()) for _ in range(3))
+    evidence, against = Evidence(runs=runs), Evidence(runs=runs[1:2], baselines=("it is damaged",))
+    (verdict,), not_judged = judged(NoRegression(percent=10), evidence, against)
+    assert verdict.sentence == "regression: no evidence, it is damaged"
+    assert not_judged == (
+        "no_regression was not judged: runs 1, 3 were compared with nothing; pytest-llmserve compare holds two"
+        " files against each other"
+    )
+    _, not_judged = judged(NoRegression(percent=10), replace(evidence, runs=runs[:2]), against)
+    assert not_judged == (
+        "no_regression was not judged: run 1 was compared with nothing; pytest-llmserve compare holds two"
+        " files against each other"
+    )
+    assert judged(NoRegression(percent=10), against, against)[1] is None
 
 
-def test_a_run_without_a_request_keeps_no_promise():
-    """It is not in the file, but that there was one is."""
-    check = build(NoLogErrors, "no_log_errors", (), {})
-    assert unsent([check], [1, 2], [5, 5]) == []
-    (verdict,) = unsent([check], [1, 3], [5, 0, 5])
-    assert verdict.fails(strict=False)
-    assert verdict.sentence == "no_log_errors (run 2 of 3): no evidence, not one request of it was sent"
+def test_nothing_is_kept_for_certain_by_a_test_that_was_interrupted():
+    """What is broken stays so."""
+    found = [build(NoLogErrors, "no_log_errors", (), {}).judge(Evidence(log=log))[0] for log in (LOG, QUIET)]
+    assert [verdict.verdict for verdict in found] == ["fail", "pass"]
+    broken, opened = left_open(found)
+    assert broken is found[0]
+    assert (opened.verdict, opened.fails(strict=False), opened.fails(strict=True)) == (
+        "undecided",
+        False,
+        True,
+    )
+    assert opened.sentence == (
+        f"{found[1].sentence}; undecided, as the test was interrupted before its load ended"
+    )
+    cut = LoadResult(LoadPlan(), [], GeneratorHealth(ended="interrupted"))
+    whole = LoadResult(LoadPlan(), [], GeneratorHealth())
+    assert was_cut([whole, cut], ())
+    assert not was_cut([whole], ())
+    assert not was_cut([cut], [{"verdict": "pass"}])  # as by a test that cancels a load of its own

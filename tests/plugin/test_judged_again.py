@@ -23,6 +23,14 @@ def test_slow(llm_load):
 def test_apart(llm_load):
     llm_load()
     llm_load(requests=30)
+
+@pytest.mark.load(users=2, requests=20)
+@pytest.mark.latency(p50_ms=5000)
+@pytest.mark.no_regression(percent=50)
+def test_beside(llm_load):
+    llm_load.compare({"max_tokens": 4}, {"max_tokens": 5}, rounds=2)
+    llm_load(rate=0.001, duration="100ms")
+    llm_load()
 """
 
 
@@ -43,7 +51,8 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
 
     Its own promises give word for word the session's verdicts, and the failing one its text. Other limits
     are judged on the same requests: one that holds is 0, one that is broken 1. A report of it has the
-    session's figures. Held against itself nothing differs, whatever its parameters.
+    session's figures, also those of runs beside one that sent nothing. Held against itself nothing differs,
+    whatever its parameters.
     """
     folder = suite.pytester.path
     kept = folder / "run.jsonl"
@@ -68,6 +77,9 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
     assert failure[0] in out.splitlines()
     assert f"repeat: pytest-llmserve report {kept} --test=test_suite.py::test_slow" in out.splitlines()
     assert "no_regression was not judged: the runs were compared with nothing" in out
+    assert "no_regression was not judged: runs 2, 3 were compared with nothing" in out
+    assert "no_regression" in {verdict["check"] for verdict in again[2]["verdicts"]}
+    assert [run["counts"]["sent"] for run in again[2]["runs"]] == [20, 0, 20]
     page = (folder / "x.html").read_text()
     assert failure[0].partition(" (")[0].replace(">", "&gt;") in page
     assert "planted-stop" not in page
@@ -90,6 +102,9 @@ def test_a_kept_run_is_judged_as_in_its_session(suite, quick, capsys):
         ("test_suite.py::test_slow", 1),
         ("test_suite.py::test_apart", 1),
         ("test_suite.py::test_apart", 2),
+        ("test_suite.py::test_beside", 1),
+        ("test_suite.py::test_beside", 2),
+        ("test_suite.py::test_beside", 3),
     ]
     assert not any(run["unlike"] or run["elsewhere"] for run in runs)
     assert not any(row["seen"] for run in runs for row in run["differences"])

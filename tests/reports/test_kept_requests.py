@@ -57,6 +57,7 @@ def lines(
     number: int = 1,
     whole: Evidence | None = None,
     *,
+    unsent: dict[int, LoadResult] | None = None,
     redact: Any = str,
     keep_text: bool = False,
     asked: tuple[Asked, ...] = (),
@@ -66,7 +67,10 @@ def lines(
     document = {"server": {"url": "http://x"}, "verdicts": [{"verdict": "pass"}], "liveness": None, "_x": 1}
     about = run_about(run, {"mix": {"repeatable": True}, "counts": {}}, 5, keep_text, more.get("baseline"))
     if whole is not None:
-        about["test"] = test_about(whole, document, asked, {"cpus": 2, "definitions": {}})
+        empty = [{"run": n, **run_about(each, {}, 5, False)} for n, each in (unsent or {}).items()]
+        about["test"] = test_about(
+            whole, document, asked, {"cpus": 2, "definitions": {}}, empty, strict=False
+        )
     found = request_lines(run, about, redact, nodeid=NODEID, attempt=1, number=number, keep_text=keep_text)
     return b"".join(found)
 
@@ -161,7 +165,7 @@ def test_what_a_run_needs_to_be_judged_again_is_read_back(tmp_path, make):
         counts={"oom": 1},
     )
     run = make.run(
-        [make.record(0), make.failed(1)],
+        [make.record(0, e2e_ms=100.123457), make.failed(1)],
         plan=LoadPlan(rate_stages=(Stage(1, 2.5, 10**9),), think_time_ns=(1, 2), params={"temperature": 0.5}),
         generator=GeneratorHealth(
             send_lag_ms={"p99": 0.25}, protocols=["HTTP/2"], late_share=0.1, ended="why"
@@ -187,7 +191,8 @@ def test_what_a_run_needs_to_be_judged_again_is_read_back(tmp_path, make):
     (kept,) = read(tmp_path / "x.jsonl", lines(run, whole=whole, asked=asked, baseline=baseline))
     for name in ("plan", "generator", "steady_ns", "start_ns", "prompts", "rounds", "resources", "memory"):
         assert getattr(kept.result, name) == getattr(run, name), name
-    assert plain_measurement(kept.baseline) == json.loads(json.dumps(plain_measurement(baseline)))
+    told, then = (plain_measurement(each, exact=True) for each in (kept.baseline, baseline))
+    assert told == json.loads(json.dumps(then))
     assert (kept.nodeid, kept.attempt, kept.number, kept.wall_ns) == (NODEID, 1, 1, 5)
     assert kept.report == {"mix": {"repeatable": True}}
     test = kept.test
@@ -204,7 +209,8 @@ def test_figures_of_numpy_are_kept_as_numbers(tmp_path, make):
     """A verdict's interval may be of them, and its sentence hold what UTF-8 has not."""
     run = make.run([make.record(0)])
     about = run_about(run, {"mix": {"right": numpy.float64(0.5), "said": "\ud800"}}, 5, False)
-    about["test"] = test_about(Evidence(runs=(run,)), {"server": None, "verdicts": []}, (), {})
+    whole = Evidence(runs=(run,))
+    about["test"] = test_about(whole, {"server": None, "verdicts": []}, (), {}, [], strict=False)
     written = b"".join(request_lines(run, about, str, nodeid=NODEID, attempt=1, number=1, keep_text=False))
     (kept,) = read(tmp_path / "x.jsonl", written)
     assert kept.report == {"mix": {"right": 0.5, "said": "\ufffd"}}
@@ -221,17 +227,20 @@ def test_a_kept_run_is_judged_as_it_was(tmp_path, make):
 
 
 def test_runs_of_a_test_share_what_is_of_the_test(tmp_path, make):
-    """It stands once, with the first run that has a request; a run without any is only counted."""
+    """It stands once, with the first run that has a request; a run without any is in its place."""
     first, second, third = (
         make.run([make.record(0)]),
-        make.run([]),
+        make.run([], plan=LoadPlan(rate=0.25), start_ns=7),
         make.run([make.record(0), make.record(1)]),
     )
     whole = Evidence(runs=(first, second, third))
-    found = read(tmp_path / "x.jsonl", lines(first, whole=whole) + lines(third, 3))
-    assert [(run.number, len(run.result.requests)) for run in found] == [(1, 1), (3, 2)]
-    assert found[0].test is found[1].test
+    found = read(tmp_path / "x.jsonl", lines(first, whole=whole, unsent={2: second}) + lines(third, 3))
+    assert [(run.number, len(run.result.requests)) for run in found] == [(1, 1), (2, 0), (3, 2)]
+    assert (found[1].result.plan, found[1].result.start_ns) == (second.plan, 7)
+    assert found[0].test is found[1].test is found[2].test
     assert found[0].test.runs == (1, 0, 2)
+    check = build(Latency, "latency", (), {"p50_ms": 120})
+    assert check.judge(evidence_of(found)) == check.judge(whole)
 
 
 def test_answers_stand_there_only_if_they_are_to_be_kept(tmp_path, make):

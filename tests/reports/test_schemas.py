@@ -35,7 +35,7 @@ FREE = {
 MAY_BE_MISSING = {
     REPORT: {"oom_kills_rise", "throttled_s_rise", "host_available_mb_lowest", "late_ms_max", "full_ms"}
     | {"gpus", "gpu_measure", "series", "tasks", "served_by", "p50", "p99", "max"},
-    REQUEST: {"about", "text", "test", "p50", "p99", "max"},
+    REQUEST: {"about", "text", "test", "session", "p50", "p99", "max"},
     MEASUREMENT: {"requests_per_s", "output_tokens_per_s", "served_by"},
 }
 """Keys that are only there where there is something to tell."""
@@ -61,10 +61,15 @@ def documents() -> dict[str, Any]:
     about = run_about(run, report["tests"][1]["runs"][0], 5, True)
     whole = Evidence(runs=(run,), resources=run.resources, log=sample_document.LOG)
     bad = report["tests"][1] | {MARKS: [{"at_s": 1.0}]}
-    about["test"] = test_about(whole, bad, [Asked("latency", {"p99_ms": 3})], report["environment"])
+    asked, unsent = [Asked("latency", {"p99_ms": 3})], [{"run": 2, **about}]
+    about["test"] = test_about(whole, bad, asked, report["environment"], unsent, strict=True)
     written = b"".join(
         request_line.request_lines(run, about, str, nodeid="t", attempt=1, number=1, keep_text=True)
     )
+    first, rest = written.split(b"\n", 1)
+    ended = {"started_at": "2026-03-01T14:02:05+00:00", "duration_s": 1.5}
+    session = [{"nodeid": "t", "attempt": 1, "outcome": "failed", **ended}]
+    written = request_line.with_session(first, session) + rest
     kept = measurement_of(run, name="main", environment={}, server={"url": "u", "api": "a", "model": None})
     measured = measurement_file.plain_measurement(kept) | {"taken_at": "2026-03-01T14:02:05+00:00"}
     return {

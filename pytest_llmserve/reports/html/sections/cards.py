@@ -111,6 +111,7 @@ def _inside(test: Test, anchor: str | None) -> list[Child]:
     if len(told) > MOST:
         more = f"{count(len(told) - MOST, 'further limit')} of it"
         inside.append(tag("p", tag("a", more, href=f"#{anchor}") if anchor else more))
+    inside.append(tag("p", test["session"], class_="note") if test.get("session") else None)
     if test.get("liveness") and not any(test["liveness"] in each["sentence"] for each in told):
         inside.append(tag("p", test["liveness"], class_="note"))
     # Where it was expected to fail nobody looks for what ran short.
