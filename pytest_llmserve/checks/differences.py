@@ -27,6 +27,8 @@ LOOKED_AT = (
 )
 """The figures that are told, as far as one of the two runs has them."""
 
+_UNBOUNDED = "not known: too few independent requests to bound it; run longer"
+
 MORE, LESS = {True: "more", False: "slower"}, {True: "less", False: "faster"}
 """Said of a rise, of a fall: whether it is of a rate or share, not of a time."""
 
@@ -209,6 +211,8 @@ def _told(known: Difference, unit: str, *, higher_is_worse: bool) -> Difference:
     rose, fell = low > 0, high < 0
     sure = f"{100 * known.confidence:.0f}% interval"
     if not (rose or fell):
+        if math.isinf(low) and math.isinf(high):
+            return replace(known, interval=None, sentence=_UNBOUNDED)
         if known.detectable is not None:
             said = f"no difference seen, smallest detectable was {_written(known.detectable)[0]}{unit}"
         else:

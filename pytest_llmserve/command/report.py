@@ -48,6 +48,7 @@ from pytest_llmserve.reports.kept_run import (
 from pytest_llmserve.reports.private import CHARTS, MARKS
 
 REQUESTS = ".jsonl"
+_STACKS = "give -o FILE.json to have them"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> bool:
     charts = any(target.suffix == ".html" for target in targets)
     documents = [test_document(one, charts) for one in done]
     documents += [] if checks else [document_without_runs(test) for test in left]
-    _show(screen, done, documents, left if checks else ())
+    whole = next((f"they are in {target}" for target in targets if target.suffix != ".md"), _STACKS)
+    _show(screen, done, documents, left if checks else (), whole)
     environment = done[0].kept[0].test.environment
     write_all({"schema": SCHEMA, "environment": environment, "tests": documents}, targets, screen)
     return not any(document["outcome"] in RED for document in documents)
@@ -220,6 +222,7 @@ def _show(
     done: Sequence[Judged],
     documents: Sequence[dict[str, Any]],
     unjudged: Sequence[SessionTest],
+    stacks: str,
 ) -> None:
     from pytest_llmserve.reports.terminal import summary_lines
 
@@ -231,7 +234,7 @@ def _show(
             screen.line(str(one.failure))
     screen.section("llmserve")
     for line in summary_lines(
-        documents, screen.width, screen.colour, screen.verbosity, wrap=screen.is_terminal
+        documents, screen.width, screen.colour, screen.verbosity, stacks=stacks, wrap=screen.is_terminal
     ):
         screen.line(line)
     if unjudged:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -49,14 +48,11 @@ def run(argv: Sequence[str] | None) -> int:
         verb: Verb = getattr(import_module(module), function)
         screen = Screen(sys.stdout, arguments.verbosity)
         code = HELD if verb(arguments, screen) else BROKEN
-        sys.stdout.flush()
+        screen.flush()
     except SetupError as error:
         return _told(f"ERROR: {error}", WRONG_USE)
     except KeyboardInterrupt:
         return _told("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader, such as `head`, has left: what was not told yet may be a failure
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return INTERRUPTED
     except Exception:
         traceback.print_exc()
         return _told("this is pytest-llmserve's fault, not the server's", OURS)

@@ -39,7 +39,21 @@ class Screen:
         """One line; what the stream cannot write is shown escaped."""
         shown = f"\x1b[{_CODES[style]}m{text}\x1b[0m" if style is not None and self.colour else text
         encoding = self._out.encoding or "utf-8"
-        self._out.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        try:
+            self._out.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        except BrokenPipeError:
+            self._left()
+
+    def flush(self) -> None:
+        """Hand on what is still held back."""
+        try:
+            self._out.flush()
+        except BrokenPipeError:
+            self._left()
+
+    def _left(self) -> None:
+        """The reader, such as `head`, has enough: files are still written, the exit code tells the rest."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
     def section(self, title: str, style: str = "bold") -> None:
         """A heading across the width."""

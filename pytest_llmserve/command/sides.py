@@ -46,7 +46,7 @@ def side_of(text: str, measurements: str, tests: Sequence[str]) -> Side:
     Raises:
         SetupError: there is nothing, or it cannot be read.
     """
-    if text.endswith(REQUESTS):
+    if text.endswith(REQUESTS) or Path(text).is_file():
         return _from_requests(text, tests)
     if not is_name(text) or Path(text).is_dir():
         folder, remedy = Path(text).expanduser(), "name a folder that pytest --llm-save has written"

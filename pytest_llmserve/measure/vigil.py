@@ -111,8 +111,12 @@ class Vigil:
         """The stacks that were taken."""
         return self._looking.taken
 
-    def stack_lines(self) -> list[str]:
-        """The first dump that shows something, for the text of a failure, and where the others are."""
+    def stack_lines(self, report: str | None = None) -> list[str]:
+        """The first dump that shows something, for the text of a failure, and where the others are.
+
+        Args:
+            report: the one that will have them; None = none was asked for.
+        """
         taken = self.taken
         if not taken.dumps:
             return [] if taken.missing is None else [taken.missing]
@@ -120,7 +124,7 @@ class Vigil:
         shown = next((dump for dump in taken.dumps if not dump.idle), taken.dumps[0])
         when = " later" if shown is taken.dumps[0] else ""
         others = f", and {more} more taken{when}" if more else ""
-        rest = f"  every thread in full{others}: in the report, --llm-report=FILE.json"
+        rest = f"  every thread in full{others}: in the report, {report or '--llm-report=FILE.json'}"
         return [*dump_lines(shown, self._started_ns), rest]
 
     def document(self) -> dict[str, Any]:

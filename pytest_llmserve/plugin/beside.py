@@ -9,6 +9,7 @@ import pytest
 from pytest_llmserve.plugin.diagnosed import diagnosed, is_diagnosed
 from pytest_llmserve.plugin.options import value
 from pytest_llmserve.plugin.raised import harmed_lines, told_of
+from pytest_llmserve.plugin.testdocument import full_report
 from pytest_llmserve.reports.failure import evidence_text
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def show_beside(
     text = evidence_text(
         test.log.bare(test.vigil.liveness.last_words(), test.runs),
         test.log.told(test.runs),
-        test.vigil.stack_lines(),
+        test.vigil.stack_lines(full_report(test.state.config)),
         diagnosed(test),
     )
     inputs = harmed_lines(None if raised is None else raised.value, test.harmed)

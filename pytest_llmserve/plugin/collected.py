@@ -73,6 +73,7 @@ class Collected:
         paths = self._asked_for()
         if not self._tests and not paths:
             return
+        from pytest_llmserve.plugin.testdocument import full_report
         from pytest_llmserve.reports.terminal import summary_lines
 
         terminalreporter.section("llmserve")
@@ -83,6 +84,7 @@ class Collected:
             verbosity=self._config.get_verbosity(),
             told=self._failures_are_told(),
             wrap=terminalreporter.isatty,
+            **({} if (found := full_report(self._config)) is None else {"stacks": f"they are in {found}"}),
         )
         for line in [*lines, *(f"report: {path}" for path in paths if path not in self._unwritten)]:
             terminalreporter.write_line(line)

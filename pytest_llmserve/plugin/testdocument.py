@@ -20,9 +20,12 @@ from pytest_llmserve.reports.private import CHARTS, MARKS
 from pytest_llmserve.reports.replicas import unnamed
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_llmserve.plugin.testrun import TestRun
 
 
+WHOLE = (".json", ".html")
 DRAWN, KEPT = ".html", ".jsonl"
 """The reports that need what plots are drawn from, and that from which they can be drawn later."""
 
@@ -61,6 +64,12 @@ def _wants(test: TestRun, *endings: str) -> bool:
     """A report of such an ending is asked for."""
     paths = value(test.state.config, "--llm-report") or []
     return any(PurePath(path).suffix in endings for path in paths)
+
+
+def full_report(config: pytest.Config) -> str | None:
+    """The first of the reports that has the stacks of the server, as it was named."""
+    paths: list[str] = value(config, "--llm-report") or []
+    return next((path for path in paths if PurePath(path).suffix in WHOLE), None)
 
 
 def _run(test: TestRun, place: int, started_ns: int | None, keep_text: bool) -> dict[str, Any]:

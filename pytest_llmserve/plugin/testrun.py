@@ -46,7 +46,7 @@ from pytest_llmserve.plugin.requestlog import logged, request_log
 from pytest_llmserve.plugin.serverlog import TestLog
 from pytest_llmserve.plugin.settings import profile_file
 from pytest_llmserve.plugin.sweeping import ONLY_SWEPT, SWEEPS
-from pytest_llmserve.plugin.testdocument import document_of
+from pytest_llmserve.plugin.testdocument import document_of, full_report
 from pytest_llmserve.plugin.warned import AS_ERRORS, NOT_BEGUN, warned
 from pytest_llmserve.reports.failure import failure_text
 
@@ -288,7 +288,7 @@ class TestRun:
             self.log.bare(self.vigil.liveness.last_words(), runs),
             diagnosis=diagnosed(self),
             log=self.log.told(runs),
-            stacks=self.vigil.stack_lines(),
+            stacks=self.vigil.stack_lines(full_report(self.state.config)),
             request_log=None if asked is None else str(asked),
         )
         return self.redacted(text)

@@ -22,6 +22,13 @@ from pytest_llmserve.reports.kept_run import KeptRun, KeptTest, SessionTest
 from pytest_llmserve.reports.measurement_file import exact_measurement
 from pytest_llmserve.reports.request_line import SCHEMA, RequestLine
 
+_REPORTS = {
+    ".json": "the JSON report",
+    ".html": "the HTML report",
+    ".md": "the Markdown report",
+    ".xml": "the file of JUnit",
+}
+ONLY_REQUESTS = "report and compare read the .jsonl of the session, written by pytest --llm-report=FILE.jsonl"
 _REMEDY = "measure again with --llm-report"
 _ANEW = f"copy the file anew, or {_REMEDY}"
 
@@ -115,6 +122,10 @@ def read_session(path: Path) -> tuple[list[KeptRun], list[SessionTest]]:
     Raises:
         SetupError: as `read_runs`.
     """
+    if path.suffix in _REPORTS and path.is_file():
+        raise SetupError(f"{path} is {_REPORTS[path.suffix]}: {ONLY_REQUESTS}")
+    if path.is_dir():
+        raise SetupError(f"{path} is a folder: {ONLY_REQUESTS}")
     reader = _Reader(path)
     return reader.runs(), reader.session
 

@@ -34,7 +34,7 @@ def write(document: Mapping[str, Any], path: Path) -> None:
 def markdown(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
     """The page, of at most `most_bytes` of UTF-8: what was judged first, then run by run."""
     parts = [
-        Part("", [prose(headline(document))]),
+        Part("", [_sign(document) + prose(headline(document))]),
         Part("", [f"- {prose(line)}" for line in verdict_lines(document)], "verdict"),
     ]
     for run in document["runs"]:
@@ -45,6 +45,12 @@ def markdown(document: Mapping[str, Any], most_bytes: int = MOST_BYTES) -> str:
         parts.append(table(heads, rows, 2, "figure"))
     parts.append(Part("", [f"- not compared: {prose(line)}" for line in document["left_out"]], "run"))
     return page(f"## {prose(title(document))}", parts, most_bytes)
+
+
+def _sign(document: Mapping[str, Any]) -> str:
+    words = {each["verdict"] for each in document["verdicts"]}
+    signs = {"fail": "❌ ", "undecided": "⚠️ ", "pass": "✅ "}
+    return next((sign for word, sign in signs.items() if word in words), "")
 
 
 def _line(line: str) -> str:

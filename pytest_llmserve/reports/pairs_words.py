@@ -18,8 +18,9 @@ _FIGURES = {"e2e": "e2e", "ttft": "TTFT", "tpot": "TPOT"}
 def headline(document: Mapping[str, Any]) -> str:
     """The whole in a sentence: what got worse, what better, and that the rest shows nothing."""
     found = [row for run in document["runs"] for row in run["differences"]]
+    judged = _judged([verdict["verdict"] for verdict in document["verdicts"]])
     if not found:
-        return "nothing could be compared"
+        return "; ".join([*judged, "nothing could be compared"])
     several = len(document["runs"]) > 1
     worse, better = (
         [
@@ -35,7 +36,18 @@ def headline(document: Mapping[str, Any]) -> str:
     parts = [f"{word}: {_first(seen)}" for word, seen in (("worse", worse), ("better", better)) if seen]
     parts += [f"no difference seen in {quiet} of {_figures(len(found))}"] if quiet else []
     parts += [f"{unknown} not known"] if unknown else []
-    return "; ".join(parts)
+    return "; ".join([*judged, *parts])
+
+
+def _judged(words: Sequence[str]) -> list[str]:
+    """Of the promises first, where there are any: "3 of 5 limits broken"."""
+    if not words:
+        return []
+    failed, undecided = words.count("fail"), words.count("undecided")
+    total = f"{len(words)} limit{'' if len(words) == 1 else 's'}"
+    if failed:
+        return [f"{failed} of {total} broken{f', {undecided} undecided' if undecided else ''}"]
+    return [f"{undecided} of {total} undecided" if undecided else f"every limit of {len(words)} holds"]
 
 
 def title(document: Mapping[str, Any]) -> str:

@@ -22,6 +22,10 @@ _AS_MEANT = ("passed", "xfailed", "skipped")
 _LEAST_WIDTH = 60
 
 
+_STACKS = "_stacks_in"
+"""Of a test: where its stacks are to be read."""
+
+
 def summary_lines(
     tests: Sequence[Mapping[str, Any]],
     width: int,
@@ -29,6 +33,7 @@ def summary_lines(
     verbosity: int,
     told: bool = True,
     wrap: bool = False,
+    stacks: str = "give --llm-report=FILE.json to have them",
 ) -> list[str]:
     """The lines to print.
 
@@ -39,7 +44,9 @@ def summary_lines(
         verbosity: below 0 one line a test; from 1 on all in full, at 0 only what has no text of its own.
         told: the text of each failure stands above; what it says is not told again, but for the verdicts.
         wrap: lines are broken to fit the width; else they are as long as they are, to be searched and copied.
+        stacks: where those that were taken are to be read, or how to have them.
     """
+    tests = [{**test, _STACKS: stacks} if test.get("stacks") else test for test in tests]
     console = _console(width, colour)
     if any((test.get("server") or {}).get("tls") == NOT_CHECKED for test in tests):
         print_plain(console, f"{NOT_CHECKED} (--llm-insecure)", "yellow")
@@ -222,7 +229,8 @@ def _said(test: Mapping[str, Any]) -> Iterator[str]:
         yield held_up
     if test.get("stacks"):
         times = len(test["stacks"])
-        yield f"stacks of the server, taken {_times(times)}, are in the report: --llm-report=FILE.json"
+        where = test.get(_STACKS)
+        yield f"stacks of the server were taken {_times(times)}{f': {where}' if where else ''}"
     kept = test.get("kept")
     if kept is None:
         return

@@ -71,6 +71,13 @@ def test_few_requests_say_how_many_are_needed():
     assert int(needed[1]) >= 300  # three beyond p99, in each
 
 
+def test_an_interval_that_bounds_nothing_is_no_difference_seen():
+    """Four times as slow, in a table of so many figures that ten requests bound none: nothing is known."""
+    found = told(run(n=10, rate=40), run(4.4, n=10, seed=2, rate=40))["e2e_p50"]
+    assert (found.seen, found.interval) == (None, None)
+    assert found.sentence == "not known: too few independent requests to bound it; run longer"
+
+
 def test_figures_nobody_has_are_left_out():
     """No TTFT on either side: no row; a rate on one side alone: a row that says so."""
     found = told(run(rate=40), run())

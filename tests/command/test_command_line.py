@@ -102,12 +102,28 @@ def test_asking_for_help_imports_nothing_heavy():
             ["compare", "main", "branch", "--test", "test_b"],
             f"--test test_b: no such test in main; there are {NODEID}",
         ),
+        (
+            ["report", "r.json"],
+            "r.json is the JSON report: report and compare read the .jsonl of the session, written by pytest"
+            " --llm-report=FILE.jsonl",
+        ),
+        (
+            ["compare", "main", "r.json"],
+            "r.json is the JSON report: report and compare read the .jsonl of the session, written by pytest"
+            " --llm-report=FILE.jsonl",
+        ),
+        (
+            ["report", "."],
+            ". is a folder: report and compare read the .jsonl of the session, written by pytest"
+            " --llm-report=FILE.jsonl",
+        ),
         (["report", "none.jsonl"], "none.jsonl cannot be read: No such file or directory; check the path"),
         (["report", "x.jsonl", "-o", "y.jsonl"], "-o y.jsonl: the ending must be one of .json, .html, .md"),
     ],
 )
-def test_wrong_use_ends_with_4_and_says_what_to_do(words, fault, capsys):
+def test_wrong_use_ends_with_4_and_says_what_to_do(words, fault, capsys, tmp_path):
     """On stderr, word for word; nothing is printed beside it."""
+    (tmp_path / "r.json").write_text("{\n}")
     assert said(capsys, *words) == (4, "", f"ERROR: {fault}\n")
 
 
@@ -145,7 +161,7 @@ def test_kept_names_are_compared_and_judged(capsys):
     assert code == 1
     assert "e2e p50 ms" in out
     assert "100% slower (95% interval " in out
-    assert out.splitlines()[-1].startswith("worse: p50 e2e latency 100% slower, ")
+    assert out.splitlines()[-1].startswith("3 of 4 limits broken; worse: p50 e2e latency 100% slower, ")
     assert said(capsys, "compare", "main", "slow")[0] == 0  # nothing was promised
     undecided = "no_regression(percent=10, metrics='output_tokens_per_s')"
     assert said(capsys, "compare", "main", "branch", "--check", undecided)[0] == 1  # no evidence is no pass
@@ -171,14 +187,17 @@ def test_ctrl_c_is_2_and_a_fault_of_ours_3(monkeypatch, capsys):
     ]
 
 
-def test_a_reader_that_leaves_is_no_pass(tmp_path):
-    """`compare ... | head -1`, the pipe closed before anything is written: 2, and nothing on stderr."""
-    command = [sys.executable, "-m", "pytest_llmserve.command", "compare", "main", "main"]
+@pytest.mark.parametrize(("after", "code"), [("main", 0), ("slow", 1)])
+def test_a_reader_that_leaves_changes_no_verdict(after, code, tmp_path):
+    """`compare ... | head -1`, the pipe closed before anything is written: files are written all the same."""
+    command = [sys.executable, "-m", "pytest_llmserve.command", "compare", "main", after]
+    command += ["--check", "no_regression(percent=50)", "-o", "y.md"]
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
         done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (2, b"")
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert (tmp_path / "y.md").exists()
 
 
 @pytest.mark.parametrize(

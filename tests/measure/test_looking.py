@@ -203,6 +203,7 @@ def test_the_dump_that_shows_something_is_the_one_in_the_failure():
         "    run_model (app.py:5)",
         "  every thread in full, and 1 more taken: in the report, --llm-report=FILE.json",
     ]
+    assert vigil.stack_lines("r.json")[-1].endswith(": in the report, r.json")
     assert len(vigil.document()["stacks"]) == 2
     vigil._looking._dumps.pop()
     assert vigil.stack_lines()[1].startswith(

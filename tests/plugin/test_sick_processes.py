@@ -38,7 +38,7 @@ def test_a_deadlock_is_shown_where_it_is(api, asked_briefly):
     assert "s, as a request had gone without its full answer for 2" in said[start]
     assert said[start + 1].startswith("  3 threads wait, pid ")
     assert said[start + 2].startswith("    run_model (stuck_server.py:")
-    assert any(line.endswith("in the report, --llm-report=FILE.json") for line in said[start:])
+    assert any(line.endswith(f": in the report, {run.report}") for line in said[start:])
     assert any(
         line.startswith(
             "the server's process lives and answers a plain GET but had not answered a prompt for "

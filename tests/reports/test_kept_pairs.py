@@ -91,7 +91,24 @@ def test_the_headline_is_the_whole_in_a_sentence():
     said = headline(document(run(), run(1.5, seed=2)))
     assert said.startswith("worse: p50 e2e latency ")
     assert said.endswith(" and 2 more; no difference seen in 2 of 8 figures")
-    assert headline({"runs": []}) == "nothing could be compared"
+    assert headline({"runs": [], "verdicts": []}) == "nothing could be compared"
+
+
+def test_the_headline_has_the_verdict_first():
+    """Where something was promised, as a word, in each form with its sign."""
+
+    def of(*words):
+        one = NoRegression(percent=10).judge_held([Held(run(), run(1.5, seed=2))])[0].as_json()
+        return document(run(), run(1.5, seed=2), verdicts={"a": [one | {"verdict": word} for word in words]})
+
+    broken = of("fail", "pass", "undecided")
+    assert headline(broken).startswith("1 of 3 limits broken, 1 undecided; worse: p50 e2e latency ")
+    assert headline(of("undecided")).startswith("1 of 1 limit undecided; worse: ")
+    assert headline(of("pass", "pass")).startswith("every limit of 2 holds; worse: ")
+    assert "\n❌ 1 of 3 limits broken" in markdown(broken)
+    header = comparison_page(broken).partition("<header")[2].partition("</header>")[0]
+    assert '<span class="outcome bad">' in header
+    assert "1 of 3 limits broken" in header
 
 
 def test_the_terminal_has_a_table_of_eighty_columns():

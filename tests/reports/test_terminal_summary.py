@@ -377,3 +377,11 @@ def test_a_terminal_obeys_nothing_that_a_server_says(make):
     for verbosity in (-1, 0, 1):
         shown = "".join(summary_lines(tests, 80, False, verbosity))
         assert all(char.isprintable() for char in shown)
+
+
+def test_where_the_stacks_are_is_told_by_name(make):
+    """Or how to have them, where no report was asked for that has them."""
+    tests = [document(make, stacks=[{"at_s": 1.0}])]
+    line = "  stacks of the server were taken once: "
+    assert f"{line}give --llm-report=FILE.json to have them" in summary_lines(tests, 80, False, 0)
+    assert f"{line}they are in r.json" in summary_lines(tests, 80, False, 0, "they are in r.json")

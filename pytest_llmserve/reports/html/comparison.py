@@ -10,7 +10,7 @@ from pytest_llmserve.reports.html.comparison_plots import pair_plots
 from pytest_llmserve.reports.html.figures import figures, placed
 from pytest_llmserve.reports.html.markup import Markup, join, tag
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.sections.cards import verdict_list
+from pytest_llmserve.reports.html.sections.cards import sign, verdict_list
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import items, part, table
 from pytest_llmserve.reports.html.words import TONES
@@ -47,7 +47,9 @@ def comparison_page(document: Mapping[str, Any]) -> str:
     runs = [_run(run, place, plots) for place, run in enumerate(document["runs"], 1)]
     return whole_page(
         title(document),
-        banner(tag("h1", title(document)), tag("p", headline(document)), tone=_tone(document)),
+        banner(
+            tag("h1", title(document)), tag("p", _sign(document), headline(document)), tone=_tone(document)
+        ),
         main(
             part(2, "Verdicts", verdict_list(named_verdicts(document))),
             [part(2, run_title(run), shown) for run, shown in zip(document["runs"], runs, strict=True)],
@@ -78,6 +80,17 @@ def _row(row: Mapping[str, Any]) -> list[Markup | str]:
     return [name, before, after, join(tag("strong", word), said)]
 
 
-def _tone(document: Mapping[str, Any]) -> str:
+def _worst(document: Mapping[str, Any]) -> str | None:
     words = {each["verdict"] for each in document["verdicts"]}
-    return next((TONES[word] for word in ("fail", "undecided", "pass") if word in words), "quiet")
+    return next((word for word in ("fail", "undecided", "pass") if word in words), None)
+
+
+def _tone(document: Mapping[str, Any]) -> str:
+    worst = _worst(document)
+    return "quiet" if worst is None else TONES[worst]
+
+
+def _sign(document: Mapping[str, Any]) -> list[Markup | str]:
+    """The verdict as sign and word; nothing where nothing was promised."""
+    worst = _worst(document)
+    return [] if worst is None else [sign(worst), " "]
