@@ -384,4 +384,4 @@ def test_where_the_stacks_are_is_told_by_name(make):
     tests = [document(make, stacks=[{"at_s": 1.0}])]
     line = "  stacks of the server were taken once: "
     assert f"{line}give --llm-report=FILE.json to have them" in summary_lines(tests, 80, False, 0)
-    assert f"{line}they are in r.json" in summary_lines(tests, 80, False, 0, "they are in r.json")
+    assert f"{line}they are in r.json" in summary_lines(tests, 80, False, 0, stacks="they are in r.json")
