@@ -21,7 +21,7 @@ def note_raised(
     report: pytest.TestReport, test: TestRun, raised: pytest.ExceptionInfo[BaseException] | None
 ) -> None:
     """Keep what a phase ended with for the document of the test, where that was not our own verdict."""
-    if raised is None or not is_diagnosed(report) or (test.said and report.when == "call"):
+    if not is_diagnosed(report) or (test.said and report.when == "call"):
         return
     config = test.state.config
     keep_text = bool(value(config, "--llm-keep-text"))

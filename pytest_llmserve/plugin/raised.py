@@ -13,11 +13,13 @@ from pytest_llmserve.domain.survival import Survival
 
 LAST = "the last input that was not survived:"
 MOST_CHARS = 400
+PASSED = "XPASS(strict)"
+"""What pytest says of a test that passed though it was expected to fail."""
 
 
 def told_of(
     report: pytest.TestReport,
-    error: pytest.ExceptionInfo[BaseException],
+    error: pytest.ExceptionInfo[BaseException] | None,
     root: Path,
     redacted: Callable[[str], str] | None,
 ) -> dict[str, Any]:
@@ -25,21 +27,22 @@ def told_of(
 
     Args:
         report: of the phase.
-        error: the same.
+        error: the same; None = there was none, and it passed though it was expected to fail.
         root: that the file is named from; of one that lies elsewhere the name alone is told.
         redacted: takes secrets out of `text`, the first line of its message; None = without it, as it may
             hold prompts and answers.
     """
     crash = getattr(report.longrepr, "reprcrash", None)
-    found: dict[str, Any] = {"type": error.typename, "file": None, "line": None}
+    kind = PASSED if error is None else error.typename
+    found: dict[str, Any] = {"type": kind, "file": None, "line": None}
     if crash is not None:
         path = Path(crash.path)
         inside = path.is_relative_to(root)
         found |= {"file": path.relative_to(root).as_posix() if inside else path.name, "line": crash.lineno}
     if redacted is None:
         return found
-    message = (str(error.value) if crash is None else str(crash.message)).strip()
-    first = redacted(message).partition("\n")[0]
+    message = str(report.longrepr if error is None else error.value if crash is None else crash.message)
+    first = redacted(message).strip().partition("\n")[0]
     return found | {"text": first if len(first) <= MOST_CHARS else first[: MOST_CHARS - 3] + "..."}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_llmserve.reports.cases_joined import joined
 from pytest_llmserve.reports.diagnoses import alone, shared
 from pytest_llmserve.reports.figures import summary_text
+from pytest_llmserve.reports.itself import error_text, is_undecided, unsurvived
 from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
 from pytest_llmserve.reports.private import SERVERLESS
 from pytest_llmserve.reports.side_by_side import HEADS, cells
@@ -156,14 +157,20 @@ def _unjudged(row: Test, name: str) -> Placed:
 def _of_the_test_itself(row: Test, name: str) -> list[Placed]:
     """A row on a test that failed by itself, or that no limit was judged in."""
     if row["outcome"] in _OUTCOMES:
-        strict = row["outcome"] == "failed" and any(v["verdict"] == "undecided" for v in row["verdicts"])
-        why = "an error of its own, or --llm-strict: undecided fails" if strict else ""
-        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", why, ""])]
+        why = _ended(row)
+        if not why and row["outcome"] == "failed" and any(map(is_undecided, row["verdicts"])):
+            why = "--llm-strict, or warnings that are errors: undecided fails"
+        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", prose(why), ""])]
     if row.get("verdicts") or (row.get("not_judged") and row["outcome"] == "passed"):
         return []
     passed = "✅ passed" if row["outcome"] == "passed" else row["outcome"]
     cases = f"{row['passed']} cases" if "passed" in row else ""
     return [((1, 3), [passed, name, "the test itself", "", cases, ""])]
+
+
+def _ended(row: Test) -> str:
+    """What it ended with: of hostile inputs what they did, and where the error stands."""
+    return "; ".join([*unsurvived(row)[:3], *filter(None, [error_text(row)])])
 
 
 def _diagnosis(tests: Sequence[Test]) -> Part:

@@ -9,7 +9,7 @@ import re
 from html.parser import HTMLParser
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-VOID = {"br", "hr", "img", "input", "link", "meta"}
+VOID = {"br", "hr", "img", "input", "link", "meta", "wbr"}
 
 
 class Outline(HTMLParser):
@@ -75,3 +75,9 @@ def hash_of(source):
 def bare(page):
     """The page without what is its own: scripts and styles."""
     return re.sub(r"(?s)<(script|style)\b.*?</\1>", "", page)
+
+
+def words(*found):
+    """All text, each element's apart from the next one's."""
+    parts = "".join(str(each) for each in found if each is not None)
+    return " ".join(Outline(parts.replace("<wbr>", "").replace("<", " <")).words.split())

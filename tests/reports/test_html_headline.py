@@ -24,8 +24,8 @@ def some(*outcomes, **more):
     ]
 
 
-def verdict(word, sentence="s"):
-    return {"verdict": word, "sentence": sentence}
+def verdict(word, sentence="s", holds=True):
+    return {"verdict": word, "sentence": sentence, "holds": holds, "what": "w"}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,17 @@ def verdict(word, sentence="s"):
         (some("failed", "interrupted"), "Interrupted: 1 of 2 tests failed: test_a", "failed"),
         (
             some("passed", "passed", verdicts=[verdict("undecided"), verdict("pass")]),
-            "All 2 tests passed, 2 with a limit that is undecided",
+            "All 2 tests passed, 2 limits undecided",
+            "undecided",
+        ),
+        (
+            some("failed", "passed", verdicts=[verdict("undecided")], not_judged="no_regression was not"),
+            "1 of 2 tests failed: test_a; 2 limits undecided, 2 promises not judged",
+            "failed",
+        ),
+        (
+            some("xfailed", "passed", not_judged="no_regression was not judged"),
+            "1 of 2 tests passed, 1 failed as expected, 2 promises not judged",
             "undecided",
         ),
     ],
@@ -66,16 +76,35 @@ def test_a_test_run_again_counts_once():
 
 
 def test_reason_is_the_first_broken_limit():
-    """Of failing tests; else what is undecided; of a session with neither nothing."""
+    """Of failing tests, with the test; else what is undecided; of a session with neither nothing."""
     passing = some("passed", verdicts=[verdict("fail", "of a test that was expected to fail")])
     broken = some("passed", "failed")
     broken[0]["verdicts"] = [verdict("undecided", "not sure")]
     broken[1]["verdicts"] = [verdict("undecided", "nearly"), verdict("fail", "p99 5 ms > 2 ms")]
-    assert reason(broken) == "p99 5 ms > 2 ms"
+    assert reason(broken) == ("test_b", "p99 5 ms > 2 ms")
     broken[1]["verdicts"].pop()
-    assert reason(broken) == "nearly"
-    assert reason(broken[:1]) == "not sure"
+    assert reason(broken) == ("test_b", "nearly")
+    assert reason(broken[:1]) == ("", "not sure")
     assert reason(passing) is None
+
+
+def test_reason_of_a_failure_is_never_a_limit_of_a_test_that_passed():
+    """What failed by itself says where, or what its input did; a limit beyond which it is goes first."""
+    tests = some("passed", "failed", "failed")
+    tests[0]["verdicts"] = [verdict("undecided", "of the one that passed")]
+    assert reason(tests) is None
+    tests[1]["raised"] = {"type": "AssertionError", "file": "t.py", "line": 4}
+    assert reason(tests) == ("test_b", "failed by itself: AssertionError in t.py, line 4")
+    tests[1]["survival"] = {"faults": [{"faults": ["it answered 500", "it ended"]}]}
+    assert reason(tests) == ("test_b", "a hostile input was not survived: it answered 500; it ended")
+    tests[2]["verdicts"] = [verdict("undecided", "p50 5 ms > 3 ms, undecided", holds=False)]
+    assert reason(tests) == ("test_c", "p50 5 ms > 3 ms, undecided")
+
+
+def test_reason_of_a_promise_that_was_not_judged():
+    tests = some("passed", "passed")
+    tests[1]["not_judged"] = "no_regression was not judged: give --llm-compare NAME"
+    assert reason(tests) == ("test_b", "no_regression was not judged: give --llm-compare NAME")
 
 
 def test_title_names_outcome_and_server():

@@ -33,7 +33,7 @@ def outline(whole):
 def test_report_has_its_parts_in_order(outline):
     """First the verdict, then a card a test, failing first, then the details, then what figures mean."""
     assert [each for each in outline.headings if each[0] < 4 or each[1] in {"Diagnosis", "Stages"}] == [
-        (1, "✗1 of 2 tests failed: TestLoad::test_keeps_answering"),
+        (1, "✗1 of 2 tests failed: TestLoad::test_keeps_answering; 1 limit undecided"),
         (2, "Tests"),
         (3, "✗failed TestLoad::test_keeps_answeringtests/test_chat.py"),
         (4, "Diagnosis"),

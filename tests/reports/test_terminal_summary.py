@@ -93,6 +93,22 @@ def test_quiet_is_one_line_a_test(make):
     ]
 
 
+def test_quiet_says_why_a_test_failed_that_broke_no_limit(make):
+    """An undecided limit that makes it fail, or an error of its own."""
+    words = [make.verdict("undecided"), make.verdict("undecided"), make.verdict("undecided")]
+    found = document(make, verdicts=words, outcome="failed")
+    for verdict, holds in zip(found["verdicts"], (True, False, None), strict=True):
+        verdict["holds"] = holds
+    own = document(make, outcome="failed", raised={"type": "AssertionError", "file": "test_a.py", "line": 4})
+    assert lines([found, own], verbosity=-1) == [
+        "test_a.py::test_it: failed (3 undecided: 1 over the limit and 1 no evidence, which fails)",
+        "test_a.py::test_it: failed; by itself: AssertionError in test_a.py, line 4",
+    ]
+    assert lines([found | {"outcome": "passed"}], verbosity=-1) == [
+        "test_a.py::test_it: passed (3 undecided)"
+    ]
+
+
 def test_a_second_attempt_is_marked(make):
     """Reruns are told apart."""
     tests = [document(make, outcome="rerun"), document(make, attempt=2)]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
-VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
+VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
 UNPRINTABLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")
 """Controls that HTML forbids, even as references; and surrogates, which UTF-8 cannot write, go below."""
+
+
+_JOINT = re.compile(r"(?<=[_/\[:])(?=\w)")
+"""Where a name is broken rather than within its words."""
 
 
 class Markup(str):
@@ -25,6 +30,13 @@ def text(value: object) -> Markup:
         return value
     clean = str(value).translate(UNPRINTABLE).encode("utf-8", "replace").decode("utf-8")
     return Markup(html.escape(clean, quote=True))
+
+
+def broken(name: str) -> Markup:
+    """A text with names of tests: each is broken between its words, and only where it is too long."""
+    words = ([*map(text, _JOINT.split(word))] for word in name.split(" "))
+    told = (tag("span", Markup("<wbr>".join(w)), class_="whole") if len(w) > 1 else w[0] for w in words)
+    return Markup(" ".join(told))
 
 
 def join(*children: Child) -> Markup:

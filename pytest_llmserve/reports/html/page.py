@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmserve.reports.cases_joined import joined
-from pytest_llmserve.reports.html.markup import Child, Markup, join, tag
+from pytest_llmserve.reports.html.markup import Child, Markup, broken, join, tag
 from pytest_llmserve.reports.html.placing import place
 from pytest_llmserve.reports.html.plot import Plot
 from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
@@ -16,7 +16,6 @@ from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.details import details
 from pytest_llmserve.reports.html.sections.environment import definitions, environment
 from pytest_llmserve.reports.html.sections.headline import (
-    BAD,
     counted,
     headline,
     last_attempts,
@@ -28,6 +27,7 @@ from pytest_llmserve.reports.html.sections.headline import (
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
 from pytest_llmserve.reports.html.words import SIGNS, TONES
+from pytest_llmserve.reports.itself import BAD
 from pytest_llmserve.reports.terminal import grouped
 
 Test = Mapping[str, Any]
@@ -88,11 +88,15 @@ def _first(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
     sign = tag("span", SIGNS[outcome], aria_hidden="true", class_="sign")
     why = reason(tests)
     return banner(
-        tag("h1", sign, headline(tests)),
-        tag("p", sentence(why), class_="why") if why else None,
+        tag("h1", sign, broken(headline(tests))),
+        _why(*why) if why else None,
         _under(tests, found),
         tone=TONES[outcome],
     )
+
+
+def _why(name: str, said: str) -> Markup:
+    return tag("p", broken(f"{name}: ") if name else None, sentence(said), class_="why")
 
 
 def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:

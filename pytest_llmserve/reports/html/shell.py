@@ -67,7 +67,7 @@ def banner(*children: Child, tone: str = "quiet") -> Markup:
     """
     skip = tag("a", "Skip to the results", href="#results", class_="skip")
     button = tag("button", "Dark", type="button", id="theme", hidden=True)
-    inside = tag("div", tag("div", *children, class_="first"), button, class_="inner")
+    inside = tag("div", button, tag("div", *children, class_="first"), class_="inner")
     return join(skip, tag("header", inside, class_=f"banner {tone}"))
 
 

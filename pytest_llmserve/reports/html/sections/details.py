@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmserve.reports.html.figures import figures
-from pytest_llmserve.reports.html.markup import Child, Markup, tag
+from pytest_llmserve.reports.html.markup import Child, Markup, broken, tag
 from pytest_llmserve.reports.html.placing import Placed
-from pytest_llmserve.reports.html.sections.cards import MOST, filter_text, sign, verdict_list
-from pytest_llmserve.reports.html.sections.headline import short_name
+from pytest_llmserve.reports.html.sections.cards import MOST, filter_text, outcome_sign, verdict_list
+from pytest_llmserve.reports.html.sections.headline import is_unsure, short_name
 from pytest_llmserve.reports.html.sections.log import log
 from pytest_llmserve.reports.html.sections.mix import carried
 from pytest_llmserve.reports.html.sections.run import run_section
@@ -32,7 +32,7 @@ def details(test: Test, anchor: str, plots: Placed, *, open_: bool) -> Markup:
         open_: it is shown without being asked for.
     """
     attempt = f" (attempt {test['attempt']})" if test["attempt"] > 1 else ""
-    title = tag("h3", sign(test["outcome"]), " ", short_name(test["nodeid"]), attempt)
+    title = tag("h3", outcome_sign(test), " ", broken(short_name(test["nodeid"])), attempt)
     return tag(
         "details",
         tag("summary", title, tag("span", _when(test), class_="when")),
@@ -41,7 +41,7 @@ def details(test: Test, anchor: str, plots: Placed, *, open_: bool) -> Markup:
         class_="test",
         open=open_,
         data_outcome="failed" if test["outcome"] in {"failed", "error"} else test["outcome"],
-        data_unsure=any(verdict["verdict"] == "undecided" for verdict in test["verdicts"]),
+        data_unsure=is_unsure(test),
         data_text=filter_text(test),
     )
 
@@ -51,7 +51,7 @@ def _parts(test: Test, plots: Placed) -> list[Child]:
     titles = ["Run"] if len(runs) == 1 else [f"Run {n} of {len(runs)}" for n in range(1, len(runs) + 1)]
     return [
         tag("p", tag("code", test["nodeid"]), class_="nodeid"),
-        part(4, "Limits", verdict_list(test["verdicts"]) if len(test["verdicts"]) > MOST else None),
+        part(4, "Limits", _limits(test) if len(test["verdicts"]) > MOST else None),
         part(4, "Through the test", figures(plots.whole), _note(plots.missing)),
         *(run_section(*each) for each in zip(runs, titles, plots.runs, strict=True)),
         *sweeps(test.get("sweeps") or ()),
@@ -64,6 +64,10 @@ def _parts(test: Test, plots: Placed) -> list[Child]:
         stacks(test.get("stacks") or (), test.get("stacks_missing")),
         _kept(test.get("kept")),
     ]
+
+
+def _limits(test: Test) -> Markup | None:
+    return verdict_list(test["verdicts"], test["outcome"], test.get("not_judged"))
 
 
 def _when(test: Test) -> str:

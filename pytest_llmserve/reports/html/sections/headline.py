@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.reports.html.words import count, word
+from pytest_llmserve.reports.itself import (
+    BAD,
+    error_text,
+    is_undecided,
+    unsurvived,
+    why_it_fails,
+)
 
 Test = Mapping[str, Any]
 
-BAD = frozenset({"failed", "error"})
 _NAMED = 3
 """Tests that are named in the sentence."""
 
 
 def headline(tests: Sequence[Test]) -> str:
-    """As "2 of 8 tests failed: test_a, test_b"; of a test that was run again the last attempt counts."""
+    """As "2 of 8 tests failed: test_a, test_b; 3 limits undecided".
+
+    Of a test that was run again the last attempt counts.
+    """
     latest = last_attempts(tests)
     if not latest:
         return "No test used the server"
     bad = [test for test in latest if test["outcome"] in BAD]
     halted = any(test["outcome"] == "interrupted" for test in latest)
-    said = f"{_failed(bad, len(latest))}" if bad else _rest(latest)
+    unsure = _unsure(latest)
+    said = "; ".join(filter(None, [_failed(bad, len(latest)), unsure])) if bad else _rest(latest, unsure)
     return f"Interrupted: {said[0].lower()}{said[1:]}" if halted else said
 
 
@@ -33,14 +43,21 @@ def _failed(bad: Sequence[Test], of: int) -> str:
     return f"{those} failed: {', '.join(names)}{more}"
 
 
-def _rest(latest: Sequence[Test]) -> str:
+def _rest(latest: Sequence[Test], unsure: str) -> str:
     passed = sum(test["outcome"] == "passed" for test in latest)
+    said = "The test passed" if passed == 1 else f"All {passed:,} tests passed"
     if passed < len(latest):
         others = _counted([test for test in latest if test["outcome"] != "passed"])
-        return f"{passed} of {count(len(latest), 'test')} passed, {others}"
-    said = "The test passed" if passed == 1 else f"All {passed:,} tests passed"
-    unsure = sum(is_unsure(test) for test in latest)
-    return f"{said}, {unsure} with a limit that is undecided" if unsure else said
+        said = f"{passed} of {count(len(latest), 'test')} passed, {others}"
+    return ", ".join(filter(None, [said, unsure]))
+
+
+def _unsure(latest: Sequence[Test]) -> str:
+    """As "3 limits undecided, 1 promise not judged"; empty where all was judged for certain."""
+    undecided = sum(is_undecided(verdict) for test in latest for verdict in test["verdicts"])
+    left_out = sum(bool(test.get("not_judged")) for test in latest)
+    told = [(undecided, "limit", "undecided"), (left_out, "promise", "not judged")]
+    return ", ".join(f"{count(number, noun)} {what}" for number, noun, what in told if number)
 
 
 def session_outcome(tests: Sequence[Test]) -> str:
@@ -56,16 +73,45 @@ def session_outcome(tests: Sequence[Test]) -> str:
     return "passed" if outcomes - {"skipped"} else "skipped"
 
 
-def reason(tests: Sequence[Test]) -> str | None:
-    """The first limit that was broken, or else could not be decided; None where neither is."""
+def reason(tests: Sequence[Test]) -> tuple[str, str] | None:
+    """A test and a sentence: the first limit that was broken, or what else made a test fail.
+
+    Of a session in which none failed the first that is not certain; None where all is. The test is
+    not named where it is the only one.
+    """
     latest = last_attempts(tests)
-    for word_, kinds in (("fail", BAD), ("undecided", BAD), ("undecided", None)):
-        for test in latest:
-            if kinds is None or test["outcome"] in kinds:
-                for verdict in test["verdicts"]:
-                    if verdict["verdict"] == word_:
-                        return str(verdict["sentence"])
+    bad = [test for test in latest if test["outcome"] in BAD]
+    for kind in _REASONS if bad else _DOUBTS:
+        for test in bad or latest:
+            if said := kind(test):
+                return short_name(test["nodeid"]) if len(latest) > 1 else "", said
     return None
+
+
+def _sentence(test: Test, wanted: Callable[[Mapping[str, Any]], bool]) -> str | None:
+    return next((str(each["sentence"]) for each in test["verdicts"] if wanted(each)), None)
+
+
+def _by_itself(test: Test) -> str | None:
+    harm, error = unsurvived(test), error_text(test)
+    if harm:
+        return f"a hostile input was not survived: {harm[0]}"
+    return f"failed by itself: {error}" if error else None
+
+
+_REASONS: tuple[Callable[[Test], str | None], ...] = (
+    lambda test: _sentence(test, lambda each: bool(each["verdict"] == "fail")),
+    lambda test: _sentence(test, lambda each: bool(why_it_fails(each)) and each["holds"] is False),
+    _by_itself,
+    lambda test: _sentence(test, lambda each: bool(why_it_fails(each))),
+    lambda test: test.get("liveness"),
+    lambda test: _sentence(test, is_undecided),
+)
+"""Why a test failed, what explains most first. The last: undecided counts as failed (--llm-strict)."""
+_DOUBTS: tuple[Callable[[Test], str | None], ...] = (
+    lambda test: _sentence(test, is_undecided),
+    lambda test: test.get("not_judged"),
+)
 
 
 def counted(tests: Sequence[Test]) -> str:
@@ -84,8 +130,8 @@ def last_attempts(tests: Sequence[Test]) -> list[Test]:
 
 
 def is_unsure(test: Test) -> bool:
-    """A limit of it is undecided."""
-    return any(verdict["verdict"] == "undecided" for verdict in test["verdicts"])
+    """A limit of it is undecided, or a promise was not judged."""
+    return bool(test.get("not_judged")) or any(map(is_undecided, test["verdicts"]))
 
 
 def short_name(nodeid: str) -> str:
