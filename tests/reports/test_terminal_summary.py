@@ -104,6 +104,10 @@ def test_quiet_says_why_a_test_failed_that_broke_no_limit(make):
         "test_a.py::test_it: failed (3 undecided: 1 over the limit and 1 no evidence, which fails)",
         "test_a.py::test_it: failed; by itself: AssertionError in test_a.py, line 4",
     ]
+    alone = found | {"verdicts": found["verdicts"][1:2]}
+    assert lines([alone], verbosity=-1) == [
+        "test_a.py::test_it: failed (1 undecided: over the limit, which fails)"
+    ]
     assert lines([found | {"outcome": "passed"}], verbosity=-1) == [
         "test_a.py::test_it: passed (3 undecided)"
     ]
