@@ -1,4 +1,4 @@
-"""Parametrized cases that kept all their limits: a row a function, of each limit the case that came closest."""
+"""Parametrized cases that kept all their limits: a row a function, of each limit the closest case."""
 
 from __future__ import annotations
 
