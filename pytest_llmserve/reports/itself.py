@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_llmserve.reports.verdict_cells import fails, why_undecided_fails
+
 BAD = frozenset({"failed", "error"})
 """Outcomes of a test that make a session red."""
-BEYOND, NO_EVIDENCE = "beyond the limit", "without evidence"
 
 
 def is_undecided(verdict: Mapping[str, Any]) -> bool:
@@ -17,15 +18,8 @@ def is_undecided(verdict: Mapping[str, Any]) -> bool:
 
 
 def why_it_fails(verdict: Mapping[str, Any]) -> str | None:
-    """Why an undecided limit makes its test fail: BEYOND or NO_EVIDENCE; None = it does not by itself."""
-    if not is_undecided(verdict) or verdict.get("holds"):
-        return None
-    return BEYOND if verdict.get("holds") is False else NO_EVIDENCE
-
-
-def fails(verdict: Mapping[str, Any]) -> bool:
-    """It makes its test fail, whatever the options."""
-    return verdict["verdict"] == "fail" or why_it_fails(verdict) is not None
+    """Why an undecided limit makes its test fail, as "over the limit"; None = it does not by itself."""
+    return why_undecided_fails(verdict) if is_undecided(verdict) and fails(verdict) else None
 
 
 def error_text(test: Mapping[str, Any]) -> str | None:

@@ -10,13 +10,13 @@ from typing import Any
 from pytest_llmserve.reports.cases_joined import joined
 from pytest_llmserve.reports.diagnoses import alone, shared
 from pytest_llmserve.reports.figures import summary_text
-from pytest_llmserve.reports.itself import error_text, fails, unsurvived, why_it_fails
+from pytest_llmserve.reports.itself import error_text, is_undecided, unsurvived, why_it_fails
 from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
 from pytest_llmserve.reports.private import SERVERLESS
 from pytest_llmserve.reports.side_by_side import HEADS, cells
 from pytest_llmserve.reports.tables import figure_text
 from pytest_llmserve.reports.terminal import grouped, test_lines
-from pytest_llmserve.reports.verdict_cells import found_and_limit, quantity
+from pytest_llmserve.reports.verdict_cells import fails, found_and_limit, quantity
 from pytest_llmserve.reports.whole import write_text
 
 Test = Mapping[str, Any]
@@ -154,10 +154,10 @@ def _unjudged(row: Test, name: str) -> Placed:
 def _of_the_test_itself(row: Test, name: str) -> list[Placed]:
     """A row on a test that failed by itself, or that no limit was judged in."""
     if row["outcome"] in _OUTCOMES:
-        strict = row["outcome"] == "failed" and any(v["verdict"] == "undecided" for v in row["verdicts"])
-        why = "an error of its own, or --llm-strict: undecided fails" if strict else ""
-        why = prose(_ended(row)) or why
-        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", why, ""])]
+        why = _ended(row)
+        if not why and row["outcome"] == "failed" and any(map(is_undecided, row["verdicts"])):
+            why = "--llm-strict, or warnings that are errors: undecided fails"
+        return [((0, 0), [_OUTCOMES[row["outcome"]], name, "the test itself", "", prose(why), ""])]
     if row.get("verdicts") or (row.get("not_judged") and row["outcome"] == "passed"):
         return []
     passed = "✅ passed" if row["outcome"] == "passed" else row["outcome"]

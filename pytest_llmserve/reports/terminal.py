@@ -10,7 +10,7 @@ from pytest_llmserve.domain.trust import NOT_CHECKED
 from pytest_llmserve.reports import side_by_side
 from pytest_llmserve.reports.diagnoses import Shared, alone, shared
 from pytest_llmserve.reports.figures import held_up_text
-from pytest_llmserve.reports.itself import BEYOND, NO_EVIDENCE, error_text, why_it_fails
+from pytest_llmserve.reports.itself import error_text, is_undecided, why_it_fails
 from pytest_llmserve.reports.server_text import server_lines
 from pytest_llmserve.reports.tables import figure_text, print_rows
 from pytest_llmserve.reports.terminal_run import print_plain, print_run, print_sweep
@@ -201,9 +201,13 @@ def _short(test: Mapping[str, Any]) -> str:
 
 
 def _failing(test: Mapping[str, Any]) -> str:
-    """Of the undecided limits: ": 2 beyond the limit, which fails"."""
-    found = [why_it_fails(verdict) for verdict in test["verdicts"]] if test["outcome"] in _FAILED else []
-    told = [f"{found.count(why)} {why}" for why in (BEYOND, NO_EVIDENCE) if why in found]
+    """Of the undecided limits: ": 2 over the limit, which fails"."""
+    if test["outcome"] not in _FAILED:
+        return ""
+    found = [why_it_fails(verdict) for verdict in test["verdicts"] if is_undecided(verdict)]
+    told = [f"{found.count(why)} {why}" for why in dict.fromkeys(found) if why]
+    if len(set(found)) == 1 and told:
+        told = [str(found[0])]
     return f": {' and '.join(told)}, which fails" if told else ""
 
 

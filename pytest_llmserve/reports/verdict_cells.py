@@ -30,6 +30,19 @@ def found_and_limit(verdict: Mapping[str, Any]) -> tuple[str, str]:
     return found, f"{_SIGNS[compared['sign']]} {compared['limit']}"
 
 
+def fails(verdict: Mapping[str, Any]) -> bool:
+    """Whether the test fails for it, also without `--llm-strict`."""
+    return verdict["verdict"] == "fail" or (verdict["verdict"] == "undecided" and not verdict["holds"])
+
+
+def why_undecided_fails(verdict: Mapping[str, Any]) -> str:
+    """As "over the limit"; of a limit that is undecided, and that the test fails for."""
+    limit = found_and_limit(verdict)[1]
+    if verdict["holds"] is None or not limit:
+        return "no evidence" if verdict["holds"] is None else "not within the limit"
+    return "under the limit" if limit.startswith("at least") else "over the limit"
+
+
 def quantity(verdict: Mapping[str, Any]) -> str:
     """What was judged, without the name of the marker before it."""
     if verdict["what"] == verdict["check"] == "isolation":

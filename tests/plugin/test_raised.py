@@ -103,7 +103,7 @@ def test_a_test_that_failed_by_itself_says_so_in_the_reports(suite, quick):
     assert found == places | {"test_limit": None, "test_skips": None}
     assert "a word of mine" not in run.report.read_text() + page.read_text() + text.read_text()
     assert "<strong>AssertionError in test_suite.py, line 9</strong>" in page.read_text()
-    assert "| the test itself | AssertionError in test_suite.py, line 9 |" in text.read_text()
+    assert "| the test itself |  | AssertionError in test_suite.py, line 9 |" in text.read_text()
 
     tests = suite(BODY, *options, "--llm-keep-text").tests
     found = {test["nodeid"].partition("::")[2]: test.get("raised") for test in tests}

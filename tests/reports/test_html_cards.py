@@ -11,15 +11,25 @@ from pytest_llmserve.reports.html.sections.details import details
 
 def one(outcome, word="undecided", **more):
     """A test with one limit."""
-    found = {"verdict": word, "sentence": "s", "limit": 1.0, "estimate": 2.0, "interval": None, "check": "c"}
+    found = {
+        "verdict": word,
+        "sentence": "s",
+        "limit": 1.0,
+        "estimate": 2.0,
+        "interval": None,
+        "check": "c",
+        "what": "w",
+    }
     verdicts = [found | {"holds": more.pop("holds", True)}]
     return {"nodeid": "t.py::test_a", "attempt": 1, "outcome": outcome, "verdicts": verdicts} | more
 
 
 def test_card_says_which_undecided_limit_makes_its_test_fail():
     """Of one that passed it is undecided and no more; --llm-strict is told where nothing else fails it."""
-    assert words(card(one("failed", holds=False), None)).endswith("? undecided, beyond the limit: fails s")
-    assert words(card(one("failed", holds=None), None)).endswith("? undecided, without evidence: fails s")
+    assert words(card(one("failed", holds=False), None)).endswith(
+        "? undecided, not within the limit: fails s"
+    )
+    assert words(card(one("failed", holds=None), None)).endswith("? undecided, no evidence: fails s")
     assert words(card(one("passed"), None)).endswith("? undecided s")
     strict = "Undecided counts as failed here: --llm-strict, or warnings that are errors."
     assert words(card(one("failed"), None)).endswith(f"{strict} ? undecided s")

@@ -25,7 +25,7 @@ def some(*outcomes, **more):
 
 
 def verdict(word, sentence="s", holds=True):
-    return {"verdict": word, "sentence": sentence, "holds": holds}
+    return {"verdict": word, "sentence": sentence, "holds": holds, "what": "w"}
 
 
 @pytest.mark.parametrize(

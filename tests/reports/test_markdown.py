@@ -186,10 +186,10 @@ def test_a_limit_that_is_undecided_and_fails_the_test_says_so(make):
     ]
     found = rows(markdown(session(*tests)))
     assert [(row[0], row[1], row[4]) for row in found[1:5]] == [
-        ("❌ undecided, beyond the limit: fails", "over", "p90 e2e latency 467 ms"),
-        ("❌ undecided, beyond the limit: fails", "under", "throughput 2 requests/s"),
-        ("❌ undecided, without evidence: fails", "blind", "no evidence, no load ran"),
-        ("❌ failed", "within", "an error of its own, or --llm-strict: undecided fails"),
+        ("❌ undecided, over the limit: fails", "over", "p90 e2e latency 467 ms"),
+        ("❌ undecided, under the limit: fails", "under", "throughput 2 requests/s"),
+        ("❌ undecided, no evidence: fails", "blind", "no evidence, no load ran"),
+        ("❌ failed", "within", "--llm-strict, or warnings that are errors: undecided fails"),
     ]
     assert [row[:2] for row in found[5:7]] == [["⚠️ undecided", "over"], ["⚠️ undecided", "within"]]
     assert not any(row[2] == "the test itself" and row[1] != "within" for row in found[1:7])

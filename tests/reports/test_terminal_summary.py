@@ -101,8 +101,12 @@ def test_quiet_says_why_a_test_failed_that_broke_no_limit(make):
         verdict["holds"] = holds
     own = document(make, outcome="failed", raised={"type": "AssertionError", "file": "test_a.py", "line": 4})
     assert lines([found, own], verbosity=-1) == [
-        "test_a.py::test_it: failed (3 undecided: 1 beyond the limit and 1 without evidence, which fails)",
+        "test_a.py::test_it: failed (3 undecided: 1 over the limit and 1 no evidence, which fails)",
         "test_a.py::test_it: failed; by itself: AssertionError in test_a.py, line 4",
+    ]
+    alone = found | {"verdicts": found["verdicts"][1:2]}
+    assert lines([alone], verbosity=-1) == [
+        "test_a.py::test_it: failed (1 undecided: over the limit, which fails)"
     ]
     assert lines([found | {"outcome": "passed"}], verbosity=-1) == [
         "test_a.py::test_it: passed (3 undecided)"

@@ -12,7 +12,8 @@ from pytest_llmserve.reports.html.sections.headline import is_unsure, last_attem
 from pytest_llmserve.reports.html.sections.survival import survival_text
 from pytest_llmserve.reports.html.tables import items
 from pytest_llmserve.reports.html.words import SIGNS, TONES, count, word
-from pytest_llmserve.reports.itself import BAD, error_text, fails, unsurvived, why_it_fails
+from pytest_llmserve.reports.itself import BAD, error_text, unsurvived, why_it_fails
+from pytest_llmserve.reports.verdict_cells import fails
 
 Test = Mapping[str, Any]
 
@@ -104,7 +105,7 @@ def _inside(test: Test, anchor: str | None) -> list[Child]:
         [tag("p", f"Hostile inputs: {survival_text(hostile)}", class_="note")] if hostile else []
     )
     if "passed" in test:
-        return [*inside, verdict_list(test.get("verdicts", ()))]
+        return [*inside, verdict_list(test.get("verdicts", ()), test["outcome"])]
     inside += [_harm(test), *_by_itself(test)]
     told = sorted(test["verdicts"], key=lambda each: (not fails(each), _ORDER[each["verdict"]]))
     inside.append(verdict_list(told[:MOST], test["outcome"], test.get("not_judged")))

@@ -9,8 +9,6 @@ from typing import Any
 from pytest_llmserve.reports.html.words import count, word
 from pytest_llmserve.reports.itself import (
     BAD,
-    BEYOND,
-    NO_EVIDENCE,
     error_text,
     is_undecided,
     unsurvived,
@@ -103,9 +101,9 @@ def _by_itself(test: Test) -> str | None:
 
 _REASONS: tuple[Callable[[Test], str | None], ...] = (
     lambda test: _sentence(test, lambda each: bool(each["verdict"] == "fail")),
-    lambda test: _sentence(test, lambda each: why_it_fails(each) == BEYOND),
+    lambda test: _sentence(test, lambda each: bool(why_it_fails(each)) and each["holds"] is False),
     _by_itself,
-    lambda test: _sentence(test, lambda each: why_it_fails(each) == NO_EVIDENCE),
+    lambda test: _sentence(test, lambda each: bool(why_it_fails(each))),
     lambda test: test.get("liveness"),
     lambda test: _sentence(test, is_undecided),
 )
