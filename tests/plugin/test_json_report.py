@@ -133,7 +133,7 @@ def test_the_summary_is_short_with_q(suite, quick):
     start = next(i for i, line in enumerate(lines) if "= llmserve =" in line)
     assert lines[start + 1 : start + 4] == [
         f"test_suite.py::test_kept: passed ({passed} pass{busy})",
-        "test_suite.py::test_never_loaded: failed (1 undecided)",
+        "test_suite.py::test_never_loaded: failed (1 undecided: 1 without evidence, which fails)",
         "test_suite.py::test_plain: passed",
     ]
 
