@@ -65,7 +65,8 @@ def test_hostile(llm_endpoint):
 
 def test_one_question(llm_endpoint):
     reply = llm_endpoint.generate(ASKED["prompt"] + " as-json", **SAID)
-    raise AssertionError(reply.error)
+    ended = llm_endpoint.generate(ASKED["prompt"] + " as-reason", **SAID)
+    raise AssertionError(f"{reply.error}, {ended.finish_reason}")
 """
 
 
