@@ -89,8 +89,8 @@ def test_runs_that_were_compared_with_nothing_are_not_judged_for_a_regression():
     (verdict,), not_judged = judged(NoRegression(percent=10), evidence, against)
     assert verdict.sentence == "regression: no evidence, it is damaged"
     assert not_judged == (
-        "no_regression was not judged: runs 1, 3 were compared with nothing; pytest-llmserve compare holds two"
-        " files against each other"
+        "no_regression was not judged: runs 1, 3 were compared with nothing; pytest-llmserve compare holds"
+        " two files against each other"
     )
     _, not_judged = judged(NoRegression(percent=10), replace(evidence, runs=runs[:2]), against)
     assert not_judged == (
