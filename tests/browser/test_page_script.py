@@ -9,8 +9,9 @@ from pytest_llmserve.reports.html.page import write
 
 
 def plain_test(name, outcome, word=None):
-    sure = {"check": "error_rate", "what": "error rate", "sentence": "s", "limit": 1.0, "estimate": 0.5, "holds": True}
-    verdicts = [sure | {"interval": None, "n": 1, "confidence": 1.0, "verdict": word}] if word else []
+    sure = {"check": "error_rate", "what": "error rate", "sentence": "s", "limit": 1.0, "estimate": 0.5}
+    sure |= {"interval": None, "n": 1, "confidence": 1.0, "holds": True}
+    verdicts = [sure | {"verdict": word}] if word else []
     return {
         "nodeid": f"tests/test_a.py::test_{name}",
         "attempt": 1,
