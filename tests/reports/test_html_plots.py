@@ -13,7 +13,14 @@ from pytest_llmserve.reports.html.load_plots import load_plots
 from pytest_llmserve.reports.html.placing import NO_ROOM, place, weight
 from pytest_llmserve.reports.html.plot import Mark, Series
 from pytest_llmserve.reports.html.plot_words import MOST_ROWS, course_text, figure_text, level_text
-from pytest_llmserve.reports.html.plots import limits, marks_of, on_test_axis, plots_of_run, plots_of_test
+from pytest_llmserve.reports.html.plots import (
+    at_once_text,
+    limits,
+    marks_of,
+    on_test_axis,
+    plots_of_run,
+    plots_of_test,
+)
 from pytest_llmserve.reports.html.server_plots import server_plots
 from pytest_llmserve.reports.html.stage_plots import stage_plots
 
@@ -167,6 +174,32 @@ def test_rounds_of_a_comparison_have_an_axis_of_their_own():
     assert not on_test_axis(run)
     assert plots_of_test(test) == []
     assert {plot.link for plot in plots_of_run(test, 0)} == {"run-time"}
+
+
+def test_runs_at_the_same_time_have_a_course_each():
+    """A line over both would go back in time and tell half of what was sent; one after another they share."""
+    nothing = {key: {"q": [], "ms": []} for key in ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")}
+    bare = {key: {"edges": [], "n": [], "failed": 0} for key in nothing}
+    test = {"runs": [small_run(at) for at in (0.0, 0.4, 1.5)], "verdicts": [], "_marks": []}
+    test["_marks"] = [{"at_s": 0.2, "label": "restart", "kind": "restart"}]
+    for run in test["runs"]:
+        run["_charts"] |= {"quantiles": nothing, "histograms": bare}
+    for plot in plots_of_test(test):
+        assert list(plot.x) == [1.75, 2.25]
+    for number, start_s in enumerate((0.0, 0.4)):
+        own = by_id(plots_of_run(test, number))
+        assert list(own["throughput"].x) == [start_s + 0.25, start_s + 0.75]
+        assert [mark.kind for mark in own["throughput"].marks] == ["restart"]
+        few = by_id(plots_of_run(test, number, single_requests=False))
+        assert ("requests" in lines(own["e2e"]), "requests" in lines(few["e2e"])) == (True, False)
+    assert plots_of_run(test, 2) == []
+    assert at_once_text(test) == "Runs 1 and 2 overlap in time: the plots over time of each stand with it."
+    many = {"runs": [small_run() for _ in range(9)], "verdicts": []}
+    assert at_once_text(many) == "9 runs overlap in time: the plots over time of each stand with it."
+    assert place([(test, "test-1")])[0].apart == at_once_text(test)
+    touching = {"runs": [small_run(), small_run(1.0)], "verdicts": []}
+    assert at_once_text(touching) == ""
+    assert len(plots_of_test(touching)[0].x) == 5
 
 
 def test_limits_are_those_of_the_run():

@@ -8,7 +8,8 @@ from typing import Any
 
 from pytest_llmserve.reports.html.figures import placed
 from pytest_llmserve.reports.html.plot import Plot
-from pytest_llmserve.reports.html.plots import plots_of_run, plots_of_test
+from pytest_llmserve.reports.html.plots import at_once_text, plots_of_run, plots_of_test
+from pytest_llmserve.reports.private import CHARTS
 
 Test = Mapping[str, Any]
 
@@ -30,11 +31,13 @@ class Placed:
         whole: over its time.
         runs: of each run.
         missing: why there are none, though there are figures; else "".
+        apart: which runs have their course with them; else "".
     """
 
     whole: Sequence[Plot] = ()
     runs: Sequence[Sequence[Plot]] = field(default=())
     missing: str = ""
+    apart: str = ""
 
     @property
     def all(self) -> list[Plot]:
@@ -64,11 +67,20 @@ def weight(plot: Plot) -> int:
 
 
 def _placed(test: Test, anchor: str, used: int) -> Placed:
-    runs = range(len(test["runs"]))
-    whole = plots_of_test(test, single_requests=used < ALL_REQUESTS_UNTIL)
+    runs, single_requests = range(len(test["runs"])), used < ALL_REQUESTS_UNTIL
     if used >= PLOTS_UNTIL:
-        return Placed((), [() for _ in runs], NO_ROOM if whole else "")
+        return Placed((), [() for _ in runs], NO_ROOM if _plotted(test) else "")
     return Placed(
-        placed(whole, anchor),
-        [placed(plots_of_run(test, number), f"{anchor}-run-{number + 1}") for number in runs],
+        placed(plots_of_test(test, single_requests=single_requests), anchor),
+        [
+            placed(plots_of_run(test, n, single_requests=single_requests), f"{anchor}-run-{n + 1}")
+            for n in runs
+        ],
+        apart=at_once_text(test),
     )
+
+
+def _plotted(test: Test) -> bool:
+    """Whether it would have plots; they are not made to find that out."""
+    resources = test.get("resources") or {}
+    return any(run.get(CHARTS) for run in test["runs"]) or bool(resources.get("series"))

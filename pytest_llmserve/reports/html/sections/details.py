@@ -52,7 +52,7 @@ def _parts(test: Test, plots: Placed) -> list[Child]:
     return [
         tag("p", tag("code", test["nodeid"]), class_="nodeid"),
         part(4, "Limits", _limits(test) if len(test["verdicts"]) > MOST else None),
-        part(4, "Through the test", figures(plots.whole), _note(plots.missing)),
+        part(4, "Through the test", figures(plots.whole), _note(plots.missing or plots.apart)),
         *(run_section(*each) for each in zip(runs, titles, plots.runs, strict=True)),
         *sweeps(test.get("sweeps") or ()),
         *carried(test["verdicts"]),
