@@ -85,8 +85,8 @@ def session_verdict(tests: Sequence[Test], serverless: int = 0) -> str:
         told.append(f"{failed} of {_count(len(tests), 'test')} failed")
     if cut:
         told.append(f"{cut} interrupted")
-    if not told:
-        passed = outcomes["passed"]
+    passed = outcomes["passed"]
+    if not told or (passed and not failed):
         told.append(f"{passed} {'test' if passed == 1 else 'tests'} passed")
     told += [f"{outcomes[word]} {word}" for word in ("skipped", "xfailed", "xpassed") if outcomes[word]]
     told += [f"{_count(undecided, 'limit')} undecided"] if undecided else []

@@ -159,7 +159,9 @@ def test_errors_stand_with_their_texts_and_each_run_has_its_number(make):
         (["passed"], ["undecided"] * 2, "⚠️ llmserve: 1 test passed, 2 limits undecided"),
         (["xfailed"], ["fail"], "⚠️ llmserve: 0 tests passed, 1 xfailed"),
         (["error", "passed"], [], "❌ llmserve: 1 of 2 tests failed"),
-        (["interrupted", "passed"], [], "❌ llmserve: 1 interrupted"),
+        (["interrupted", "passed"], [], "❌ llmserve: 1 interrupted, 1 test passed"),
+        (["interrupted"], [], "❌ llmserve: 1 interrupted"),
+        (["interrupted", "failed", "passed"], [], "❌ llmserve: 1 of 3 tests failed, 1 interrupted"),
     ],
 )
 def test_the_verdict_of_the_session_is_one_line(make, outcomes, words, line):
