@@ -213,6 +213,61 @@ def test_plots_that_have_no_room_are_left_out_with_a_word(document, monkeypatch)
     assert found.words.count("No plots: with those of all tests this file would be too large") == 2
 
 
+@pytest.fixture(scope="module")
+def many(document):
+    """The page of hundreds of tests with runs, of which half failed: as text, and read."""
+    good, bad = sample_document.good_test(), sample_document.bad_test()
+    verdicts = [dict(bad["verdicts"][0], sentence=f"limit {n}", verdict="pass", holds=True) for n in range(9)]
+    bad["verdicts"] = [*bad["verdicts"][:1], *verdicts]
+    tests = [
+        dict(bad if n % 2 else good, nodeid=f"tests/test_{n}.py::test_{n}", started_at=None)
+        for n in range(400)
+    ]
+    text = page(document | {"tests": tests})
+    return text, Outline(text)
+
+
+def test_page_of_hundreds_of_tests_with_runs_opens_at_once(many):
+    """Each has its card; what there is no room for is a row, those that passed first: the page says so."""
+    text, found = many
+    assert len(text) < 3_000_000
+    assert len(found.all("article")) == 400
+    assert found.unclosed == []
+    details = {each["id"]: each["data-outcome"] for each in found.all("details", **{"class": "test"})}
+    assert set(details.values()) == {"failed"}
+    assert 50 < len(details) < 150
+    assert "tests are shortened, those that passed first: with all of every test this file" in found.words
+    assert "Their runs; latencies in ms" in found.texts["caption"]
+    assert {each["href"][1:] for each in found.all("a")} <= {*details, "results"}
+
+
+def test_a_shortened_test_that_failed_says_what_went_wrong(many):
+    """Its errors, its log, the limits that its card has no room for; its figures stand in a row."""
+    _, _, last = many[0].rpartition('class="test"')
+    short = Outline(last)
+    headings = [title for level, title in short.headings if level in {4, 5}]
+    assert headings[:3] == ["Further limits", "Run", "Errors"]
+    assert "Server log" in headings
+    assert "pass: limit 7" in short.words
+    assert "pass: limit 5" not in short.words
+    assert "test_399" in short.words
+    assert short.all("figure") == []
+
+
+def test_a_page_of_a_few_tests_lacks_nothing(document):
+    """Plots may have no room; the tables of 60 tests have."""
+    good = sample_document.good_test()
+    tests = [dict(good, nodeid=f"t_{n}.py::test_{n}") for n in range(60)]
+    found = Outline(page(document | {"tests": tests}))
+    assert len(found.all("details", **{"class": "test"})) == 60
+    assert "shortened" not in found.words
+
+
+def test_cells_of_figures_carry_no_word_each(outline):
+    """Thousands of them are most of a page; cells that hold words are told apart."""
+    assert {each.get("class") for each in outline.all("td")} == {None, "words"}
+
+
 def test_details_of_failed_tests_are_open(document, outline):
     """At most three, so that ten failures do not bury each other; of a session of one test that one."""
     told = {each["id"]: "open" in each for each in outline.all("details", **{"class": "test"})}

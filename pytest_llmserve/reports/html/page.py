@@ -8,8 +8,7 @@ from typing import Any
 
 from pytest_llmserve.reports.cases_joined import joined
 from pytest_llmserve.reports.html.markup import Child, Markup, broken, join, tag
-from pytest_llmserve.reports.html.placing import place
-from pytest_llmserve.reports.html.plot import Plot
+from pytest_llmserve.reports.html.placing import Placed, place
 from pytest_llmserve.reports.html.sections.cards import card, in_order, sentence
 from pytest_llmserve.reports.html.sections.cases import cases
 from pytest_llmserve.reports.html.sections.details import details
@@ -17,12 +16,14 @@ from pytest_llmserve.reports.html.sections.environment import definitions, envir
 from pytest_llmserve.reports.html.sections.headline import (
     counted,
     headline,
+    is_unsure,
     last_attempts,
     reason,
     server_name,
     session_outcome,
     title,
 )
+from pytest_llmserve.reports.html.sections.shortened import shortened
 from pytest_llmserve.reports.html.shell import banner, main, whole_page
 from pytest_llmserve.reports.html.tables import part
 from pytest_llmserve.reports.html.words import SIGNS, TONES
@@ -53,16 +54,21 @@ def page(document: Mapping[str, Any]) -> str:
     tests = document["tests"]
     rows = grouped(tests)
     anchors = {id(row): f"test-{n}" for n, row in enumerate(rows, 1) if "passed" not in row}
-    plots: list[Plot] = []
-    told = _details([row for row in rows if id(row) in anchors], anchors, plots)
+    alone = [row for row in rows if id(row) in anchors]
+    placed = _placed(alone, anchors)
+    plots = [plot for row in alone for plot in placed[id(row)].all]
+    for row in alone:
+        if placed[id(row)].left_out:
+            # Nothing is left that its card does not say: there is nothing to link to.
+            del anchors[id(row)]
     found = document["environment"]
     return whole_page(
         title(tests),
         _first(tests, found),
         main(
-            _cards(rows, anchors),
+            _cards(rows, anchors, placed),
             cases(document.get("comparisons") or ()),
-            part(2, "Details", told),
+            part(2, "Details", _details(alone, anchors, placed)),
             definitions(found),
             environment(found),
         ),
@@ -99,10 +105,14 @@ def _under(tests: Sequence[Test], found: Mapping[str, Any]) -> Markup:
     return tag("p", [tag("span", said) for said in parts if said], class_="under")
 
 
-def _cards(rows: Sequence[Test], anchors: Mapping[int, str]) -> Markup | None:
+def _cards(rows: Sequence[Test], anchors: Mapping[int, str], found: Mapping[int, Placed]) -> Markup | None:
     if not rows:
         return None
-    cards = [card(row, anchors.get(id(row.get("first", row)))) for row in in_order(joined(rows))]
+    cards = []
+    for row in in_order(joined(rows)):
+        first = id(row.get("first", row))
+        pictures = first not in found or not found[first].short
+        cards.append(card(row, anchors.get(first), pictures=pictures))
     told = tag("div", cards, class_="cards")
     judged = any(row.get("verdicts") for row in rows)
     key = tag("p", _KEY, class_="key") if judged else None
@@ -127,11 +137,19 @@ def _filter() -> Markup:
     )
 
 
-def _details(rows: Sequence[Test], anchors: Mapping[int, str], plots: list[Plot]) -> list[Child]:
-    """A section a test; their plots are added to `plots`."""
+def _placed(rows: Sequence[Test], anchors: Mapping[int, str]) -> dict[int, Placed]:
+    """What there is room for: first for tests that failed, then for those with something undecided."""
+    order = sorted(rows, key=lambda row: 0 if row["outcome"] in BAD else 1 if is_unsure(row) else 2)
+    return dict(zip(map(id, order), place([(row, anchors[id(row)]) for row in order]), strict=True))
+
+
+def _details(rows: Sequence[Test], anchors: Mapping[int, str], found: Mapping[int, Placed]) -> list[Child]:
+    """A section a test; at last the figures of those that there is no room for."""
     bad = [row for row in last_attempts(rows) if row["outcome"] in BAD]
     opened = {id(row) for row in (bad[:_MOST_OPEN] if bad else rows if len(rows) == 1 else [])}
-    order = sorted(rows, key=lambda row: row["outcome"] not in BAD)
-    found = dict(zip(map(id, order), place([(row, anchors[id(row)]) for row in order]), strict=True))
-    plots += [plot for row in rows for plot in found[id(row)].all]
-    return [join(details(row, anchors[id(row)], found[id(row)], open_=id(row) in opened)) for row in rows]
+    told = [
+        join(details(row, anchors[id(row)], found[id(row)], open_=id(row) in opened))
+        for row in rows
+        if id(row) in anchors
+    ]
+    return [*told, shortened([row for row in rows if found[id(row)].short])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median_low
+from typing import TypeVar
 
 from pytest_llmserve.reports.html.plot import Numbers, Series
 
@@ -12,6 +13,7 @@ MOST_ROWS = 24
 """Of a table: enough to read a course, few enough to read."""
 
 Row = tuple[str, ...]
+T = TypeVar("T")
 
 
 def figure_text(value: float | None, unit: str = "") -> str:
@@ -65,7 +67,7 @@ def sentences(parts: Iterable[str]) -> str:
     return "; ".join(told) + "." if told else ""
 
 
-def few(rows: Sequence[Row]) -> list[Row]:
+def few(rows: Sequence[T]) -> list[T]:
     """At most 24 of them, spread over all, the first and the last among them."""
     if len(rows) <= MOST_ROWS:
         return list(rows)
@@ -76,9 +78,6 @@ def few(rows: Sequence[Row]) -> list[Row]:
 def course_rows(x: Sequence[float], columns: Mapping[str, Numbers]) -> tuple[Row, list[Row]]:
     """Heads and rows of a table over time; instants of which nothing is known are left out."""
     lines = list(columns.values())
-    rows = [
-        (figure_text(at), *(figure_text(line[place]) for line in lines))
-        for place, at in enumerate(x)
-        if any(line[place] is not None for line in lines)
-    ]
-    return ("s", *columns), few(rows)
+    places = few([place for place in range(len(x)) if any(line[place] is not None for line in lines)])
+    rows = [(figure_text(x[place]), *(figure_text(line[place]) for line in lines)) for place in places]
+    return ("s", *columns), rows

@@ -32,7 +32,8 @@ def _cell(place: int, value: Child, wordy: set[int]) -> Markup:
 
 
 def _kind(place: int, wordy: set[int]) -> str | None:
-    return None if place == 0 or place in wordy else "number"
+    # Most cells are figures: what most are needs no word on each.
+    return "words" if place in wordy else None
 
 
 def facts(*pairs: tuple[str, Child]) -> Markup | None:

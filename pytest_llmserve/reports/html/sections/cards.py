@@ -45,13 +45,19 @@ def _unsure(test: Test) -> bool:
     return "passed" not in test and is_unsure(test)
 
 
-def card(test: Test, anchor: str | None) -> Markup:
-    """One of them; `anchor` is the id of its details, None = it has none."""
+def card(test: Test, anchor: str | None, *, pictures: bool = True) -> Markup:
+    """One of them.
+
+    Args:
+        test: its document.
+        anchor: id of its details, None = it has none.
+        pictures: beside its limits.
+    """
     outcome = test["outcome"]
     return tag(
         "article",
         tag("h3", outcome_sign(test), " ", _name(test, anchor)),
-        _inside(test, anchor),
+        _inside(test, anchor, pictures),
         class_=f"card {_tone(test)}{'' if _has_more(test) else ' plain'}",
         data_outcome="failed" if outcome in BAD else outcome,
         data_unsure=True if _unsure(test) else None,
@@ -99,16 +105,16 @@ def _has_more(test: Test) -> bool:
     return bool(test.get("verdicts") or test.get("not_judged") or test["outcome"] in BAD)
 
 
-def _inside(test: Test, anchor: str | None) -> list[Child]:
+def _inside(test: Test, anchor: str | None, pictures: bool) -> list[Child]:
     hostile = test.get("survival")
     inside: list[Child] = (
         [tag("p", f"Hostile inputs: {survival_text(hostile)}", class_="note")] if hostile else []
     )
     if "passed" in test:
-        return [*inside, verdict_list(test.get("verdicts", ()), test["outcome"])]
+        return [*inside, verdict_list(test.get("verdicts", ()), test["outcome"], pictures=pictures)]
     inside += [_harm(test), *_by_itself(test)]
-    told = sorted(test["verdicts"], key=lambda each: (not fails(each), _ORDER[each["verdict"]]))
-    inside.append(verdict_list(told[:MOST], test["outcome"], test.get("not_judged")))
+    told = worst_first(test["verdicts"])
+    inside.append(verdict_list(told[:MOST], test["outcome"], test.get("not_judged"), pictures=pictures))
     if len(told) > MOST:
         more = f"{count(len(told) - MOST, 'further limit')} of it"
         inside.append(tag("p", tag("a", more, href=f"#{anchor}") if anchor else more))
@@ -117,6 +123,11 @@ def _inside(test: Test, anchor: str | None) -> list[Child]:
         inside.append(tag("p", test["liveness"], class_="note"))
     # Where it was expected to fail nobody looks for what ran short.
     return [*inside, diagnosis(test.get("diagnosis") or ()) if test["outcome"] in BAD else None]
+
+
+def worst_first(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """As they stand on a card: those that make the test fail, then by their words."""
+    return sorted(verdicts, key=lambda each: (not fails(each), _ORDER[each["verdict"]]))
 
 
 def _harm(test: Test) -> Markup | None:
@@ -146,7 +157,11 @@ def _by_itself(test: Test) -> list[Child]:
 
 
 def verdict_list(
-    verdicts: Sequence[Mapping[str, Any]], outcome: str = "failed", not_judged: str | None = None
+    verdicts: Sequence[Mapping[str, Any]],
+    outcome: str = "failed",
+    not_judged: str | None = None,
+    *,
+    pictures: bool = True,
 ) -> Markup | None:
     """Each verdict: word, picture, sentence; last what was not judged.
 
@@ -154,9 +169,16 @@ def verdict_list(
         verdicts: of a test.
         outcome: of the same.
         not_judged: which promise was not, and why.
+        pictures: with the figures against their limits drawn.
     """
     rows = [
-        tag("li", _verdict_sign(each, outcome), sentence(_said(each)), verdict_bar(each)) for each in verdicts
+        tag(
+            "li",
+            _verdict_sign(each, outcome),
+            sentence(_said(each)),
+            verdict_bar(each) if pictures else None,
+        )
+        for each in verdicts
     ]
     if not_judged:
         rows.append(tag("li", sign("undecided", "not judged"), tag("span", not_judged, class_="sentence")))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_llmserve.reports.html.figures import figures
 from pytest_llmserve.reports.html.markup import Child, Markup, broken, tag
 from pytest_llmserve.reports.html.placing import Placed
-from pytest_llmserve.reports.html.sections.cards import MOST, filter_text, outcome_sign, verdict_list
+from pytest_llmserve.reports.html.sections.cards import (
+    MOST,
+    filter_text,
+    outcome_sign,
+    verdict_list,
+    worst_first,
+)
+from pytest_llmserve.reports.html.sections.errors import errors
 from pytest_llmserve.reports.html.sections.headline import is_unsure, short_name
 from pytest_llmserve.reports.html.sections.log import log
 from pytest_llmserve.reports.html.sections.mix import carried
@@ -16,7 +23,7 @@ from pytest_llmserve.reports.html.sections.run import run_section
 from pytest_llmserve.reports.html.sections.server import restarts, server, stacks
 from pytest_llmserve.reports.html.sections.survival import disconnects, survival
 from pytest_llmserve.reports.html.sections.sweeps import sweeps
-from pytest_llmserve.reports.html.tables import part
+from pytest_llmserve.reports.html.tables import items, part
 from pytest_llmserve.reports.html.words import count, number
 
 Test = Mapping[str, Any]
@@ -47,8 +54,10 @@ def details(test: Test, anchor: str, plots: Placed, *, open_: bool) -> Markup:
 
 
 def _parts(test: Test, plots: Placed) -> list[Child]:
+    if plots.short:
+        return _short(test)
     runs = test["runs"]
-    titles = ["Run"] if len(runs) == 1 else [f"Run {n} of {len(runs)}" for n in range(1, len(runs) + 1)]
+    titles = _titles(runs)
     return [
         tag("p", tag("code", test["nodeid"]), class_="nodeid"),
         part(4, "Limits", _limits(test) if len(test["verdicts"]) > MOST else None),
@@ -64,6 +73,27 @@ def _parts(test: Test, plots: Placed) -> list[Child]:
         stacks(test.get("stacks") or (), test.get("stacks_missing")),
         _kept(test.get("kept")),
     ]
+
+
+def _short(test: Test) -> list[Child]:
+    """Of a test that failed, where there is no room for all: what went wrong beside what its card says."""
+    runs = test["runs"]
+    limits = [f"{each['verdict']}: {each['sentence']}" for each in worst_first(test["verdicts"])[MOST:]]
+    return [
+        tag("p", tag("code", test["nodeid"]), class_="nodeid"),
+        part(4, "Further limits", items(limits)),
+        *(part(4, title, errors(run)) for run, title in zip(runs, _titles(runs), strict=True)),
+        *carried(test["verdicts"]),
+        survival(test.get("survival")),
+        disconnects(test.get("disconnects") or ()),
+        restarts(test.get("restarts") or ()),
+        log(test.get("log")),
+        stacks(test.get("stacks") or (), test.get("stacks_missing")),
+    ]
+
+
+def _titles(runs: Sequence[Any]) -> list[str]:
+    return ["Run"] if len(runs) == 1 else [f"Run {n} of {len(runs)}" for n in range(1, len(runs) + 1)]
 
 
 def _limits(test: Test) -> Markup | None:
