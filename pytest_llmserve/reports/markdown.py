@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pytest_llmserve.reports.cases_joined import joined
-from pytest_llmserve.reports.diagnoses import alone, shared
+from pytest_llmserve.reports.diagnoses import Shared, alone, shared
 from pytest_llmserve.reports.figures import summary_text
 from pytest_llmserve.reports.itself import error_text, is_undecided, unsurvived, why_it_fails
-from pytest_llmserve.reports.markdown_text import Part, block, code, details, page, prose, table
+from pytest_llmserve.reports.markdown_text import Made, Part, block, code, details, page, prose, table
 from pytest_llmserve.reports.private import SERVERLESS
 from pytest_llmserve.reports.side_by_side import HEADS, cells
 from pytest_llmserve.reports.tables import figure_text
@@ -234,17 +235,18 @@ def _side_by_side(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
 
 def _details(tests: Sequence[Test]) -> Part:
     """Each attempt as the terminal has it with -v, those that failed first."""
-    rows, alike = [], shared(last_attempts(tests))
-    for test in sorted(tests, key=lambda test: _rank(test["outcome"])):
-        if not (test["runs"] or test["verdicts"] or test.get("sweeps")):
-            continue
-        lines = test_lines(test, _DETAILS_WIDTH, alike)
-        watched = test.get("resources")
-        if watched and not test["runs"]:
-            lines.append(f"  {summary_text(watched)}")
-        title = f"{test['nodeid']}: {test['outcome']}"
-        rows.append(details(title, block(lines)))
-    return Part("", rows, "tests in full")
+    alike = shared(last_attempts(tests))
+    told = [test for test in tests if test["runs"] or test["verdicts"] or test.get("sweeps")]
+    told.sort(key=lambda test: _rank(test["outcome"]))
+    return Part("", Made([partial(_in_full, test, alike) for test in told]), "tests in full")
+
+
+def _in_full(test: Test, alike: Sequence[Shared]) -> str:
+    lines = test_lines(test, _DETAILS_WIDTH, alike)
+    watched = test.get("resources")
+    if watched and not test["runs"]:
+        lines.append(f"  {summary_text(watched)}")
+    return details(f"{test['nodeid']}: {test['outcome']}", block(lines))
 
 
 def _environment(found: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from pytest_llmserve.domain.printable import printable
 
@@ -15,6 +16,23 @@ _PLAIN = re.compile(
 )
 _ADDRESS = re.compile(r"www\.|//|\.\.", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
+
+
+class Made(Sequence[str]):
+    """Texts that are made when they are asked for: of hundreds a page has room for a few."""
+
+    def __init__(self, makers: Sequence[Callable[[], str]]) -> None:
+        self._makers = makers
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        return Made(self._makers[place]) if isinstance(place, slice) else self._makers[place]()
 
 
 @dataclass(frozen=True)

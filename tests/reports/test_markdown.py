@@ -281,6 +281,20 @@ def test_a_page_stays_under_its_limit_and_says_what_it_lacks(make):
     assert len(markdown(session(*good, *bad), most_bytes=len(whole.encode()) + 400)) == len(whole)
 
 
+def test_a_page_of_hundreds_makes_only_what_it_has_room_for(make, monkeypatch):
+    """Tests in full are slow to make, and come last: those that are left out are counted, not made."""
+    made = []
+    monkeypatch.setattr(
+        "pytest_llmserve.reports.markdown.test_lines", lambda test, *more: made.append(test) or ["x" * 200]
+    )
+    good = [document(make, f"good {n}", verdicts=[make.verdict("pass")]) for n in range(60)]
+    cut = markdown(session(*good), most_bytes=10_000)
+    shown = cut.count("<details>")
+    assert 0 < shown < 59
+    assert len(made) == shown + 1
+    assert f"tests in full ({60 - shown})" in cut
+
+
 def test_servers_side_by_side_are_a_table(make):
     """With the name of the test over it."""
     row = {"values": {"workers": 2}, "outcome": "passed", "run": 1, "users": 3, "n": 4, "failed": 0}
