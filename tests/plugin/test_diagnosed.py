@@ -42,7 +42,10 @@ def test_a_queue_is_told_wherever_a_failure_is(suite, mock_server):
         assert set(found["queueing"]) == {"what", "sentence", "figures"}
         assert found["queueing"]["figures"]["ttft_p50_ms"] > 100
         assert " ms at 1 user to " in found["queueing"]["sentence"]
-        assert f"  diagnosis: queueing: {found['queueing']['sentence']}" in run.text
+        figures, _, remedy = found["queueing"]["sentence"].rpartition(": ")
+        summary = run.text.partition("= llmserve =")[2]
+        assert summary.count(remedy) == 1  # both tests have it
+        assert figures in summary
     assert passed["diagnosis"] == []
     for test in run.tests:
         resources = test["resources"]

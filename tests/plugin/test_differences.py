@@ -19,11 +19,11 @@ QUICK_ANSWERS = ["--ttft-ms", 20, "--itl-ms", 1, "--tokens", 5]
 
 
 def test_a_server_that_does_not_tire_passes(suite, mock_server):
-    """Each figure passes, and what it is said to have changed by is next to nothing.
+    """Each figure passes, and what it is said to have changed by is far from the limit.
 
     Latencies differ from request to request by more than this machine's moods make neighbours alike, and
-    the limit is so far away that sends a few ms late are no matter. Only a p95 may say, after a stall of
-    the machine, that the 200 requests of a quarter are too few, and how many are needed.
+    the limit is so far away that sends a few ms late are no matter. A stall of the machine may stand in one
+    quarter alone, and only then may a p95 say that its 200 requests are too few, and how many are needed.
     """
     server = mock_server(*QUICK_ANSWERS, "--spread", 0.4)
     marked = TIRING.replace("requests=320", "requests=800").replace("percent=60", "percent=2000")
@@ -35,7 +35,7 @@ def test_a_server_that_does_not_tire_passes(suite, mock_server):
         "p95 e2e latency over the run",
         "p50 TTFT over the run",
     ]
-    assert all(v["holds"] and -60 < v["estimate"] < 150 for v in run.verdicts), run.text
+    assert all(v["holds"] and -80 < v["estimate"] < 600 for v in run.verdicts), run.text
     needed = ALIKE.search(p95["sentence"])
     too_few = p95["verdict"] == "undecided" and needed is not None and int(needed[1]) > 200
     assert run.judged("pass", [p50, ttft] if too_few else [p50, p95, ttft]), run.text

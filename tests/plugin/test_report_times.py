@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llmserve import reports
+
 SERVERS = Path(__file__).parents[1] / "servers"
 SAMPLE = SERVERS.parent / "reports" / "sample_document.py"
 MOCK = shlex.join([sys.executable, str(SERVERS / "mock_server.py"), "--ttft-ms=100"]) + " --port {port}"
@@ -43,11 +45,11 @@ def sample_document():
 
 
 @pytest.fixture
-def drawn(suite):
+def drawn(suite, monkeypatch):
     """`--llm-report x.html` writes the whole document as it is."""
-    suite.pytester.makepyfile(
-        raw=RAW, conftest="from pytest_llmserve import reports\nreports.REPORTS['.html'] = 'raw:write'\n"
-    )
+    suite.pytester.makepyfile(raw=RAW)
+    monkeypatch.syspath_prepend(suite.pytester.path)
+    monkeypatch.setitem(reports.REPORTS, ".html", "raw:write")
     return suite.pytester.path / "drawn.html"
 
 
