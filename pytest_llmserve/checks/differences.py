@@ -184,7 +184,7 @@ def _reached(known: Difference, shift: Shift) -> Difference:
     said = "failed requests reach this figure now" if worse else "failed requests no longer reach this figure"
     if shift.needed is None and (shift.low > 0 if worse else shift.high < 0):
         return replace(known, seen=True, worse=worse, sentence=said)
-    return replace(known, seen=False, sentence=f"no difference seen: {said}, but that can be chance")
+    return replace(known, sentence=f"not known: {said}, but that can be chance; more requests would tell")
 
 
 def _errors(before: Measurement, after: Measurement, among: int) -> Difference:

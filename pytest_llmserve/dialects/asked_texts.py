@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_llmserve.dialects.errors import one_line
-from pytest_llmserve.domain.hiding import ANSWER, PROMPT, without
+from pytest_llmserve.domain.hiding import ANSWER, LEAST_BYTES, PROMPT, without
 from pytest_llmserve.domain.target import Target
 
 _NAMES = frozenset({"model", "role", "type", "tool_choice", "reasoning_effort", "service_tier"})
@@ -34,7 +34,7 @@ def hidden(error: str, target: Target, request: bytes, answer: str = "") -> str:
         request: its body; the head may stand before it.
         answer: what came of it.
     """
-    if target.keep_text:
+    if target.keep_text or len(error.encode("utf-8", "surrogatepass")) < LEAST_BYTES:
         return error
     said = [text for text in texts_of(request) if text != target.model]
     return without(without(error, said, PROMPT), [answer], ANSWER)

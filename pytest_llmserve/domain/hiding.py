@@ -19,7 +19,7 @@ from pytest_llmserve.domain.printable import printable
 PROMPT = "[prompt]"
 ANSWER = "[answer]"
 
-_LEAST_BYTES = 12
+LEAST_BYTES = 12
 """Of UTF-8: a word or two of English, four signs of Chinese. A shorter stretch is in any two texts."""
 _LONGEST_IN_URL = 8_000
 _PIECE_BYTES = 6
@@ -65,7 +65,7 @@ class _Told:
         self._signs = frozenset("".join(texts)) & frozenset("\\&%+")
         self._index: dict[tuple[bytes], list[tuple[_Text, int]]] = {}
         for text in self._texts:
-            if len(text.data) >= _LEAST_BYTES:
+            if len(text.data) >= LEAST_BYTES:
                 for at in range(len(text.data) - _PIECE_BYTES + 1):
                     piece = (text.data[at : at + _PIECE_BYTES],)
                     self._index.setdefault(piece, []).append((text, at))
@@ -107,15 +107,15 @@ class _Told:
             yield quote_plus(said, errors="replace")
 
     def _look_for(self, said: bytes) -> None:
-        if len(said) < _LEAST_BYTES:
+        if len(said) < LEAST_BYTES:
             return
         size = _PIECES.size
         pieces = _PIECES.iter_unpack((said + bytes(size))[: (len(said) + size) // size * size])
         for number in compress(count(), map(self._index.__contains__, pieces)):
             at = number * size
-            before = said[max(0, at - _LEAST_BYTES) : at]
+            before = said[max(0, at - LEAST_BYTES) : at]
             piece = said[at : at + _PIECE_BYTES]
-            after = said[at + _PIECE_BYTES : at + _PIECE_BYTES + _LEAST_BYTES]
+            after = said[at + _PIECE_BYTES : at + _PIECE_BYTES + LEAST_BYTES]
             heard = (len(before), before + piece + after)
             if len(piece) < _PIECE_BYTES or heard in self._heard:
                 continue
@@ -147,7 +147,7 @@ class _Text:
         begin = at - _common(reversed(here), reversed(before))
         end += _common(self.data[end : end + len(after)], after)
         first, last = bisect_left(self._begins, begin), bisect_right(self._begins, end) - 1
-        if self._begins[last] - self._begins[first] >= _LEAST_BYTES:
+        if self._begins[last] - self._begins[first] >= LEAST_BYTES:
             self._said[first:last] = b"\1" * (last - first)
 
     def clean(self, word: str) -> str:

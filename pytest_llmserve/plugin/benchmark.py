@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from pytest_llmserve.domain.errors import LlmServeWarning
-from pytest_llmserve.plugin.keys import STATE
+from pytest_llmserve.plugin.keys import LOADS, STATE
 from pytest_llmserve.plugin.options import has_server, named_server, value
 
-LOADS = frozenset({"llm_load", "llm_tasks"})
 GROUP = "llmserve:"
 SESSION = "pytest-benchmark"
 XDIST = (

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_llmserve.plugin.collected import Collected
 from pytest_llmserve.plugin.deadline import lift_deadline
+from pytest_llmserve.plugin.keys import LOADS
 from pytest_llmserve.plugin.neighbours import register_neighbours
 from pytest_llmserve.plugin.options import (
     add_options,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from pytest_llmserve.plugin.state import State
 
 FIXTURES = frozenset({"llm_endpoint", "llm_load", "llm_resources", "llm_server", "llm_tasks"})
-LOADS = frozenset({"llm_load", "llm_tasks"})
-"""The fixtures that send a load."""
 MARKERS = (
     *("load", "latency", "throughput", "goodput", "error_rate", "no_leak"),
     *("no_degradation", "no_regression", "resources", "no_log_errors", "isolation"),

@@ -12,3 +12,6 @@ if TYPE_CHECKING:
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
 WISHES: pytest.StashKey[Wishes] = pytest.StashKey()
+
+LOADS = frozenset({"llm_load", "llm_tasks"})
+"""The fixtures that send a load."""
